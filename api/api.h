@@ -1,0 +1,37 @@
+/* api — the control API of PROTOCOL.md and the upload endpoint, over HTTP.
+ *
+ * server.c knows libmicrohttpd and nothing else does: it hands a request, whole but for an upload's
+ * body, to api_handle, which is a function from request and state to answer. */
+#ifndef API_API_H
+#define API_API_H
+
+#include "registry/registry.h"
+#include "uploads/uploads.h"
+#include "worker/worker.h"
+
+struct api_config { /* borrowed until api_server_stop */
+    struct state *state;
+    struct upload_store *uploads;
+    const unsigned char *upload_key; /* UPLOAD_KEY_SIZE bytes */
+    const struct registry *registry;
+    const char *registry_name; /* "127.0.0.1:5000": the host users pull from */
+    const char *public_url;    /* "https://kiln.example"; NULL: http:// and the request's Host */
+    const struct clock *clock;
+    int64_t upload_seconds; /* how long a presigned URL is good for */
+    uint64_t upload_max;    /* bytes */
+    /* The operator's log, as in worker_config. */
+    void (*log)(void *self, const char *line);
+    void *log_self;
+};
+
+struct api_server;
+
+/* listen: "127.0.0.1:8080", "[::1]:8080" or "0.0.0.0:8080"; port 0 takes a free one. */
+MUST_CHECK int api_server_start(const struct api_config *config, const char *listen,
+                                struct api_server **ret, struct error *err);
+/* The port it listens on. */
+int api_server_port(const struct api_server *s);
+/* Stops accepting, lets requests in flight end for up to 5 s.  NULL is fine. */
+void api_server_stop(struct api_server *s);
+
+#endif

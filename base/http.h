@@ -1,0 +1,51 @@
+/* base/http — HTTP requests to other machines, by libcurl, with every answer bounded.
+ *
+ * The network is a test seam: code takes a struct http and calls http->request. */
+#ifndef BASE_HTTP_H
+#define BASE_HTTP_H
+
+#include <stdint.h>
+
+#include "base/argv.h"
+#include "base/buf.h"
+
+struct http_request {
+    const char *method;         /* "GET", "HEAD", "PUT"… */
+    const char *url;            /* http or https only */
+    const struct argv *headers; /* "Name: value"; NULL: none */
+    const void *body;           /* sent as it is; NULL: none */
+    size_t body_len;
+    int64_t timeout_ms;  /* for the whole exchange; 0: 60 s */
+    const char *ca_file; /* extra trusted certificates, PEM; NULL: the system's alone */
+};
+
+struct http_response {
+    int status;          /* 100…599 */
+    struct argv headers; /* "name: value", name in lower case, of the last answer */
+    struct buf body;     /* the caller sets its ceiling; ERR_REMOTE when the answer is larger */
+};
+
+#define HTTP_RESPONSE_INIT(body_max)                                                               \
+    {                                                                                              \
+        .headers = ARGV_INIT, .body = BUF_INIT(body_max)                                           \
+    }
+
+struct http {
+    int (*request)(void *self, const struct http_request *req, struct http_response *resp,
+                   struct error *err);
+    void *self;
+};
+
+/* The real one.  Redirects are not followed.  Any answer is a success, whatever its status;
+ * ERR_REMOTE when there was none, the message naming the host and never the query string. */
+extern const struct http http_curl;
+
+/* The value of a header (name in lower case), NULL if absent; borrowed from resp. */
+const char *http_header(const struct http_response *resp, const char *name);
+
+void http_response_release(struct http_response *resp);
+
+/* Once, before any thread is started. */
+MUST_CHECK int http_setup(struct error *err);
+
+#endif

@@ -1,0 +1,26 @@
+/* base/text — questions about strings that come from outside. */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
+bool text_is_utf8(const char *s, size_t len);
+
+/* Holds a byte below 0x20 or 0x7f. */
+bool text_has_control(const char *s, size_t len);
+
+bool text_starts(const char *s, const char *prefix);
+bool text_ends(const char *s, const char *suffix);
+
+/* The whole of s as a decimal number from 0 to max; false and *ret untouched otherwise. */
+bool text_to_u64(const char *s, uint64_t max, uint64_t *ret);
+
+/* "1.5 GB", "12 B": powers of 1000, as docker and buildah print sizes.  text has TEXT_SIZE bytes.
+ */
+#define TEXT_SIZE 32
+void text_size(uint64_t bytes, char text[TEXT_SIZE]);
+
+#endif

@@ -1,0 +1,112 @@
+/* dockerfile — a Dockerfile's text becomes instructions and stages, questions about them are
+ * answered, and a sandbox gets its sandbox-api.
+ *
+ * The grammar is BuildKit's (frontend/dockerfile/parser and instructions).  Everything a parsed
+ * file hands out is borrowed from it and lives until dockerfile_free. */
+#ifndef DOCKERFILE_DOCKERFILE_H
+#define DOCKERFILE_DOCKERFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/argv.h"
+#include "base/buf.h"
+
+struct dockerfile_limits {
+    size_t text_max; /* bytes of the file */
+    size_t line_max; /* bytes of one line, without its end */
+    size_t instructions_max;
+    size_t stages_max;
+};
+extern const struct dockerfile_limits dockerfile_limits_default;
+
+struct dockerfile_heredoc {
+    const char *name;
+    const char *content; /* raw, tabs stripped already for <<- */
+    bool expand;         /* no part of the delimiter was quoted */
+    bool chomp;          /* <<- */
+};
+
+struct dockerfile_instruction {
+    const char *keyword;  /* upper case: "RUN" */
+    const char *text;     /* all after the keyword and its flags, continuations joined */
+    const char *original; /* the whole logical line as written, continuations joined */
+    struct argv flags;    /* "--from=x" as written, quotes removed */
+    bool json;            /* text is a JSON array of strings */
+    struct argv words;    /* its elements if json, otherwise the blank-separated words */
+    const struct dockerfile_heredoc *heredocs;
+    size_t n_heredocs;
+    int first_line, last_line; /* from 1 */
+};
+
+struct dockerfile_stage {
+    const char *name;     /* lower case; NULL without AS */
+    const char *base;     /* as written after FROM, not expanded */
+    const char *platform; /* as written after --platform=; NULL without */
+    const struct dockerfile_instruction *instructions; /* [0] is the FROM */
+    size_t n_instructions;
+};
+
+struct dockerfile;
+
+/* ERR_INPUT: "dockerfile parse error on line N: …" in BuildKit's words where it has words for it;
+ * ERR_LIMIT likewise.  text is copied. */
+MUST_CHECK int dockerfile_parse(const char *text, size_t len,
+                                const struct dockerfile_limits *limits, struct dockerfile **ret,
+                                struct error *err);
+void dockerfile_free(struct dockerfile *d);
+static inline void dockerfile_freep(struct dockerfile **d)
+{
+    dockerfile_free(*d);
+}
+
+const struct dockerfile_stage *dockerfile_stages(const struct dockerfile *d, size_t *ret_n);
+
+/* The image references that building the last stage needs from a registry: the bases of it and of
+ * the stages it needs, COPY --from and RUN --mount=from images; variables expanded with the global
+ * ARGs and build_args ("K=V"); each once, in order of first use; neither stages nor scratch.
+ * ERR_INPUT, with the line: a blank base, an unknown stage index, a reference with a transport
+ * (oci-archive:, dir:, docker-daemon:, containers-storage: …) or one that is not well formed. */
+MUST_CHECK int dockerfile_images(const struct dockerfile *d, const struct argv *build_args,
+                                 struct argv *ret_images, struct error *err);
+
+/* An image reference after the distribution grammar, with the parts Docker would add filled in:
+ * "alpine" is docker.io / library/alpine / latest.  Buffers are owned by the caller. */
+struct dockerfile_reference {
+    char host[256];
+    char path[256];
+    char tag[129];    /* "" when only a digest is given */
+    char digest[136]; /* "" or "sha256:…" */
+};
+MUST_CHECK int dockerfile_parse_reference(const char *text, struct dockerfile_reference *ret,
+                                          struct error *err);
+
+/* ---- sandbox-api ---- */
+
+struct dockerfile_injection {
+    bool copied;         /* a COPY line was added */
+    bool entrypoint_set; /* an ENTRYPOINT line was added */
+    struct buf text;     /* the Dockerfile to build; the original when nothing was added */
+    struct buf notes;    /* what was done and why, for the build log, one line each */
+};
+
+/* Adds, at the end of the last stage, COPY --from=<image> /sandbox-api /usr/local/bin/sandbox-api
+ * unless the final image gets it already, and the ENTRYPOINT that starts it unless the last stage
+ * or a stage it descends from sets one.  image: "ghcr.io/blaxel-ai/sandbox:latest" or what the
+ * operator configured.  Release ret's buffers. */
+MUST_CHECK int dockerfile_inject_sandbox_api(const struct dockerfile *d, const char *image,
+                                             struct dockerfile_injection *ret, struct error *err);
+void dockerfile_injection_release(struct dockerfile_injection *i);
+
+/* ---- for messages ---- */
+
+/* Appends BuildKit's excerpt of the lines around first…last:
+ *   Dockerfile:2
+ *   --------------------
+ *      1 |     FROM alpine:3.22
+ *      2 | >>> RUN exit 42
+ *   --------------------
+ */
+void dockerfile_excerpt(const struct dockerfile *d, int first_line, int last_line, struct buf *out);
+
+#endif

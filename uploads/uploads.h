@@ -1,0 +1,135 @@
+/* uploads — an archive arrives at a presigned URL, is kept, and becomes a context directory.
+ *
+ *   ticket   what makes a URL good for one PUT of one object of one workspace
+ *   store    a directory of received archives; nothing is there before it is whole and synced
+ *   extract  an archive, hostile until proven otherwise, unpacked beneath one directory
+ *   pack     the other way round, for `kiln build DIR`
+ */
+#ifndef UPLOADS_UPLOADS_H
+#define UPLOADS_UPLOADS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/argv.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/digest.h"
+
+/* ---- ticket ---- */
+
+#define UPLOAD_KEY_SIZE 32 /* bytes of the HMAC key */
+
+struct upload_ticket {
+    const char *method; /* "PUT" */
+    const char *workspace;
+    const char *object; /* the build's id */
+    int64_t expires;    /* seconds since 1970 */
+};
+
+/* Appends "<base>/uploads/<workspace>/<object>?expires=<n>&signature=<64 hex>".  The signature is
+ * HMAC-SHA256 over all four fields, so none can be changed; names must match [A-Za-z0-9_-]+. */
+void upload_ticket_url(const unsigned char key[UPLOAD_KEY_SIZE], const struct upload_ticket *t,
+                       const char *base, struct buf *out);
+
+enum upload_ticket_verdict { UPLOAD_TICKET_VALID, UPLOAD_TICKET_EXPIRED, UPLOAD_TICKET_FORGED };
+
+/* Judges the fields as they came in a request.  signature may be NULL or any text.  A forged
+ * ticket is FORGED even when it is also expired. */
+enum upload_ticket_verdict upload_ticket_check(const unsigned char key[UPLOAD_KEY_SIZE],
+                                               const struct upload_ticket *t, const char *signature,
+                                               int64_t now_seconds);
+
+/* ---- store ---- */
+
+struct upload_store;
+
+/* dir is made if it is not there.  max_bytes: the largest archive accepted. */
+MUST_CHECK int upload_store_open(const char *dir, uint64_t max_bytes, struct upload_store **ret,
+                                 struct error *err);
+void upload_store_free(struct upload_store *s);
+
+/* A key names one received archive: "<object>-<8 random letters and digits>", so that two PUTs to
+ * one URL never touch each other's bytes; the caller's database decides which of them counts. */
+#define UPLOAD_KEY_TEXT 80
+
+struct upload_sink;
+MUST_CHECK int upload_store_begin(struct upload_store *s, const char *object,
+                                  struct upload_sink **ret, struct error *err);
+/* ERR_LIMIT past the store's max_bytes, saying both sizes in bytes. */
+MUST_CHECK int upload_sink_write(struct upload_sink *k, const void *data, size_t len,
+                                 struct error *err);
+/* Syncs file and directory; the archive is now in the store under ret_key. */
+MUST_CHECK int upload_sink_commit(struct upload_sink *k, char ret_key[UPLOAD_KEY_TEXT],
+                                  uint64_t *ret_size, struct error *err);
+/* Also removes what was written unless it was committed.  NULL is fine. */
+void upload_sink_free(struct upload_sink *k);
+
+/* Opens for reading; *ret_fd is seekable, the caller's to close. */
+MUST_CHECK int upload_store_get(struct upload_store *s, const char *key, int *ret_fd,
+                                struct error *err);
+/* An absent key is fine. */
+MUST_CHECK int upload_store_remove(struct upload_store *s, const char *key, struct error *err);
+
+/* Removes every archive that keep says no to, and every temporary file that no sink of a living
+ * process can own (older than an hour). */
+MUST_CHECK int upload_store_sweep(struct upload_store *s, bool (*keep)(void *self, const char *key),
+                                  void *self, struct error *err);
+
+/* ---- extract ---- */
+
+struct upload_limits {
+    uint64_t entries_max; /* members of the archive */
+    uint64_t bytes_max;   /* sum of all file contents once unpacked */
+    uint64_t ratio_max;   /* unpacked bytes for one archive byte, looked at past 64 MiB */
+    unsigned depth_max;   /* directories above a file */
+    size_t name_max;      /* bytes of one path component */
+    size_t path_max;      /* bytes of a whole path */
+};
+extern const struct upload_limits upload_limits_default;
+
+/* What an archive held.  Owned by the caller; upload_report_release. */
+struct upload_report {
+    uint64_t entries, files, directories, symlinks, bytes;
+    bool has_docker_config, has_env_build, has_dockerfile;
+    struct buf docker_config; /* .docker/config.json, kept out of the context */
+    struct buf env_build;     /* .env.build, kept out of the context */
+    struct buf dockerfile;    /* the text of ./Dockerfile after unpacking, which stays there */
+    struct argv warnings;     /* one line each, for the build log */
+};
+void upload_report_init(struct upload_report *r);
+void upload_report_release(struct upload_report *r);
+
+/* Unpacks any archive of PROTOCOL.md 1.8, 2.7, 2.10, 3.1, 3.2 (ZIP in all dialects, tar plain or
+ * compressed) below dirfd, and nowhere else whatever it says.  archive_fd must be seekable; an
+ * archive with no entries is fine.  ret must be initialised and stays releasable on -1.
+ * ERR_INPUT and ERR_LIMIT name the entry and the remedy; what was unpacked until then stays for
+ * the caller to remove. */
+MUST_CHECK int upload_extract(int archive_fd, int dirfd, const struct upload_limits *limits,
+                              struct upload_report *ret, struct error *err);
+
+/* A report (or the error of a failed extraction) as one JSON document, to cross a process
+ * boundary: extraction runs in a jail of its own. */
+MUST_CHECK int upload_report_write(const struct upload_report *r, const struct error *failure,
+                                   struct buf *out, struct error *err);
+/* -1 with the failure that the document tells of, or ERR_SYSTEM when it is not such a document. */
+MUST_CHECK int upload_report_read(const char *json, size_t len, struct upload_report *ret,
+                                  struct error *err);
+
+/* "KEY=value" lines to words; blank lines and # comments are skipped, one pair of quotes around a
+ * value is removed.  ERR_INPUT names the line. */
+MUST_CHECK int upload_parse_env(const char *text, size_t len, struct argv *out, struct error *err);
+
+/* A docker config.json, reduced to {"auths":{host:{"auth":…}}}: helpers and everything else that
+ * could make a reader run a program are dropped.  ERR_INPUT when it is not one. */
+MUST_CHECK int upload_clean_docker_config(const char *text, size_t len, struct buf *out,
+                                          struct error *err);
+
+/* ---- pack ---- */
+
+/* Writes dir as an uncompressed pax tar to fd: names sorted, symlinks as links, owners zero,
+ * directories named in skip (paths relative to dir) left out. */
+MUST_CHECK int upload_pack_directory(const char *dir, const struct argv *skip, int fd,
+                                     struct error *err);
+
+#endif

@@ -1,0 +1,41 @@
+/* worker/pipeline — the steps from an accepted upload to an image that can be pulled, and the
+ * threads that run them. */
+#ifndef WORKER_PIPELINE_H
+#define WORKER_PIPELINE_H
+
+#include "base/clock.h"
+#include "builder/builder.h"
+#include "registry/registry.h"
+#include "uploads/uploads.h"
+#include "worker/state.h"
+
+struct worker_config { /* borrowed until worker_free */
+    struct state *state;
+    struct upload_store *uploads;
+    struct builder *builder;
+    const struct registry *registry;
+    const char *sandbox_image; /* where sandbox-api is copied from */
+    const char *program;       /* "kiln 0.1.0", for labels */
+    const char *name;          /* of this worker process: unique among all */
+    int threads;               /* builds at once */
+    int64_t lease_ns;          /* how long a silent worker keeps a build; heartbeats at a third */
+    uint64_t log_max;          /* bytes of log text a build may write */
+    /* The operator's log: one line without a line end.  Called from any thread. */
+    void (*log)(void *self, const char *line);
+    void *log_self;
+    /* Test seam, NULL in programs: called when a step begins. */
+    void (*on_step)(void *self, const char *step);
+    void *on_step_self;
+};
+
+struct worker;
+
+/* Starts the threads.  Left-overs of dead processes are swept first. */
+MUST_CHECK int worker_start(const struct worker_config *config, struct worker **ret,
+                            struct error *err);
+
+/* Lets running builds end for at most drain_ms, then cancels them and hands them back; joins all
+ * threads and frees.  NULL is fine. */
+void worker_stop(struct worker *w, int64_t drain_ms);
+
+#endif

@@ -1,0 +1,23 @@
+/* worker — the state of every build, the queue, and the pipeline that a worker runs.
+ *
+ * state.h's functions are transactions: each leaves the database as it was or as it says.  They
+ * may be called from any thread, and from several processes on one file.
+ *
+ * The life of a build:
+ *
+ *   UPLOADING ──accept──► QUEUED ──claim──► RUNNING ──finish──► SUCCEEDED | FAILED
+ *       │                   ▲                  │
+ *       │ expires: FAILED   └──give back, lease lost, retry (REMOTE, SYSTEM; attempts_max)
+ *       └──────── CANCELLED: superseded by a newer one of the same name, or its resource deleted
+ *
+ * What clients see (UPLOADING, BUILDING, DEPLOYING, DEPLOYED|BUILT, FAILED) is derived from these
+ * facts at the moment of asking, by build_status: see status.c.
+ */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include "worker/pipeline.h"
+#include "worker/state.h"
+#include "worker/status.h"
+
+#endif
