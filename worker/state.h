@@ -182,6 +182,10 @@ void state_wake(struct state *s); /* lets all state_wait return */
 /* Ends what nobody will: uploads past their time, leases past theirs.  Cheap; call every second. */
 MUST_CHECK int state_expire(struct state *s, struct error *err);
 
+/* The workers that hold a build, and: this one is known to be dead, so its leases end now. */
+MUST_CHECK int state_worker_list(struct state *s, struct argv *ret, struct error *err);
+MUST_CHECK int state_worker_died(struct state *s, const char *worker, struct error *err);
+
 /* True for an archive or a job directory (by build id) that an unfinished build owns. */
 MUST_CHECK int state_archive_in_use(struct state *s, const char *archive, bool *ret,
                                     struct error *err);
@@ -284,6 +288,9 @@ MUST_CHECK int state_image_list(struct state *s, const char *workspace,
 MUST_CHECK int state_image_tags(struct state *s, const struct target *t,
                                 void (*each)(void *self, const struct image_tag *g), void *self,
                                 struct error *err);
+/* True while a tag of the image names the digest. */
+MUST_CHECK int state_digest_in_use(struct state *s, const struct target *t, const char *digest,
+                                   bool *ret, struct error *err);
 /* Forgets the image with all tags, or one tag, and calls gone for every digest that no tag of the
  * image names any more, for the caller to delete in the registry. */
 MUST_CHECK int state_image_delete(struct state *s, const struct target *t, const char *tag,

@@ -1,0 +1,286 @@
+/* worker/state_builds — a build from its request to its accepted upload.
+ *
+ * Of one target only the newest build counts.  A new request cancels those that still wait for an
+ * upload (their URL is dead: the client has a newer one); an accepted upload cancels those that are
+ * queued or running.  So an upload that never comes harms nobody. */
+#include <string.h>
+
+#include "base/digest.h"
+#include "worker/state_internal.h"
+
+void build_from_row(struct query *q, struct build *ret)
+{
+    COPY_TEXT(ret->id, query_get_text(q, 0));
+    COPY_TEXT(ret->workspace, query_get_text(q, 1));
+    COPY_TEXT(ret->type, query_get_text(q, 2));
+    COPY_TEXT(ret->name, query_get_text(q, 3));
+    ret->purpose = (enum build_purpose)query_get_int(q, 4);
+    ret->phase = (enum build_phase)query_get_int(q, 5);
+    COPY_TEXT(ret->tag, query_get_text(q, 6));
+    COPY_TEXT(ret->archive, query_get_text(q, 7));
+    ret->archive_size = (uint64_t)query_get_int(q, 8);
+    ret->attempts = (int)query_get_int(q, 9);
+    COPY_TEXT(ret->step, query_get_text(q, 10));
+    COPY_TEXT(ret->fault, query_get_text(q, 11));
+    COPY_TEXT(ret->message, query_get_text(q, 12));
+    COPY_TEXT(ret->digest, query_get_text(q, 13));
+    ret->image_size = (uint64_t)query_get_int(q, 14);
+    ret->created = query_get_int(q, 15);
+    ret->upload_expires = query_get_int(q, 16);
+    ret->uploaded = query_get_int(q, 17);
+    ret->started = query_get_int(q, 18);
+    ret->finished = query_get_int(q, 19);
+    ret->last_line = query_get_int(q, 20);
+    ret->building_seen = query_get_int(q, 21);
+    ret->log_read = query_get_int(q, 22);
+}
+
+static int load_one(struct query *q, enum presence *ret_presence, struct build *ret,
+                    struct error *err)
+{
+    bool row;
+
+    if (query_next(q, &row, err) < 0)
+        return -1;
+    if (row)
+        build_from_row(q, ret);
+    *ret_presence = row ? PRESENT : ABSENT;
+    return 0;
+}
+
+int build_load(struct state *s, const char *id, enum presence *ret_presence, struct build *ret,
+               struct error *err)
+{
+    QUERY(q, s->db, "select " BUILD_COLUMNS " from builds where id = ?");
+    query_text(&q, id);
+    return load_one(&q, ret_presence, ret, err);
+}
+
+int builds_cancel(struct state *s, const struct target *t, int64_t before, const char *why,
+                  struct error *err)
+{
+    QUERY(waiting, s->db,
+          "update builds set phase = 5, message = ?1, finished = ?2"
+          " where workspace = ?3 and type = ?4 and name = ?5 and created < ?6"
+          " and phase in (0, 1)");
+    query_text(&waiting, why);
+    query_int(&waiting, clock_now(&s->clock));
+    bind_target(&waiting, t);
+    query_int(&waiting, before);
+    if (query_run(&waiting, NULL, err) < 0)
+        return -1;
+
+    QUERY(running, s->db,
+          "update builds set cancel = ? where workspace = ? and type = ? and name = ?"
+          " and created < ? and phase = 2");
+    query_text(&running, why);
+    bind_target(&running, t);
+    query_int(&running, before);
+    return query_run(&running, NULL, err);
+}
+
+/* The image row exists from the first build on. */
+static int image_touch(struct state *s, const struct target *t, int64_t now, struct error *err)
+{
+    QUERY(q, s->db,
+          "insert into images (workspace, type, name, created, updated) values (?1, ?2, ?3, ?4, ?4)"
+          " on conflict do update set updated = excluded.updated");
+    bind_target(&q, t);
+    query_int(&q, now);
+    return query_run(&q, NULL, err);
+}
+
+static int build_insert(struct state *s, const struct build *b, struct error *err)
+{
+    QUERY(q, s->db,
+          "insert into builds (id, workspace, type, name, purpose, phase, tag, created,"
+          " upload_expires) values (?, ?, ?, ?, ?, 0, ?, ?, ?)");
+    query_text(&q, b->id);
+    query_text(&q, b->workspace);
+    query_text(&q, b->type);
+    query_text(&q, b->name);
+    query_int(&q, b->purpose);
+    query_text(&q, b->tag);
+    query_int(&q, b->created);
+    query_int(&q, b->upload_expires);
+    return query_run(&q, NULL, err);
+}
+
+/* Later than every build of the target, so that "newest" has one answer. */
+static int creation_time(struct state *s, const struct target *t, int64_t *ret, struct error *err)
+{
+    bool row;
+
+    QUERY(q, s->db,
+          "select max(created) from builds where workspace = ? and type = ? and name = ?");
+    bind_target(&q, t);
+    if (query_next(&q, &row, err) < 0)
+        return -1;
+    *ret = clock_now(&s->clock);
+    if (row && query_get_int(&q, 0) >= *ret)
+        *ret = query_get_int(&q, 0) + 1;
+    return 0;
+}
+
+int state_build_begin(struct state *s, const struct target *t, enum build_purpose purpose,
+                      struct build *ret, struct error *err)
+{
+    static const struct event_draft created = {
+        .type = "buildimage.created", .status = "UPLOADED", .message = "Starting build image"};
+    CLEANUP(tx_end) struct tx tx = {0};
+    struct build b = {.purpose = purpose, .phase = BUILD_UPLOADING};
+    unsigned char id[16];
+
+    digest_random(id, sizeof(id));
+    digest_hex(id, sizeof(id), b.id);
+    digest_random_name(b.tag, sizeof(b.tag) - 1);
+    COPY_TEXT(b.workspace, t->workspace);
+    COPY_TEXT(b.type, t->type);
+    COPY_TEXT(b.name, t->name);
+    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || creation_time(s, t, &b.created, err) < 0)
+        return -1;
+    b.upload_expires = b.created + s->upload_ns;
+
+    QUERY(q, s->db,
+          "update builds set phase = 5, message = 'a newer upload URL was asked for', finished = ?"
+          " where workspace = ? and type = ? and name = ? and phase = 0");
+    query_int(&q, b.created);
+    bind_target(&q, t);
+    if (query_run(&q, NULL, err) < 0 || build_insert(s, &b, err) < 0 ||
+        image_touch(s, t, b.created, err) < 0 || event_add(s, t, &b, &created, err) < 0 ||
+        tx_commit(&tx, err) < 0)
+        return -1;
+    *ret = b;
+    return 0;
+}
+
+static enum upload_outcome judge_upload(const struct build *b, enum presence presence,
+                                        const char *workspace, int64_t now)
+{
+    if (presence == ABSENT || strcmp(b->workspace, workspace) != 0)
+        return UPLOAD_UNKNOWN;
+    if (b->archive[0])
+        return UPLOAD_USED;
+    if (b->phase == BUILD_CANCELLED)
+        return UPLOAD_SUPERSEDED;
+    if (b->phase != BUILD_UPLOADING || now >= b->upload_expires)
+        return UPLOAD_EXPIRED;
+    return UPLOAD_ACCEPTED;
+}
+
+int state_upload_check(struct state *s, const char *workspace, const char *id,
+                       enum upload_outcome *ret_outcome, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    struct build b = {.created = 0};
+    enum presence presence;
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0 || build_load(s, id, &presence, &b, err) < 0)
+        return -1;
+    *ret_outcome = judge_upload(&b, presence, workspace, clock_now(&s->clock));
+    return 0;
+}
+
+int state_upload_accept(struct state *s, const char *workspace, const char *id, const char *archive,
+                        uint64_t size, enum upload_outcome *ret_outcome, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    struct build b = {.created = 0};
+    int64_t now = clock_now(&s->clock);
+    enum upload_outcome outcome;
+    enum presence presence;
+    struct target t;
+
+    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || build_load(s, id, &presence, &b, err) < 0)
+        return -1;
+    outcome = judge_upload(&b, presence, workspace, now);
+    if (outcome != UPLOAD_ACCEPTED) {
+        *ret_outcome = outcome;
+        return 0;
+    }
+    QUERY(q, s->db,
+          "update builds set phase = 1, archive = ?, archive_size = ?, uploaded = ? where id = ?");
+    query_text(&q, archive);
+    query_int(&q, (int64_t)size);
+    query_int(&q, now);
+    query_text(&q, id);
+    t = build_target(&b);
+    if (query_run(&q, NULL, err) < 0 ||
+        builds_cancel(s, &t, b.created, "superseded by a newer upload", err) < 0 ||
+        tx_commit(&tx, err) < 0)
+        return -1;
+    tx_end(&tx);
+    *ret_outcome = UPLOAD_ACCEPTED;
+    state_wake(s);
+    return 0;
+}
+
+int state_build_get(struct state *s, const char *id, enum presence *ret_presence, struct build *ret,
+                    struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0)
+        return -1;
+    return build_load(s, id, ret_presence, ret, err);
+}
+
+int state_build_newest(struct state *s, const struct target *t, enum presence *ret_presence,
+                       struct build *ret, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0)
+        return -1;
+    QUERY(q, s->db,
+          "select " BUILD_COLUMNS " from builds where workspace = ? and type = ? and name = ?"
+          " and phase <> 5 order by created desc limit 1");
+    bind_target(&q, t);
+    return load_one(&q, ret_presence, ret, err);
+}
+
+static int stamp(struct state *s, const char *id, const char *sql, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+
+    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0)
+        return -1;
+    QUERY(q, s->db, sql);
+    query_int(&q, clock_now(&s->clock));
+    query_text(&q, id);
+    if (query_run(&q, NULL, err) < 0)
+        return -1;
+    return tx_commit(&tx, err);
+}
+
+int state_build_seen(struct state *s, const char *id, struct error *err)
+{
+    return stamp(s, id, "update builds set building_seen = ? where id = ?", err);
+}
+
+int state_build_log_read(struct state *s, const char *id, struct error *err)
+{
+    return stamp(s, id, "update builds set log_read = ? where id = ?", err);
+}
+
+static int exists(struct state *s, const char *sql, const char *key, bool *ret, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0)
+        return -1;
+    QUERY(q, s->db, sql);
+    query_text(&q, key);
+    return query_next(&q, ret, err);
+}
+
+int state_archive_in_use(struct state *s, const char *archive, bool *ret, struct error *err)
+{
+    return exists(s, "select 1 from builds where archive = ? and phase in (1, 2)", archive, ret,
+                  err);
+}
+
+int state_build_unfinished(struct state *s, const char *id, bool *ret, struct error *err)
+{
+    return exists(s, "select 1 from builds where id = ? and phase in (0, 1, 2)", id, ret, err);
+}

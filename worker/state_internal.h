@@ -1,0 +1,60 @@
+/* worker/state_internal — what the state_*.c files share with each other and with nobody else. */
+#ifndef WORKER_STATE_INTERNAL_H
+#define WORKER_STATE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "worker/db.h"
+#include "worker/state.h"
+
+struct state {
+    struct db *db;
+    struct clock clock;
+    int attempts_max;
+    int64_t upload_ns;
+    pthread_mutex_t wake_lock;
+    pthread_cond_t wake;
+    unsigned wakes; /* counts state_wake calls */
+};
+
+#define COPY_TEXT(to, from) ((void)snprintf((to), sizeof(to), "%s", (from)))
+
+/* Binds workspace, type and name. */
+void bind_target(struct query *q, const struct target *t);
+
+/* Columns for build_from_row, in its order. */
+#define BUILD_COLUMNS                                                                              \
+    "id, workspace, type, name, purpose, phase, tag, archive, archive_size, attempts, step, "      \
+    "fault, message, digest, image_size, created, upload_expires, uploaded, started, finished, "   \
+    "last_line, building_seen, log_read"
+void build_from_row(struct query *q, struct build *ret);
+
+/* One build by id, within the caller's transaction. */
+MUST_CHECK int build_load(struct state *s, const char *id, enum presence *ret_presence,
+                          struct build *ret, struct error *err);
+
+/* Within the caller's transaction. */
+struct event_draft {
+    const char *type; /* without "ai.blaxel.controlplane." */
+    const char *status;
+    const char *message;
+    bool of_resource;
+    bool final;
+};
+MUST_CHECK int event_add(struct state *s, const struct target *t, const struct build *b,
+                         const struct event_draft *draft, struct error *err);
+
+/* Cancels the target's unfinished builds made before `before` (ns): those that wait end at once,
+ * running ones when their worker next asks. */
+MUST_CHECK int builds_cancel(struct state *s, const struct target *t, int64_t before,
+                             const char *why, struct error *err);
+
+/* The image's tags and the resource's image after a success. */
+MUST_CHECK int image_record(struct state *s, const struct build *b, struct error *err);
+
+static inline struct target build_target(const struct build *b)
+{
+    return (struct target){b->workspace, b->type, b->name};
+}
+
+#endif

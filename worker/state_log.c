@@ -1,0 +1,134 @@
+/* worker/state_log — a build's log lines and a target's events. */
+#include "worker/state_internal.h"
+
+#define EVENTS_SHOWN 100
+
+static int log_end(struct state *s, const char *id, int64_t *ret_seq, int64_t *ret_time,
+                   struct error *err)
+{
+    bool row;
+
+    QUERY(q, s->db, "select seq, time from log_lines where build = ? order by seq desc limit 1");
+    query_text(&q, id);
+    if (query_next(&q, &row, err) < 0)
+        return -1;
+    *ret_seq = row ? query_get_int(&q, 0) : 0;
+    *ret_time = row ? query_get_int(&q, 1) : 0;
+    return 0;
+}
+
+int state_log_append(struct state *s, const char *id, const struct log_line *lines, size_t n,
+                     struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    int64_t now = clock_now(&s->clock);
+    int64_t seq;
+    int64_t time;
+
+    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || log_end(s, id, &seq, &time, err) < 0)
+        return -1;
+    QUERY(put, s->db, "insert into log_lines values (?, ?, ?, ?, ?)");
+    for (size_t i = 0; i < n; i++) {
+        /* Clients drop a line that equals another in time and text (PROTOCOL.md 1.4). */
+        time = now > time ? now : time + 1;
+        query_reset(&put);
+        query_text(&put, id);
+        query_int(&put, ++seq);
+        query_int(&put, time);
+        query_int(&put, lines[i].severity);
+        query_text(&put, lines[i].text);
+        if (query_run(&put, NULL, err) < 0)
+            return -1;
+    }
+    QUERY(touch, s->db, "update builds set last_line = ? where id = ?");
+    query_int(&touch, time);
+    query_text(&touch, id);
+    if (query_run(&touch, NULL, err) < 0)
+        return -1;
+    return tx_commit(&tx, err);
+}
+
+int state_log_read(struct state *s, const char *id, int64_t after, bool newest, int64_t limit,
+                   void (*each)(void *self, const struct log_line *l), void *self,
+                   int64_t *ret_total, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    int64_t unused;
+    bool row;
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0 || log_end(s, id, ret_total, &unused, err) < 0)
+        return -1;
+    QUERY(q, s->db,
+          newest ? "select seq, time, severity, text from log_lines where build = ? and seq > ?"
+                   " order by seq desc limit ?"
+                 : "select seq, time, severity, text from log_lines where build = ? and seq > ?"
+                   " order by seq limit ?");
+    query_text(&q, id);
+    query_int(&q, after);
+    query_int(&q, limit);
+    for (;;) {
+        struct log_line line;
+
+        if (query_next(&q, &row, err) < 0)
+            return -1;
+        if (!row)
+            return 0;
+        line = (struct log_line){query_get_int(&q, 0), query_get_int(&q, 1),
+                                 (enum log_severity)query_get_int(&q, 2), query_get_text(&q, 3)};
+        each(self, &line);
+    }
+}
+
+int event_add(struct state *s, const struct target *t, const struct build *b,
+              const struct event_draft *draft, struct error *err)
+{
+    char kind[96];
+
+    (void)snprintf(kind, sizeof(kind), "ai.blaxel.controlplane.%s", draft->type);
+    QUERY(q, s->db,
+          "insert into events (workspace, type, name, time, kind, status, message, revision,"
+          " build, of_resource, final) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    bind_target(&q, t);
+    query_int(&q, clock_now(&s->clock));
+    query_text(&q, kind);
+    query_text(&q, draft->status);
+    query_text(&q, draft->message);
+    query_text(&q, b ? b->tag : "");
+    query_text(&q, b ? b->id : "");
+    query_int(&q, draft->of_resource);
+    query_int(&q, draft->final);
+    return query_run(&q, NULL, err);
+}
+
+int state_event_list(struct state *s, const struct target *t,
+                     void (*each)(void *self, const struct event *e), void *self, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    bool row;
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0)
+        return -1;
+    QUERY(q, s->db,
+          "select time, kind, status, message, revision, build, of_resource, final from"
+          " (select * from events where workspace = ? and type = ? and name = ?"
+          "  order by id desc limit ?) order by id");
+    bind_target(&q, t);
+    query_int(&q, EVENTS_SHOWN);
+    for (;;) {
+        struct event e;
+
+        if (query_next(&q, &row, err) < 0)
+            return -1;
+        if (!row)
+            return 0;
+        e = (struct event){.time = query_get_int(&q, 0),
+                           .type = query_get_text(&q, 1),
+                           .status = query_get_text(&q, 2),
+                           .message = query_get_text(&q, 3),
+                           .revision = query_get_text(&q, 4),
+                           .of_resource = query_get_int(&q, 6) != 0,
+                           .final = query_get_int(&q, 7) != 0};
+        COPY_TEXT(e.build, query_get_text(&q, 5));
+        each(self, &e);
+    }
+}
