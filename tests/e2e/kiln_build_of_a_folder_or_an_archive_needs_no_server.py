@@ -1,0 +1,89 @@
+"""`kiln build DIR|ARCHIVE`: the same pipeline, live on the terminal."""
+import re
+import shutil
+
+import kiln_server
+from kiln_server import Kiln, KilnCase, Process, SOURCE, http_request
+
+HELLO = SOURCE / "examples/hello-sandbox"
+
+
+class KilnBuild(KilnCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.other = Kiln(cls.bases)  # a data directory nobody serves
+        cls.addClassCleanup(cls.other.remove)
+
+    def build(self, what, *more, check=True):
+        return self.other.run("build", what, *more, *self.other.common(), check=check)
+
+    def check_end(self, done, name):
+        told = done.stdout + done.stderr
+        self.assertEqual(done.returncode, 0, told)
+        self.assertIn("entrypoint.sh reads well", told, "the log is shown")
+        reference = re.search(rf"{re.escape(self.other.registry)}/\S+/sandbox/{name}:[a-z0-9]{{12}}",
+                              told)
+        self.assertTrue(reference, told)
+        self.assertRegex(told, r"sha256:[0-9a-f]{64}")
+        return reference.group(0), re.search(r"sha256:[0-9a-f]{64}", told).group(0)
+
+    def test_a_folder(self):
+        reference, digest = self.check_end(self.build(HELLO, "--type", "sandbox"), "hello-sandbox")
+        self.check_image(reference, digest)
+
+    def test_an_archive(self):
+        archive = SOURCE / "examples/hello-sandbox.zip"
+        done = self.build(archive, "--type", "sandbox", "--name", "from-zip")
+        reference, digest = self.check_end(done, "from-zip")
+        self.check_image(reference, digest)
+
+    def check_image(self, reference, digest):
+        """It stays in the data directory: a registry on the same files serves it."""
+        config = self.other.directory / "registry.json"
+        data = next(p for p in (self.other.data / "registry").rglob("docker")
+                    if p.is_dir()).parent
+        config.write_text('{"version":0.1,"storage":{"filesystem":{"rootdirectory":"%s"}},'
+                          '"http":{"addr":"%s"}}' % (data, self.other.registry))
+        registry = Process(["docker-registry", "serve", config], self.other.directory / "reg.log")
+        self.addCleanup(registry.kill_group)
+        host, _, path = reference.partition("/")
+        repository, _, tag = path.rpartition(":")
+        url = f"http://{host}/v2/{repository}/manifests/"
+
+        def get(what):
+            return http_request("GET", url + what, headers={
+                "Accept": "application/vnd.oci.image.manifest.v1+json, "
+                          "application/vnd.docker.distribution.manifest.v2+json"})
+
+        def listening():
+            try:
+                return get(tag)
+            except OSError:
+                return None
+
+        answer = kiln_server.wait_until("the registry answers", listening, 20)
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(answer.headers["Docker-Content-Digest"], digest)
+        self.assertEqual(get("latest").body, answer.body)
+        registry.kill_group()
+
+    def test_a_build_that_fails_says_so_and_exits_with_1(self):
+        folder = self.other.directory / "broken"
+        shutil.copytree(HELLO, folder)
+        (folder / "Dockerfile").write_text("FROM alpine:3.20\nRUN echo no luck; exit 7\n")
+        done = self.build(folder, check=False)
+        told = done.stdout + done.stderr
+        self.assertNotIn(done.returncode, (0, -6, -11))
+        self.assertIn("no luck", told)
+        self.assertRegex(told, r"exit code:? 7")
+        self.assertRegex(told, r"2 \| >>> RUN echo no luck; exit 7")
+
+    def test_a_folder_that_is_not_there_is_named(self):
+        done = self.build("/no/such/folder", check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("/no/such/folder", done.stderr)
+
+
+if __name__ == "__main__":
+    kiln_server.main()

@@ -1,0 +1,46 @@
+"""./demo, the README's first command, with the binary that is being tested."""
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+
+import kiln_server
+from kiln_server import KILN, SOURCE
+
+
+class TheDemo(unittest.TestCase):
+    def setUp(self):
+        self.place = tempfile.mkdtemp(prefix="kiln-demo-")
+        self.addCleanup(shutil.rmtree, self.place, ignore_errors=True)
+
+    def demo(self):
+        begun = time.monotonic()
+        done = subprocess.run(
+            [SOURCE / "demo", "--kiln", KILN, "--data-dir", self.place], text=True, timeout=300,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={**os.environ, "CI": "true"})
+        self.assertEqual(done.returncode, 0, done.stdout)
+        return done.stdout, time.monotonic() - begun
+
+    def test_ends_with_a_digest_and_a_listing_twice(self):
+        self.check(self.demo()[0])
+        told, seconds = self.demo()
+        self.check(told)
+        self.assertLess(seconds, 15, "the second run: 10 s on a quiet machine")
+        left = subprocess.run(["pgrep", "-f", self.place], capture_output=True, text=True).stdout
+        self.assertEqual(left, "", "no process stays")
+
+    def check(self, told):
+        for status in ("UPLOADING", "BUILDING", "DEPLOYED"):
+            self.assertIn(status, told)
+        self.assertIn("entrypoint.sh reads well", told, "the log is shown")
+        self.assertRegex(told, r"127\.0\.0\.1:\d+/demo/sandbox/hello-sandbox:[a-z0-9]{12}")
+        self.assertRegex(told, r"sha256:[0-9a-f]{64}")
+        self.assertRegex(told, r"usr/local/bin/sandbox-api")
+        self.assertRegex(told, r"app/public/index\.html")
+
+
+if __name__ == "__main__":
+    kiln_server.main()
