@@ -3,6 +3,7 @@
 #ifndef BASE_FS_H
 #define BASE_FS_H
 
+#include <fcntl.h>
 #include <sys/types.h>
 
 #include "base/buf.h"

@@ -102,10 +102,11 @@ enum builder_outcome {
     BUILDER_KILLED, /* a signal from elsewhere: never a success, worth another try */
 };
 
-/* Runs the inner main `name` in a jail without network whose only writable directory is the job's
- * context, at /context.  stdin_fd is its descriptor 0; its descriptor 1 is read into out. */
-MUST_CHECK int builder_run_inside(struct builder_job *j, const char *name, int stdin_fd,
-                                  struct buf *out, const struct builder_io *io,
+/* Runs the inner main `name` with words (argv[1]…; NULL: none) in a jail without network whose only
+ * writable directory is the job's context, at /context.  stdin_fd is its descriptor 0; its
+ * descriptor 1 is read into out. */
+MUST_CHECK int builder_run_inside(struct builder_job *j, const char *name, const struct argv *words,
+                                  int stdin_fd, struct buf *out, const struct builder_io *io,
                                   enum builder_outcome *ret_outcome, struct error *err);
 
 /* Fetches image into the workspace's base store, with the host's network and no code of the user's.

@@ -14,12 +14,15 @@ struct worker_config { /* borrowed until worker_free */
     struct upload_store *uploads;
     struct builder *builder;
     const struct registry *registry;
-    const char *sandbox_image; /* where sandbox-api is copied from */
-    const char *program;       /* "kiln 0.1.0", for labels */
-    const char *name;          /* of this worker process: unique among all */
-    int threads;               /* builds at once */
-    int64_t lease_ns;          /* how long a silent worker keeps a build; heartbeats at a third */
-    uint64_t log_max;          /* bytes of log text a build may write */
+    const char *registry_name;        /* "127.0.0.1:5000": as image references begin */
+    const char *sandbox_image;        /* where sandbox-api is copied from */
+    const struct argv *extract_words; /* for the inner main "extract": its limits */
+    const char *program;              /* "kiln 0.1.0", for labels */
+    const char *name;                 /* of this worker process: worker_name_of(getpid()) */
+    int threads;                      /* builds at once */
+    int attempts;                     /* as in state_config, to tell users */
+    int64_t lease_ns; /* how long a silent worker keeps a build; heartbeats at a third */
+    uint64_t log_max; /* bytes of log text a build may write */
     /* The operator's log: one line without a line end.  Called from any thread. */
     void (*log)(void *self, const char *line);
     void *log_self;
@@ -27,6 +30,13 @@ struct worker_config { /* borrowed until worker_free */
     void (*on_step)(void *self, const char *step);
     void *on_step_self;
 };
+
+/* "host:pid:start time": names a process and no later one.  False when there is no such process. */
+#define WORKER_NAME 160
+bool worker_name_of(int pid, char name[WORKER_NAME]);
+
+/* "<workspace>/<type>/<name>": where a build's image lives in the registry. */
+void pipeline_repository(const struct build *b, char repository[3 * NAME_SIZE]);
 
 struct worker;
 

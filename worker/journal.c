@@ -1,0 +1,218 @@
+/* worker/journal — see the header. */
+#include "worker/journal.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/text.h"
+
+#define LINE_BYTES    8192
+#define PENDING_BYTES (32 << 20) /* between two flushes */
+#define SECRET_MIN    8
+
+void journal_init(struct journal *j, struct state *state, const char *build, uint64_t max)
+{
+    *j = (struct journal){.state = state, .max = max, .text = BUF_INIT(PENDING_BYTES)};
+    (void)snprintf(j->build, sizeof(j->build), "%s", build);
+    pthread_mutex_init(&j->lock, NULL);
+}
+
+void journal_release(struct journal *j)
+{
+    argv_release(&j->secrets);
+    buf_release(&j->text);
+    free(j->lines);
+    pthread_mutex_destroy(&j->lock);
+}
+
+void journal_hide(struct journal *j, const char *value)
+{
+    pthread_mutex_lock(&j->lock);
+    if (strlen(value) >= SECRET_MIN)
+        argv_push1(&j->secrets, value);
+    pthread_mutex_unlock(&j->lock);
+}
+
+/* Bytes of the terminal escape sequence at s (ECMA-48: CSI, OSC, and two-byte ones), 0 if none. */
+static size_t escape_length(const char *s, size_t len)
+{
+    size_t i = 2;
+
+    if (len < 2 || s[0] != 0x1b)
+        return 0;
+    if (s[1] == '[') {
+        while (i < len && (unsigned char)s[i] >= 0x20 && (unsigned char)s[i] <= 0x3f)
+            i++;
+        return i < len ? i + 1 : i;
+    }
+    if (s[1] == ']') {
+        while (i < len && s[i] != 0x07 && s[i] != 0x1b)
+            i++;
+        return i < len ? i + 1 : i;
+    }
+    return 2;
+}
+
+static size_t utf8_length(const char *s, size_t len)
+{
+    for (size_t n = 1; n <= 4 && n <= len; n++)
+        if (text_is_utf8(s, n))
+            return n;
+    return 0;
+}
+
+static void add_clean(struct buf *out, const char *s, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        size_t escape = escape_length(s + i, len - i);
+        size_t n = utf8_length(s + i, len - i);
+        bool control = n == 1 && text_has_control(s + i, 1) && s[i] != '\t';
+
+        if (escape) {
+            i += escape;
+            continue;
+        }
+        if (n == 0 || control)
+            buf_adds(out, "\xef\xbf\xbd"); /* U+FFFD */
+        else
+            buf_add(out, s + i, n);
+        i += n ? n : 1;
+    }
+}
+
+/* Replaces every secret in line. */
+static void mask(const struct argv *secrets, struct buf *line)
+{
+    for (size_t i = 0; i < secrets->n; i++) {
+        const char *secret = secrets->v[i];
+        size_t len = strlen(secret);
+        char *at = line->len ? memmem(line->data, line->len, secret, len) : NULL;
+
+        while (at) {
+            size_t rest = line->len - (size_t)(at - line->data) - len;
+
+            memcpy(at, "***", 3);
+            memmove(at + 3, at + len, rest + 1);
+            line->len -= len - 3;
+            at = memmem(at + 3, rest, secret, len);
+        }
+    }
+}
+
+static bool reserve_line(struct journal *j)
+{
+    size_t cap = j->cap ? j->cap * 2 : 64;
+    struct log_line *lines;
+
+    if (j->n < j->cap)
+        return true;
+    lines = realloc(j->lines, cap * sizeof(*lines));
+    if (!lines)
+        return false;
+    j->lines = lines;
+    j->cap = cap;
+    return true;
+}
+
+static void push(struct journal *j, enum log_severity severity, const char *text, size_t len)
+{
+    if (!reserve_line(j) || j->text.len + len + 1 > j->text.max)
+        return;
+    j->lines[j->n++] = (struct log_line){.severity = severity};
+    buf_add(&j->text, text, len);
+    buf_addc(&j->text, '\0');
+}
+
+static void push_bounded(struct journal *j, enum log_severity severity, const char *text,
+                         size_t len)
+{
+    char said[96];
+    int n;
+
+    j->used += len + 1;
+    if (j->used <= j->max && j->text.len + len + 512 <= j->text.max) {
+        push(j, severity, text, len);
+        return;
+    }
+    if (j->cut)
+        return;
+    j->cut = true;
+    n = snprintf(said, sizeof(said), "[the log ends here: it reached its limit of %llu bytes]",
+                 (unsigned long long)j->max);
+    push(j, LOG_WARNING, said, (size_t)n);
+}
+
+/* The longest piece of at most LINE_BYTES that does not cut a character in two. */
+static size_t piece(const char *s, size_t len)
+{
+    size_t n = LINE_BYTES;
+
+    if (len <= n)
+        return len;
+    while (n > LINE_BYTES - 4 && ((unsigned char)s[n] & 0xc0) == 0x80)
+        n--;
+    return n;
+}
+
+void journal_add(struct journal *j, enum log_severity severity, const char *text, size_t len)
+{
+    CLEANUP(buf_release) struct buf line = BUF_INIT(1 << 20);
+    size_t done = 0;
+
+    add_clean(&line, text, len);
+    pthread_mutex_lock(&j->lock);
+    mask(&j->secrets, &line);
+    do {
+        size_t n = piece(buf_str(&line) + done, line.len - done);
+
+        push_bounded(j, severity, buf_str(&line) + done, n);
+        done += n;
+    } while (done < line.len);
+    pthread_mutex_unlock(&j->lock);
+}
+
+void journal_addf(struct journal *j, enum log_severity severity, const char *fmt, ...)
+{
+    char *text = NULL;
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vasprintf(&text, fmt, ap);
+    va_end(ap);
+    if (n >= 0)
+        journal_add(j, severity, text, (size_t)n);
+    free(n >= 0 ? text : NULL);
+}
+
+void journal_add_text(struct journal *j, enum log_severity severity, const char *text)
+{
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+
+        journal_add(j, severity, text, n);
+        text += n + (text[n] == '\n');
+    }
+}
+
+int journal_flush(struct journal *j, struct error *err)
+{
+    int result = 0;
+
+    pthread_mutex_lock(&j->lock);
+    if (j->n > 0) {
+        const char *at = buf_str(&j->text);
+
+        for (size_t i = 0; i < j->n; i++) {
+            j->lines[i].text = at;
+            at += strlen(at) + 1;
+        }
+        result = state_log_append(j->state, j->build, j->lines, j->n, err);
+        if (result == 0) {
+            j->n = 0;
+            buf_clear(&j->text);
+        }
+    }
+    pthread_mutex_unlock(&j->lock);
+    return result;
+}

@@ -1,0 +1,342 @@
+/* worker/pipeline — the steps from an accepted upload to an image that can be pulled.
+ *
+ * Every step may be run again from the start: the job directory is made anew, pulls and pushes are
+ * idempotent, the tag was drawn when the build was made.  So a worker that dies at any moment
+ * leaves nothing that the next try does not overwrite or the sweep does not remove. */
+#include <string.h>
+
+#include "base/text.h"
+#include "dockerfile/dockerfile.h"
+#include "worker/run.h"
+
+#define REPORT_MAX (8 << 20) /* bytes of JSON about one archive */
+
+/* Says which step begins; stops the run when the build is no longer ours. */
+static int begin_step(struct run *r, const char *step, struct error *err)
+{
+    enum lease_verdict verdict;
+
+    if (state_step(r->config->state, r->build.id, r->config->name, step, &verdict, err) < 0)
+        return -1;
+    if (verdict == LEASE_LOST)
+        r->lost = true;
+    if (verdict != LEASE_KEPT)
+        cancel_throw(&r->cancel);
+    if (r->config->on_step)
+        r->config->on_step(r->config->on_step_self, step);
+    if (cancel_is_thrown(&r->cancel)) {
+        err->kind = ERR_NONE;
+        return -1;
+    }
+    return 0;
+}
+
+/* What an outcome other than DONE and FAILED means for the build. */
+static int judge(struct run *r, enum builder_outcome outcome, const char *act, struct error *err)
+{
+    switch (outcome) {
+    case BUILDER_DONE:
+        return 0;
+    case BUILDER_CANCELLED:
+        err->kind = ERR_NONE;
+        return -1;
+    case BUILDER_TIMED_OUT:
+        progress_error(&r->progress, "%s took longer than the time limit", act);
+        return error_set(err, ERR_LIMIT, "%s took longer than the time limit", act);
+    case BUILDER_KILLED:
+        progress_error(&r->progress, "%s was killed by a signal from outside", act);
+        return error_set(err, ERR_SYSTEM, "%s was killed by a signal from outside", act);
+    case BUILDER_FAILED:
+        return error_set(err, ERR_INPUT, "%s: %s", act,
+                         r->progress.last[0] ? r->progress.last : "no reason was given");
+    }
+    abort();
+}
+
+/* ---- extract ---- */
+
+static int read_report(struct run *r, const struct buf *json, struct error *err)
+{
+    if (upload_report_read(buf_str(json), json->len, &r->report, err) < 0) {
+        progress_error(&r->progress, "%s", err->msg);
+        return -1;
+    }
+    for (size_t i = 0; i < r->report.warnings.n; i++)
+        journal_addf(&r->journal, LOG_WARNING, "#%d warning: %s", r->progress.number,
+                     r->report.warnings.v[i]);
+    if (r->report.has_env_build &&
+        upload_parse_env(buf_str(&r->report.env_build), r->report.env_build.len, &r->build_args,
+                         err) < 0) {
+        progress_error(&r->progress, "%s", err->msg);
+        return -1;
+    }
+    for (size_t i = 0; i < r->build_args.n; i++)
+        journal_hide(&r->journal, strchr(r->build_args.v[i], '=') + 1);
+    return 0;
+}
+
+static int step_extract(struct run *r, struct error *err)
+{
+    CLEANUP(buf_release) struct buf json = BUF_INIT(REPORT_MAX);
+    CLEANUP_CLOSE int archive = -1;
+    const struct process_sink sink = progress_sink(&r->progress);
+    const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
+    char packed[TEXT_SIZE];
+    char unpacked[TEXT_SIZE];
+    enum builder_outcome outcome;
+
+    text_size(r->build.archive_size, packed);
+    progress_begin(&r->progress, "[internal] unpack archive, %s", packed);
+    if (builder_job_begin(r->config->builder, r->build.workspace, r->build.id, &r->job, err) < 0 ||
+        upload_store_get(r->config->uploads, r->build.archive, &archive, err) < 0 ||
+        builder_run_inside(r->job, "extract", r->config->extract_words, archive, &json, &io,
+                           &outcome, err) < 0)
+        return -1;
+    if (outcome != BUILDER_FAILED && judge(r, outcome, "unpacking the archive", err) < 0)
+        return -1;
+    if (read_report(r, &json, err) < 0)
+        return -1;
+    if (outcome == BUILDER_FAILED)
+        return judge(r, outcome, "unpacking the archive", err);
+    text_size(r->report.bytes, unpacked);
+    journal_addf(&r->journal, LOG_INFO, "#%d %llu files, %s", r->progress.number,
+                 (unsigned long long)r->report.files, unpacked);
+    progress_done(&r->progress);
+    return 0;
+}
+
+/* ---- dockerfile ---- */
+
+/* "dockerfile parse error on line 3: …" with the lines around it. */
+static void show_parse_error(struct run *r, const struct error *err)
+{
+    progress_error(&r->progress, "%s", err->msg);
+    journal_addf(&r->journal, LOG_ERROR, "error: failed to solve: %s", err->msg);
+}
+
+static int inject(struct run *r, struct error *err)
+{
+    struct dockerfile_injection injection = {.text = BUF_INIT(0)};
+    struct dockerfile *injected = NULL;
+
+    if (dockerfile_inject_sandbox_api(r->dockerfile, r->config->sandbox_image, &injection, err) < 0)
+        return -1;
+    journal_add_text(&r->journal, LOG_INFO, buf_str(&injection.notes));
+    buf_clear(&r->dockerfile_text);
+    buf_add(&r->dockerfile_text, buf_str(&injection.text), injection.text.len);
+    dockerfile_injection_release(&injection);
+    if (buf_check(&r->dockerfile_text, "the Dockerfile", err) < 0 ||
+        dockerfile_parse(buf_str(&r->dockerfile_text), r->dockerfile_text.len,
+                         &dockerfile_limits_default, &injected, err) < 0)
+        return -1;
+    dockerfile_free(r->dockerfile);
+    r->dockerfile = injected;
+    return 0;
+}
+
+static int step_dockerfile(struct run *r, struct error *err)
+{
+    progress_begin(&r->progress, "[internal] load build definition from Dockerfile");
+    if (!r->report.has_dockerfile) {
+        progress_error(&r->progress, "the archive has no Dockerfile");
+        return error_set(err, ERR_INPUT,
+                         "the archive has no file \"Dockerfile\" at its root: add one and upload "
+                         "again");
+    }
+    buf_add(&r->dockerfile_text, buf_str(&r->report.dockerfile), r->report.dockerfile.len);
+    if (buf_check(&r->dockerfile_text, "the Dockerfile", err) < 0 ||
+        dockerfile_parse(buf_str(&r->dockerfile_text), r->dockerfile_text.len,
+                         &dockerfile_limits_default, &r->dockerfile, err) < 0 ||
+        (strcmp(r->build.type, "sandbox") == 0 && inject(r, err) < 0) ||
+        dockerfile_images(r->dockerfile, &r->build_args, &r->images, err) < 0) {
+        show_parse_error(r, err);
+        return -1;
+    }
+    progress_done(&r->progress);
+    return 0;
+}
+
+/* ---- pull ---- */
+
+static int clean_credentials(struct run *r, struct buf *ret, struct error *err)
+{
+    if (!r->report.has_docker_config)
+        return 0;
+    if (upload_clean_docker_config(buf_str(&r->report.docker_config), r->report.docker_config.len,
+                                   ret, err) < 0) {
+        journal_addf(&r->journal, LOG_ERROR, "error: %s", err->msg);
+        return -1;
+    }
+    return 0;
+}
+
+static int step_pull(struct run *r, struct error *err)
+{
+    CLEANUP(buf_release) struct buf credentials = BUF_INIT(1 << 20);
+    const struct process_sink sink = progress_sink(&r->progress);
+    const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
+
+    if (clean_credentials(r, &credentials, err) < 0)
+        return -1;
+    for (size_t i = 0; i < r->images.n; i++) {
+        enum builder_outcome outcome;
+
+        progress_begin(&r->progress, "[internal] load base image %s", r->images.v[i]);
+        if (builder_pull(r->job, r->images.v[i], credentials.len ? buf_str(&credentials) : NULL,
+                         &io, &outcome, err) < 0)
+            return -1;
+        if (outcome == BUILDER_FAILED) {
+            (void)judge(r, outcome, "load base image", err);
+            progress_error(&r->progress, "%s", r->progress.last);
+            journal_addf(&r->journal, LOG_ERROR, "error: failed to solve: %s: %s", r->images.v[i],
+                         r->progress.last);
+            return -1;
+        }
+        if (judge(r, outcome, "loading a base image", err) < 0)
+            return -1;
+        progress_done(&r->progress);
+    }
+    return 0;
+}
+
+/* ---- build ---- */
+
+/* The instruction that buildah stopped at: at the step it named, with the text it printed.  The
+ * stage numbers are buildah's, which leave out unused stages, so the text decides. */
+static const struct dockerfile_instruction *find_instruction(const struct run *r,
+                                                             const struct builder_failure *f)
+{
+    size_t n;
+    const struct dockerfile_stage *stages = dockerfile_stages(r->dockerfile, &n);
+    const struct dockerfile_instruction *at_step = NULL;
+
+    for (size_t i = 0; f->step > 0 && i < n; i++) {
+        const struct dockerfile_instruction *in;
+
+        if ((size_t)f->step > stages[i].n_instructions)
+            continue;
+        in = &stages[i].instructions[f->step - 1];
+        if (text_starts(f->text, in->keyword) && strstr(f->text, in->text))
+            return in;
+        if (text_starts(f->text, in->keyword))
+            at_step = in;
+    }
+    return at_step;
+}
+
+/* BuildKit's way to say that a command failed (PROTOCOL.md 6.3). */
+static int tell_build_failure(struct run *r, const struct builder_failure *f, struct error *err)
+{
+    const struct dockerfile_instruction *in = find_instruction(r, f);
+    CLEANUP(buf_release) struct buf reason = BUF_INIT(16 << 10);
+    CLEANUP(buf_release) struct buf excerpt = BUF_INIT(64 << 10);
+
+    if (f->exit_code >= 0 && in)
+        buf_addf(&reason, "process \"%s%.4096s\" did not complete successfully: exit code: %d",
+                 in->json ? "" : "/bin/sh -c ", in->text, f->exit_code);
+    else
+        buf_adds(&reason, r->progress.last);
+    if (in)
+        dockerfile_excerpt(r->dockerfile, in->first_line, in->last_line, &excerpt);
+    progress_error(&r->progress, "%s", buf_str(&reason));
+    journal_add_text(&r->journal, LOG_ERROR, buf_str(&excerpt));
+    journal_addf(&r->journal, LOG_ERROR, "error: failed to solve: %s", buf_str(&reason));
+    buf_addf(&r->failure, "#%d ERROR: %s\n%serror: failed to solve: %s", r->progress.number,
+             buf_str(&reason), buf_str(&excerpt), buf_str(&reason));
+    return error_set(err, ERR_INPUT, "%s", buf_str(&reason));
+}
+
+static int step_build(struct run *r, struct error *err)
+{
+    CLEANUP(argv_release) struct argv labels = ARGV_INIT;
+    const struct process_sink sink = progress_build_sink(&r->progress);
+    const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
+    const struct builder_request req = {.dockerfile = buf_str(&r->dockerfile_text),
+                                        .build_args = &r->build_args,
+                                        .labels = &labels};
+    struct builder_failure failure;
+    enum builder_outcome outcome;
+
+    argv_pushf(&labels, "dev.kiln.build=%s", r->build.id);
+    argv_pushf(&labels, "dev.kiln.version=%s", r->config->program);
+    if (builder_build(r->job, &req, &io, &outcome, &failure, err) < 0)
+        return -1;
+    if (outcome == BUILDER_FAILED)
+        return tell_build_failure(r, &failure, err);
+    if (judge(r, outcome, "the build", err) < 0)
+        return -1;
+    progress_done(&r->progress);
+    return 0;
+}
+
+/* ---- push, deploy ---- */
+
+static int step_push(struct run *r, struct error *err)
+{
+    const struct process_sink sink = progress_sink(&r->progress);
+    const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
+    enum builder_outcome outcome;
+    char repository[3 * NAME_SIZE];
+
+    pipeline_repository(&r->build, repository);
+    progress_begin(&r->progress, "exporting image to %s/%s:%s", r->config->registry_name,
+                   repository, r->build.tag);
+    if (builder_push(r->job, repository, r->build.tag, &io, &outcome, r->digest, err) < 0)
+        return -1;
+    if (outcome == BUILDER_FAILED) { /* never the user's fault */
+        (void)judge(r, outcome, "push the image", err);
+        progress_error(&r->progress, "%s", r->progress.last);
+        err->kind = ERR_REMOTE;
+        return -1;
+    }
+    return judge(r, outcome, "pushing the image", err);
+}
+
+/* The image is what was pushed, as the registry gives it out. */
+static int step_deploy(struct run *r, struct error *err)
+{
+    CLEANUP(registry_manifest_release) struct registry_manifest manifest = {.size = 0};
+    enum registry_presence presence;
+    char repository[3 * NAME_SIZE];
+    char size[TEXT_SIZE];
+
+    pipeline_repository(&r->build, repository);
+    if (registry_get_manifest(r->config->registry, repository, r->build.tag, &presence, &manifest,
+                              err) < 0)
+        return -1;
+    if (presence == REGISTRY_ABSENT)
+        return error_set(err, ERR_REMOTE, "read back %s:%s: the registry does not have it",
+                         repository, r->build.tag);
+    if (strcmp(manifest.digest, r->digest) != 0)
+        return error_set(err, ERR_REMOTE, "read back %s:%s: it is %s, and %s was pushed",
+                         repository, r->build.tag, manifest.digest, r->digest);
+    if (registry_tag(r->config->registry, repository, &manifest, "latest", err) < 0)
+        return -1;
+    r->image_size = manifest.size;
+    text_size(manifest.size, size);
+    journal_addf(&r->journal, LOG_INFO, "#%d %s, %s", r->progress.number, r->digest, size);
+    progress_done(&r->progress);
+    return 0;
+}
+
+void pipeline_repository(const struct build *b, char repository[3 * NAME_SIZE])
+{
+    (void)snprintf(repository, 3 * (size_t)NAME_SIZE, "%s/%s/%s", b->workspace, b->type, b->name);
+}
+
+int pipeline_run(struct run *r, struct error *err)
+{
+    static const struct {
+        const char *name;
+        int (*run)(struct run *r, struct error *err);
+    } steps[] = {
+        {"extract", step_extract}, {"dockerfile", step_dockerfile},
+        {"pull", step_pull},       {"build", step_build},
+        {"push", step_push},       {"deploy", step_deploy},
+    };
+
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+        if (begin_step(r, steps[i].name, err) < 0 || steps[i].run(r, err) < 0)
+            return -1;
+    return begin_step(r, "finish", err);
+}

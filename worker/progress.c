@@ -1,0 +1,94 @@
+/* worker/progress — see the header.  One vertex runs at a time: builds are not parallel yet. */
+#include "worker/progress.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+static double seconds_since(int64_t began)
+{
+    return (double)(clock_monotonic() - began) / (double)NS_PER_SEC;
+}
+
+void progress_begin(struct progress *p, const char *fmt, ...)
+{
+    CLEANUP_FREE char *title = NULL;
+    va_list ap;
+
+    progress_done(p);
+    va_start(ap, fmt);
+    if (vasprintf(&title, fmt, ap) < 0)
+        title = NULL;
+    va_end(ap);
+    p->number++;
+    p->running = true;
+    p->began = clock_monotonic();
+    p->last[0] = '\0';
+    journal_addf(p->journal, LOG_INFO, "#%d %s", p->number, title ? title : "");
+}
+
+void progress_line(struct progress *p, enum process_stream stream, const char *text, size_t len)
+{
+    (void)stream; /* progress and warnings of tools go to stderr: it does not mean failure */
+    if (len > 0)
+        (void)snprintf(p->last, sizeof(p->last), "%s", text);
+    journal_addf(p->journal, LOG_INFO, "#%d %.3f %.*s", p->number, seconds_since(p->began),
+                 (int)len, text);
+}
+
+void progress_done(struct progress *p)
+{
+    if (!p->running)
+        return;
+    p->running = false;
+    journal_addf(p->journal, LOG_INFO, "#%d DONE %.1fs", p->number, seconds_since(p->began));
+}
+
+void progress_error(struct progress *p, const char *fmt, ...)
+{
+    CLEANUP_FREE char *reason = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    if (vasprintf(&reason, fmt, ap) < 0)
+        reason = NULL;
+    va_end(ap);
+    p->running = false;
+    journal_addf(p->journal, LOG_ERROR, "#%d ERROR: %s", p->number, reason ? reason : "");
+}
+
+static void pass_on(void *self, enum process_stream stream, const char *text, size_t len)
+{
+    progress_line(self, stream, text, len);
+}
+
+struct process_sink progress_sink(struct progress *p)
+{
+    return (struct process_sink){.line = pass_on, .self = p};
+}
+
+/* "STEP 2/4: RUN make", or "[1/2] STEP 2/4: RUN make" when there are several stages.  Only stdout
+ * carries them; a RUN that prints such a line merely begins a vertex. */
+static void follow_build(void *self, enum process_stream stream, const char *text, size_t len)
+{
+    struct progress *p = self;
+    int stage = 0;
+    int stages = 0;
+    int step;
+    int steps;
+    int at = 0;
+
+    if (stream == PROCESS_STDOUT && sscanf(text, "STEP %d/%d: %n", &step, &steps, &at) == 2 && at)
+        progress_begin(p, "[%d/%d] %s", step, steps, text + at);
+    else if (stream == PROCESS_STDOUT &&
+             sscanf(text, "[%d/%d] STEP %d/%d: %n", &stage, &stages, &step, &steps, &at) == 4 && at)
+        progress_begin(p, "[stage-%d %d/%d] %s", stage - 1, step, steps, text + at);
+    else
+        progress_line(p, stream, text, len);
+}
+
+struct process_sink progress_build_sink(struct progress *p)
+{
+    return (struct process_sink){.line = follow_build, .self = p};
+}

@@ -1,0 +1,237 @@
+/* worker/run — one try of one build; see the header.
+ *
+ * The ticking thread is what the queue sees of a worker: while it lives the lease lives.  It tells
+ * the pipeline to stop by throwing the cancel switch, which ends the child that runs. */
+#include "worker/run.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "dockerfile/dockerfile.h"
+
+#define TICK_MS       200
+#define HEARTBEAT_MAX (2 * NS_PER_SEC) /* so that a cancelled build ends soon */
+#define TEXT_MAX      (4 << 20)
+
+/* ---- the ticking thread ---- */
+
+struct ticker {
+    struct run *run;
+    const struct cancel *drain;
+    pthread_t thread;
+    struct cancel stop;
+    int64_t next_beat; /* clock_monotonic */
+    int64_t kept;      /* when the lease was last renewed */
+    atomic_bool drained;
+};
+
+static void operator_log(const struct worker_config *c, const char *fmt, ...) PRINTF(2, 3);
+static void operator_log(const struct worker_config *c, const char *fmt, ...)
+{
+    char line[2048];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    if (c->log)
+        c->log(c->log_self, line);
+}
+
+static void beat(struct ticker *t)
+{
+    const struct worker_config *c = t->run->config;
+    int64_t now = clock_monotonic();
+    int64_t pause = c->lease_ns / 3 < HEARTBEAT_MAX ? c->lease_ns / 3 : HEARTBEAT_MAX;
+    enum lease_verdict verdict;
+    struct error err = ERROR_INIT;
+
+    if (now < t->next_beat)
+        return;
+    t->next_beat = now + pause;
+    if (state_heartbeat(c->state, t->run->build.id, c->name, c->lease_ns, &verdict, &err) < 0) {
+        operator_log(c, "build %s: heartbeat: %s", t->run->build.id, err.msg);
+        if (now - t->kept > c->lease_ns)
+            cancel_throw(&t->run->cancel);
+        return;
+    }
+    t->kept = now;
+    if (verdict != LEASE_KEPT)
+        cancel_throw(&t->run->cancel);
+}
+
+static void *tick(void *self)
+{
+    struct ticker *t = self;
+    struct error err = ERROR_INIT;
+    struct pollfd stop = {.fd = t->stop.fd, .events = POLLIN};
+
+    while (poll(&stop, 1, TICK_MS) <= 0) {
+        if (journal_flush(&t->run->journal, &err) < 0)
+            operator_log(t->run->config, "build %s: write its log: %s", t->run->build.id, err.msg);
+        beat(t);
+        if (cancel_is_thrown(t->drain) && !atomic_exchange(&t->drained, true))
+            cancel_throw(&t->run->cancel);
+    }
+    return NULL;
+}
+
+static int ticker_start(struct ticker *t, struct run *run, const struct cancel *drain,
+                        struct error *err)
+{
+    int problem;
+
+    *t = (struct ticker){.run = run, .drain = drain, .kept = clock_monotonic()};
+    if (cancel_init(&t->stop, err) < 0)
+        return -1;
+    problem = pthread_create(&t->thread, NULL, tick, t);
+    if (problem) {
+        cancel_release(&t->stop);
+        return error_errno(err, problem, "start a thread");
+    }
+    return 0;
+}
+
+static void ticker_stop(struct ticker *t)
+{
+    cancel_throw(&t->stop);
+    (void)pthread_join(t->thread, NULL);
+    cancel_release(&t->stop);
+}
+
+/* ---- the run ---- */
+
+static int run_init(struct run *r, const struct worker_config *config, const struct build *build,
+                    struct error *err)
+{
+    *r = (struct run){.config = config,
+                      .build = *build,
+                      .dockerfile_text = BUF_INIT(TEXT_MAX),
+                      .failure = BUF_INIT(TEXT_MAX)};
+    upload_report_init(&r->report);
+    journal_init(&r->journal, config->state, build->id, config->log_max);
+    r->progress.journal = &r->journal;
+    return cancel_init(&r->cancel, err);
+}
+
+static void run_release(struct run *r)
+{
+    builder_job_end(r->job);
+    upload_report_release(&r->report);
+    argv_release(&r->build_args);
+    dockerfile_free(r->dockerfile);
+    buf_release(&r->dockerfile_text);
+    argv_release(&r->images);
+    buf_release(&r->failure);
+    journal_release(&r->journal);
+    cancel_release(&r->cancel);
+}
+
+/* What was pushed for a build that does not count any more: gone, unless a tag names it. */
+static void forget_push(struct run *r)
+{
+    struct target t = {r->build.workspace, r->build.type, r->build.name};
+    char repository[3 * NAME_SIZE];
+    struct error err = ERROR_INIT;
+    bool used = true;
+
+    if (!r->digest[0])
+        return;
+    pipeline_repository(&r->build, repository);
+    if (state_digest_in_use(r->config->state, &t, r->digest, &used, &err) < 0 ||
+        (!used && registry_delete_manifest(r->config->registry, repository, r->digest, &err) < 0))
+        operator_log(r->config, "build %s: forget its image: %s", r->build.id, err.msg);
+}
+
+static bool is_final(enum build_phase phase)
+{
+    return phase == BUILD_SUCCEEDED || phase == BUILD_FAILED || phase == BUILD_CANCELLED;
+}
+
+static void settle(struct run *r, const struct build_result *result)
+{
+    const struct worker_config *c = r->config;
+    enum lease_verdict verdict;
+    enum build_phase phase;
+    struct error err = ERROR_INIT;
+
+    if (state_finish(c->state, r->build.id, c->name, result, &verdict, &phase, &err) < 0) {
+        operator_log(c, "build %s: record its end: %s", r->build.id, err.msg);
+        return; /* the lease runs out, and another try is made */
+    }
+    if (verdict == LEASE_CANCELLED)
+        forget_push(r);
+    if (verdict != LEASE_LOST && is_final(phase) &&
+        upload_store_remove(c->uploads, r->build.archive, &err) < 0)
+        operator_log(c, "build %s: remove its archive: %s", r->build.id, err.msg);
+    operator_log(c, "build %s %s/%s/%s: %s%s%s", r->build.id, r->build.workspace, r->build.type,
+                 r->build.name,
+                 verdict == LEASE_LOST      ? "lease lost"
+                 : phase == BUILD_SUCCEEDED ? "succeeded"
+                 : phase == BUILD_QUEUED    ? "will be tried again"
+                 : phase == BUILD_CANCELLED ? "cancelled"
+                                            : "failed",
+                 result->kind ? ": " : "", result->kind ? result->message : "");
+}
+
+/* Tells the log of a fault that is not the user's, and what comes of it. */
+static void tell_fault(struct run *r, const struct error *err)
+{
+    if (!error_may_retry(err->kind)) {
+        journal_addf(&r->journal, LOG_ERROR, "Build failed: %s", err->msg);
+        return;
+    }
+    journal_addf(&r->journal, LOG_ERROR, "error: %s (a fault of the %s, not of your files)",
+                 err->msg, err->kind == ERR_REMOTE ? "network or a registry" : "build machine");
+    if (r->build.attempts < r->config->attempts)
+        journal_addf(&r->journal, LOG_WARNING, "trying again: %d of %d tries are used",
+                     r->build.attempts, r->config->attempts);
+}
+
+static void conclude(struct run *r, int outcome, struct error *err, bool drained)
+{
+    const struct worker_config *c = r->config;
+    struct build_result result = {.kind = ERR_NONE, .digest = r->digest};
+    struct error flush = ERROR_INIT;
+
+    if (outcome < 0 && err->kind == ERR_NONE && drained && !r->lost) {
+        if (state_give_back(c->state, r->build.id, c->name, err) < 0)
+            operator_log(c, "build %s: give it back: %s", r->build.id, err->msg);
+        return;
+    }
+    result.image_size = r->image_size;
+    if (outcome < 0 && err->kind == ERR_NONE) {
+        /* Stopped because the lease said so: state_finish knows whether cancelled or lost. */
+        result = (struct build_result){.kind = ERR_SYSTEM, .message = "the build was stopped"};
+    } else if (outcome < 0) {
+        tell_fault(r, err);
+        result = (struct build_result){.kind = err->kind, .message = err->msg};
+        if (r->failure.len)
+            result.event = buf_str(&r->failure);
+    }
+    if (!r->lost && journal_flush(&r->journal, &flush) < 0)
+        operator_log(c, "build %s: write its log: %s", r->build.id, flush.msg);
+    settle(r, &result);
+}
+
+void run_build(const struct worker_config *config, const struct build *build,
+               const struct cancel *drain)
+{
+    struct error err = ERROR_INIT;
+    struct ticker ticker;
+    struct run r;
+    int outcome;
+
+    if (run_init(&r, config, build, &err) < 0 || ticker_start(&ticker, &r, drain, &err) < 0) {
+        operator_log(config, "build %s: %s", build->id, err.msg);
+        run_release(&r);
+        return;
+    }
+    outcome = pipeline_run(&r, &err);
+    builder_job_end(TAKE(r.job));
+    ticker_stop(&ticker);
+    conclude(&r, outcome, &err, atomic_load(&ticker.drained));
+    run_release(&r);
+}

@@ -1,0 +1,39 @@
+/* worker/run — one try of one build, by one thread, with a second thread that keeps its lease and
+ * flushes its log. */
+#ifndef WORKER_RUN_H
+#define WORKER_RUN_H
+
+#include "worker/journal.h"
+#include "worker/pipeline.h"
+#include "worker/progress.h"
+
+struct run {
+    const struct worker_config *config;
+    struct build build;
+    struct journal journal;
+    struct progress progress;
+    struct cancel cancel; /* thrown when the lease says stop, or the worker drains */
+    bool lost;            /* the lease is gone: write nothing more */
+
+    /* What the steps leave for each other. */
+    struct builder_job *job;
+    struct upload_report report;
+    struct argv build_args;
+    struct dockerfile *dockerfile;
+    struct buf dockerfile_text; /* what is built: the user's, with what was injected */
+    struct argv images;         /* to be fetched */
+    char digest[BUILDER_DIGEST];
+    uint64_t image_size;
+    struct buf failure; /* the log's tail for the failure event */
+};
+
+/* Takes the build through all steps.  -1 is the build's failure, in err; ERR_NONE in err means that
+ * it was stopped (cancel was thrown). */
+MUST_CHECK int pipeline_run(struct run *r, struct error *err);
+
+/* The whole try: journal, lease, pipeline, verdict, cleaning up.  give_back: the cancel was the
+ * worker's own, so the build goes back to the queue. */
+void run_build(const struct worker_config *config, const struct build *build,
+               const struct cancel *drain);
+
+#endif

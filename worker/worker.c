@@ -1,0 +1,233 @@
+/* worker/worker — the threads: some that build, and one janitor that ends what nobody else will. */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/text.h"
+#include "worker/run.h"
+
+#define IDLE_MS     500 /* between looks at a queue that another process fills */
+#define JANITOR_MS  1000
+#define SWEEP_PAUSE (600 * NS_PER_SEC)
+
+struct worker {
+    const struct worker_config *config;
+    pthread_t *threads;
+    int n_threads;
+    pthread_t janitor;
+    bool has_janitor;
+    atomic_bool stopping;
+    atomic_int busy;
+    struct cancel drain; /* thrown when running builds shall be handed back */
+    struct cancel quit;  /* the janitor's */
+};
+
+static void say(const struct worker_config *c, const char *what, const struct error *err)
+{
+    char line[1200];
+
+    (void)snprintf(line, sizeof(line), "%s: %s", what, err->msg);
+    if (c->log)
+        c->log(c->log_self, line);
+}
+
+static void *build_forever(void *self)
+{
+    struct worker *w = self;
+    const struct worker_config *c = w->config;
+
+    while (!atomic_load(&w->stopping)) {
+        struct build b = {.created = 0};
+        struct error err = ERROR_INIT;
+        enum presence presence = ABSENT;
+
+        if (state_claim(c->state, c->name, c->lease_ns, &presence, &b, &err) < 0)
+            say(c, "claim a build", &err);
+        if (presence == ABSENT) {
+            state_wait(c->state, IDLE_MS);
+            continue;
+        }
+        atomic_fetch_add(&w->busy, 1);
+        run_build(c, &b, &w->drain);
+        atomic_fetch_sub(&w->busy, 1);
+    }
+    return NULL;
+}
+
+/* ---- the janitor ---- */
+
+static bool keep_archive(void *self, const char *key)
+{
+    const struct worker_config *c = self;
+    struct error err = ERROR_INIT;
+    char id[BUILD_ID];
+    bool keep = true;
+
+    if (state_archive_in_use(c->state, key, &keep, &err) < 0 || keep)
+        return true;
+    /* An archive that was received but not accepted yet: its build still waits for it. */
+    (void)snprintf(id, sizeof(id), "%.32s", key);
+    return state_build_unfinished(c->state, id, &keep, &err) < 0 || keep;
+}
+
+static bool keep_job(void *self, const char *id)
+{
+    const struct worker_config *c = self;
+    struct error err = ERROR_INIT;
+    bool keep = true;
+
+    return state_build_unfinished(c->state, id, &keep, &err) < 0 || keep;
+}
+
+static void sweep(const struct worker_config *c)
+{
+    struct error err = ERROR_INIT;
+
+    if (upload_store_sweep(c->uploads, keep_archive, (void *)c, &err) < 0)
+        say(c, "sweep archives", &err);
+    if (builder_sweep(c->builder, keep_job, (void *)c, &err) < 0)
+        say(c, "sweep job directories", &err);
+}
+
+/* Workers of this machine are named host:pid:start time, so that a dead one is known at once and
+ * its builds need not wait for their leases. */
+static bool is_dead_neighbour(const char *self, const char *other)
+{
+    char now[WORKER_NAME];
+    int pid;
+    const char *colon = strchr(other, ':');
+    size_t host = colon ? (size_t)(colon - other) + 1 : 0;
+
+    if (!host || strncmp(self, other, host) != 0 || sscanf(other + host, "%d", &pid) != 1)
+        return false;
+    return !worker_name_of(pid, now) || strcmp(now, other) != 0;
+}
+
+static void bury_the_dead(const struct worker_config *c)
+{
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+    struct error err = ERROR_INIT;
+
+    if (state_worker_list(c->state, &names, &err) < 0)
+        say(c, "list workers", &err);
+    for (size_t i = 0; i < names.n; i++)
+        if (is_dead_neighbour(c->name, names.v[i]) &&
+            state_worker_died(c->state, names.v[i], &err) < 0)
+            say(c, "take over from a dead worker", &err);
+    if (state_expire(c->state, &err) < 0)
+        say(c, "expire", &err);
+}
+
+static void *clean_forever(void *self)
+{
+    struct worker *w = self;
+    struct pollfd quit = {.fd = w->quit.fd, .events = POLLIN};
+    int64_t next_sweep = clock_monotonic() + SWEEP_PAUSE;
+
+    while (poll(&quit, 1, JANITOR_MS) <= 0) {
+        bury_the_dead(w->config);
+        if (clock_monotonic() >= next_sweep) {
+            sweep(w->config);
+            next_sweep = clock_monotonic() + SWEEP_PAUSE;
+        }
+    }
+    return NULL;
+}
+
+/* ---- names ---- */
+
+/* The kernel's start time of a process, field 22 of /proc/PID/stat (proc(5)). */
+static bool start_time(int pid, unsigned long long *ret)
+{
+    CLEANUP(buf_release) struct buf stat = BUF_INIT(4096);
+    char path[64];
+    const char *after;
+    struct error err;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    if (fs_read_file(AT_FDCWD, path, &stat, &err) < 0)
+        return false;
+    after = strrchr(buf_str(&stat), ')'); /* the name before it may hold anything */
+    return after && sscanf(after + 1,
+                           " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d"
+                           " %*d %*d %llu",
+                           ret) == 1;
+}
+
+bool worker_name_of(int pid, char name[WORKER_NAME])
+{
+    char host[HOST_NAME_MAX + 1] = "";
+    unsigned long long start;
+
+    if (gethostname(host, sizeof(host) - 1) < 0 || !start_time(pid, &start))
+        return false;
+    (void)snprintf(name, WORKER_NAME, "%s:%d:%llu", host, pid, start);
+    return true;
+}
+
+/* ---- start and stop ---- */
+
+static int start_threads(struct worker *w, struct error *err)
+{
+    int problem = 0;
+
+    while (problem == 0 && w->n_threads < w->config->threads) {
+        problem = pthread_create(&w->threads[w->n_threads], NULL, build_forever, w);
+        w->n_threads += problem == 0;
+    }
+    if (problem == 0)
+        problem = pthread_create(&w->janitor, NULL, clean_forever, w);
+    w->has_janitor = problem == 0;
+    return problem ? error_errno(err, problem, "start a thread") : 0;
+}
+
+int worker_start(const struct worker_config *config, struct worker **ret, struct error *err)
+{
+    struct worker *w = calloc(1, sizeof(*w));
+
+    if (w)
+        w->threads = calloc((size_t)config->threads, sizeof(*w->threads));
+    if (!w || !w->threads) {
+        free(w);
+        return error_set(err, ERR_SYSTEM, "start a worker: out of memory");
+    }
+    w->config = config;
+    w->drain.fd = w->quit.fd = -1;
+    bury_the_dead(config);
+    sweep(config);
+    if (cancel_init(&w->drain, err) < 0 || cancel_init(&w->quit, err) < 0 ||
+        start_threads(w, err) < 0) {
+        worker_stop(w, 0);
+        return -1;
+    }
+    *ret = w;
+    return 0;
+}
+
+void worker_stop(struct worker *w, int64_t drain_ms)
+{
+    int64_t deadline = clock_monotonic() + drain_ms * NS_PER_MS;
+
+    if (!w)
+        return;
+    atomic_store(&w->stopping, true);
+    state_wake(w->config->state);
+    while (atomic_load(&w->busy) > 0 && clock_monotonic() < deadline)
+        (void)poll(NULL, 0, 50);
+    if (w->drain.fd >= 0)
+        cancel_throw(&w->drain);
+    if (w->quit.fd >= 0)
+        cancel_throw(&w->quit);
+    for (int i = 0; i < w->n_threads; i++)
+        (void)pthread_join(w->threads[i], NULL);
+    if (w->has_janitor)
+        (void)pthread_join(w->janitor, NULL);
+    cancel_release(&w->drain);
+    cancel_release(&w->quit);
+    free(w->threads);
+    free(w);
+}
