@@ -4,13 +4,30 @@
 #include <stdarg.h>
 #include <string.h>
 
+/* A message that filled its room may end inside a UTF-8 sequence, and then no JSON may hold it. */
+static void trim_broken_end(char *msg)
+{
+    size_t len = strlen(msg);
+    size_t tail = 0; /* continuation bytes at the end */
+    unsigned char lead;
+
+    while (tail < 3 && tail < len && ((unsigned char)msg[len - 1 - tail] & 0xc0) == 0x80)
+        tail++;
+    if (tail == len)
+        return;
+    lead = (unsigned char)msg[len - 1 - tail];
+    if ((lead >= 0xc0 && tail < 1) || (lead >= 0xe0 && tail < 2) || (lead >= 0xf0 && tail < 3))
+        msg[len - 1 - tail] = '\0';
+}
+
 int error_set(struct error *err, enum error_kind kind, const char *fmt, ...)
 {
     va_list ap;
 
     err->kind = kind;
     va_start(ap, fmt);
-    (void)vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+    if (vsnprintf(err->msg, sizeof(err->msg), fmt, ap) >= (int)sizeof(err->msg))
+        trim_broken_end(err->msg);
     va_end(ap);
     return -1;
 }

@@ -16,7 +16,8 @@ enum error_kind {
 
 struct error {
     enum error_kind kind;
-    char msg[1024]; /* lower case, the act and the object, no full stop; cut at the end if longer */
+    char msg[1024]; /* lower case, the act and the object, no full stop; cut, at a character, if
+                       longer */
 };
 
 #define ERROR_INIT                                                                                 \
