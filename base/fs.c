@@ -29,8 +29,8 @@ int fs_mkdirs(const char *path, mode_t mode, struct error *err)
     if (len >= sizeof(part))
         return error_set(err, ERR_SYSTEM, "make directory %s: path too long", path);
     memcpy(part, path, len + 1);
-    for (char *p = part + 1; *p; p++) {
-        if (*p != '/')
+    for (char *p = part; *p; p++) {
+        if (*p != '/' || p == part)
             continue;
         *p = '\0';
         if (make_dir(part, mode, err) < 0)
@@ -146,39 +146,94 @@ int fs_write_file(int dirfd, const char *path, const void *data, size_t len, mod
     return fs_sync_parent(dirfd, path, err);
 }
 
-static int remove_at(int dirfd, const char *name, struct error *err);
+/* ---- removal ----
+ *
+ * A RUN step can nest directories far deeper than there are descriptors or stack.  So the descent
+ * stops at DEPTH_MAX: what is deeper moves up into the top directory and waits for another pass. */
 
-static int remove_children(int fd, struct error *err)
+#define DEPTH_MAX 64
+
+struct removal {
+    int top;    /* the directory that is being removed */
+    bool moved; /* something was moved up in this pass */
+};
+
+static int remove_at(struct removal *r, int dirfd, const char *name, int depth, struct error *err);
+
+/* Takes over fd. */
+static int remove_children(struct removal *r, int fd, int depth, struct error *err)
 {
     DIR *dir = fdopendir(fd);
     int result = 0;
 
     if (!dir) {
+        int problem = errno;
+
         close(fd);
-        return error_errno(err, errno, "list directory");
+        return error_errno(err, problem, "list directory");
     }
     for (struct dirent *e = readdir(dir); e && result == 0; e = readdir(dir))
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            result = remove_at(dirfd(dir), e->d_name, err);
+            result = remove_at(r, dirfd(dir), e->d_name, depth, err);
     closedir(dir);
     return result;
 }
 
-static int remove_at(int dirfd, const char *name, struct error *err)
+/* Opens a directory that unlink refused because of `problem`, giving its owner every right. */
+static int open_to_empty(int dirfd, const char *name, int problem, int *ret_fd, struct error *err)
 {
-    int fd;
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(dirfd, name, flags);
+
+    if (fd < 0 && errno == EACCES && fchmodat(dirfd, name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
+        fd = openat(dirfd, name, flags);
+    if (fd < 0)
+        return error_errno(err, errno == ENOTDIR ? problem : errno, "remove %s", name);
+    (void)fchmod(fd, 0700);
+    *ret_fd = fd;
+    return 0;
+}
+
+static int move_up(struct removal *r, int dirfd, const char *name, struct error *err)
+{
+    char fresh[25];
+
+    digest_random_name(fresh, sizeof(fresh) - 1);
+    if (renameat(dirfd, name, r->top, fresh) < 0)
+        return error_errno(err, errno, "move %s up to remove it", name);
+    r->moved = true;
+    return 0;
+}
+
+static int empty_top(int fd, struct error *err)
+{
+    struct removal r = {.top = fd};
+
+    do {
+        int pass;
+
+        r.moved = false;
+        if (fs_open_dir(fd, ".", &pass, err) < 0 || remove_children(&r, pass, 1, err) < 0)
+            return -1;
+    } while (r.moved);
+    return 0;
+}
+
+static int remove_at(struct removal *r, int dirfd, const char *name, int depth, struct error *err)
+{
+    CLEANUP_CLOSE int fd = -1;
+    int result;
 
     if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
         return 0;
     if (errno != EISDIR && errno != EPERM && errno != EACCES)
         return error_errno(err, errno, "remove %s", name);
-    fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 && errno == EACCES && fchmodat(dirfd, name, 0700, 0) == 0)
-        fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return error_errno(err, errno, "remove %s", name);
-    (void)fchmod(fd, 0700);
-    if (remove_children(fd, err) < 0)
+    if (open_to_empty(dirfd, name, errno, &fd, err) < 0)
+        return -1;
+    if (depth >= DEPTH_MAX)
+        return move_up(r, dirfd, name, err);
+    result = depth == 0 ? empty_top(fd, err) : remove_children(r, TAKE_FD(fd), depth + 1, err);
+    if (result < 0)
         return error_wrap(err, "%s", name);
     if (unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
         return error_errno(err, errno, "remove directory %s", name);
@@ -187,5 +242,5 @@ static int remove_at(int dirfd, const char *name, struct error *err)
 
 int fs_remove_tree(int dirfd, const char *path, struct error *err)
 {
-    return remove_at(dirfd, path, err);
+    return remove_at(NULL, dirfd, path, 0, err);
 }
