@@ -228,6 +228,10 @@ static void reap(struct wait *w, int64_t now)
 {
     int status;
 
+    /* What is left of a killed run goes with its leader, whose zombie still holds the group's id.
+     */
+    if (w->killed)
+        (void)kill(-w->pid, SIGKILL);
     if (waitpid(w->pid, &status, 0) != w->pid)
         status = 0x7f00;
     close(w->pidfd);
@@ -255,13 +259,13 @@ static void check_time(struct wait *w, int64_t now)
 
 static int next_timeout_ms(const struct wait *w, int64_t now)
 {
-    int64_t until = w->pidfd < 0 ? w->drain_end : w->killed ? w->kill_at + NS_PER_SEC : w->deadline;
+    int64_t until = w->pidfd < 0 ? w->drain_end : w->killed ? w->kill_at : w->deadline;
     int64_t ms = (until - now) / NS_PER_MS + 1;
 
-    if (w->killed && w->pidfd >= 0 && now < w->kill_at)
-        ms = (w->kill_at - now) / NS_PER_MS + 1;
     if (until == 0)
         return -1;
+    if (w->killed && w->pidfd >= 0 && now >= w->kill_at)
+        return 1000; /* SIGKILL is out: some children take long to die */
     return ms < 0 ? 0 : ms > 60000 ? 60000 : (int)ms;
 }
 
