@@ -5,6 +5,8 @@
 #include <curl/curl.h>
 #include <string.h>
 
+#include "base/text.h"
+
 #define TIMEOUT_MS_DEFAULT 60000
 #define CONNECT_MS         10000
 #define HEADERS_MAX        200
@@ -49,13 +51,51 @@ static size_t on_header(char *data, size_t size, size_t n, void *self)
     return size * n;
 }
 
-/* "scheme://host:port" of a URL for messages: the rest may hold secrets. */
-static int origin_length(const char *url)
+/* The "host:port" of a URL, without the user and password before it. */
+static const char *find_host(const char *url, int *ret_len)
 {
     const char *host = strstr(url, "://");
+    const char *end;
+    const char *at;
 
     host = host ? host + 3 : url;
-    return (int)(host - url + (int)strcspn(host, "/?#"));
+    end = host + strcspn(host, "/?#");
+    at = memrchr(host, '@', (size_t)(end - host));
+    if (at)
+        host = at + 1;
+    *ret_len = (int)(end - host);
+    return host;
+}
+
+/* A proxy from the environment cannot reach what listens on our own loopback. */
+static bool is_loopback(const char *url)
+{
+    int len;
+    const char *host = find_host(url, &len);
+
+    return text_starts(host, "127.") || text_starts(host, "[::1]") ||
+           (text_starts(host, "localhost") && strchr(":/?#", host[9]));
+}
+
+/* Messages name the host and nothing more: the rest of a URL may hold secrets. */
+static int fail(const struct http_request *req, const char *reason, struct error *err)
+{
+    int len;
+    const char *host = find_host(req->url, &len);
+
+    return error_set(err, ERR_REMOTE, "%s %.*s: %s", req->method, len, host, reason);
+}
+
+/* The caller's headers, after taking back two that libcurl would add to a body on its own. */
+static int make_headers(const struct argv *lines, struct curl_slist **ret)
+{
+    *ret = curl_slist_append(NULL, "Expect:");
+    if (!*ret || !curl_slist_append(*ret, "Content-Type:"))
+        return -1;
+    for (size_t i = 0; lines && i < lines->n; i++)
+        if (!curl_slist_append(*ret, lines->v[i]))
+            return -1;
+    return lines && lines->failed ? -1 : 0;
 }
 
 static void set_options(CURL *c, const struct http_request *req, struct curl_slist *headers,
@@ -77,9 +117,12 @@ static void set_options(CURL *c, const struct http_request *req, struct curl_sli
     curl_easy_setopt(c, CURLOPT_HEADERDATA, resp);
     if (req->ca_file)
         curl_easy_setopt(c, CURLOPT_CAINFO, req->ca_file);
-    if (req->body) {
-        curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)req->body_len);
-        curl_easy_setopt(c, CURLOPT_POSTFIELDS, req->body);
+    if (is_loopback(req->url))
+        curl_easy_setopt(c, CURLOPT_PROXY, "");
+    if (req->body || strcmp(req->method, "POST") == 0 || strcmp(req->method, "PUT") == 0) {
+        curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE,
+                         (curl_off_t)(req->body ? req->body_len : 0));
+        curl_easy_setopt(c, CURLOPT_POSTFIELDS, req->body ? req->body : "");
     }
 }
 
@@ -87,25 +130,24 @@ static int request_by_curl(void *self, const struct http_request *req, struct ht
                            struct error *err)
 {
     CLEANUP(easy_cleanup) CURL *c = curl_easy_init();
-    CLEANUP(slist_free) struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+    CLEANUP(slist_free) struct curl_slist *headers = NULL;
     char reason[CURL_ERROR_SIZE] = "";
     long status = 0;
     CURLcode code;
 
     (void)self;
-    if (!c || !headers)
+    if (!c || make_headers(req->headers, &headers) < 0)
         return error_set(err, ERR_SYSTEM, "start an HTTP request: out of memory");
-    for (size_t i = 0; req->headers && i < req->headers->n; i++)
-        if (!curl_slist_append(headers, req->headers->v[i]))
-            return error_set(err, ERR_SYSTEM, "start an HTTP request: out of memory");
     set_options(c, req, headers, resp, reason);
     code = curl_easy_perform(c);
     if (resp->body.full)
-        return error_set(err, ERR_REMOTE, "%s %.*s: answer is larger than %zu bytes", req->method,
-                         origin_length(req->url), req->url, resp->body.max);
-    if (code != CURLE_OK)
-        return error_set(err, ERR_REMOTE, "%s %.*s: %s", req->method, origin_length(req->url),
-                         req->url, reason[0] ? reason : curl_easy_strerror(code));
+        (void)snprintf(reason, sizeof(reason), "answer is larger than %zu bytes", resp->body.max);
+    else if (code != CURLE_OK && !reason[0])
+        (void)snprintf(reason, sizeof(reason), "%s", curl_easy_strerror(code));
+    if (resp->body.full || code != CURLE_OK)
+        return fail(req, reason, err);
+    if (resp->headers.failed)
+        return error_set(err, ERR_SYSTEM, "read an HTTP answer: out of memory");
     curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
     resp->status = (int)status;
     return 0;
