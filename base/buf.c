@@ -19,7 +19,7 @@ static bool reserve(struct buf *b, size_t more)
     size_t cap = b->cap ? b->cap : 64;
     char *data;
 
-    if (b->full || more > b->max || b->len > b->max - more) {
+    if (b->full || more > b->max || b->len > b->max - more || b->len + more == SIZE_MAX) {
         b->full = true;
         return false;
     }
@@ -66,6 +66,8 @@ void buf_addf(struct buf *b, const char *fmt, ...)
     va_start(ap, fmt);
     n = vsnprintf(NULL, 0, fmt, ap);
     va_end(ap);
+    if (n < 0)
+        b->full = true;
     if (n < 0 || !reserve(b, (size_t)n))
         return;
     va_start(ap, fmt);

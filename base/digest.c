@@ -1,6 +1,7 @@
 /* base/digest — see the header. */
 #include "base/digest.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -73,6 +74,8 @@ void digest_random(void *out, size_t len)
     while (len > 0) {
         ssize_t n = getrandom(p, len, 0);
 
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n < 0)
             abort();
         p += n;

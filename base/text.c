@@ -88,6 +88,6 @@ void text_size(uint64_t bytes, char text[TEXT_SIZE])
         value /= 1000;
         unit++;
     }
-    (void)snprintf(text, TEXT_SIZE, value < 10 && unit > 0 ? "%.1f %s" : "%.0f %s", value,
+    (void)snprintf(text, TEXT_SIZE, value < 9.95 && unit > 0 ? "%.1f %s" : "%.0f %s", value,
                    units[unit]);
 }
