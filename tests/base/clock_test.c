@@ -1,0 +1,70 @@
+/* Moments as RFC 3339 text, and a clock that tests can set. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+
+static void test_moments_are_written_in_utc_with_nanoseconds(void **state)
+{
+    static const struct {
+        int64_t ns;
+        const char *text;
+    } table[] = {
+        {0, "1970-01-01T00:00:00.000000000Z"},
+        {1, "1970-01-01T00:00:00.000000001Z"},
+        {-1, "1969-12-31T23:59:59.999999999Z"},
+        {-NS_PER_SEC, "1969-12-31T23:59:59.000000000Z"},
+        {INT64_C(1769846950123456789), "2026-01-31T08:09:10.123456789Z"},
+        {INT64_C(951782400) * NS_PER_SEC, "2000-02-29T00:00:00.000000000Z"},
+        {INT64_MAX, "2262-04-11T23:47:16.854775807Z"},
+        {INT64_MIN, "1677-09-21T00:12:43.145224192Z"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        char text[CLOCK_TEXT];
+
+        clock_format(table[i].ns, text);
+        assert_string_equal(text, table[i].text);
+    }
+}
+
+static int64_t fixed(void *self)
+{
+    return *(int64_t *)self;
+}
+
+static void test_a_clock_can_be_set_by_a_test(void **state)
+{
+    int64_t moment = 42;
+    struct clock c = {.now = fixed, .self = &moment};
+
+    (void)state;
+    assert_int_equal(clock_now(&c), 42);
+    moment++;
+    assert_int_equal(clock_now(&c), 43);
+}
+
+static void test_the_machines_clocks_run(void **state)
+{
+    int64_t before = clock_monotonic();
+
+    (void)state;
+    assert_true(clock_now(&clock_system) > INT64_C(1700000000) * NS_PER_SEC);
+    assert_true(clock_monotonic() >= before);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_moments_are_written_in_utc_with_nanoseconds),
+        cmocka_unit_test(test_a_clock_can_be_set_by_a_test),
+        cmocka_unit_test(test_the_machines_clocks_run),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
