@@ -1,0 +1,78 @@
+/* api/call — what a handler works on: the request, who sent it, and where the answer goes.
+ *
+ * A handler returns 0 when resp holds an answer, be it a refusal, and -1 when something failed that
+ * the client cannot mend; the dispatcher then answers 500 and logs the error. */
+#ifndef API_CALL_H
+#define API_CALL_H
+
+#include "api/api.h"
+#include "api/kind.h"
+#include "api/request.h"
+#include "api/response.h"
+
+#define API_ARGS_MAX 4
+
+struct route;
+
+struct api_call {
+    const struct api_config *config;
+    const struct api_request *req;
+    struct api_response *resp;
+    const struct route *route;
+    const struct kind *kind;        /* of {kind}; NULL: the route has none */
+    const char *args[API_ARGS_MAX]; /* the other {words} of the route's pattern, in their order */
+    struct api_key key;             /* key.workspace is the workspace of the call */
+    bool enveloped;                 /* lists are {data,meta}: Blaxel-Version 2026-04-28 */
+    int64_t now;                    /* ns: one moment for the whole call */
+};
+
+typedef int api_handler(struct api_call *c, struct error *err);
+
+/* One request, whole, to its answer.  The server gives uploads to receive.h instead, so that their
+ * bodies need not be in memory. */
+void api_handle(const struct api_config *config, const struct api_request *req,
+                struct api_response *resp);
+
+/* One line to the operator's log. */
+void api_log(const struct api_config *config, const char *fmt, ...) PRINTF(2, 3);
+
+/* auth.c: sets key.  False: resp holds the refusal. */
+MUST_CHECK int api_authorize(struct api_call *c, bool *ret_allowed, struct error *err);
+
+/* version.c: sets enveloped.  False: resp holds the refusal. */
+bool api_negotiate(struct api_call *c);
+
+/* body.c: the request's body as a JSON object, NULL when resp holds the refusal. */
+json_t *api_body(struct api_call *c);
+
+/* body.c: a name that name_is_valid takes; otherwise resp holds the refusal. */
+bool api_check_name(struct api_call *c, const char *what, const char *name);
+
+/* envelope.c: a list, as the client's version wants it.  Steals data. */
+MUST_CHECK int api_answer_list(struct api_call *c, json_t *data, const char *next, int64_t total,
+                               struct error *err);
+/* envelope.c: a moment as text, null for 0 (never). */
+json_t *api_json_time(int64_t ns);
+
+/* links.c: URLs in answers are made from public_url or the Host header.  False: there is neither,
+ * and resp holds the refusal; to be asked before anything is changed, and before the other two. */
+bool api_check_host(struct api_call *c);
+/* "https://host", no slash at the end. */
+void api_base_url(struct api_call *c, struct buf *out);
+/* Puts the header X-Blaxel-Upload-Url for the build into resp. */
+void api_answer_upload_url(struct api_call *c, const struct build *b);
+
+/* events.c: the target's events as a JSON array, without those whose build's end is not visible
+ * yet; an image's view leaves out those about the resource. */
+MUST_CHECK int api_events(struct api_call *c, const struct target *t, enum build_purpose view,
+                          json_t **ret, struct error *err);
+
+/* Handlers. */
+api_handler api_list_images, api_post_image, api_get_image, api_delete_image, api_delete_image_tag;
+api_handler api_list_resources, api_post_resource, api_get_resource, api_put_resource,
+    api_delete_resource;
+api_handler api_get_logs, api_get_build_logs;
+api_handler api_list_models, api_get_workspace, api_get_health;
+api_handler api_put_upload;
+
+#endif

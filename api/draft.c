@@ -1,0 +1,155 @@
+/* api/draft — what a client says about a resource, checked and cleaned (PROTOCOL.md 2.2, 5).
+ *
+ * Clients send more than the published schema knows, so the rule is to keep what is not understood.
+ * Taken out are the fields that the server fills in, and registry credentials, which have no
+ * business in a database. */
+#include <string.h>
+
+#include "api/draft.h"
+
+#define DISPLAY_NAME_MAX 63
+#define EXTERNAL_ID_MAX  64
+
+void draft_release(struct draft *d)
+{
+    free(d->metadata);
+    free(d->spec);
+    d->metadata = d->spec = NULL;
+}
+
+static void drop_server_fields(json_t *metadata)
+{
+    static const char *const owned[] = {"name",      "workspace", "createdAt", "updatedAt",
+                                        "createdBy", "updatedBy", "url",       "plan"};
+
+    for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
+        (void)json_object_del(metadata, owned[i]);
+}
+
+static bool check_labels(struct api_call *c, const json_t *labels)
+{
+    const char *key;
+    json_t *value;
+
+    if (!labels || json_is_null(labels))
+        return true;
+    if (!json_is_object(labels)) {
+        api_refuse(c->resp, 400, "invalid_labels",
+                   "metadata.labels must be an object of strings, such as {\"team\":\"core\"}.");
+        return false;
+    }
+    json_object_foreach ((json_t *)labels, key, value) {
+        if (json_is_string(value))
+            continue;
+        api_refuse(c->resp, 400, "invalid_labels",
+                   "The value of the label %.64s must be a string: put it in quotes.", key);
+        return false;
+    }
+    return true;
+}
+
+static bool check_text(struct api_call *c, const json_t *metadata, const char *field, size_t max)
+{
+    const json_t *value = json_object_get(metadata, field);
+
+    if (!value || json_is_null(value) ||
+        (json_is_string(value) && json_string_length(value) <= max))
+        return true;
+    api_refuse(c->resp, 400, "invalid_metadata",
+               "metadata.%s must be a string of at most %zu bytes.", field, max);
+    return false;
+}
+
+/* An optional member that must be an object; *ret is an empty one without it. */
+static bool take_object(struct api_call *c, json_t *parent, const char *where, const char *field,
+                        json_t **ret)
+{
+    json_t *value = json_object_get(parent, field);
+
+    if (!value || json_is_null(value)) {
+        *ret = json_object();
+        return true;
+    }
+    if (!json_is_object(value)) {
+        api_refuse(c->resp, 400, "invalid_body", "%s%s must be an object, {…}.", where, field);
+        return false;
+    }
+    *ret = json_incref(value);
+    return true;
+}
+
+static bool take_name(struct api_call *c, const json_t *metadata, const char *path_name,
+                      struct draft *d)
+{
+    const json_t *value = json_object_get(metadata, "name");
+    const char *said = json_string_value(value);
+    const char *name = path_name && !value ? path_name : said;
+
+    if (!api_check_name(c, "metadata.name", name))
+        return false;
+    if (path_name && strcmp(name, path_name) != 0) {
+        api_refuse(c->resp, 400, "invalid_name",
+                   "metadata.name is not the name in the URL. A name cannot be changed: send the "
+                   "same in both, or create another resource.");
+        return false;
+    }
+    (void)snprintf(d->name, sizeof(d->name), "%s", name);
+    return true;
+}
+
+static const char *writer_of(const struct api_call *c)
+{
+    return c->key.label[0] ? c->key.label : c->key.id;
+}
+
+/* Who made it stays, whoever changes it. */
+static int stamp(struct api_call *c, json_t *metadata, const char *name, struct error *err)
+{
+    CLEANUP(resource_release) struct resource old = {.created = 0};
+    struct target t = {c->key.workspace, c->kind->type, name};
+    json_auto_t *old_metadata = NULL;
+    const char *creator = NULL;
+    enum presence presence;
+    int bad;
+
+    if (state_resource_get(c->config->state, &t, &presence, &old, err) < 0)
+        return -1;
+    if (presence == PRESENT) {
+        old_metadata = json_loads(old.metadata, 0, NULL);
+        creator = json_string_value(json_object_get(old_metadata, "createdBy"));
+    }
+    bad = json_object_set_new(metadata, "createdBy", json_string(creator ? creator : writer_of(c)));
+    bad |= json_object_set_new(metadata, "updatedBy", json_string(writer_of(c)));
+    return api_json_check(bad, err);
+}
+
+static int store(struct draft *d, const json_t *metadata, const json_t *spec, struct error *err)
+{
+    d->metadata = json_dumps(metadata, JSON_COMPACT);
+    d->spec = json_dumps(spec, JSON_COMPACT);
+    return api_json_check(!d->metadata || !d->spec, err);
+}
+
+int api_draft(struct api_call *c, const char *name, struct draft *ret, bool *ret_accepted,
+              struct error *err)
+{
+    json_auto_t *body = api_body(c);
+    json_auto_t *metadata = NULL;
+    json_auto_t *spec = NULL;
+    json_auto_t *runtime = NULL;
+
+    *ret_accepted = body && take_object(c, body, "", "metadata", &metadata) &&
+                    take_object(c, body, "", "spec", &spec) &&
+                    take_object(c, spec, "spec.", "runtime", &runtime) &&
+                    take_name(c, metadata, name, ret) &&
+                    check_labels(c, json_object_get(metadata, "labels")) &&
+                    check_text(c, metadata, "displayName", DISPLAY_NAME_MAX) &&
+                    check_text(c, metadata, "externalId", EXTERNAL_ID_MAX);
+    if (!*ret_accepted)
+        return 0;
+    drop_server_fields(metadata);
+    (void)json_object_del(runtime, "dockerConfig");
+    if (stamp(c, metadata, ret->name, err) < 0)
+        return -1;
+    return store(ret, metadata, spec, err);
+}

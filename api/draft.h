@@ -1,0 +1,22 @@
+/* api/draft — a resource on its way in and on its way out. */
+#ifndef API_DRAFT_H
+#define API_DRAFT_H
+
+#include "api/call.h"
+
+struct draft {
+    char name[NAME_SIZE];
+    char *metadata, *spec; /* JSON objects to store, owned */
+};
+void draft_release(struct draft *d);
+
+/* draft.c: the body as it is to be stored: unknown fields kept, what the server owns replaced.
+ * name: what the path says; NULL: the body must say it.  Not accepted: resp holds the refusal. */
+MUST_CHECK int api_draft(struct api_call *c, const char *name, struct draft *ret,
+                         bool *ret_accepted, struct error *err);
+
+/* resource_json.c: the resource as a client may see it now. */
+MUST_CHECK int api_resource_json(struct api_call *c, const struct resource *r, json_t **ret,
+                                 struct error *err);
+
+#endif

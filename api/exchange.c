@@ -1,0 +1,164 @@
+/* api/exchange — see the header. */
+#include "api/exchange.h"
+
+#include <string.h>
+
+#include "api/route.h"
+
+struct exchange *exchange_new(const struct api_config *config, const char *target,
+                              int64_t slow_after)
+{
+    struct exchange *x = calloc(1, sizeof(*x));
+
+    if (!x)
+        return NULL;
+    x->config = config;
+    x->body = (struct buf)BUF_INIT(EXCHANGE_BODY_MAX);
+    x->resp = (struct api_response)API_RESPONSE_INIT;
+    x->started = clock_monotonic();
+    x->slow_after = slow_after;
+    /* Told in exchange_begin: there is nobody to tell yet. */
+    if (api_request_target(&x->req, target, &x->target_error) < 0 &&
+        x->target_error.kind == ERR_NONE)
+        x->target_error.kind = ERR_SYSTEM;
+    return x;
+}
+
+void exchange_free(struct exchange *x)
+{
+    if (!x)
+        return;
+    receive_free(x->receipt);
+    buf_release(&x->body);
+    api_response_release(&x->resp);
+    api_request_release(&x->req);
+    free(x);
+}
+
+static void refuse_large_body(struct exchange *x)
+{
+    api_refuse(
+        &x->resp, 413, "body_too_large",
+        "The body is larger than the %u bytes that this URL takes. Archives go to the upload "
+        "URL.",
+        EXCHANGE_BODY_MAX);
+}
+
+/* The answer is known; what still comes is thrown away. */
+static void refuse(struct exchange *x)
+{
+    x->refused = true;
+    x->refused_at = x->received;
+    buf_release(&x->body);
+    receive_free(TAKE(x->receipt));
+}
+
+static bool is_upload(struct exchange *x)
+{
+    struct api_response unused = API_RESPONSE_INIT;
+    struct api_call c = {.config = x->config, .req = &x->req, .resp = &unused};
+    const struct route *route = api_route_find(&c);
+
+    api_response_release(&unused);
+    return route && route->streams;
+}
+
+static bool judge_head(struct exchange *x, const struct exchange_head *head)
+{
+    if (x->target_error.kind != ERR_NONE) {
+        api_refuse_error(&x->resp, &x->target_error);
+        if (x->target_error.kind == ERR_LIMIT)
+            x->resp.status = 414;
+        return false;
+    }
+    if (head->ambiguous) {
+        api_refuse(&x->resp, 400, "ambiguous_length",
+                   "The request says its length twice. Send one Content-Length, or "
+                   "Transfer-Encoding: chunked.");
+        return false;
+    }
+    if (is_upload(x))
+        return receive_begin(x->config, &x->req, head->length, &x->receipt, &x->resp);
+    if (head->length && *head->length > EXCHANGE_BODY_MAX) {
+        refuse_large_body(x);
+        return false;
+    }
+    return true;
+}
+
+bool exchange_begin(struct exchange *x, const struct exchange_head *head)
+{
+    x->begun = true;
+    x->req.method = head->method;
+    if (judge_head(x, head))
+        return true;
+    refuse(x);
+    return false;
+}
+
+/* Who sends a byte now and then would hold a connection for ever (the idle timeout never fires). */
+static bool is_too_slow(const struct exchange *x)
+{
+    int64_t elapsed = clock_monotonic() - x->started;
+
+    return elapsed > x->slow_after &&
+           x->received < (uint64_t)(elapsed / NS_PER_SEC) * EXCHANGE_RATE_MIN;
+}
+
+bool exchange_data(struct exchange *x, const void *data, size_t len)
+{
+    x->received += len;
+    if (is_too_slow(x))
+        return false;
+    if (x->refused)
+        return x->received - x->refused_at <= EXCHANGE_DRAIN_MAX;
+    if (x->receipt) {
+        if (!receive_data(x->receipt, data, len, &x->resp))
+            refuse(x);
+        return true;
+    }
+    buf_add(&x->body, data, len);
+    if (x->body.full) {
+        refuse_large_body(x);
+        refuse(x);
+    }
+    return true;
+}
+
+void exchange_end(struct exchange *x)
+{
+    if (x->refused)
+        return;
+    if (x->receipt) {
+        receive_end(x->receipt, &x->resp);
+        return;
+    }
+    x->req.body = x->body.data;
+    x->req.body_len = x->body.len;
+    api_handle(x->config, &x->req, &x->resp);
+}
+
+/* Only what is visible ASCII, and not too much of it: the line must stay one line. */
+static void copy_plain(const char *from, char *to, size_t size)
+{
+    size_t n = 0;
+
+    for (; from && *from && n + 1 < size; from++)
+        to[n++] = *from > 0x20 && *from < 0x7f ? *from : '?';
+    to[n] = '\0';
+}
+
+void exchange_log(const struct exchange *x, bool lost)
+{
+    long long ms = (long long)((clock_monotonic() - x->started) / NS_PER_MS);
+    char method[24];
+    char path[300];
+    char status[8];
+
+    copy_plain(x->req.method, method, sizeof(method));
+    copy_plain(x->req.path, path, sizeof(path));
+    (void)snprintf(status, sizeof(status), "%d", x->resp.status);
+    api_log(x->config, "%s %s %s %llu/%zu B %lld ms %s%s", method[0] ? method : "-", path,
+            x->resp.status ? status : "-", (unsigned long long)x->received, x->sent, ms,
+            x->resp.workspace[0] ? x->resp.workspace : "-", lost ? " (connection lost)" : "");
+}

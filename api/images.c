@@ -1,0 +1,302 @@
+/* api/images — images as PROTOCOL.md 1.2, 2.8 and 5 show them. */
+#include <string.h>
+
+#include "api/call.h"
+
+static json_t *tag_json(const struct image_tag *g)
+{
+    return json_pack("{s:s, s:o, s:o, s:I}", "name", g->name, "createdAt",
+                     api_json_time(g->created), "updatedAt", api_json_time(g->updated), "size",
+                     (json_int_t)g->size);
+}
+
+struct tags {
+    const char *only; /* NULL: all */
+    json_t *array;
+    int bad;
+};
+
+static void add_tag(void *self, const struct image_tag *g)
+{
+    struct tags *tags = self;
+
+    if (!tags->only || strcmp(tags->only, g->name) == 0)
+        tags->bad |= json_array_append_new(tags->array, tag_json(g));
+}
+
+/* What clients are told, and that they were told it.  An image whose builds were all cancelled
+ * before one succeeded has failed: whoever waits for it should stop. */
+static int image_status(struct api_call *c, const struct target *t, const struct image *i,
+                        const char **ret, struct error *err)
+{
+    enum presence presence;
+    enum status status;
+    struct build b;
+
+    if (state_build_newest(c->config->state, t, &presence, &b, err) < 0)
+        return -1;
+    if (presence == ABSENT) {
+        *ret = status_name(i->deployed ? STATUS_BUILT : STATUS_FAILED);
+        return 0;
+    }
+    status = build_status(&b, BUILD_FOR_IMAGE, c->now);
+    if (status == STATUS_BUILDING && state_build_seen(c->config->state, b.id, err) < 0)
+        return -1;
+    *ret = status_name(status);
+    return 0;
+}
+
+/* only: the one tag to show, NULL for all.  *ret_tags: how many are shown. */
+static int image_json(struct api_call *c, const struct image *i, const char *only, json_t **ret,
+                      size_t *ret_tags, struct error *err)
+{
+    struct target t = {c->key.workspace, i->type, i->name};
+    json_auto_t *tag_array = json_array();
+    json_auto_t *events = NULL;
+    struct tags tags = {.only = only, .array = tag_array};
+    const char *status;
+    char display[512];
+    json_t *image;
+
+    if (image_status(c, &t, i, &status, err) < 0 ||
+        state_image_tags(c->config->state, &t, add_tag, &tags, err) < 0 ||
+        api_json_check(tags.bad, err) < 0 || api_events(c, &t, BUILD_FOR_IMAGE, &events, err) < 0)
+        return -1;
+    (void)snprintf(display, sizeof(display), "%s/%s/%s/%s", c->config->registry_name, t.workspace,
+                   t.type, t.name);
+    image =
+        json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:O}, s:{s:I, s:O}}", //
+                  "metadata",                                                        //
+                  "name", i->name, "displayName", display, "resourceType", i->type,  //
+                  "workspace", t.workspace, "status", status,                        //
+                  "createdAt", api_json_time(i->created), "updatedAt", api_json_time(i->updated),
+                  "lastDeployedAt", api_json_time(i->deployed), "events", events, //
+                  "spec", "size", (json_int_t)i->size, "tags", tag_array);
+    if (api_json_check(!image, err) < 0)
+        return -1;
+    *ret_tags = json_array_size(tag_array);
+    *ret = image;
+    return 0;
+}
+
+/* ---- lists ---- */
+
+struct image_rows {
+    struct image *rows;
+    size_t n, cap;
+    bool failed;
+};
+
+static void rows_release(struct image_rows *all)
+{
+    free(all->rows);
+}
+
+static void add_row(void *self, const struct image *i)
+{
+    struct image_rows *all = self;
+
+    if (all->n == all->cap) {
+        size_t cap = all->cap ? all->cap * 2 : 16;
+        struct image *rows = reallocarray(all->rows, cap, sizeof(*rows));
+
+        if (!rows) {
+            all->failed = true;
+            return;
+        }
+        all->rows = rows;
+        all->cap = cap;
+    }
+    all->rows[all->n++] = *i;
+}
+
+int api_list_images(struct api_call *c, struct error *err)
+{
+    CLEANUP(rows_release) struct image_rows all = {.n = 0};
+    json_auto_t *list = json_array();
+    size_t n_tags;
+
+    if (state_image_list(c->config->state, c->key.workspace, add_row, &all, err) < 0 ||
+        api_json_check(all.failed, err) < 0)
+        return -1;
+    for (size_t i = 0; i < all.n; i++) {
+        json_t *image;
+
+        if (image_json(c, &all.rows[i], NULL, &image, &n_tags, err) < 0 ||
+            api_json_check(json_array_append_new(list, image), err) < 0)
+            return -1;
+    }
+    return api_response_json(c->resp, 200, list, err); /* bare in every version */
+}
+
+/* ---- one image ---- */
+
+/* "name" or "name:tag", as the last segment of the path. */
+struct image_ref {
+    char name[NAME_SIZE];
+    const char *tag; /* NULL: none */
+};
+
+/* What does not parse is a name that no image has. */
+static bool parse_ref(const char *segment, struct image_ref *ret)
+{
+    const char *colon = strchr(segment, ':');
+    size_t len = colon ? (size_t)(colon - segment) : strlen(segment);
+
+    if (len >= sizeof(ret->name))
+        return false;
+    memcpy(ret->name, segment, len);
+    ret->name[len] = '\0';
+    ret->tag = colon ? colon + 1 : NULL;
+    return true;
+}
+
+static void refuse_image(struct api_call *c, const char *name, const char *tag)
+{
+    if (tag)
+        api_refuse(c->resp, 404, "image tag not found",
+                   "There is no tag %.128s of image %.49s/%.49s in this workspace. List its tags "
+                   "with GET /v0/images/%.49s/%.49s.",
+                   tag, c->args[0], name, c->args[0], name);
+    else
+        api_refuse(c->resp, 404, "image not found",
+                   "There is no image %.49s/%.49s in this workspace. List the images with GET "
+                   "/v0/images.",
+                   c->args[0], name);
+}
+
+/* The image of the path's {type} as JSON; NULL in *ret when resp holds the refusal. */
+static int load_image(struct api_call *c, const char *name, const char *tag, json_t **ret,
+                      struct error *err)
+{
+    struct target t = {c->key.workspace, c->args[0], name};
+    enum presence presence;
+    struct image i;
+    size_t n_tags;
+
+    *ret = NULL;
+    if (state_image_get(c->config->state, &t, &presence, &i, err) < 0)
+        return -1;
+    if (presence == ABSENT) {
+        refuse_image(c, name, NULL);
+        return 0;
+    }
+    if (image_json(c, &i, tag, ret, &n_tags, err) < 0)
+        return -1;
+    if (tag && n_tags == 0) {
+        json_decref(*ret);
+        *ret = NULL;
+        refuse_image(c, name, tag);
+    }
+    return 0;
+}
+
+int api_get_image(struct api_call *c, struct error *err)
+{
+    json_auto_t *image = NULL;
+    struct image_ref ref;
+
+    if (!parse_ref(c->args[1], &ref)) {
+        refuse_image(c, c->args[1], NULL);
+        return 0;
+    }
+    if (load_image(c, ref.name, ref.tag, &image, err) < 0)
+        return -1;
+    return image ? api_response_json(c->resp, 200, image, err) : 0;
+}
+
+/* ---- delete ---- */
+
+struct registry_cleanup {
+    struct api_call *c;
+    char repository[3 * NAME_SIZE];
+};
+
+/* The database has forgotten the image already; a registry that is down only keeps bytes longer. */
+static void delete_manifest(void *self, const char *digest)
+{
+    struct registry_cleanup *cleanup = self;
+    const struct api_config *config = cleanup->c->config;
+    struct error err = ERROR_INIT;
+
+    if (registry_delete_manifest(config->registry, cleanup->repository, digest, &err) < 0)
+        api_log(config, "error: delete %s@%s: %s", cleanup->repository, digest, err.msg);
+}
+
+static int delete_image(struct api_call *c, const char *name, const char *tag, struct error *err)
+{
+    struct target t = {c->key.workspace, c->args[0], name};
+    struct registry_cleanup cleanup = {.c = c};
+    json_auto_t *image = NULL;
+    enum presence presence;
+
+    if (load_image(c, name, tag, &image, err) < 0)
+        return -1;
+    if (!image)
+        return 0;
+    (void)snprintf(cleanup.repository, sizeof(cleanup.repository), "%s/%s/%s", t.workspace, t.type,
+                   t.name);
+    if (state_image_delete(c->config->state, &t, tag, delete_manifest, &cleanup, &presence, err) <
+        0)
+        return -1;
+    if (presence == ABSENT) {
+        refuse_image(c, name, tag);
+        return 0;
+    }
+    return api_response_json(c->resp, 200, image, err);
+}
+
+int api_delete_image(struct api_call *c, struct error *err)
+{
+    struct image_ref ref;
+
+    if (!parse_ref(c->args[1], &ref)) {
+        refuse_image(c, c->args[1], NULL);
+        return 0;
+    }
+    return delete_image(c, ref.name, ref.tag, err);
+}
+
+int api_delete_image_tag(struct api_call *c, struct error *err)
+{
+    return delete_image(c, c->args[1], c->args[2], err);
+}
+
+/* ---- build ---- */
+
+static bool check_image_request(struct api_call *c, const char *type, const char *name)
+{
+    if (!api_request_flag(c->req, "upload")) {
+        api_refuse(c->resp, 400, "not_supported",
+                   "Kiln cannot import an image from a registry yet. Ask for a build with POST "
+                   "/v0/images?upload=true and upload the sources.");
+        return false;
+    }
+    if (!type || !api_kind_of_type(type)) {
+        api_refuse(c->resp, 400, "invalid_resource_type",
+                   "resourceType must be sandbox, agent, function or job.");
+        return false;
+    }
+    return api_check_name(c, "name", name);
+}
+
+int api_post_image(struct api_call *c, struct error *err)
+{
+    json_auto_t *body = api_body(c);
+    const char *type = json_string_value(json_object_get(body, "resourceType"));
+    const char *name = json_string_value(json_object_get(body, "name"));
+    struct target t = {c->key.workspace, type, name};
+    json_auto_t *answer = NULL;
+    struct build b;
+
+    if (!body || !check_image_request(c, type, name) || !api_check_host(c))
+        return 0;
+    if (state_build_begin(c->config->state, &t, BUILD_FOR_IMAGE, &b, err) < 0)
+        return -1;
+    answer = json_pack("{s:s, s:s, s:s}", "message", "Image build initiated", "name", name,
+                       "resourceType", type);
+    if (api_json_check(!answer, err) < 0)
+        return -1;
+    api_answer_upload_url(c, &b);
+    return api_response_json(c->resp, 200, answer, err);
+}

@@ -1,0 +1,214 @@
+/* api/resources — sandboxes, agents, functions and jobs: one implementation, since they differ in
+ * their names only (kind.c).  What a client sends is draft.c's, what it is shown resource_json.c's.
+ */
+#include <string.h>
+
+#include "api/draft.h"
+
+#define LIST_LIMIT_MAX 1000
+
+static struct target target_of(const struct api_call *c, const char *name)
+{
+    return (struct target){c->key.workspace, c->kind->type, name};
+}
+
+static void refuse_absent(struct api_call *c, const char *name)
+{
+    char error[160];
+
+    (void)snprintf(error, sizeof(error), "%s %.64s not found", c->kind->plural, name);
+    api_refuse(c->resp, 404, error,
+               "There is no %s called %.64s in this workspace. Create it with POST /v0/%s.",
+               c->kind->type, name, c->kind->plural);
+}
+
+static int answer_resource(struct api_call *c, const struct resource *r, const char *status,
+                           struct error *err)
+{
+    json_auto_t *answer = NULL;
+
+    if (api_resource_json(c, r, &answer, err) < 0)
+        return -1;
+    if (status &&
+        api_json_check(json_object_set_new(answer, "status", json_string(status)), err) < 0)
+        return -1;
+    return api_response_json(c->resp, 200, answer, err);
+}
+
+/* The resource; a 404 in resp if it is not there. */
+static int load(struct api_call *c, const char *name, enum presence *ret_presence,
+                struct resource *ret, struct error *err)
+{
+    struct target t = target_of(c, name);
+
+    if (state_resource_get(c->config->state, &t, ret_presence, ret, err) < 0)
+        return -1;
+    if (*ret_presence == ABSENT)
+        refuse_absent(c, name);
+    return 0;
+}
+
+int api_get_resource(struct api_call *c, struct error *err)
+{
+    CLEANUP(resource_release) struct resource r = {.created = 0};
+    enum presence presence;
+
+    if (!api_check_host(c))
+        return 0;
+    if (load(c, c->args[0], &presence, &r, err) < 0)
+        return -1;
+    return presence == PRESENT ? answer_resource(c, &r, NULL, err) : 0;
+}
+
+int api_delete_resource(struct api_call *c, struct error *err)
+{
+    CLEANUP(resource_release) struct resource r = {.created = 0};
+    struct target t = target_of(c, c->args[0]);
+    enum presence presence;
+
+    if (!api_check_host(c))
+        return 0;
+    if (load(c, c->args[0], &presence, &r, err) < 0)
+        return -1;
+    if (presence == ABSENT)
+        return 0;
+    if (answer_resource(c, &r, "DELETING", err) < 0 ||
+        state_resource_delete(c->config->state, &t, &presence, err) < 0)
+        return -1;
+    if (presence == ABSENT)
+        refuse_absent(c, c->args[0]);
+    return 0;
+}
+
+/* ---- write ---- */
+
+static void refuse_existing(struct api_call *c, const char *name)
+{
+    char error[NAME_SIZE];
+
+    (void)snprintf(error, sizeof(error), "%s_already_exists", c->kind->type);
+    api_refuse(
+        c->resp, 409, error,
+        "There is a %s called %s already. Replace it with PUT /v0/%s/%s, or delete it first.",
+        c->kind->type, name, c->kind->plural, name);
+    /* The Go SDK would ask twice more (PROTOCOL.md 2.3). */
+    api_response_header(c->resp, "x-should-retry", "false");
+}
+
+static int write_resource(struct api_call *c, const struct draft *d, bool create, struct error *err)
+{
+    CLEANUP(resource_release) struct resource r = {.created = 0};
+    bool upload = api_request_flag(c->req, "upload");
+    struct target t = target_of(c, d->name);
+    enum resource_outcome outcome;
+    struct build b;
+
+    if (state_resource_write(c->config->state, &t, d->metadata, d->spec, create, upload, &outcome,
+                             &r, &b, err) < 0)
+        return -1;
+    if (outcome == RESOURCE_EXISTS && api_request_flag(c->req, "createIfNotExist")) {
+        c->args[0] = d->name;
+        return api_get_resource(c, err);
+    }
+    if (outcome == RESOURCE_EXISTS)
+        refuse_existing(c, d->name);
+    if (outcome == RESOURCE_ABSENT)
+        refuse_absent(c, d->name);
+    if (outcome != RESOURCE_WRITTEN)
+        return 0;
+    if (upload)
+        api_answer_upload_url(c, &b);
+    return answer_resource(c, &r, NULL, err);
+}
+
+int api_post_resource(struct api_call *c, struct error *err)
+{
+    CLEANUP(draft_release) struct draft d = {.metadata = NULL};
+    bool accepted;
+
+    if (!api_check_host(c))
+        return 0;
+    if (api_draft(c, NULL, &d, &accepted, err) < 0)
+        return -1;
+    return accepted ? write_resource(c, &d, true, err) : 0;
+}
+
+int api_put_resource(struct api_call *c, struct error *err)
+{
+    CLEANUP(draft_release) struct draft d = {.metadata = NULL};
+    bool accepted;
+
+    if (!api_check_host(c))
+        return 0;
+    if (api_draft(c, c->args[0], &d, &accepted, err) < 0)
+        return -1;
+    return accepted ? write_resource(c, &d, false, err) : 0;
+}
+
+/* ---- list ---- */
+
+struct resource_rows {
+    struct resource *rows;
+    size_t n, cap;
+    bool failed;
+};
+
+static void rows_release(struct resource_rows *all)
+{
+    for (size_t i = 0; i < all->n; i++)
+        resource_release(&all->rows[i]);
+    free(all->rows);
+}
+
+static void add_row(void *self, const struct resource *r)
+{
+    struct resource_rows *all = self;
+    struct resource copy = *r;
+
+    if (all->n == all->cap) {
+        size_t cap = all->cap ? all->cap * 2 : 16;
+        struct resource *rows = reallocarray(all->rows, cap, sizeof(*rows));
+
+        all->failed |= !rows;
+        if (!rows)
+            return;
+        all->rows = rows;
+        all->cap = cap;
+    }
+    copy.metadata = strdup(r->metadata);
+    copy.spec = strdup(r->spec);
+    all->failed |= !copy.metadata || !copy.spec;
+    all->rows[all->n++] = copy;
+}
+
+/* One page: the rows after the cursor, up to limit; a list without an envelope cannot say that
+ * there is more, so it has all unless a limit is asked for. */
+int api_list_resources(struct api_call *c, struct error *err)
+{
+    CLEANUP(rows_release) struct resource_rows all = {.n = 0};
+    uint64_t limit = c->enveloped ? LIST_LIMIT_MAX : INT64_MAX - 1;
+    const char *cursor = api_request_param(c->req, "cursor");
+    json_t *list;
+    const char *next;
+    int64_t total;
+
+    if (!api_check_host(c))
+        return 0;
+    if (api_request_number(c->req, "limit", INT32_MAX, &limit, err) < 0 ||
+        state_resource_list(c->config->state, c->key.workspace, c->kind->type, cursor ? cursor : "",
+                            (int64_t)limit + 1, add_row, &all, &total, err) < 0 ||
+        api_json_check(all.failed, err) < 0)
+        return -1;
+    next = limit > 0 && all.n > limit ? all.rows[limit - 1].name : "";
+    list = json_array();
+    for (size_t i = 0; i < all.n && i < limit; i++) {
+        json_t *one;
+
+        if (api_resource_json(c, &all.rows[i], &one, err) < 0 ||
+            api_json_check(json_array_append_new(list, one), err) < 0) {
+            json_decref(list);
+            return -1;
+        }
+    }
+    return api_answer_list(c, list, next, total, err);
+}

@@ -1,0 +1,95 @@
+/* api/route — see the header. */
+#include "api/route.h"
+
+#include <string.h>
+
+const struct route api_routes[] = {
+    {"GET", "/healthz", api_get_health, .open = true, .help = "says whether Kiln can work"},
+    {"PUT", "/uploads/{workspace}/{object}", api_put_upload, .open = true, .streams = true,
+     .help = "takes an archive at a presigned URL"},
+    {"GET", "/v0/images", api_list_images, .help = "lists the workspace's images"},
+    {"POST", "/v0/images", api_post_image, .help = "asks for the build of an image"},
+    {"GET", "/v0/images/{type}/{image}", api_get_image, .help = "shows an image and its status"},
+    {"DELETE", "/v0/images/{type}/{image}", api_delete_image,
+     .help = "deletes an image, or one tag of it as name:tag"},
+    {"DELETE", "/v0/images/{type}/{image}/tags/{tag}", api_delete_image_tag,
+     .help = "deletes one tag of an image"},
+    {"GET", "/v0/models", api_list_models, .help = "lists nothing: Kiln has no models"},
+    {"GET", "/v0/observability/logs", api_get_logs, .help = "shows the log of the current build"},
+    {"GET", "/v0/workspaces/{workspace}", api_get_workspace,
+     .help = "shows the workspace of the API key"},
+    {"GET", "/v0/{kind}", api_list_resources, .help = "lists the workspace's resources of a kind"},
+    {"POST", "/v0/{kind}", api_post_resource, .help = "creates a resource"},
+    {"GET", "/v0/{kind}/{name}", api_get_resource, .help = "shows a resource and its status"},
+    {"PUT", "/v0/{kind}/{name}", api_put_resource, .help = "replaces a resource"},
+    {"DELETE", "/v0/{kind}/{name}", api_delete_resource, .help = "deletes a resource"},
+    {"GET", "/v0/{kind}/{name}/build-logs", api_get_build_logs,
+     .help = "shows the log of the current build as text"},
+};
+const size_t api_routes_count = sizeof(api_routes) / sizeof(api_routes[0]);
+
+/* One part of a pattern against one segment; *n_args counts the arguments seen. */
+static bool match_part(struct api_call *c, const char *part, size_t len, const char *segment,
+                       size_t *n_args)
+{
+    if (part[0] != '{')
+        return strlen(segment) == len && memcmp(part, segment, len) == 0;
+    if (strncmp(part, "{kind}", len) == 0) {
+        c->kind = api_kind_of_plural(segment);
+        return c->kind != NULL;
+    }
+    if (*n_args < API_ARGS_MAX)
+        c->args[(*n_args)++] = segment;
+    return segment[0] != '\0';
+}
+
+static bool match(struct api_call *c, const char *pattern)
+{
+    size_t n_args = 0;
+    size_t i = 0;
+
+    c->kind = NULL;
+    memset(c->args, 0, sizeof(c->args));
+    while (*pattern == '/' && i < c->req->n_segments) {
+        size_t len = strcspn(++pattern, "/");
+
+        if (!match_part(c, pattern, len, c->req->segments[i++], &n_args))
+            return false;
+        pattern += len;
+    }
+    return *pattern == '\0' && i == c->req->n_segments;
+}
+
+static bool method_is(const struct route *r, const char *method)
+{
+    return strcmp(r->method, method) == 0 ||
+           (strcmp(method, "HEAD") == 0 && strcmp(r->method, "GET") == 0);
+}
+
+static void refuse_method(struct api_call *c, const char *allowed)
+{
+    api_refuse(c->resp, 405, "method_not_allowed", "This URL answers %s only.", allowed);
+    api_response_header(c->resp, "Allow", allowed);
+}
+
+const struct route *api_route_find(struct api_call *c)
+{
+    CLEANUP(buf_release) struct buf allowed = BUF_INIT(64);
+
+    for (size_t i = 0; i < api_routes_count; i++) {
+        const struct route *r = &api_routes[i];
+
+        if (!match(c, r->pattern))
+            continue;
+        if (method_is(r, c->req->method))
+            return c->route = r;
+        buf_addf(&allowed, "%s%s%s", allowed.len ? ", " : "", r->method,
+                 strcmp(r->method, "GET") == 0 ? ", HEAD" : "");
+    }
+    if (allowed.len)
+        refuse_method(c, buf_str(&allowed));
+    else
+        api_refuse(c->resp, 404, "not_found",
+                   "There is nothing at this URL. The paths that Kiln answers are in docs/api.md.");
+    return NULL;
+}

@@ -1,0 +1,337 @@
+/* api/server — HTTP by libmicrohttpd, which only this file knows.
+ *
+ * A thread for each connection: handlers wait for the disk and the database, and there are few
+ * clients.  libmicrohttpd calls on_target when the request line is there, on_request when the
+ * headers are (first call), for each piece of the body, and at its end, and on_completed when the
+ * answer is out or the client is gone.
+ *
+ * An answer before the body was read closes the connection.  Closed with unread bytes in the
+ * socket, it would be reset, and the client might never see the answer (RFC 9112, 9.6): so
+ * on_completed reads on for a moment. */
+#include "api/server.h"
+
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "api/exchange.h"
+#include "api/listen.h"
+#include "base/text.h"
+
+#define HEADERS_MAX (64u << 10) /* bytes: request line, headers and the window of a body */
+#define WINDOW      (32u << 10)
+#define STACK_SIZE  (1u << 20) /* bytes; JSON 2048 levels deep takes a third of it */
+
+const struct api_server_limits api_server_limits_default = {
+    .idle_seconds = 30,
+    .connections_max = 512,
+    .slow_after_ns = 60 * NS_PER_SEC,
+    .linger_ms = 2000,
+    .stop_ns = 5 * NS_PER_SEC,
+};
+
+struct api_server {
+    const struct api_config *config;
+    struct api_server_limits limits;
+    struct MHD_Daemon *daemon;
+    int listen_fd; /* ours again once the daemon was quiesced; -1 else */
+    int port;
+    bool detached;
+    atomic_bool stopping;
+    pthread_mutex_t lock; /* over in_flight */
+    pthread_cond_t ended;
+    unsigned in_flight;
+};
+
+/* ---- a request ---- */
+
+static void *on_target(void *self, const char *target, struct MHD_Connection *connection)
+{
+    struct api_server *s = self;
+
+    (void)connection;
+    pthread_mutex_lock(&s->lock);
+    s->in_flight++;
+    pthread_mutex_unlock(&s->lock);
+    return exchange_new(s->config, target, s->limits.slow_after_ns);
+}
+
+struct body_headers {
+    unsigned lengths, encodings;
+};
+
+static enum MHD_Result count_body_header(void *self, enum MHD_ValueKind kind, const char *name,
+                                         const char *value)
+{
+    struct body_headers *seen = self;
+
+    (void)kind;
+    (void)value;
+    seen->lengths += strcasecmp(name, "Content-Length") == 0;
+    seen->encodings += strcasecmp(name, "Transfer-Encoding") == 0;
+    return MHD_YES;
+}
+
+static bool begin(struct exchange *x, struct MHD_Connection *connection, const char *method)
+{
+    const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+    struct body_headers seen = {.lengths = 0};
+    struct exchange_head head = {.method = method};
+    uint64_t length;
+
+    for (size_t i = 0; i < API_HEADERS; i++)
+        x->req.headers[i] =
+            MHD_lookup_connection_value(connection, MHD_HEADER_KIND, api_header_names[i]);
+    (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_body_header, &seen);
+    head.ambiguous = seen.lengths + seen.encodings > 1;
+    if (text && text_to_u64(text, UINT64_MAX, &length))
+        head.length = &length;
+    return exchange_begin(x, &head);
+}
+
+static enum MHD_Result add_headers(struct api_server *s, struct MHD_Response *response,
+                                   const struct argv *headers)
+{
+    enum MHD_Result ok = MHD_YES;
+
+    for (size_t i = 0; i + 1 < headers->n; i += 2)
+        ok &= MHD_add_response_header(response, headers->v[i], headers->v[i + 1]);
+    ok &= MHD_add_response_header(response, "Cache-Control", "no-store");
+    ok &= MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    if (atomic_load(&s->stopping))
+        ok &= MHD_add_response_header(response, "Connection", "close");
+    return ok;
+}
+
+static enum MHD_Result answer(struct api_server *s, struct exchange *x,
+                              struct MHD_Connection *connection)
+{
+    enum MHD_Result ok = MHD_NO;
+    struct MHD_Response *response;
+    size_t len = x->resp.body.len;
+    char *body = buf_take(&x->resp.body);
+
+    if (!body)
+        return MHD_NO;
+    response = MHD_create_response_from_buffer(len, body, MHD_RESPMEM_MUST_FREE);
+    if (!response) {
+        free(body);
+        return MHD_NO;
+    }
+    if (add_headers(s, response, &x->resp.headers) == MHD_YES)
+        ok = MHD_queue_response(connection, (unsigned)x->resp.status, response);
+    MHD_destroy_response(response);
+    x->sent = ok == MHD_YES ? len : 0;
+    return ok;
+}
+
+static enum MHD_Result on_request(void *self, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *len, void **request)
+{
+    struct api_server *s = self;
+    struct exchange *x = *request;
+    bool go_on;
+
+    (void)url;
+    (void)version;
+    if (!x)
+        return MHD_NO;
+    if (!x->begun) {
+        if (begin(x, connection, method))
+            return MHD_YES;
+        x->answered_early = true;
+        return answer(s, x, connection);
+    }
+    if (*len > 0) {
+        go_on = exchange_data(x, data, *len);
+        *len = 0;
+        return go_on ? MHD_YES : MHD_NO;
+    }
+    exchange_end(x);
+    return answer(s, x, connection);
+}
+
+static void linger(const struct api_server *s, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    int64_t deadline = clock_monotonic() + s->limits.linger_ms * NS_PER_MS;
+    char scrap[4096];
+
+    if (!info || s->detached)
+        return;
+    (void)shutdown(info->connect_fd, SHUT_WR);
+    while (clock_monotonic() < deadline && !atomic_load(&s->stopping)) {
+        struct pollfd p = {.fd = info->connect_fd, .events = POLLIN};
+
+        if (poll(&p, 1, 100) > 0 && recv(info->connect_fd, scrap, sizeof(scrap), MSG_DONTWAIT) <= 0)
+            return;
+    }
+}
+
+static void on_completed(void *self, struct MHD_Connection *connection, void **request,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct api_server *s = self;
+    struct exchange *x = *request;
+
+    if (x) {
+        exchange_log(x, code != MHD_REQUEST_TERMINATED_COMPLETED_OK);
+        if (x->answered_early)
+            linger(s, connection);
+    }
+    exchange_free(x);
+    *request = NULL;
+    pthread_mutex_lock(&s->lock);
+    s->in_flight--;
+    pthread_cond_signal(&s->ended);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- the server ---- */
+
+static struct api_server *server_new(const struct api_config *config,
+                                     const struct api_server_limits *limits)
+{
+    struct api_server *s = calloc(1, sizeof(*s));
+    pthread_condattr_t attr;
+
+    if (!s)
+        return NULL;
+    s->config = config;
+    s->limits = *limits;
+    s->listen_fd = -1;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->ended, &attr);
+    pthread_condattr_destroy(&attr);
+    return s;
+}
+
+static void server_free(struct api_server *s)
+{
+    if (s->listen_fd >= 0)
+        close(s->listen_fd);
+    pthread_cond_destroy(&s->ended);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+/* fd: the listening socket, -1 for none; the daemon's from here on. */
+static bool start_daemon(struct api_server *s, unsigned flags, int fd)
+{
+    struct MHD_OptionItem options[] = {
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEADERS_MAX, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, WINDOW, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, s->limits.connections_max, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, s->limits.idle_seconds, NULL},
+        {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+        {fd >= 0 ? MHD_OPTION_LISTEN_SOCKET : MHD_OPTION_END, fd, NULL},
+        {MHD_OPTION_THREAD_STACK_SIZE, STACK_SIZE, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+
+    s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_URI_LOG_CALLBACK,
+                                 on_target, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+                                 MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    return s->daemon != NULL;
+}
+
+int api_server_start_with(const struct api_config *config, const struct api_server_limits *limits,
+                          const char *listen, struct api_server **ret, struct error *err)
+{
+    CLEANUP_CLOSE int fd = -1;
+    struct api_server *s;
+    int port;
+
+    if (api_listen(listen, &fd, &port, err) < 0)
+        return -1;
+    s = server_new(config, limits);
+    if (!s)
+        return error_set(err, ERR_SYSTEM, "start the API: out of memory");
+    s->port = port;
+    if (!start_daemon(s,
+                      MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
+                          MHD_USE_POLL | MHD_USE_ITC,
+                      fd)) {
+        server_free(s);
+        return error_set(err, ERR_SYSTEM, "start the API on %s: libmicrohttpd refused", listen);
+    }
+    (void)TAKE_FD(fd);
+    *ret = s;
+    return 0;
+}
+
+int api_server_start(const struct api_config *config, const char *listen, struct api_server **ret,
+                     struct error *err)
+{
+    return api_server_start_with(config, &api_server_limits_default, listen, ret, err);
+}
+
+int api_server_port(const struct api_server *s)
+{
+    return s->port;
+}
+
+static void wait_for_requests(struct api_server *s)
+{
+    int64_t deadline = clock_monotonic() + s->limits.stop_ns;
+    struct timespec at = {.tv_sec = deadline / NS_PER_SEC, .tv_nsec = deadline % NS_PER_SEC};
+
+    pthread_mutex_lock(&s->lock);
+    while (s->in_flight > 0 && pthread_cond_timedwait(&s->ended, &s->lock, &at) == 0)
+        ;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void api_server_stop(struct api_server *s)
+{
+    if (!s)
+        return;
+    atomic_store(&s->stopping, true);
+    if (!s->detached) {
+        s->listen_fd = MHD_quiesce_daemon(s->daemon);
+        wait_for_requests(s);
+    }
+    MHD_stop_daemon(s->daemon);
+    server_free(s);
+}
+
+/* ---- without a socket ---- */
+
+int api_server_start_detached(const struct api_config *config, struct api_server **ret,
+                              struct error *err)
+{
+    struct api_server *s = server_new(config, &api_server_limits_default);
+
+    if (!s)
+        return error_set(err, ERR_SYSTEM, "start the API: out of memory");
+    s->detached = true;
+    if (!start_daemon(s, MHD_USE_NO_LISTEN_SOCKET, -1)) {
+        server_free(s);
+        return error_set(err, ERR_SYSTEM, "start the API: libmicrohttpd refused");
+    }
+    *ret = s;
+    return 0;
+}
+
+int api_server_attach(struct api_server *s, int fd, struct error *err)
+{
+    struct sockaddr_in nowhere = {.sin_family = AF_INET};
+
+    if (MHD_add_connection(s->daemon, fd, (struct sockaddr *)&nowhere, sizeof(nowhere)) != MHD_YES)
+        return error_set(err, ERR_SYSTEM, "attach a connection: libmicrohttpd refused");
+    return 0;
+}
+
+void api_server_turn(struct api_server *s)
+{
+    (void)MHD_run(s->daemon);
+}

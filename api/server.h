@@ -1,0 +1,27 @@
+/* api/server — what tests may turn that programs need not. */
+#ifndef API_SERVER_H
+#define API_SERVER_H
+
+#include "api/api.h"
+
+struct api_server_limits {
+    unsigned idle_seconds;    /* without a byte either way */
+    unsigned connections_max; /* a thread each */
+    int64_t slow_after_ns;    /* how long a body may come as slowly as it likes */
+    int linger_ms; /* how long what a refused client still sends is read, so that it can read too */
+    int64_t stop_ns; /* how long api_server_stop waits for requests in flight */
+};
+extern const struct api_server_limits api_server_limits_default;
+
+MUST_CHECK int api_server_start_with(const struct api_config *config,
+                                     const struct api_server_limits *limits, const char *listen,
+                                     struct api_server **ret, struct error *err);
+
+/* For the fuzzer: a server without a socket and without threads.  It owns the connected sockets it
+ * is given; each turn does what can be done without waiting.  Ends with api_server_stop. */
+MUST_CHECK int api_server_start_detached(const struct api_config *config, struct api_server **ret,
+                                         struct error *err);
+MUST_CHECK int api_server_attach(struct api_server *s, int fd, struct error *err);
+void api_server_turn(struct api_server *s);
+
+#endif

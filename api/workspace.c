@@ -1,0 +1,41 @@
+/* api/workspace — the workspace itself, and what clients ask about on their way. */
+#include <string.h>
+
+#include "api/call.h"
+
+int api_list_models(struct api_call *c, struct error *err)
+{
+    return api_answer_list(c, json_array(), "", 0, err);
+}
+
+int api_get_workspace(struct api_call *c, struct error *err)
+{
+    json_auto_t *answer = NULL;
+
+    if (strcmp(c->args[0], c->key.workspace) != 0) {
+        api_refuse(c->resp, 403, "forbidden",
+                   "This API key belongs to another workspace than the one you asked for.");
+        return 0;
+    }
+    answer = json_pack("{s:s, s:s}", "name", c->key.workspace, "displayName", c->key.workspace);
+    if (api_json_check(!answer, err) < 0)
+        return -1;
+    return api_response_json(c->resp, 200, answer, err);
+}
+
+int api_get_health(struct api_call *c, struct error *err)
+{
+    json_auto_t *answer = json_pack("{s:s, s:s}", "status", "ok", "version", KILN_VERSION);
+    enum presence presence;
+    struct build b;
+
+    /* The one thing nothing works without. */
+    if (state_build_get(c->config->state, "", &presence, &b, err) < 0) {
+        api_log(c->config, "error: health: %s", err->msg);
+        api_refuse(c->resp, 503, "unavailable", "Kiln cannot read its database.");
+        return 0;
+    }
+    if (api_json_check(!answer, err) < 0)
+        return -1;
+    return api_response_json(c->resp, 200, answer, err);
+}
