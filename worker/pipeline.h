@@ -23,6 +23,7 @@ struct worker_config { /* borrowed until worker_free */
     int attempts;                     /* as in state_config, to tell users */
     int64_t lease_ns; /* how long a silent worker keeps a build; heartbeats at a third */
     uint64_t log_max; /* bytes of log text a build may write */
+    bool sweep;       /* worker_sweep at the start and now and then */
     /* The operator's log: one line without a line end.  Called from any thread. */
     void (*log)(void *self, const char *line);
     void *log_self;
@@ -40,7 +41,11 @@ void pipeline_repository(const struct build *b, char repository[3 * NAME_SIZE]);
 
 struct worker;
 
-/* Starts the threads.  Left-overs of dead processes are swept first. */
+/* Removes archives and job directories that no unfinished build of the state owns: what killed
+ * processes left.  Faults are logged. */
+void worker_sweep(const struct worker_config *config);
+
+/* Starts the threads. */
 MUST_CHECK int worker_start(const struct worker_config *config, struct worker **ret,
                             struct error *err);
 

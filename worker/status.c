@@ -2,43 +2,51 @@
  *
  * The clients have habits (PROTOCOL.md 1.4, 2.5, 3.1, 6.2) that a fast build would fall foul of:
  *
- *   - the interactive CLI takes DEPLOYED for real only if one of its ticks, the first about 4 s
- * after the upload and then every 3 s, said BUILDING; what it asks in the first second does not
- * count;
+ *   - the interactive CLI asks for a resource 1 s after its upload was answered, then at ticks 4 s
+ *     after it and every 3 s; it takes DEPLOYED for real only if one of the ticks said BUILDING;
  *   - the SDKs need one status other than DEPLOYED, and poll at once and then every 3 s;
- *   - the log watcher polls every 2 s and makes no last fetch once it reads a final status.
+ *   - the log watcher, begun at the upload (push) or at the tick that said BUILDING (deploy), polls
+ *     after 2.2 s and then every 2 s, and makes no last fetch once it reads a final status or
+ *     DEPLOYING.
  *
- * So the end shows once BUILDING was told to a client late enough (or long enough has passed), and
- * once the last log line is old enough to have been fetched.  A build longer than SHOWN_AFTER whose
- * log nobody reads shows its end at once.  Nothing waits: the answer is computed when asked. */
+ * Clients count from the answer to their upload, which may reach them seconds after the upload was
+ * accepted.  So the end of a resource's build shows TOLD_FOR after a client was first told BUILDING
+ * and not before SHOWN_AFTER, for the client that was not the first to ask; and an end of either
+ * kind shows once the last log line is old enough to have been fetched.  A build longer than that
+ * whose log nobody reads shows its end at once.  Nothing waits: the answer is computed when asked.
+ *
+ * DEPLOYING is never said: the last step still writes to the log and may fail and be tried again,
+ * and once it is over the resource is deployed. */
 #include "worker/status.h"
 
-#include <string.h>
-
-#define SHOWN_AFTER (7 * NS_PER_SEC)     /* after the upload: any client has ticked by then */
-#define TICK_AFTER  (5 * NS_PER_SEC / 2) /* an answer before that is not a tick */
+#define TOLD_FOR    (9 * NS_PER_SEC / 2) /* the CLI's ticks are 3 s and 6 s after its first ask */
+#define SHOWN_AFTER (5 * NS_PER_SEC)     /* after the upload: its first tick comes after 4 s */
+#define UNASKED     (15 * NS_PER_SEC)    /* nobody asked since the upload: nobody will tick */
 #define LOG_AGE     (3 * NS_PER_SEC)     /* a watcher polls every 2 s */
+#define WATCHED     (7 * NS_PER_SEC)     /* after the upload: a watcher has polled by then */
 #define READER_GONE (10 * NS_PER_SEC)    /* no poll for so long: nobody is watching */
 
 static bool building_was_shown(const struct build *b, int64_t now)
 {
-    return now - b->uploaded >= SHOWN_AFTER || b->building_seen - b->uploaded >= TICK_AFTER;
+    if (!b->building_seen)
+        return now - b->uploaded >= UNASKED;
+    return now - b->building_seen >= TOLD_FOR && now - b->uploaded >= SHOWN_AFTER;
 }
 
 static bool log_was_read(const struct build *b, int64_t now)
 {
-    int64_t end = b->finished ? b->finished : now;
-
     if (now - b->last_line >= LOG_AGE)
         return true;
-    return now - b->uploaded >= SHOWN_AFTER && end - b->log_read >= READER_GONE;
+    return now - b->uploaded >= WATCHED && b->finished - b->log_read >= READER_GONE;
 }
 
-static bool end_may_show(const struct build *b, int64_t now)
+static bool end_may_show(const struct build *b, enum build_purpose view, int64_t now)
 {
     if (!b->uploaded) /* the upload never came: nobody saw BUILDING, and there is no log */
         return true;
-    return building_was_shown(b, now) && log_was_read(b, now);
+    if (view == BUILD_FOR_RESOURCE && !building_was_shown(b, now))
+        return false;
+    return log_was_read(b, now);
 }
 
 enum status build_status(const struct build *b, enum build_purpose view, int64_t now)
@@ -47,17 +55,14 @@ enum status build_status(const struct build *b, enum build_purpose view, int64_t
     case BUILD_UPLOADING:
         return STATUS_UPLOADING;
     case BUILD_QUEUED:
-        return STATUS_BUILDING;
     case BUILD_RUNNING:
-        if (view == BUILD_FOR_RESOURCE && strcmp(b->step, "deploy") == 0 && end_may_show(b, now))
-            return STATUS_DEPLOYING; /* the log is complete and read: watchers may stop */
         return STATUS_BUILDING;
     case BUILD_CANCELLED:
         return STATUS_FAILED;
     case BUILD_FAILED:
-        return end_may_show(b, now) ? STATUS_FAILED : STATUS_BUILDING;
+        return end_may_show(b, view, now) ? STATUS_FAILED : STATUS_BUILDING;
     case BUILD_SUCCEEDED:
-        if (!end_may_show(b, now))
+        if (!end_may_show(b, view, now))
             return STATUS_BUILDING;
         return view == BUILD_FOR_IMAGE ? STATUS_BUILT : STATUS_DEPLOYED;
     }

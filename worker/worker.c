@@ -83,7 +83,7 @@ static bool keep_job(void *self, const char *id)
     return state_build_unfinished(c->state, id, &keep, &err) < 0 || keep;
 }
 
-static void sweep(const struct worker_config *c)
+void worker_sweep(const struct worker_config *c)
 {
     struct error err = ERROR_INIT;
 
@@ -130,8 +130,8 @@ static void *clean_forever(void *self)
 
     while (poll(&quit, 1, JANITOR_MS) <= 0) {
         bury_the_dead(w->config);
-        if (clock_monotonic() >= next_sweep) {
-            sweep(w->config);
+        if (w->config->sweep && clock_monotonic() >= next_sweep) {
+            worker_sweep(w->config);
             next_sweep = clock_monotonic() + SWEEP_PAUSE;
         }
     }
@@ -198,7 +198,8 @@ int worker_start(const struct worker_config *config, struct worker **ret, struct
     w->config = config;
     w->drain.fd = w->quit.fd = -1;
     bury_the_dead(config);
-    sweep(config);
+    if (config->sweep)
+        worker_sweep(config);
     if (cancel_init(&w->drain, err) < 0 || cancel_init(&w->quit, err) < 0 ||
         start_threads(w, err) < 0) {
         worker_stop(w, 0);

@@ -1,0 +1,318 @@
+/* programs/build — `kiln build ARCHIVE|DIR`: the pipeline of the service on one archive, without a
+ * service.  The same worker runs it, on a queue in memory with one build in it. */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "base/fs.h"
+#include "programs/commands.h"
+#include "programs/installation.h"
+
+#define WORKSPACE "local"
+#define POLL_MS   100
+
+struct order {
+    const char *source;
+    const char *type;
+    char name[NAME_SIZE];
+};
+
+/* As the CLI makes names of directories (PROTOCOL.md 1.1). */
+static void slugify(const char *text, char name[NAME_SIZE])
+{
+    size_t n = 0;
+
+    for (; *text && n < 49; text++) {
+        char c = (char)tolower((unsigned char)*text);
+
+        if (c == ' ' || c == '_')
+            c = '-';
+        if (!isalnum((unsigned char)c) && (c != '-' || n == 0 || name[n - 1] == '-'))
+            continue;
+        name[n++] = c;
+    }
+    while (n > 0 && name[n - 1] == '-')
+        n--;
+    name[n] = '\0';
+    if (n == 0)
+        (void)snprintf(name, NAME_SIZE, "resource");
+}
+
+/* "hello" of "/x/hello.zip" or "/x/hello/". */
+static void name_of_source(const char *source, char name[NAME_SIZE])
+{
+    CLEANUP_FREE char *path = realpath(source, NULL);
+    char *base = path ? strrchr(path, '/') : NULL;
+    struct stat st;
+
+    if (base && stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+        char *dot = strchr(base, '.');
+
+        if (dot && dot > base + 1)
+            *dot = '\0';
+    }
+    slugify(base ? base + 1 : source, name);
+}
+
+static int read_order(int argc, char **argv, struct order *ret)
+{
+    const char *name = NULL;
+
+    *ret = (struct order){.type = "sandbox"};
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--type") == 0 && i + 1 < argc)
+            ret->type = argv[++i];
+        else if (strcmp(argv[i], "--name") == 0 && i + 1 < argc)
+            name = argv[++i];
+        else if (argv[i][0] != '-' && !ret->source)
+            ret->source = argv[i];
+        else {
+            fprintf(stderr, "kiln build: unexpected word \"%s\"; see kiln build --help\n", argv[i]);
+            return -1;
+        }
+    }
+    if (!ret->source) {
+        fprintf(stderr, "kiln build: say what to build: an archive or a directory\n");
+        return -1;
+    }
+    if (strcmp(ret->type, "sandbox") != 0 && strcmp(ret->type, "agent") != 0 &&
+        strcmp(ret->type, "function") != 0 && strcmp(ret->type, "job") != 0) {
+        fprintf(stderr, "kiln build: --type is sandbox, agent, function or job, not \"%s\"\n",
+                ret->type);
+        return -1;
+    }
+    if (name)
+        slugify(name, ret->name);
+    else
+        name_of_source(ret->source, ret->name);
+    return 0;
+}
+
+/* ---- the archive ---- */
+
+/* A descriptor of the archive: the file itself, or a tar of the directory in a nameless file. */
+static int open_source(const struct order *order, const char *dir, int *ret_fd, struct error *err)
+{
+    CLEANUP_CLOSE int fd = open(order->source, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return error_set(err, ERR_INPUT, "open %s: %s", order->source, strerrordesc_np(errno));
+    if (S_ISDIR(st.st_mode)) {
+        CLEANUP(argv_release) struct argv skip = ARGV_INIT;
+
+        argv_push(&skip, ".git", NULL);
+        cleanup_close(&fd);
+        fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return error_errno(err, errno, "make a temporary file in %s", dir);
+        if (upload_pack_directory(order->source, &skip, fd, err) < 0)
+            return -1;
+        if (lseek(fd, 0, SEEK_SET) < 0)
+            return error_errno(err, errno, "rewind the archive");
+    } else if (!S_ISREG(st.st_mode)) {
+        return error_set(err, ERR_INPUT, "%s is neither a file nor a directory", order->source);
+    }
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+static int copy_to_sink(int fd, struct upload_sink *sink, struct error *err)
+{
+    CLEANUP_FREE char *block = malloc(1 << 20);
+
+    if (!block)
+        return error_set(err, ERR_SYSTEM, "copy the archive: out of memory");
+    for (;;) {
+        ssize_t n = read(fd, block, 1 << 20);
+
+        if (n < 0)
+            return error_errno(err, errno, "read the archive");
+        if (n == 0)
+            return 0;
+        if (upload_sink_write(sink, block, (size_t)n, err) < 0)
+            return -1;
+    }
+}
+
+static void free_sink(struct upload_sink **sink)
+{
+    upload_sink_free(*sink);
+}
+
+/* Everything that a client and the API do between them. */
+static int submit(struct installation *i, const struct order *order, const char *dir,
+                  struct build *ret, struct error *err)
+{
+    CLEANUP(free_sink) struct upload_sink *sink = NULL;
+    CLEANUP_CLOSE int fd = -1;
+    const struct target target = {WORKSPACE, order->type, order->name};
+    char key[UPLOAD_KEY_TEXT];
+    uint64_t size;
+    enum upload_outcome outcome;
+
+    if (state_workspace_ensure(i->state, WORKSPACE, err) < 0 ||
+        state_build_begin(i->state, &target, BUILD_FOR_IMAGE, ret, err) < 0 ||
+        open_source(order, dir, &fd, err) < 0 ||
+        upload_store_begin(i->uploads, ret->id, &sink, err) < 0 ||
+        copy_to_sink(fd, sink, err) < 0 || upload_sink_commit(sink, key, &size, err) < 0)
+        return -1;
+    return state_upload_accept(i->state, WORKSPACE, ret->id, key, size, &outcome, err);
+}
+
+/* ---- watching ---- */
+
+struct tail {
+    int64_t seen;
+    bool colour;
+};
+
+static void print_line(void *self, const struct log_line *line)
+{
+    struct tail *t = self;
+    const char *on = line->severity >= LOG_ERROR     ? "\033[31m"
+                     : line->severity >= LOG_WARNING ? "\033[33m"
+                                                     : "";
+
+    t->seen = line->seq;
+    printf("%s%s%s\n", t->colour ? on : "", line->text, t->colour && *on ? "\033[0m" : "");
+}
+
+/* Prints the log as it grows, until the build ends or a signal comes (*ret_signal). */
+static int watch(struct state *state, const char *id, struct build *ret, int *ret_signal,
+                 struct error *err)
+{
+    struct tail tail = {.colour = isatty(STDOUT_FILENO) == 1};
+    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+    enum presence presence;
+    int64_t total;
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    do {
+        *ret_signal = sigtimedwait(&set, NULL, &pause);
+        /* The phase is read before the log: the last lines are written before the end. */
+        if (state_build_get(state, id, &presence, ret, err) < 0 ||
+            state_log_read(state, id, tail.seen, false, 10000, print_line, &tail, &total, err) < 0)
+            return -1;
+        (void)fflush(stdout);
+    } while (*ret_signal <= 0 && (ret->phase == BUILD_QUEUED || ret->phase == BUILD_RUNNING));
+    return 0;
+}
+
+static void print_image(const struct installation *i, const struct build *b)
+{
+    char repository[3 * NAME_SIZE];
+    char size[TEXT_SIZE];
+
+    pipeline_repository(b, repository);
+    text_size(b->image_size, size);
+    printf("\nBuilt %s/%s in %.1f s\n", b->type, b->name,
+           (double)(b->finished - b->uploaded) / (double)NS_PER_SEC);
+    printf("  image   %s/%s:%s (and :latest)\n", i->registry_name, repository, b->tag);
+    printf("  digest  %s\n  size    %s compressed\n", b->digest, size);
+    if (i->config->registry_url[0])
+        printf("  run     podman run --rm %s/%s:%s\n", i->registry_name, repository, b->tag);
+    else
+        printf("  run     kiln serve &   # serves the registry; then\n"
+               "          podman run --rm --tls-verify=false %s/%s:%s\n",
+               i->registry_name, repository, b->tag);
+}
+
+/* ---- the command ---- */
+
+/* `kiln serve` may be running on the same data: then its registry is used as it is. */
+static int ensure_registry(const struct config *c, const struct installation *i,
+                           struct registry_server **ret, struct error *err)
+{
+    struct registry_server_config config = {.program = c->registry_program,
+                                            .listen = c->registry_listen};
+    struct error unused;
+    char dir[4096];
+
+    if (registry_ping(&i->registry, &unused) == 0)
+        return 0;
+    if (c->registry_url[0])
+        return registry_ping(&i->registry, err);
+    (void)snprintf(dir, sizeof(dir), "%s/registry", c->data_dir);
+    config.dir = dir;
+    return registry_server_start(&config, ret, err);
+}
+
+static int build_and_watch(struct installation *i, const struct order *order, const char *dir,
+                           struct error *err)
+{
+    struct worker_config config = installation_worker(i, 1, NULL);
+    struct worker *worker = NULL;
+    struct build b = {.created = 0};
+    int signal = 0;
+    int result;
+
+    config.sweep = false;
+    if (submit(i, order, dir, &b, err) < 0 || worker_start(&config, &worker, err) < 0)
+        return -1;
+    result = watch(i->state, b.id, &b, &signal, err);
+    worker_stop(worker, 0);
+    if (b.archive[0]) {
+        struct error unused;
+
+        (void)!upload_store_remove(i->uploads, b.archive, &unused);
+    }
+    if (result < 0)
+        return -1;
+    if (signal > 0)
+        return error_set(err, ERR_INPUT, "interrupted");
+    if (b.phase != BUILD_SUCCEEDED)
+        return error_set(err, ERR_INPUT, "the build failed: %s", b.message);
+    print_image(i, &b);
+    return 0;
+}
+
+/* Builds of this kind share DATA/local, but not a database.  So whoever finds nobody else there
+ * sweeps what dead ones left, and all hold the lock shared while they build. */
+static int enter_shared_dir(struct installation *i, const char *dir, int *ret_lock,
+                            struct error *err)
+{
+    struct worker_config config = installation_worker(i, 1, operator_log);
+    CLEANUP_CLOSE int lock = -1;
+    char path[4096 + 8];
+
+    (void)snprintf(path, sizeof(path), "%s/lock", dir);
+    lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (lock < 0)
+        return error_errno(err, errno, "open %s", path);
+    if (flock(lock, LOCK_EX | LOCK_NB) == 0)
+        worker_sweep(&config);
+    if (flock(lock, LOCK_SH) < 0)
+        return error_errno(err, errno, "lock %s", path);
+    *ret_lock = TAKE_FD(lock);
+    return 0;
+}
+
+int command_build(const struct config *c, int argc, char **argv)
+{
+    CLEANUP(installation_release) struct installation i = {.config = c};
+    struct registry_server *registry = NULL;
+    struct error err = ERROR_INIT;
+    CLEANUP_CLOSE int lock = -1;
+    struct order order;
+    char dir[4096];
+    int result = -1;
+
+    if (read_order(argc, argv, &order) < 0)
+        return 2;
+    if (private_dir(c, dir, &err) == 0 && installation_open(c, dir, ":memory:", &i, &err) == 0 &&
+        ensure_registry(c, &i, &registry, &err) == 0)
+        result = build_and_watch(&i, &order, dir, &err);
+    registry_server_free(registry);
+    if (result < 0)
+        fprintf(stderr, "kiln build: %s\n", err.msg);
+    return result < 0 ? 1 : 0;
+}

@@ -1,0 +1,20 @@
+/* programs/commands — kiln's subcommands.  Each gets the words after its own name (argv[0] is the
+ * name), says what went wrong on stderr, and returns the exit code: 0, 1 for a failure, 2 for words
+ * it does not understand. */
+#ifndef PROGRAMS_COMMANDS_H
+#define PROGRAMS_COMMANDS_H
+
+#include "programs/config.h"
+
+int command_serve(const struct config *config, int argc, char **argv);
+int command_worker(const struct config *config, int argc, char **argv);
+int command_build(const struct config *config, int argc, char **argv);
+int command_key(const struct config *config, int argc, char **argv);
+int command_doctor(const struct config *config, int argc, char **argv);
+int command_config(const struct config *config, int argc, char **argv);
+
+/* The inner main that unpacks archives inside a jail: `extract BYTES_MAX ENTRIES_MAX`, archive on
+ * descriptor 0, report on descriptor 1, context at /context. */
+int inner_extract(int argc, char **argv);
+
+#endif

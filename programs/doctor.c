@@ -1,0 +1,90 @@
+/* programs/doctor — `kiln doctor`: is this machine fit to build, and what is missing? */
+#include <string.h>
+
+#include "programs/commands.h"
+#include "programs/installation.h"
+
+struct diagnosis {
+    int missing;
+    bool colour;
+};
+
+static void print_finding(void *self, const struct builder_finding *f)
+{
+    static const struct {
+        const char *word, *colour;
+    } health[] = {
+        [BUILDER_OK] = {"ok", "\033[32m"},
+        [BUILDER_DEGRADED] = {"weaker", "\033[33m"},
+        [BUILDER_MISSING] = {"MISSING", "\033[31m"},
+    };
+    struct diagnosis *d = self;
+
+    d->missing += f->health == BUILDER_MISSING;
+    printf("%s%-8s%s %-18s %s\n", d->colour ? health[f->health].colour : "", health[f->health].word,
+           d->colour ? "\033[0m" : "", f->subject, f->detail);
+}
+
+/* In PATH, or by its path. */
+static bool program_is_there(const char *program)
+{
+    const char *path = getenv("PATH");
+    char file[4096];
+
+    if (strchr(program, '/'))
+        return access(program, X_OK) == 0;
+    while (path && *path) {
+        size_t n = strcspn(path, ":");
+
+        (void)snprintf(file, sizeof(file), "%.*s/%s", (int)n, path, program);
+        if (access(file, X_OK) == 0)
+            return true;
+        path += n + (path[n] == ':');
+    }
+    return false;
+}
+
+static void look_at_registry(const struct config *c, const struct registry *registry,
+                             struct diagnosis *d)
+{
+    struct builder_finding f = {.subject = "registry"};
+    struct error err = ERROR_INIT;
+
+    if (c->registry_url[0] && registry_ping(registry, &err) < 0) {
+        f.health = BUILDER_MISSING;
+        (void)snprintf(f.detail, sizeof(f.detail), "%.120s; see the key registry_url", err.msg);
+    } else if (c->registry_url[0]) {
+        (void)snprintf(f.detail, sizeof(f.detail), "%.200s answers", c->registry_url);
+    } else if (!program_is_there(c->registry_program)) {
+        f.health = BUILDER_MISSING;
+        (void)snprintf(f.detail, sizeof(f.detail),
+                       "%.100s is not installed: apt-get install docker-registry, or set "
+                       "registry_url",
+                       c->registry_program);
+    } else {
+        (void)snprintf(f.detail, sizeof(f.detail), "%.100s, kept running by kiln serve on %.60s",
+                       c->registry_program, c->registry_listen);
+    }
+    print_finding(d, &f);
+}
+
+int command_doctor(const struct config *c, int argc, char **argv)
+{
+    CLEANUP(installation_release) struct installation i = {.config = c};
+    struct diagnosis d = {.colour = isatty(STDOUT_FILENO) == 1};
+    struct error err = ERROR_INIT;
+
+    if (argc > 1) {
+        fprintf(stderr, "kiln doctor: unexpected word \"%s\"\n", argv[1]);
+        return 2;
+    }
+    if (installation_open(c, c->data_dir, ":memory:", &i, &err) < 0 ||
+        builder_diagnose(i.builder, print_finding, &d, &err) < 0) {
+        fprintf(stderr, "kiln doctor: %s\n", err.msg);
+        return 1;
+    }
+    look_at_registry(c, &i.registry, &d);
+    printf("\n%s\n", d.missing ? "This machine cannot build yet: see what is MISSING."
+                               : "This machine can build.");
+    return d.missing ? 1 : 0;
+}

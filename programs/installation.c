@@ -1,0 +1,147 @@
+/* programs/installation — from keys of the configuration to open parts. */
+#include "programs/installation.h"
+
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/text.h"
+
+/* "prefix=location" or "prefix=location,insecure"; cuts the word in place. */
+static int parse_mirror(char *word, struct builder_mirror *ret, struct error *err)
+{
+    char *equals = strchr(word, '=');
+    char *comma = strchr(word, ',');
+
+    if (!equals || equals == word || !equals[1] || (comma && strcmp(comma, ",insecure") != 0))
+        return error_set(err, ERR_INPUT,
+                         "mirrors: \"%s\" is not PREFIX=LOCATION or PREFIX=LOCATION,insecure",
+                         word);
+    *equals = '\0';
+    if (comma)
+        *comma = '\0';
+    *ret = (struct builder_mirror){word, equals + 1, comma != NULL};
+    return 0;
+}
+
+static int set_mirrors(struct installation *i, struct error *err)
+{
+    for (size_t n = 0; n < i->config->mirrors.n; n++)
+        argv_push1(&i->mirror_words, i->config->mirrors.v[n]);
+    i->mirrors = calloc(i->mirror_words.n + 1, sizeof(*i->mirrors));
+    if (!i->mirrors || i->mirror_words.failed)
+        return error_set(err, ERR_SYSTEM, "read mirrors: out of memory");
+    for (size_t n = 0; n < i->mirror_words.n; n++)
+        if (parse_mirror(i->mirror_words.v[n], &i->mirrors[n], err) < 0)
+            return -1;
+    return 0;
+}
+
+static void set_registry(struct installation *i)
+{
+    const char *url = i->config->registry_url;
+    const char *host;
+
+    if (url[0])
+        (void)snprintf(i->registry_url, sizeof(i->registry_url), "%s", url);
+    else
+        (void)snprintf(i->registry_url, sizeof(i->registry_url), "http://%s",
+                       i->config->registry_listen);
+    while (text_ends(i->registry_url, "/"))
+        i->registry_url[strlen(i->registry_url) - 1] = '\0';
+    host = strstr(i->registry_url, "://");
+    (void)snprintf(i->registry_name, sizeof(i->registry_name), "%s",
+                   host ? host + 3 : i->registry_url);
+    i->registry = (struct registry){.url = i->registry_url, .http = &http_curl};
+}
+
+static int open_builder(struct installation *i, const char *dir, struct error *err)
+{
+    const struct config *c = i->config;
+
+    (void)snprintf(i->builder_dir, sizeof(i->builder_dir), "%s/builder", dir);
+    i->builder_config = (struct builder_config){
+        .dir = i->builder_dir,
+        .buildah = c->buildah_program,
+        .uid_base = (uint32_t)c->uid_base,
+        .egress = strcmp(c->egress, "none") == 0 ? BUILDER_EGRESS_NONE : BUILDER_EGRESS_NAT,
+        .mirrors = i->mirrors,
+        .n_mirrors = i->mirror_words.n,
+        .push_registry = i->registry_name,
+        .push_insecure = text_starts(i->registry_url, "http://"),
+        .timeout_ms = c->build_timeout * 1000,
+    };
+    return builder_open(&i->builder_config, &i->builder, err);
+}
+
+static int open_state(struct installation *i, const char *path, struct error *err)
+{
+    const struct state_config config = {.path = path,
+                                        .clock = &clock_system,
+                                        .attempts_max = (int)i->config->attempts,
+                                        .upload_ns = i->config->upload_expiry * NS_PER_SEC};
+
+    return state_open(&config, &i->state, err);
+}
+
+int installation_open(const struct config *config, const char *dir, const char *state_path,
+                      struct installation *ret, struct error *err)
+{
+    char path[4096];
+
+    *ret = (struct installation){.config = config};
+    set_registry(ret);
+    argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_max);
+    argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_entries);
+    if (!worker_name_of(getpid(), ret->worker_name))
+        return error_set(err, ERR_SYSTEM, "read /proc: is it mounted?");
+    if (fs_mkdirs(dir, 0755, err) < 0 || set_mirrors(ret, err) < 0)
+        return -1;
+    (void)snprintf(path, sizeof(path), "%s/kiln.db", dir);
+    if (open_state(ret, state_path ? state_path : path, err) < 0)
+        return -1;
+    (void)snprintf(path, sizeof(path), "%s/uploads", dir);
+    if (upload_store_open(path, (uint64_t)config->upload_max, &ret->uploads, err) < 0)
+        return -1;
+    return open_builder(ret, dir, err);
+}
+
+void installation_release(struct installation *i)
+{
+    builder_free(i->builder);
+    upload_store_free(i->uploads);
+    state_close(i->state);
+    free(i->mirrors);
+    argv_release(&i->mirror_words);
+    argv_release(&i->extract_words);
+}
+
+struct worker_config installation_worker(const struct installation *i, int threads,
+                                         void (*log)(void *self, const char *line))
+{
+    return (struct worker_config){
+        .state = i->state,
+        .uploads = i->uploads,
+        .builder = i->builder,
+        .registry = &i->registry,
+        .registry_name = i->registry_name,
+        .sandbox_image = i->config->sandbox_image,
+        .extract_words = &i->extract_words,
+        .program = "kiln " KILN_VERSION,
+        .name = i->worker_name,
+        .threads = threads,
+        .attempts = (int)i->config->attempts,
+        .lease_ns = i->config->lease * NS_PER_SEC,
+        .log_max = (uint64_t)i->config->log_max,
+        .sweep = true,
+        .log = log,
+    };
+}
+
+void operator_log(void *self, const char *line)
+{
+    char now[CLOCK_TEXT];
+
+    (void)self;
+    clock_format(clock_now(&clock_system), now);
+    fprintf(stderr, "%.19sZ %s\n", now, line);
+}

@@ -1,0 +1,45 @@
+/* programs/installation — one data directory with all that lives in it, opened for a program:
+ *
+ *   DATA/kiln.db      state            DATA/builder/   job directories and base images
+ *   DATA/uploads/     archives         DATA/registry/  the supervised docker-registry's
+ */
+#ifndef PROGRAMS_INSTALLATION_H
+#define PROGRAMS_INSTALLATION_H
+
+#include "builder/builder.h"
+#include "programs/config.h"
+#include "registry/registry.h"
+#include "uploads/uploads.h"
+#include "worker/worker.h"
+
+struct installation {
+    const struct config *config; /* borrowed */
+    struct state *state;
+    struct upload_store *uploads;
+    struct builder *builder;
+    struct builder_config builder_config;
+    struct builder_mirror *mirrors;
+    struct argv mirror_words; /* what mirrors points into */
+    struct registry registry;
+    char registry_url[256];
+    char registry_name[256]; /* the host of references */
+    struct argv extract_words;
+    char builder_dir[4096];
+    char worker_name[WORKER_NAME];
+};
+
+/* dir: where the parts live.  state_path: NULL for dir/kiln.db, or ":memory:".  Release also after
+ * -1. */
+MUST_CHECK int installation_open(const struct config *config, const char *dir,
+                                 const char *state_path, struct installation *ret,
+                                 struct error *err);
+void installation_release(struct installation *i);
+
+/* The worker's part; threads builds at once, log as in worker_config. */
+struct worker_config installation_worker(const struct installation *i, int threads,
+                                         void (*log)(void *self, const char *line));
+
+/* One line with the time on stderr. */
+void operator_log(void *self, const char *line);
+
+#endif

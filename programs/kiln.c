@@ -1,0 +1,147 @@
+/* kiln — one binary: finds the subcommand, reads the configuration, and runs it. */
+#include <locale.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/http.h"
+#include "builder/builder.h"
+#include "programs/commands.h"
+
+static const struct command {
+    const char *name;
+    int (*run)(const struct config *config, int argc, char **argv);
+    const char *summary;
+    const char *help;
+} commands[] = {
+    {"serve", command_serve, "run the service: API, uploads, workers and a registry",
+     "usage: kiln serve [OPTION]...\n\n"
+     "Runs everything in one process: the control API with its upload endpoint, workers that "
+     "build,\n"
+     "and a docker-registry on loopback that holds the images (or one of yours: --registry-url).\n"
+     "State is kept in the data directory; the first start prints an API key.  SIGTERM lets\n"
+     "running builds end for 5 s and hands the others back to the queue.\n\n"
+     "  kiln serve --data-dir ./data --listen 127.0.0.1:8080\n"
+     "  BL_API_URL=http://127.0.0.1:8080/v0 BL_WORKSPACE=default BL_API_KEY=bl_... bl push\n"},
+    {"worker", command_worker, "run workers alone, on the data directory of a kiln serve",
+     "usage: kiln worker [OPTION]...\n\n"
+     "Takes builds from the queue of the same data directory: more builds at once, or builds in a\n"
+     "process that may be stopped and started without stopping the API (kiln serve --workers "
+     "0).\n"},
+    {"build", command_build, "build an archive or a directory here, without a service",
+     "usage: kiln build ARCHIVE|DIR [--type sandbox|agent|function|job] [--name NAME] "
+     "[OPTION]...\n\n"
+     "The service's pipeline on one archive: unpacks it, reads its Dockerfile, adds sandbox-api "
+     "to\n"
+     "a sandbox that lacks it, builds, pushes, and reads the image back.  Shows the log as it\n"
+     "grows; ends with the image's reference, digest, size, and how to run it.\n\n"
+     "  kiln build examples/hello-sandbox.zip\n"
+     "  kiln build ./my-agent --type agent --name my-agent\n"},
+    {"key", command_key, "make, list and revoke API keys",
+     "usage: kiln key create --workspace NAME [--label TEXT]\n"
+     "       kiln key list [--workspace NAME]\n"
+     "       kiln key revoke ID\n\n"
+     "create prints the new key, and nothing else, on standard output, and makes the workspace if\n"
+     "it is not there.  Only a hash of the key is kept.\n"},
+    {"doctor", command_doctor, "say whether this machine can build, and what is missing",
+     "usage: kiln doctor [OPTION]...\n\n"
+     "Tries what a build needs (namespaces, an overlay, buildah, network for RUN, a registry) and\n"
+     "says for each how it is and what to do.  Exits with 1 when something is missing.\n"},
+    {"config", command_config, "show every key, its value here, and where that comes from",
+     "usage: kiln config [OPTION]...\n"},
+};
+
+static void print_help(FILE *to)
+{
+    fputs("kiln builds container images from uploaded folders: it takes archives at presigned\n"
+          "URLs, builds them with buildah in a jail, and pushes them to a private registry.\n\n"
+          "usage: kiln COMMAND [WORD]... [OPTION]...\n\n",
+          to);
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].summary);
+    fputs("\n`kiln COMMAND --help` says more.  Begin with `kiln doctor`, then `kiln build DIR` or\n"
+          "`kiln serve`.\n\nOptions, for every command:\n",
+          to);
+    config_print_help(to);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+static int run_command(const struct command *command, int argc, char **argv)
+{
+    CLEANUP(config_release) struct config config;
+    struct error err = ERROR_INIT;
+
+    if (asks_for_help(argc, argv)) {
+        fputs(command->help, stdout);
+        fputs("\nOptions:\n", stdout);
+        config_print_help(stdout);
+        config_init(&config);
+        return 0;
+    }
+    if (config_load(&argc, argv, &config, &err) < 0 || http_setup(&err) < 0) {
+        fprintf(stderr, "kiln %s: %s\n", command->name, err.msg);
+        return 2;
+    }
+    return command->run(&config, argc, argv);
+}
+
+int command_config(const struct config *config, int argc, char **argv)
+{
+    if (argc > 1) {
+        fprintf(stderr, "kiln config: unexpected word \"%s\"\n", argv[1]);
+        return 2;
+    }
+    config_print_table(config, stdout);
+    return 0;
+}
+
+/* Signals are waited for, not handled; a closed pipe or connection is an error of the write. */
+static void set_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGPIPE);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct builder_inner inner[] = {{"extract", inner_extract}, {NULL, NULL}};
+    const struct command *command;
+
+    builder_jail_main(argc, argv, inner);
+    (void)setlocale(LC_CTYPE, "C.UTF-8");
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        print_help(argc < 2 ? stderr : stdout);
+        return argc < 2 ? 2 : 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("kiln %s\n", KILN_VERSION);
+        return 0;
+    }
+    command = find_command(argv[1]);
+    if (!command) {
+        fprintf(stderr, "kiln: there is no command \"%s\"; see kiln --help\n", argv[1]);
+        return 2;
+    }
+    set_signals();
+    return run_command(command, argc - 1, argv + 1);
+}

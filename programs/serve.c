@@ -1,0 +1,207 @@
+/* programs/serve — `kiln serve`: API, uploads, workers and the registry in one process;
+ * `kiln worker`: workers alone. */
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <time.h>
+
+#include "api/api.h"
+#include "programs/commands.h"
+#include "programs/installation.h"
+
+#define DRAIN_MS 5000 /* for running builds at SIGTERM, before they are handed back */
+
+static void say(const char *fmt, ...) PRINTF(1, 2);
+static void say(const char *fmt, ...)
+{
+    char line[2048];
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    operator_log(NULL, line);
+}
+
+static int start_registry(const struct config *c, struct registry_server **ret, struct error *err)
+{
+    struct registry_server_config config = {.program = c->registry_program,
+                                            .listen = c->registry_listen};
+    char dir[4096];
+
+    *ret = NULL;
+    if (c->registry_url[0])
+        return 0;
+    (void)snprintf(dir, sizeof(dir), "%s/registry", c->data_dir);
+    config.dir = dir;
+    return registry_server_start(&config, ret, err);
+}
+
+/* Until SIGINT or SIGTERM; meanwhile sees to it that the registry lives. */
+static void wait_for_signal(struct registry_server *registry)
+{
+    const struct timespec second = {.tv_sec = 1};
+    struct error err = ERROR_INIT;
+    sigset_t set;
+    int signal;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    for (;;) {
+        bool restarted = false;
+
+        signal = sigtimedwait(&set, NULL, &second);
+        if (signal > 0)
+            break;
+        if (registry && registry_server_check(registry, &restarted, &err) < 0)
+            say("registry: %s", err.msg);
+        if (restarted)
+            say("registry: had died and was started again");
+    }
+    say("stopping on %s", strsignal(signal));
+}
+
+/* ---- serve ---- */
+
+static void note_key(void *self, const struct api_key *key)
+{
+    (void)key;
+    *(bool *)self = true;
+}
+
+/* On an installation without any key, makes a first one, so that a laptop needs no setup. */
+static int make_first_key(struct state *state, const char *url, struct error *err)
+{
+    char text[API_KEY_TEXT];
+    struct api_key key;
+    bool any = false;
+
+    if (state_key_list(state, NULL, note_key, &any, err) < 0)
+        return -1;
+    if (any)
+        return 0;
+    if (state_key_create(state, "default", "made at the first start", text, &key, err) < 0)
+        return -1;
+    fprintf(stderr,
+            "\nThis is the first start: workspace \"default\" was made, with an API key that is "
+            "shown\nonly now (`kiln key create` makes more):\n\n"
+            "  export BL_API_URL=%s/v0 BL_WORKSPACE=default BL_API_KEY=%s\n\n",
+            url, text);
+    return 0;
+}
+
+struct service {
+    struct installation installation;
+    struct registry_server *registry;
+    struct worker_config worker_config;
+    struct worker *worker;
+    unsigned char upload_key[UPLOAD_KEY_SIZE];
+    struct api_config api_config;
+    struct api_server *api;
+};
+
+static void service_stop(struct service *s)
+{
+    api_server_stop(s->api);
+    worker_stop(s->worker, DRAIN_MS);
+    registry_server_free(s->registry);
+    installation_release(&s->installation);
+}
+
+static void set_api_config(struct service *s, const struct config *c)
+{
+    s->api_config = (struct api_config){
+        .state = s->installation.state,
+        .uploads = s->installation.uploads,
+        .upload_key = s->upload_key,
+        .registry = &s->installation.registry,
+        .registry_name = s->installation.registry_name,
+        .public_url = c->public_url[0] ? c->public_url : NULL,
+        .clock = &clock_system,
+        .upload_seconds = c->upload_expiry,
+        .upload_max = (uint64_t)c->upload_max,
+        .log = operator_log,
+    };
+}
+
+static int service_start(struct service *s, const struct config *c, struct error *err)
+{
+    if (installation_open(c, c->data_dir, NULL, &s->installation, err) < 0 ||
+        start_registry(c, &s->registry, err) < 0 ||
+        state_secret(s->installation.state, "upload key", s->upload_key, sizeof(s->upload_key),
+                     err) < 0)
+        return -1;
+    if (c->workers > 0) {
+        s->worker_config = installation_worker(&s->installation, (int)c->workers, operator_log);
+        if (worker_start(&s->worker_config, &s->worker, err) < 0)
+            return -1;
+    }
+    set_api_config(s, c);
+    return api_server_start(&s->api_config, c->listen, &s->api, err);
+}
+
+/* "http://127.0.0.1:8080", with the port that was found when 0 was asked for. */
+static void url_of(const struct config *c, const struct api_server *api, char url[300])
+{
+    const char *colon = strrchr(c->listen, ':');
+
+    if (c->public_url[0])
+        (void)snprintf(url, 300, "%s", c->public_url);
+    else
+        (void)snprintf(url, 300, "http://%.*s:%d", (int)(colon - c->listen), c->listen,
+                       api_server_port(api));
+}
+
+int command_serve(const struct config *c, int argc, char **argv)
+{
+    struct service s = {.registry = NULL};
+    struct error err = ERROR_INIT;
+    char url[300];
+    int code = 1;
+
+    if (argc > 1) {
+        fprintf(stderr, "kiln serve: unexpected word \"%s\"; see `kiln serve --help`\n", argv[1]);
+        return 2;
+    }
+    if (service_start(&s, c, &err) == 0) {
+        url_of(c, s.api, url);
+        if (make_first_key(s.installation.state, url, &err) == 0) {
+            say("images go to %s, data is in %s", s.installation.registry_name, c->data_dir);
+            fprintf(stderr, "kiln: ready at %s/v0\n", url);
+            wait_for_signal(s.registry);
+            code = 0;
+        }
+    }
+    if (code)
+        fprintf(stderr, "kiln serve: %s\n", err.msg);
+    service_stop(&s);
+    return code;
+}
+
+/* ---- worker ---- */
+
+int command_worker(const struct config *c, int argc, char **argv)
+{
+    CLEANUP(installation_release) struct installation i = {.config = c};
+    struct worker_config config;
+    struct worker *worker = NULL;
+    struct error err = ERROR_INIT;
+
+    if (argc > 1) {
+        fprintf(stderr, "kiln worker: unexpected word \"%s\"; see `kiln worker --help`\n", argv[1]);
+        return 2;
+    }
+    if (installation_open(c, c->data_dir, NULL, &i, &err) < 0)
+        goto fail;
+    config = installation_worker(&i, (int)c->workers, operator_log);
+    if (worker_start(&config, &worker, &err) < 0)
+        goto fail;
+    say("worker %s: %d builds at once, data is in %s", config.name, config.threads, c->data_dir);
+    wait_for_signal(NULL);
+    worker_stop(worker, DRAIN_MS);
+    return 0;
+fail:
+    fprintf(stderr, "kiln worker: %s\n", err.msg);
+    return 1;
+}
