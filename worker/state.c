@@ -52,14 +52,26 @@ void state_wake(struct state *s)
     pthread_mutex_unlock(&s->wake_lock);
 }
 
+static unsigned count_wakes(struct state *s)
+{
+    unsigned wakes;
+
+    pthread_mutex_lock(&s->wake_lock);
+    wakes = s->wakes;
+    pthread_mutex_unlock(&s->wake_lock);
+    return wakes;
+}
+
 void state_wait(struct state *s, int timeout_ms)
 {
     int64_t until = clock_monotonic() + timeout_ms * NS_PER_MS;
     struct timespec deadline = {until / NS_PER_SEC, until % NS_PER_SEC};
-    unsigned seen;
+    unsigned seen = count_wakes(s);
 
+    /* A build may have come between the caller's claim and now. */
+    if (queue_has_work(s))
+        return;
     pthread_mutex_lock(&s->wake_lock);
-    seen = s->wakes;
     while (s->wakes == seen && pthread_cond_timedwait(&s->wake, &s->wake_lock, &deadline) == 0)
         continue;
     pthread_mutex_unlock(&s->wake_lock);
@@ -209,6 +221,7 @@ int state_secret(struct state *s, const char *name, void *out, size_t len, struc
 {
     CLEANUP(tx_end) struct tx tx = {0};
     unsigned char fresh[64];
+    unsigned char stored[64];
     bool row;
 
     if (len > sizeof(fresh))
@@ -225,8 +238,11 @@ int state_secret(struct state *s, const char *name, void *out, size_t len, struc
     query_text(&get, name);
     if (query_next(&get, &row, err) < 0)
         return -1;
-    if (!row || query_get_blob(&get, 0, out, len) != len)
+    if (!row || query_get_blob(&get, 0, stored, sizeof(stored)) != len)
         return error_set(err, ERR_SYSTEM, "secret %s: has another length than %zu", name, len);
     query_end(&get);
-    return tx_commit(&tx, err);
+    if (tx_commit(&tx, err) < 0)
+        return -1;
+    memcpy(out, stored, len);
+    return 0;
 }

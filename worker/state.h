@@ -91,7 +91,7 @@ struct build {
     /* moments in ns since 1970; 0: not yet */
     int64_t created, upload_expires, uploaded, started, finished;
     int64_t last_line;     /* of the log */
-    int64_t building_seen; /* when a client was last told BUILDING */
+    int64_t building_seen; /* when a client was first told BUILDING */
     int64_t log_read;      /* when a client last read the log, before the end was visible */
 };
 
@@ -132,7 +132,8 @@ MUST_CHECK int state_build_newest(struct state *s, const struct target *t,
                                   enum presence *ret_presence, struct build *ret,
                                   struct error *err);
 
-/* Clients were told BUILDING, or read the log, now: facts that build_status needs. */
+/* Clients were told BUILDING, or read the log, now: facts that build_status needs.  Both change
+ * nothing once the end is visible. */
 MUST_CHECK int state_build_seen(struct state *s, const char *id, struct error *err);
 MUST_CHECK int state_build_log_read(struct state *s, const char *id, struct error *err);
 
@@ -236,7 +237,7 @@ struct resource {
     char name[NAME_SIZE];
     char *metadata;       /* JSON object as the client sent it, without what the server owns */
     char *spec;           /* JSON object, unknown fields kept */
-    char build[BUILD_ID]; /* the newest build asked for; "" without any */
+    char build[BUILD_ID]; /* the newest asked for; "" without any, or with an image of its own */
     char image[256];      /* "<type>/<name>:<tag>" of the last success; "" before */
     int64_t created, updated;
 };
@@ -244,10 +245,11 @@ void resource_release(struct resource *r);
 
 enum resource_outcome { RESOURCE_WRITTEN, RESOURCE_EXISTS, RESOURCE_ABSENT };
 
-/* create: RESOURCE_EXISTS if it is there, unless its only build still waits for its upload.
+/* create: RESOURCE_EXISTS if it is there, unless it has no image and no upload ever came for it.
  * Otherwise an update: RESOURCE_ABSENT if it is not there.  With upload, a build for it is begun in
- * the same transaction (ret_build; else untouched); without, spec.runtime.image is its image.
- * ret is to be released by the caller. */
+ * the same transaction (ret_build; else untouched); without, spec.runtime.image is its image and it
+ * has no build any more, or, if the spec names none, both stay.  With RESOURCE_WRITTEN, ret is to
+ * be released by the caller; otherwise it is untouched. */
 MUST_CHECK int state_resource_write(struct state *s, const struct target *t, const char *metadata,
                                     const char *spec, bool create, bool upload,
                                     enum resource_outcome *ret_outcome, struct resource *ret,

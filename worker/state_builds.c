@@ -7,6 +7,7 @@
 
 #include "base/digest.h"
 #include "worker/state_internal.h"
+#include "worker/status.h"
 
 void build_from_row(struct query *q, struct build *ret)
 {
@@ -186,13 +187,14 @@ int state_upload_accept(struct state *s, const char *workspace, const char *id, 
 {
     CLEANUP(tx_end) struct tx tx = {0};
     struct build b = {.created = 0};
-    int64_t now = clock_now(&s->clock);
     enum upload_outcome outcome;
     enum presence presence;
     struct target t;
+    int64_t now;
 
     if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || build_load(s, id, &presence, &b, err) < 0)
         return -1;
+    now = clock_now(&s->clock); /* once the turn has come: what follows counts from here */
     outcome = judge_upload(&b, presence, workspace, now);
     if (outcome != UPLOAD_ACCEPTED) {
         *ret_outcome = outcome;
@@ -239,14 +241,21 @@ int state_build_newest(struct state *s, const struct target *t, enum presence *r
     return load_one(&q, ret_presence, ret, err);
 }
 
+/* Only while the end is not visible: an end that was shown must not be taken back. */
 static int stamp(struct state *s, const char *id, const char *sql, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
+    struct build b = {.created = 0};
+    enum presence presence;
+    int64_t now;
 
-    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0)
+    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || build_load(s, id, &presence, &b, err) < 0)
         return -1;
+    now = clock_now(&s->clock);
+    if (presence == ABSENT || build_status(&b, b.purpose, now) != STATUS_BUILDING)
+        return 0;
     QUERY(q, s->db, sql);
-    query_int(&q, clock_now(&s->clock));
+    query_int(&q, now);
     query_text(&q, id);
     if (query_run(&q, NULL, err) < 0)
         return -1;
@@ -255,7 +264,8 @@ static int stamp(struct state *s, const char *id, const char *sql, struct error 
 
 int state_build_seen(struct state *s, const char *id, struct error *err)
 {
-    return stamp(s, id, "update builds set building_seen = ? where id = ?", err);
+    return stamp(s, id, "update builds set building_seen = ? where id = ? and building_seen = 0",
+                 err);
 }
 
 int state_build_log_read(struct state *s, const char *id, struct error *err)

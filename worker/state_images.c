@@ -36,9 +36,10 @@ int image_record(struct state *s, const struct build *b, struct error *err)
     if (b->purpose != BUILD_FOR_RESOURCE)
         return 0;
     (void)snprintf(image, sizeof(image), "%s/%s:%s", b->type, b->name, b->tag);
+    /* A resource without a build was given another image while this one was made. */
     QUERY(use, s->db,
           "update resources set image = ?, updated = ? where workspace = ? and type = ? and "
-          "name = ?");
+          "name = ? and build <> ''");
     query_text(&use, image);
     query_int(&use, now);
     bind_target(&use, &t);
@@ -193,6 +194,7 @@ int state_image_delete(struct state *s, const struct target *t, const char *tag,
         return -1;
     if (tx_commit(&tx, err) < 0)
         return -1;
+    tx_end(&tx); /* gone talks to the registry: nobody shall wait for that */
     for (size_t i = 0; i < digests.n; i++) {
         bool used;
 

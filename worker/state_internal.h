@@ -3,6 +3,7 @@
 #define WORKER_STATE_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "worker/db.h"
 #include "worker/state.h"
@@ -14,7 +15,8 @@ struct state {
     int64_t upload_ns;
     pthread_mutex_t wake_lock;
     pthread_cond_t wake;
-    unsigned wakes; /* counts state_wake calls */
+    unsigned wakes;           /* counts state_wake calls */
+    atomic_bool claim_failed; /* the last one, so that there is no use in hurrying to the next */
 };
 
 #define COPY_TEXT(to, from) ((void)snprintf((to), sizeof(to), "%s", (from)))
@@ -48,6 +50,9 @@ MUST_CHECK int event_add(struct state *s, const struct target *t, const struct b
  * running ones when their worker next asks. */
 MUST_CHECK int builds_cancel(struct state *s, const struct target *t, int64_t before,
                              const char *why, struct error *err);
+
+/* Whether state_claim would find a build; false also when that cannot be told, or claims fail. */
+bool queue_has_work(struct state *s);
 
 /* The image's tags and the resource's image after a success. */
 MUST_CHECK int image_record(struct state *s, const struct build *b, struct error *err);

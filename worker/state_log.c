@@ -21,12 +21,13 @@ int state_log_append(struct state *s, const char *id, const struct log_line *lin
                      struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    int64_t now = clock_now(&s->clock);
+    int64_t now;
     int64_t seq;
     int64_t time;
 
     if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || log_end(s, id, &seq, &time, err) < 0)
         return -1;
+    now = clock_now(&s->clock); /* once the turn has come: how long readers could see the lines */
     QUERY(put, s->db, "insert into log_lines values (?, ?, ?, ?, ?)");
     for (size_t i = 0; i < n; i++) {
         /* Clients drop a line that equals another in time and text (PROTOCOL.md 1.4). */

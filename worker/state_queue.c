@@ -9,26 +9,43 @@
 
 #define RETRY_PAUSE_MAX_NS (60 * NS_PER_SEC)
 
-int state_claim(struct state *s, const char *worker, int64_t lease_ns, enum presence *ret_presence,
-                struct build *ret, struct error *err)
+/* The oldest build that may run at the moment ?1: not paused, and none of its target RUNNING. */
+#define NEXT_BUILD                                                                                 \
+    "(select id from builds b where phase = 1 and not_before <= ?1"                                \
+    " and not exists (select 1 from builds r where r.workspace = b.workspace"                      \
+    "  and r.type = b.type and r.name = b.name and r.phase = 2)"                                   \
+    " order by uploaded limit 1)"
+
+bool queue_has_work(struct state *s)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    int64_t now = clock_now(&s->clock);
+    struct error err = ERROR_INIT;
+    bool row;
+
+    if (atomic_load(&s->claim_failed) || tx_begin(&tx, s->db, TX_READ, &err) < 0)
+        return false;
+    QUERY(q, s->db, "select 1 from " NEXT_BUILD);
+    query_int(&q, clock_now(&s->clock));
+    return query_next(&q, &row, &err) == 0 && row;
+}
+
+static int claim(struct state *s, const char *worker, int64_t lease_ns, enum presence *ret_presence,
+                 struct build *ret, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    int64_t now;
     bool row;
 
     if (tx_begin(&tx, s->db, TX_WRITE, err) < 0)
         return -1;
+    now = clock_now(&s->clock);
     QUERY(q, s->db,
-          "update builds set phase = 2, worker = ?1, lease_until = ?2, attempts = attempts + 1,"
-          " step = '', cancel = '', started = case started when 0 then ?3 else started end"
-          " where id = (select id from builds b where phase = 1 and not_before <= ?3"
-          "  and not exists (select 1 from builds r where r.workspace = b.workspace"
-          "   and r.type = b.type and r.name = b.name and r.phase = 2)"
-          "  order by uploaded limit 1)"
-          " returning " BUILD_COLUMNS);
+          "update builds set phase = 2, worker = ?2, lease_until = ?3, attempts = attempts + 1,"
+          " step = '', cancel = '', started = case started when 0 then ?1 else started end"
+          " where id = " NEXT_BUILD " returning " BUILD_COLUMNS);
+    query_int(&q, now);
     query_text(&q, worker);
     query_int(&q, now + lease_ns);
-    query_int(&q, now);
     if (query_next(&q, &row, err) < 0)
         return -1;
     if (row)
@@ -38,6 +55,15 @@ int state_claim(struct state *s, const char *worker, int64_t lease_ns, enum pres
         return -1;
     *ret_presence = row ? PRESENT : ABSENT;
     return 0;
+}
+
+int state_claim(struct state *s, const char *worker, int64_t lease_ns, enum presence *ret_presence,
+                struct build *ret, struct error *err)
+{
+    int rc = claim(s, worker, lease_ns, ret_presence, ret, err);
+
+    atomic_store(&s->claim_failed, rc < 0);
+    return rc;
 }
 
 /* Whether the worker still holds the build, and whether it should go on. */
@@ -62,36 +88,38 @@ int state_heartbeat(struct state *s, const char *id, const char *worker, int64_t
                     enum lease_verdict *ret_verdict, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
+    enum lease_verdict verdict;
 
-    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 ||
-        look_at_lease(s, id, worker, ret_verdict, err) < 0)
+    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || look_at_lease(s, id, worker, &verdict, err) < 0)
         return -1;
-    if (*ret_verdict == LEASE_LOST)
-        return 0;
-    QUERY(q, s->db, "update builds set lease_until = ? where id = ?");
-    query_int(&q, clock_now(&s->clock) + lease_ns);
-    query_text(&q, id);
-    if (query_run(&q, NULL, err) < 0)
-        return -1;
-    return tx_commit(&tx, err);
+    if (verdict != LEASE_LOST) {
+        QUERY(q, s->db, "update builds set lease_until = ? where id = ?");
+        query_int(&q, clock_now(&s->clock) + lease_ns);
+        query_text(&q, id);
+        if (query_run(&q, NULL, err) < 0 || tx_commit(&tx, err) < 0)
+            return -1;
+    }
+    *ret_verdict = verdict;
+    return 0;
 }
 
 int state_step(struct state *s, const char *id, const char *worker, const char *step,
                enum lease_verdict *ret_verdict, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
+    enum lease_verdict verdict;
 
-    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 ||
-        look_at_lease(s, id, worker, ret_verdict, err) < 0)
+    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || look_at_lease(s, id, worker, &verdict, err) < 0)
         return -1;
-    if (*ret_verdict != LEASE_KEPT)
-        return 0;
-    QUERY(q, s->db, "update builds set step = ? where id = ?");
-    query_text(&q, step);
-    query_text(&q, id);
-    if (query_run(&q, NULL, err) < 0)
-        return -1;
-    return tx_commit(&tx, err);
+    if (verdict == LEASE_KEPT) {
+        QUERY(q, s->db, "update builds set step = ? where id = ?");
+        query_text(&q, step);
+        query_text(&q, id);
+        if (query_run(&q, NULL, err) < 0 || tx_commit(&tx, err) < 0)
+            return -1;
+    }
+    *ret_verdict = verdict;
+    return 0;
 }
 
 /* ---- ends ---- */
@@ -158,6 +186,17 @@ static int end_succeeded(struct state *s, struct build *b, const struct build_re
     return 0;
 }
 
+/* The end of a RUNNING build that was told to stop. */
+static int end_cancelled(struct state *s, const char *id, struct error *err)
+{
+    QUERY(q, s->db,
+          "update builds set phase = 5, message = cancel, finished = ?, step = '', worker = '',"
+          " lease_until = 0 where id = ?");
+    query_int(&q, clock_now(&s->clock));
+    query_text(&q, id);
+    return query_run(&q, NULL, err);
+}
+
 static int requeue(struct state *s, const struct build *b, int64_t pause, bool count_try,
                    struct error *err)
 {
@@ -212,15 +251,8 @@ int state_finish(struct state *s, const char *id, const char *worker,
         return -1;
     if (verdict == LEASE_KEPT && settle(s, &b, result, err) < 0)
         return -1;
-    if (verdict == LEASE_CANCELLED) {
-        QUERY(q, s->db,
-              "update builds set phase = 5, message = cancel, finished = ?, step = '',"
-              " worker = '', lease_until = 0 where id = ?");
-        query_int(&q, clock_now(&s->clock));
-        query_text(&q, id);
-        if (query_run(&q, NULL, err) < 0)
-            return -1;
-    }
+    if (verdict == LEASE_CANCELLED && end_cancelled(s, id, err) < 0)
+        return -1;
     if (load_present(s, id, &b, err) < 0 || tx_commit(&tx, err) < 0)
         return -1;
     tx_end(&tx);
@@ -241,7 +273,9 @@ int state_give_back(struct state *s, const char *id, const char *worker, struct 
     if (verdict == LEASE_LOST)
         return 0;
     COPY_TEXT(b.id, id);
-    if (requeue(s, &b, 0, false, err) < 0 || tx_commit(&tx, err) < 0)
+    if ((verdict == LEASE_CANCELLED ? end_cancelled(s, id, err) : requeue(s, &b, 0, false, err)) <
+            0 ||
+        tx_commit(&tx, err) < 0)
         return -1;
     tx_end(&tx);
     state_wake(s);
@@ -267,17 +301,12 @@ static int expire_lease(struct state *s, const struct build *b, struct error *er
                                         "try: ask the operator to look at the workers' log"};
     bool cancelled;
 
-    QUERY(q, s->db,
-          "update builds set phase = 5, message = cancel, finished = ? where id = ? and "
-          "cancel <> ''");
-    query_int(&q, clock_now(&s->clock));
+    QUERY(q, s->db, "select 1 from builds where id = ? and cancel <> ''");
     query_text(&q, b->id);
-    if (query_run(&q, NULL, err) < 0)
+    if (query_next(&q, &cancelled, err) < 0)
         return -1;
-    QUERY(is, s->db, "select 1 from builds where id = ? and phase = 5");
-    query_text(&is, b->id);
-    if (query_next(&is, &cancelled, err) < 0 || cancelled)
-        return cancelled ? 0 : -1;
+    if (cancelled)
+        return end_cancelled(s, b->id, err);
     if (b->attempts < s->attempts_max)
         return requeue(s, b, 0, true, err);
     return end_failed(s, b, &r, err);

@@ -58,7 +58,7 @@ static void image_of_spec(const char *spec, char image[256])
     json_decref(root);
 }
 
-/* There, but only as the husk of a first upload that has not come yet. */
+/* There, but only as the husk of a first upload that has not come, or never will. */
 static int awaits_first_upload(struct state *s, const struct resource *r, bool *ret,
                                struct error *err)
 {
@@ -67,7 +67,7 @@ static int awaits_first_upload(struct state *s, const struct resource *r, bool *
 
     if (r->build[0] && build_load(s, r->build, &presence, &b, err) < 0)
         return -1;
-    *ret = presence == PRESENT && b.phase == BUILD_UPLOADING && !r->image[0];
+    *ret = presence == PRESENT && !b.uploaded && !r->image[0];
     return 0;
 }
 
@@ -101,7 +101,8 @@ static int resource_upsert(struct state *s, const struct target *t, const char *
     QUERY(q, s->db,
           "insert into resources values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)"
           " on conflict do update set metadata = excluded.metadata, spec = excluded.spec,"
-          " build = excluded.build,"
+          " build = case when excluded.build = '' and excluded.image = '' then build"
+          "  else excluded.build end,"
           " image = case excluded.image when '' then image else excluded.image end,"
           " updated = excluded.updated");
     bind_target(&q, t);
@@ -120,21 +121,27 @@ int state_resource_write(struct state *s, const struct target *t, const char *me
 {
     CLEANUP(tx_end) struct tx tx = {0};
     struct build b = {.created = 0};
+    struct resource r = {.created = 0};
+    enum resource_outcome outcome;
     enum presence presence;
 
-    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || judge_write(s, t, create, ret_outcome, err) < 0)
+    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || judge_write(s, t, create, &outcome, err) < 0)
         return -1;
-    if (*ret_outcome != RESOURCE_WRITTEN)
+    if (outcome != RESOURCE_WRITTEN) {
+        *ret_outcome = outcome;
         return 0;
+    }
     if (upload && state_build_begin(s, t, BUILD_FOR_RESOURCE, &b, err) < 0)
         return -1;
     if (resource_upsert(s, t, metadata, spec, upload ? &b : NULL, err) < 0 ||
-        resource_load(s, t, &presence, ret, err) < 0)
+        resource_load(s, t, &presence, &r, err) < 0)
         return -1;
     if (tx_commit(&tx, err) < 0) {
-        resource_release(ret);
+        resource_release(&r);
         return -1;
     }
+    *ret_outcome = outcome;
+    *ret = r;
     if (upload)
         *ret_build = b;
     return 0;
