@@ -21,7 +21,7 @@ class KilnBuild(KilnCase):
     def check_end(self, done, name):
         told = done.stdout + done.stderr
         self.assertEqual(done.returncode, 0, told)
-        self.assertIn("entrypoint.sh reads well", told, "the log is shown")
+        self.assertRegex(told, r"(?m)\d entrypoint\.sh reads well$", "the log is shown")
         reference = re.search(rf"{re.escape(self.other.registry)}/\S+/sandbox/{name}:[a-z0-9]{{12}}",
                               told)
         self.assertTrue(reference, told)

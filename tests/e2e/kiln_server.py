@@ -163,7 +163,7 @@ class Bases:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if stamp.exists() and stamp.read_text() == recipe:
                 return
-            subprocess.run([script], check=True, stdin=subprocess.DEVNULL,
+            subprocess.run([script, self.directory / "cache"], check=True, stdin=subprocess.DEVNULL,
                            env={**os.environ, "REGISTRY": f"127.0.0.1:{self.port}"})
             stamp.write_text(recipe)
 

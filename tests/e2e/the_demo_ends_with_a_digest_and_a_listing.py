@@ -35,7 +35,7 @@ class TheDemo(unittest.TestCase):
     def check(self, told):
         for status in ("UPLOADING", "BUILDING", "DEPLOYED"):
             self.assertIn(status, told)
-        self.assertIn("entrypoint.sh reads well", told, "the log is shown")
+        self.assertRegex(told, r"(?m)\d entrypoint\.sh reads well$", "the log is shown")
         self.assertRegex(told, r"127\.0\.0\.1:\d+/demo/sandbox/hello-sandbox:[a-z0-9]{12}")
         self.assertRegex(told, r"sha256:[0-9a-f]{64}")
         self.assertRegex(told, r"usr/local/bin/sandbox-api")
