@@ -147,14 +147,20 @@ int content_begin(struct extraction *x, const struct member *m, struct buf *out,
     return 0;
 }
 
+static int refuse_long(const struct member *m, const struct buf *out, struct error *err)
+{
+    return entry_name_refuse(err, ERR_LIMIT, m->name,
+                             "it is larger than %zu bytes, the limit; shorten it and upload again",
+                             out->max);
+}
+
 int content_to_buf(struct extraction *x, const struct member *m, struct buf *out, struct error *err)
 {
     uint64_t position = 0;
     struct piece p;
 
     if (m->size > out->max)
-        return entry_name_refuse(err, ERR_LIMIT, m->name, "it is larger than %zu bytes, the limit",
-                                 out->max);
+        return refuse_long(m, out, err);
     for (;;) {
         if (next_piece(x, m, &position, &p, err) < 0)
             return -1;
@@ -165,8 +171,7 @@ int content_to_buf(struct extraction *x, const struct member *m, struct buf *out
                                      "it is a file with holes; write it anew and upload again");
         buf_add(out, p.data, p.len);
         if (out->full)
-            return entry_name_refuse(err, ERR_LIMIT, m->name,
-                                     "it is larger than %zu bytes, the limit", out->max);
+            return refuse_long(m, out, err);
     }
 }
 

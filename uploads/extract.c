@@ -139,17 +139,21 @@ static int place_hardlink(struct extraction *x, const struct member *m, const ch
 {
     char target[PATH_MAX];
     enum tree_replaced replaced;
-    uint64_t size;
+    struct stat st;
     bool slash;
 
     if (entry_name_to_path(m->target, x->limits, target, &slash, err) < 0)
         return error_wrap(err, "archive entry %s, a hard link", entry_name_show(m->name).text);
     if (content_drop(x, m, err) < 0 ||
-        tree_hardlink(&x->tree, path, target, &size, &replaced, err) < 0)
+        tree_hardlink(&x->tree, path, target, &st, &replaced, err) < 0)
         return -1;
     count_replaced(x->report, replaced);
+    if (S_ISLNK(st.st_mode)) {
+        x->report->symlinks++;
+        return 0;
+    }
     x->report->files++;
-    return content_count(x, m, size, err);
+    return content_count(x, m, (uint64_t)st.st_size, err);
 }
 
 /* ---- what never reaches the disk ---- */

@@ -108,10 +108,16 @@ static int refuse(const struct member_reader *r, struct error *err)
         return error_errno(err, r->read_errno, "read the archive");
     if (archive_errno(r->archive) == ENOMEM)
         return error_set(err, ERR_SYSTEM, "read the archive: out of memory");
+    text = text ? text : "it ends too early";
+    if (strstr(text, "nsupported ZIP compression"))
+        return error_set(err, ERR_INPUT,
+                         "it is compressed by a method that is not supported; make the archive "
+                         "again with deflate, the usual one");
+    /* Some of libarchive's messages end with a line end. */
     return error_set(err, ERR_INPUT,
                      "the archive is damaged or was cut off: make it again and upload it whole "
-                     "(%s)",
-                     text ? text : "it ends too early");
+                     "(%.*s)",
+                     (int)strcspn(text, "\n"), text);
 }
 
 /* The one warning that is none: see the top of the file. */

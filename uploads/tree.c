@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "uploads/entry_name.h"
@@ -279,7 +278,7 @@ int tree_symlink(struct tree *t, const char *path, const char *target,
 /* Finds what a hard link names, itself and not where that leads; *ret_fd: the directory it is in.
  */
 static int find_target(struct tree *t, const char *path, const char *target, int *ret_fd,
-                       const char **ret_name, uint64_t *ret_size, struct error *err)
+                       const char **ret_name, struct stat *ret_st, struct error *err)
 {
     const char *name;
     struct stat st;
@@ -305,23 +304,23 @@ static int find_target(struct tree *t, const char *path, const char *target, int
         return system_error(err, path, "look at what it links to");
     *ret_fd = fd;
     *ret_name = name;
-    *ret_size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+    *ret_st = st;
     return 0;
 }
 
-int tree_hardlink(struct tree *t, const char *path, const char *target, uint64_t *ret_size,
+int tree_hardlink(struct tree *t, const char *path, const char *target, struct stat *ret_st,
                   enum tree_replaced *ret_replaced, struct error *err)
 {
     enum tree_replaced replaced = TREE_NEW;
     CLEANUP_CLOSE int from = -1;
     const char *name, *from_name;
-    uint64_t size;
+    struct stat st;
     int parent, result;
 
     if (strcmp(path, target) == 0)
         return entry_name_refuse(err, ERR_INPUT, path,
                                  "it is a hard link to itself; remove it and upload again");
-    if (find_target(t, path, target, &from, &from_name, &size, err) < 0 ||
+    if (find_target(t, path, target, &from, &from_name, &st, err) < 0 ||
         open_parent(t, path, &parent, &name, err) < 0)
         return -1;
     result = linkat(from, from_name, parent, name, 0);
@@ -332,7 +331,7 @@ int tree_hardlink(struct tree *t, const char *path, const char *target, uint64_t
     }
     if (result < 0)
         return system_error(err, path, "make the hard link");
-    *ret_size = size;
+    *ret_st = st;
     *ret_replaced = replaced;
     return 0;
 }

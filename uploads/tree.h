@@ -8,6 +8,7 @@
 #define UPLOADS_TREE_H
 
 #include <limits.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -55,10 +56,9 @@ MUST_CHECK int tree_finish_file(int fd, const char *path, const struct tree_attr
                                 struct error *err);
 MUST_CHECK int tree_symlink(struct tree *t, const char *path, const char *target,
                             enum tree_replaced *ret_replaced, struct error *err);
-/* target is a path in the tree too; it must be there and be no directory.  *ret_size: the bytes of
- * the file linked to. */
+/* target is a path in the tree too; it must be there and be no directory.  *ret_st: what it is. */
 MUST_CHECK int tree_hardlink(struct tree *t, const char *path, const char *target,
-                             uint64_t *ret_size, enum tree_replaced *ret_replaced,
+                             struct stat *ret_st, enum tree_replaced *ret_replaced,
                              struct error *err);
 /* A directory that is there already gets these attributes. */
 MUST_CHECK int tree_make_directory(struct tree *t, const char *path,
