@@ -1,0 +1,212 @@
+/* builder — opening: which kind of jail this machine allows, found out by making one. */
+#include "builder/builder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/digest.h"
+#include "base/fs.h"
+#include "builder/state.h"
+
+#define PROBE_MS         20000
+#define UID_BASE_DEFAULT 1000000
+
+bool builder_find_program(const char *path, const char *name, char ret[PATH_MAX])
+{
+    char candidate[PATH_MAX];
+
+    if (strchr(name, '/'))
+        return access(name, X_OK) == 0 && realpath(name, ret);
+    while (path && *path) {
+        size_t len = strcspn(path, ":");
+
+        if (snprintf(candidate, sizeof(candidate), "%.*s/%s", (int)len, path, name) <
+                (int)sizeof(candidate) &&
+            access(candidate, X_OK) == 0 && realpath(candidate, ret))
+            return true;
+        path += len + (path[len] == ':');
+    }
+    return false;
+}
+
+int builder_make_dir(const struct builder *b, const char *path, struct error *err)
+{
+    if (fs_mkdirs(path, 0700, err) < 0)
+        return -1;
+    if (b->ids.users == JAIL_USERS_DIRECT && lchown(path, b->ids.root_uid, b->ids.root_gid) < 0)
+        return error_errno(err, errno, "give %s to the jail", path);
+    return 0;
+}
+
+/* ---- what this machine can do ---- */
+
+static void keep_last_line(void *self, enum process_stream stream, const char *text, size_t len)
+{
+    struct error *e = self;
+
+    (void)len;
+    if (stream == PROCESS_STDERR)
+        error_set(e, ERR_SYSTEM, "%s", text);
+}
+
+static int run_probe(const struct jail_ids *ids, const char *dir, struct error *ret_no_overlay,
+                     struct error *err)
+{
+    CLEANUP(jail_spec_release)
+    struct jail_spec spec = {
+        .ids = *ids, .net = JAIL_NET_NONE, .rights = JAIL_RIGHTS_MOUNT, .inner = true};
+    struct error said = ERROR_INIT;
+    const struct process_sink sink = {keep_last_line, &said};
+    const struct jail_run run = {
+        .spec = &spec, .stdin_fd = -1, .out_fd = -1, .timeout_ms = PROBE_MS, .sink = &sink};
+    struct jail_end end;
+
+    jail_spec_add_base(&spec);
+    jail_spec_add(&spec, JAIL_BIND, "kiln/probe", dir);
+    argv_push(&spec.argv, "builder-probe", "/kiln/probe", NULL);
+    if (jail_run(&run, &end, err) < 0)
+        return -1;
+    if (end.how != JAIL_EXITED)
+        return error_set(err, ERR_SYSTEM, "try a jail: it ended early");
+    if (end.code != 0 && said.kind == ERR_NONE)
+        error_set(&said, ERR_SYSTEM, "mount an overlay: it does not work in a jail");
+    *ret_no_overlay = said;
+    return 0;
+}
+
+int builder_probe(const struct builder *b, const struct jail_ids *ids, struct error *ret_no_overlay,
+                  struct error *err)
+{
+    struct builder as = {.config = b->config, .ids = *ids};
+    struct error ignored = ERROR_INIT;
+    char dir[PATH_MAX];
+    char name[24] = "probe-";
+    int result;
+
+    digest_random_name(name + 6, 12);
+    if (snprintf(dir, sizeof(dir), "%s/%s", b->config->dir, name) >= (int)sizeof(dir))
+        return error_set(err, ERR_SYSTEM, "open the builder: path too long");
+    if (builder_make_dir(&as, dir, err) < 0)
+        return -1;
+    result = run_probe(ids, dir, ret_no_overlay, err);
+    if (builder_remove(&as, b->config->dir, name, &ignored) < 0 && result == 0)
+        return error_set(err, ERR_SYSTEM, "%s", ignored.msg);
+    return result;
+}
+
+/* Takes ids if a jail of theirs works. */
+static int try_ids(struct builder *b, const struct jail_ids *ids, struct error *err)
+{
+    if (builder_probe(b, ids, &b->no_overlay, err) < 0)
+        return -1;
+    b->ids = *ids;
+    b->driver = b->no_overlay.kind == ERR_NONE ? "overlay" : "vfs";
+    return 0;
+}
+
+static int try_users(struct builder *b, enum jail_users users, struct error *err)
+{
+    uint32_t base = b->config->uid_base ? b->config->uid_base : UID_BASE_DEFAULT;
+    struct jail_ids ids = jail_ids_for_root(users, base);
+
+    if (users == JAIL_USERS_HELPERS &&
+        jail_ids_for_user("/etc/subuid", "/etc/subgid", &ids, err) < 0)
+        return -1;
+    if (users == JAIL_USERS_DIRECT && base > UINT32_MAX - JAIL_IDS)
+        return error_set(err, ERR_SYSTEM, "map ids: %u leaves no room for %d ids", base, JAIL_IDS);
+    return try_ids(b, &ids, err);
+}
+
+static void choose_users(struct builder *b)
+{
+    struct error err = ERROR_INIT;
+
+    if (geteuid() != 0) {
+        (void)!try_users(b, JAIL_USERS_HELPERS, &b->no_jail);
+        return;
+    }
+    if (try_users(b, JAIL_USERS_DIRECT, &b->no_users) == 0)
+        return;
+    if (try_users(b, JAIL_USERS_NONE, &err) < 0)
+        b->no_jail = err;
+}
+
+int builder_check_jail(const struct builder *b, struct error *err)
+{
+    if (b->no_jail.kind != ERR_NONE) {
+        *err = b->no_jail;
+        return -1;
+    }
+    if (!b->buildah[0])
+        return error_set(err, ERR_SYSTEM, "find %s: no such program",
+                         b->config->buildah ? b->config->buildah : "buildah");
+    return 0;
+}
+
+/* ---- opening ---- */
+
+static int make_dirs(const struct builder_config *config, struct error *err)
+{
+    static const char *const names[] = {"jobs", "bases"};
+    char path[PATH_MAX];
+
+    if (config->dir[0] != '/')
+        return error_set(err, ERR_SYSTEM, "open the builder: %s is not absolute", config->dir);
+    for (size_t i = 0; i < 2; i++) {
+        if (snprintf(path, sizeof(path), "%s/%s", config->dir, names[i]) >= (int)sizeof(path))
+            return error_set(err, ERR_SYSTEM, "open the builder: path too long");
+        if (fs_mkdirs(path, 0700, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int open_unchosen(const struct builder_config *config, struct builder **ret,
+                         struct error *err)
+{
+    struct builder *b;
+    const char *path = getenv("PATH");
+
+    if (make_dirs(config, err) < 0)
+        return -1;
+    b = calloc(1, sizeof(*b));
+    if (!b)
+        return error_set(err, ERR_SYSTEM, "open the builder: out of memory");
+    b->config = config;
+    b->driver = "overlay";
+    if (!builder_find_program(path ? path : "/usr/bin:/bin",
+                              config->buildah ? config->buildah : "buildah", b->buildah))
+        b->buildah[0] = '\0';
+    *ret = b;
+    return 0;
+}
+
+int builder_open(const struct builder_config *config, struct builder **ret, struct error *err)
+{
+    if (open_unchosen(config, ret, err) < 0)
+        return -1;
+    choose_users(*ret);
+    return 0;
+}
+
+int builder_open_as(const struct builder_config *config, enum jail_users users,
+                    struct builder **ret, struct error *err)
+{
+    struct builder *b;
+
+    if (open_unchosen(config, &b, err) < 0)
+        return -1;
+    if (try_users(b, users, err) < 0) {
+        builder_free(b);
+        return -1;
+    }
+    *ret = b;
+    return 0;
+}
+
+void builder_free(struct builder *b)
+{
+    free(b);
+}

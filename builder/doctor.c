@@ -1,0 +1,157 @@
+/* builder/doctor — what builds can do on this machine, tried and not guessed. */
+#include <stdarg.h>
+#include <string.h>
+
+#include "builder/state.h"
+
+#define TRY_MS 20000
+
+struct report {
+    void (*say)(void *self, const struct builder_finding *f);
+    void *self;
+};
+
+static void report(const struct report *r, enum builder_health health, const char *subject,
+                   const char *fmt, ...) PRINTF(4, 5);
+static void report(const struct report *r, enum builder_health health, const char *subject,
+                   const char *fmt, ...)
+{
+    struct builder_finding f = {.health = health, .subject = subject};
+    va_list ap;
+
+    va_start(ap, fmt);
+    (void)vsnprintf(f.detail, sizeof(f.detail), fmt, ap);
+    va_end(ap);
+    r->say(r->self, &f);
+}
+
+static void diagnose_users(const struct builder *b, const struct report *r)
+{
+    const char *subject = "user namespace";
+
+    if (b->no_jail.kind != ERR_NONE) {
+        report(r, BUILDER_MISSING, subject, "no jail can be made: %s", b->no_jail.msg);
+        return;
+    }
+    switch (b->ids.users) {
+    case JAIL_USERS_DIRECT:
+        report(r, BUILDER_OK, subject, "root in a build is uid %u here (ids %u to %u are builds')",
+               b->ids.root_uid, b->ids.root_uid, b->ids.first_uid + JAIL_IDS - 2);
+        break;
+    case JAIL_USERS_HELPERS:
+        report(r, BUILDER_OK, subject,
+               "as an ordinary user by newuidmap: root in a build is uid %u, others %u to %u",
+               b->ids.root_uid, b->ids.first_uid, b->ids.first_uid + JAIL_IDS - 2);
+        break;
+    case JAIL_USERS_NONE:
+        report(r, BUILDER_DEGRADED, subject,
+               "none, root in a build is root in its jail (%s); allow user namespaces, or give "
+               "every build a machine of its own",
+               b->no_users.kind != ERR_NONE ? b->no_users.msg : "as asked for");
+        break;
+    }
+}
+
+static void diagnose_storage(const struct builder *b, const struct report *r)
+{
+    if (b->no_jail.kind != ERR_NONE)
+        return;
+    if (b->no_overlay.kind == ERR_NONE)
+        report(r, BUILDER_OK, "storage", "overlay, mounted by the kernel");
+    else
+        report(r, BUILDER_DEGRADED, "storage",
+               "vfs, which copies the whole image for every step, because overlay fails: %s",
+               b->no_overlay.msg);
+}
+
+static void keep_line(void *self, enum process_stream stream, const char *text, size_t len)
+{
+    (void)stream;
+    buf_clear(self);
+    buf_add(self, text, len);
+}
+
+/* Runs one command in a jail; its last line goes to said. */
+static bool try_jail(const struct builder *b, struct jail_spec *spec, struct buf *said,
+                     struct error *err)
+{
+    const struct process_sink sink = {keep_line, said};
+    const struct jail_run run = {
+        .spec = spec, .stdin_fd = -1, .out_fd = -1, .timeout_ms = TRY_MS, .sink = &sink};
+    struct jail_end end;
+
+    spec->ids = b->ids;
+    if (jail_run(&run, &end, err) < 0)
+        return false;
+    if (end.how == JAIL_EXITED && end.code == 0)
+        return true;
+    error_set(err, ERR_SYSTEM, "%s", said->len ? buf_str(said) : "it ended early");
+    return false;
+}
+
+static void diagnose_buildah(const struct builder *b, const struct report *r)
+{
+    CLEANUP(jail_spec_release)
+    struct jail_spec spec = {.net = JAIL_NET_NONE, .rights = JAIL_RIGHTS_MOUNT};
+    CLEANUP(buf_release) struct buf said = BUF_INIT(1024);
+    struct error err = ERROR_INIT;
+
+    if (!b->buildah[0]) {
+        report(r, BUILDER_MISSING, "buildah", "not found; apt-get install buildah, 1.28 or later");
+        return;
+    }
+    if (b->no_jail.kind != ERR_NONE)
+        return;
+    jail_spec_add_base(&spec);
+    if (strncmp(b->buildah, "/usr/", 5) != 0)
+        jail_spec_add(&spec, JAIL_BIND_RO, "kiln/buildah", b->buildah);
+    argv_push(&spec.argv, strncmp(b->buildah, "/usr/", 5) == 0 ? b->buildah : "/kiln/buildah",
+              "--version", NULL);
+    if (try_jail(b, &spec, &said, &err))
+        report(r, BUILDER_OK, "buildah", "%s: %s", b->buildah, buf_str(&said));
+    else
+        report(r, BUILDER_MISSING, "buildah", "%s does not run in a jail: %s", b->buildah, err.msg);
+}
+
+static void diagnose_egress(const struct builder *b, const struct report *r)
+{
+    CLEANUP(jail_spec_release)
+    struct jail_spec spec = {.net = JAIL_NET_NAT, .rights = JAIL_RIGHTS_FILES, .inner = true};
+    CLEANUP(buf_release) struct buf said = BUF_INIT(1024);
+    struct error err = ERROR_INIT;
+    char found[PATH_MAX];
+
+    if (b->config->egress == BUILDER_EGRESS_NONE) {
+        report(r, BUILDER_OK, "egress", "none: a RUN has no network, as configured");
+        return;
+    }
+    if (!builder_find_program("/bin:/usr/bin", "slirp4netns", found)) {
+        report(r, BUILDER_MISSING, "egress",
+               "slirp4netns not found, so every build fails; apt-get install slirp4netns, or "
+               "configure no egress");
+        return;
+    }
+    if (b->no_jail.kind != ERR_NONE)
+        return;
+    jail_spec_add_base(&spec);
+    argv_push(&spec.argv, "builder-nothing", NULL);
+    if (try_jail(b, &spec, &said, &err))
+        report(r, BUILDER_OK, "egress", "by slirp4netns, not to this machine's own addresses");
+    else
+        report(r, BUILDER_MISSING, "egress", "%s%s", err.msg,
+               access("/dev/net/tun", R_OK | W_OK) < 0 ? " (/dev/net/tun is not open to this user)"
+                                                       : "");
+}
+
+int builder_diagnose(struct builder *b, void (*say)(void *self, const struct builder_finding *f),
+                     void *self, struct error *err)
+{
+    const struct report r = {say, self};
+
+    (void)err; /* every trouble is a finding */
+    diagnose_users(b, &r);
+    diagnose_storage(b, &r);
+    diagnose_buildah(b, &r);
+    diagnose_egress(b, &r);
+    return 0;
+}

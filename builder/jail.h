@@ -1,0 +1,145 @@
+/* builder/jail — one program in namespaces of its own, seeing only what its specification names.
+ *
+ * Three processes stand between the caller and the program:
+ *
+ *   caller   jail_run: starts this binary again with the specification and waits (base/process:
+ *            output line by line, time limit, cancel)
+ *   outer    (jail_outer.c) in the host's namespaces: makes the user namespace and its mapping,
+ *            opens what is bound into the jail, runs slirp4netns beside it, waits
+ *   init     (jail_init.c) pid 1 of the jail: builds the tree, pivots into it, forks the program,
+ *            reaps orphans, and reports the program's wait status
+ *
+ * Each dies with the one before it, and pid 1's death kills all that is left in the jail.
+ *
+ * The verdict comes back in a memory file, not in an exit code: only a verdict that was written
+ * counts, so whoever is killed on the way, the result never reads as a success. */
+#ifndef BUILDER_JAIL_H
+#define BUILDER_JAIL_H
+
+#include <stdint.h>
+
+#include "base/argv.h"
+#include "base/buf.h"
+#include "base/process.h"
+
+/* ---- the user namespace ---- */
+
+enum jail_users {
+    JAIL_USERS_NONE,    /* no user namespace: root, where the machine has none to give */
+    JAIL_USERS_DIRECT,  /* as root: the mapping is written to /proc/<pid>/uid_map */
+    JAIL_USERS_HELPERS, /* as an ordinary user: by newuidmap and newgidmap */
+};
+
+#define JAIL_IDS 65536 /* ids 0…65535 exist in the jail */
+
+/* Id 0 of the jail is root_*, ids 1…65535 are first_*… on the host. */
+struct jail_ids {
+    enum jail_users users;
+    uint32_t root_uid, first_uid;
+    uint32_t root_gid, first_gid;
+};
+
+/* As root: a mapping of uid_base…uid_base+65535, or the identity for JAIL_USERS_NONE. */
+struct jail_ids jail_ids_for_root(enum jail_users users, uint32_t uid_base);
+
+/* As an ordinary user: our own ids and the first range of at least 65,535 that /etc/subuid and
+ * /etc/subgid (or the files named) give us.  ERR_SYSTEM: there is none. */
+MUST_CHECK int jail_ids_for_user(const char *subuid, const char *subgid, struct jail_ids *ret,
+                                 struct error *err);
+
+/* ---- what the program sees ---- */
+
+enum jail_entry_kind {
+    JAIL_DIR,       /* an empty directory */
+    JAIL_LINK,      /* a symlink to from */
+    JAIL_FILE,      /* a read-only file; from is its content */
+    JAIL_SECRET,    /* the same, mode 0600 */
+    JAIL_BIND,      /* from of the host, writable */
+    JAIL_BIND_RO,   /* from of the host, read-only, no set-uid, no devices */
+    JAIL_DEVICE,    /* the device node from of the host */
+    JAIL_TMPFS,     /* from: mount options ("mode=1777,size=64m") */
+    JAIL_PROC,      /* the jail's own */
+    JAIL_DEVPTS,    /* likewise */
+    JAIL_KINDS_END, /* not a kind */
+};
+
+struct jail_entry {
+    enum jail_entry_kind kind;
+    char *path; /* in the jail, without the leading slash; parents are made */
+    char *from;
+};
+
+enum jail_net {
+    JAIL_NET_HOST, /* the host's: only for programs that run no code of the user's */
+    JAIL_NET_NONE, /* lo */
+    JAIL_NET_NAT,  /* lo and slirp4netns; not the host's loopback, own or link-local addresses */
+};
+
+enum jail_rights {
+    JAIL_RIGHTS_FILES, /* read and write files of any owner; no new privileges */
+    JAIL_RIGHTS_MOUNT, /* the same and mounts, chroot, other users' ids; no new privileges */
+    JAIL_RIGHTS_BUILD, /* the same, and set-uid programs work: a RUN may call sudo */
+};
+
+/* All of it crosses to the second life of the binary: see jail_spec_write. */
+struct jail_spec {
+    struct jail_ids ids;
+    enum jail_net net;
+    enum jail_rights rights;
+    struct jail_entry *entries; /* made in this order */
+    size_t n_entries;
+    struct argv argv; /* v[0]: a path in the jail, or with inner the name of an inner main */
+    struct argv env;
+    bool inner;
+    bool failed;       /* out of memory on the way */
+    bool out;          /* set by jail_run: descriptor 1 is jail_run.out_fd */
+    uint32_t grace_ms; /* set by jail_run */
+};
+
+void jail_spec_release(struct jail_spec *s);
+/* Copies path and from ("" for NULL).  Errors are sticky, and jail_run reports them. */
+void jail_spec_add(struct jail_spec *s, enum jail_entry_kind kind, const char *path,
+                   const char *from);
+
+/* The tree every jail has: /usr read-only and the links into it, a minimal /etc with what the
+ * net mode (set before) needs to resolve names, /proc, /dev, an empty /sys, /run, /tmp. */
+void jail_spec_add_base(struct jail_spec *s);
+
+/* Length-prefixed words in host order; only ever read by the same binary. */
+void jail_spec_write(const struct jail_spec *s, struct buf *out);
+MUST_CHECK int jail_spec_read(const void *data, size_t len, struct jail_spec *ret,
+                              struct error *err);
+
+/* ---- running it ---- */
+
+struct jail_run {
+    const struct jail_spec *spec;
+    int stdin_fd; /* -1: /dev/null */
+    int out_fd;   /* the program's descriptor 1; -1: lines to the sink */
+    const struct process_sink *sink;
+    const struct cancel *cancel;
+    int64_t timeout_ms; /* 0: none */
+    uint32_t grace_ms;  /* between SIGTERM to the program and the end of the jail; 0: at once */
+};
+
+enum jail_how {
+    JAIL_EXITED,
+    JAIL_SIGNALLED, /* the program itself */
+    JAIL_TIMED_OUT,
+    JAIL_CANCELLED,
+    JAIL_LOST, /* the jail was killed from outside before the program ended */
+};
+struct jail_end {
+    enum jail_how how;
+    int code;   /* -1 unless it exited */
+    int signal; /* 0 unless it was signalled */
+};
+
+/* Returns when nothing of the jail is left (with JAIL_LOST the kernel may still be at it for some
+ * milliseconds).  -1: it could not be set up. */
+MUST_CHECK int jail_run(const struct jail_run *run, struct jail_end *ret, struct error *err);
+
+/* "exited with 3", "was killed by signal 9 (Killed)"… */
+void jail_describe(const struct jail_end *end, char text[PROCESS_TEXT]);
+
+#endif

@@ -1,0 +1,121 @@
+/* builder/jail_inner — the builder's own programs for the inside of a jail. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "base/fs.h"
+#include "builder/address.h"
+#include "builder/jail_inside.h"
+
+/* builder-remove PATH: what ids of the user namespace own, an ordinary user cannot remove outside
+ * of it. */
+static int remove_main(int argc, char **argv)
+{
+    struct error err = ERROR_INIT;
+
+    if (argc == 2 && fs_remove_tree(AT_FDCWD, argv[1], &err) == 0)
+        return 0;
+    (void)fprintf(stderr, "%s\n", err.msg);
+    return 1;
+}
+
+/* builder-probe DIR: mounts an overlay on DIR and writes through it. */
+static int probe_main(int argc, char **argv)
+{
+    static const char *const parts[] = {"lower", "upper", "work", "merged"};
+    int fd;
+
+    if (argc != 2 || chdir(argv[1]) < 0)
+        return 1;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (mkdir(parts[i], 0755) < 0 && errno != EEXIST)
+            return 1;
+    if (mount("overlay", "merged", "overlay", 0, "lowerdir=lower,upperdir=upper,workdir=work") <
+            0 &&
+        mount("overlay", "merged", "overlay", 0,
+              "lowerdir=lower,upperdir=upper,workdir=work,userxattr") < 0) {
+        (void)fprintf(stderr, "mount an overlay: %s\n", strerror(errno));
+        return 1;
+    }
+    fd = open("merged/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return 1;
+    close(fd);
+    return 0;
+}
+
+/* ---- fetching ---- */
+
+/* Writes the addresses to the jail's /etc/hosts, so that the program after us connects to what was
+ * looked at here, whatever the name server says a second later. */
+static int pin(const struct addrinfo *list, const char *host)
+{
+    FILE *hosts = fopen("/run/hosts", "ae");
+
+    if (!hosts)
+        return -1;
+    for (; list; list = list->ai_next) {
+        char text[INET6_ADDRSTRLEN];
+
+        if (getnameinfo(list->ai_addr, list->ai_addrlen, text, sizeof(text), NULL, 0,
+                        NI_NUMERICHOST) == 0)
+            (void)fprintf(hosts, "%s %s\n", text, host);
+    }
+    return fclose(hosts);
+}
+
+static int look_up(const char *host)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+    int problem = getaddrinfo(host, NULL, &hints, &list);
+    int result = 0;
+
+    if (problem) {
+        (void)fprintf(stderr, "Error: dial tcp: lookup %s: %s\n", host, gai_strerror(problem));
+        return 125;
+    }
+    for (const struct addrinfo *i = list; i && result == 0; i = i->ai_next)
+        if (address_is_forbidden(i->ai_addr)) {
+            (void)fprintf(stderr, "Error: not allowed: %s is an address of this machine\n", host);
+            result = 126;
+        }
+    if (result == 0 && pin(list, host) < 0) {
+        (void)fprintf(stderr, "Error: write the hosts file: %s\n", strerror(errno));
+        result = 1;
+    }
+    freeaddrinfo(list);
+    return result;
+}
+
+/* builder-fetch HOST PROGRAM WORDS…: runs the program, unless HOST is this machine. */
+static int fetch_main(int argc, char **argv)
+{
+    int result = argc >= 3 ? look_up(argv[1]) : 1;
+
+    if (result != 0)
+        return result;
+    execve(argv[2], argv + 2, environ);
+    (void)fprintf(stderr, "Error: start %s: %s\n", argv[2], strerror(errno));
+    return 127;
+}
+
+/* builder-nothing: for a jail that is made only to see whether it can be. */
+static int nothing_main(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    return 0;
+}
+
+const struct builder_inner builder_own_inner[] = {
+    {"builder-nothing", nothing_main},
+    {"builder-remove", remove_main},
+    {"builder-probe", probe_main},
+    {"builder-fetch", fetch_main},
+    {NULL, NULL},
+};

@@ -1,0 +1,301 @@
+/* builder/job — the directories of one build, and what may run on them. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/fs.h"
+#include "builder/state.h"
+
+#define REMOVE_TRIES    5
+#define REMOVE_PAUSE_MS 100
+
+/* ---- beginning and end ---- */
+
+static bool is_name(const char *s)
+{
+    size_t len = strlen(s);
+
+    return len > 0 && len <= BUILDER_NAME_MAX && s[0] != '-' &&
+           strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
+static int set_paths(struct builder_job *j, struct error *err)
+{
+    const char *dir = j->b->config->dir;
+
+    if (snprintf(j->dir, sizeof(j->dir), "%s/jobs/%s", dir, j->id) >= (int)sizeof(j->dir) ||
+        snprintf(j->bases, sizeof(j->bases), "%s/bases/%s", dir, j->workspace) >=
+            (int)sizeof(j->bases))
+        return error_set(err, ERR_SYSTEM, "begin a build: path too long");
+    return 0;
+}
+
+static int make_dirs(const struct builder_job *j, struct error *err)
+{
+    static const char *const names[] = {"context", "storage", "tmp", "out"};
+    char path[PATH_MAX];
+    CLEANUP(buf_release) struct buf jobs = BUF_INIT(PATH_MAX);
+
+    buf_addf(&jobs, "%s/jobs", j->b->config->dir);
+    if (builder_remove(j->b, buf_str(&jobs), j->id, err) < 0 || fs_mkdirs(j->dir, 0700, err) < 0 ||
+        builder_make_dir(j->b, j->bases, err) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (snprintf(path, sizeof(path), "%s/%s", j->dir, names[i]) >= (int)sizeof(path))
+            return error_set(err, ERR_SYSTEM, "begin a build: path too long");
+        if (builder_make_dir(j->b, path, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int builder_job_begin(struct builder *b, const char *workspace, const char *id,
+                      struct builder_job **ret, struct error *err)
+{
+    CLEANUP_FREE struct builder_job *j = calloc(1, sizeof(*j));
+
+    if (!is_name(workspace) || !is_name(id))
+        return error_set(err, ERR_SYSTEM, "begin a build: \"%s/%s\" is not a pair of names",
+                         workspace, id);
+    if (builder_check_jail(b, err) < 0)
+        return error_wrap(err, "begin a build");
+    if (!j)
+        return error_set(err, ERR_SYSTEM, "begin a build: out of memory");
+    j->b = b;
+    (void)snprintf(j->workspace, sizeof(j->workspace), "%s", workspace);
+    (void)snprintf(j->id, sizeof(j->id), "%s", id);
+    if (set_paths(j, err) < 0 || make_dirs(j, err) < 0)
+        return -1;
+    *ret = TAKE(j);
+    return 0;
+}
+
+void builder_job_end(struct builder_job *j)
+{
+    CLEANUP(buf_release) struct buf jobs = BUF_INIT(PATH_MAX);
+    struct error ignored = ERROR_INIT; /* what is left is swept later */
+
+    if (!j)
+        return;
+    buf_addf(&jobs, "%s/jobs", j->b->config->dir);
+    (void)!builder_remove(j->b, buf_str(&jobs), j->id, &ignored);
+    free(j);
+}
+
+bool builder_job_has_bases(const struct builder_job *j)
+{
+    char path[PATH_MAX + 64];
+
+    (void)snprintf(path, sizeof(path), "%s/%s-images/images.json", j->bases, j->b->driver);
+    return access(path, F_OK) == 0;
+}
+
+/* ---- removing ---- */
+
+static void keep_last_line(void *self, enum process_stream stream, const char *text, size_t len)
+{
+    (void)stream;
+    (void)len;
+    error_set(self, ERR_SYSTEM, "%s", text);
+}
+
+/* In a jail, where all the ids that a build may have used are root's. */
+static int remove_inside(const struct builder *b, const char *parent, const char *name,
+                         struct error *err)
+{
+    CLEANUP(jail_spec_release)
+    struct jail_spec spec = {
+        .ids = b->ids, .net = JAIL_NET_NONE, .rights = JAIL_RIGHTS_FILES, .inner = true};
+    struct error said = ERROR_INIT;
+    const struct process_sink sink = {keep_last_line, &said};
+    const struct jail_run run = {.spec = &spec, .stdin_fd = -1, .out_fd = -1, .sink = &sink};
+    struct jail_end end;
+
+    jail_spec_add_base(&spec);
+    jail_spec_add(&spec, JAIL_BIND, "kiln/parent", parent);
+    argv_push(&spec.argv, "builder-remove", NULL);
+    argv_pushf(&spec.argv, "/kiln/parent/%s", name);
+    if (jail_run(&run, &end, err) < 0)
+        return error_wrap(err, "remove %s/%s", parent, name);
+    if (end.how == JAIL_EXITED && end.code == 0)
+        return 0;
+    return error_set(err, ERR_SYSTEM, "remove %s/%s: %s", parent, name, said.msg);
+}
+
+static int remove_once(const struct builder *b, const char *parent, const char *name,
+                       struct error *err)
+{
+    CLEANUP_CLOSE int fd = -1;
+    struct error direct = ERROR_INIT;
+
+    if (fs_open_dir(AT_FDCWD, parent, &fd, err) < 0)
+        return -1;
+    if (fs_remove_tree(fd, name, &direct) == 0)
+        return 0;
+    if (b->ids.users == JAIL_USERS_HELPERS)
+        return remove_inside(b, parent, name, err);
+    *err = direct;
+    return -1;
+}
+
+/* Again for a while: a jail that was killed from outside may still be dying in there. */
+int builder_remove(const struct builder *b, const char *parent, const char *name, struct error *err)
+{
+    for (int i = 0; i < REMOVE_TRIES; i++) {
+        struct error why = ERROR_INIT;
+
+        if (remove_once(b, parent, name, &why) == 0)
+            return 0;
+        if (i == REMOVE_TRIES - 1) {
+            *err = why;
+            return -1;
+        }
+        (void)poll(NULL, 0, REMOVE_PAUSE_MS);
+    }
+    return 0;
+}
+
+int builder_sweep(struct builder *b, bool (*keep)(void *self, const char *id), void *self,
+                  struct error *err)
+{
+    char jobs[PATH_MAX];
+    DIR *dir;
+    int result = 0;
+
+    if (snprintf(jobs, sizeof(jobs), "%s/jobs", b->config->dir) >= (int)sizeof(jobs))
+        return error_set(err, ERR_SYSTEM, "sweep: path too long");
+    dir = opendir(jobs);
+    if (!dir)
+        return error_errno(err, errno, "list %s", jobs);
+    for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
+        struct error why = ERROR_INIT;
+
+        if (!is_name(e->d_name) || keep(self, e->d_name))
+            continue;
+        /* One that resists does not keep the others from being removed. */
+        if (builder_remove(b, jobs, e->d_name, &why) < 0 && result == 0) {
+            *err = why;
+            result = -1;
+        }
+    }
+    closedir(dir);
+    return result;
+}
+
+/* ---- running something on it ---- */
+
+static int read_end(const struct jail_end *end, const char *what, enum builder_outcome *ret_outcome,
+                    int *ret_code, struct error *err)
+{
+    enum builder_outcome outcome = BUILDER_DONE;
+    char how[PROCESS_TEXT];
+
+    if (end->how == JAIL_TIMED_OUT)
+        outcome = BUILDER_TIMED_OUT;
+    else if (end->how == JAIL_CANCELLED)
+        outcome = BUILDER_CANCELLED;
+    else if (end->how == JAIL_LOST)
+        outcome = BUILDER_KILLED;
+    else if (end->how == JAIL_SIGNALLED && (end->signal == SIGKILL || end->signal == SIGTERM))
+        outcome = BUILDER_KILLED;
+    else if (end->how == JAIL_SIGNALLED) {
+        jail_describe(end, how);
+        return error_set(err, ERR_SYSTEM, "%s %s", what, how);
+    }
+    *ret_outcome = outcome;
+    *ret_code = end->code;
+    return 0;
+}
+
+int builder_run_step(const struct builder_job *j, struct jail_spec *spec,
+                     const struct builder_io *io, const struct process_sink *sink,
+                     uint32_t grace_ms, int64_t timeout_ms, enum builder_outcome *ret_outcome,
+                     int *ret_code, struct error *err)
+{
+    const struct jail_run run = {
+        .spec = spec,
+        .stdin_fd = -1,
+        .out_fd = -1,
+        .sink = sink,
+        .cancel = io->cancel,
+        .timeout_ms = timeout_ms,
+        .grace_ms = grace_ms,
+    };
+    struct jail_end end;
+    int result;
+
+    (void)j;
+    result = jail_run(&run, &end, err);
+    jail_spec_release(spec);
+    return result < 0 ? -1 : read_end(&end, "buildah", ret_outcome, ret_code, err);
+}
+
+/* A memory file that cannot grow beyond what out may hold and one byte, by which an overflow is
+ * seen. */
+static int open_output(const struct buf *out, int *ret_fd, struct error *err)
+{
+    CLEANUP_CLOSE int fd = memfd_create("inner-output", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0 || ftruncate(fd, (off_t)out->max + 1) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) < 0)
+        return error_errno(err, errno, "make a memory file");
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+/* Our descriptor shares its offset with the writer's, so it tells how much was written. */
+static int read_output(int fd, struct buf *out, struct error *err)
+{
+    char block[16384];
+    off_t end = lseek(fd, 0, SEEK_CUR);
+
+    for (off_t at = 0; at < end;) {
+        size_t want = end - at < (off_t)sizeof(block) ? (size_t)(end - at) : sizeof(block);
+        ssize_t n = pread(fd, block, want, at);
+
+        if (n <= 0)
+            return error_errno(err, n < 0 ? errno : EIO, "read a memory file");
+        buf_add(out, block, (size_t)n);
+        at += n;
+    }
+    return buf_check(out, "the output", err);
+}
+
+int builder_run_inside(struct builder_job *j, const char *name, const struct argv *words,
+                       int stdin_fd, struct buf *out, const struct builder_io *io,
+                       enum builder_outcome *ret_outcome, struct error *err)
+{
+    CLEANUP(jail_spec_release)
+    struct jail_spec spec = {
+        .ids = j->b->ids, .net = JAIL_NET_NONE, .rights = JAIL_RIGHTS_FILES, .inner = true};
+    CLEANUP_CLOSE int out_fd = -1;
+    char context[PATH_MAX + 16];
+    struct jail_run run = {.spec = &spec, .stdin_fd = stdin_fd};
+    struct jail_end end;
+    enum builder_outcome outcome = BUILDER_KILLED;
+    int code = -1;
+
+    (void)snprintf(context, sizeof(context), "%s/context", j->dir);
+    jail_spec_add_base(&spec);
+    jail_spec_add(&spec, JAIL_BIND, "context", context);
+    argv_push(&spec.argv, name, NULL);
+    for (size_t i = 0; words && i < words->n; i++)
+        argv_push1(&spec.argv, words->v[i]);
+    if (open_output(out, &out_fd, err) < 0)
+        return -1;
+    run.out_fd = out_fd;
+    run.sink = io->sink;
+    run.cancel = io->cancel;
+    run.timeout_ms = j->b->config->timeout_ms;
+    if (jail_run(&run, &end, err) < 0 || read_end(&end, name, &outcome, &code, err) < 0)
+        return error_wrap(err, "run %s", name);
+    if (read_output(out_fd, out, err) < 0)
+        return error_wrap(err, "run %s", name);
+    *ret_outcome = outcome == BUILDER_DONE && code != 0 ? BUILDER_FAILED : outcome;
+    return 0;
+}

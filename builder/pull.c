@@ -1,0 +1,155 @@
+/* builder/pull — base images come into the workspace's own store, one pull at a time.
+ *
+ * A pull runs with the host's network, because registries may be anywhere; so what it may be told
+ * to fetch is decided here: nothing on this machine, unless the operator put it there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "builder/buildah.h"
+
+#define LOCK_PAUSE_MS 20
+#define PULL_GRACE_MS 3000 /* buildah leaves its store in order when it is asked to end */
+
+/* ---- the lock ---- */
+
+static bool is_past(int64_t deadline)
+{
+    return deadline && clock_monotonic() >= deadline;
+}
+
+/* DONE: *ret_fd holds the lock until it is closed. */
+static int lock_bases(const struct builder_job *j, const struct builder_io *io, int64_t deadline,
+                      int *ret_fd, enum builder_outcome *ret_outcome, struct error *err)
+{
+    char path[PATH_MAX + 8];
+    CLEANUP_CLOSE int fd = -1;
+
+    (void)snprintf(path, sizeof(path), "%s.lock", j->bases);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_errno(err, errno, "open %s", path);
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return error_errno(err, errno, "lock %s", path);
+        if (io->cancel && cancel_is_thrown(io->cancel)) {
+            *ret_outcome = BUILDER_CANCELLED;
+            return 0;
+        }
+        if (is_past(deadline)) {
+            *ret_outcome = BUILDER_TIMED_OUT;
+            return 0;
+        }
+        (void)poll(NULL, 0, LOCK_PAUSE_MS);
+    }
+    *ret_fd = TAKE_FD(fd);
+    *ret_outcome = BUILDER_DONE;
+    return 0;
+}
+
+/* ---- the verdict ---- */
+
+static int read_verdict(const struct progress *p, const struct reference *image,
+                        enum builder_outcome *ret_outcome, struct error *err)
+{
+    const char *why = p->fault[0] ? p->fault : p->last;
+
+    switch (buildah_read_fault(p)) {
+    case BUILDAH_FAULT_ABSENT:
+        progress_say(p, "%s: not found", image->full);
+        break;
+    case BUILDAH_FAULT_DENIED:
+        progress_say(p,
+                     "%s: access denied: the registry wants other credentials, or there is no "
+                     "such image",
+                     image->full);
+        break;
+    case BUILDAH_FAULT_REFUSED:
+        progress_say(p, "%s: %s", image->full, why);
+        break;
+    case BUILDAH_FAULT_REMOTE:
+        return error_set(err, ERR_REMOTE, "pull %s: %s", image->full, why);
+    case BUILDAH_FAULT_OURS:
+        return error_set(err, ERR_SYSTEM, "pull %s: %s", image->full, why);
+    }
+    *ret_outcome = BUILDER_FAILED;
+    return 0;
+}
+
+/* The name in host:port, for the resolver. */
+static void name_of(const struct reference *image, char ret[256])
+{
+    const char *host = image->host;
+    size_t len = strcspn(host, ":");
+
+    if (host[0] == '[') {
+        host++;
+        len = strcspn(host, "]");
+    }
+    (void)snprintf(ret, 256, "%.*s", (int)len, host);
+}
+
+static int64_t left_ms(int64_t deadline)
+{
+    int64_t left = (deadline - clock_monotonic()) / NS_PER_MS;
+
+    return !deadline ? 0 : left > 1 ? left : 1;
+}
+
+static int fetch(const struct builder_job *j, const struct reference *image,
+                 enum reference_place place, const char *docker_config, const struct builder_io *io,
+                 struct progress *p, enum builder_outcome *ret_outcome, struct error *err)
+{
+    int64_t timeout = j->b->config->timeout_ms;
+    int64_t deadline = timeout > 0 ? clock_monotonic() + timeout * NS_PER_MS : 0;
+    const struct process_sink sink = progress_sink(p);
+    CLEANUP_CLOSE int lock_fd = -1;
+    struct jail_spec spec = {.inner = false};
+    enum builder_outcome outcome;
+    char name[256];
+    int code;
+
+    if (lock_bases(j, io, deadline, &lock_fd, &outcome, err) < 0)
+        return -1;
+    if (outcome == BUILDER_DONE) {
+        name_of(image, name);
+        buildah_describe_pull(j, image, place == REFERENCE_OUTSIDE ? name : NULL, docker_config,
+                              &spec);
+        if (builder_run_step(j, &spec, io, &sink, PULL_GRACE_MS, left_ms(deadline), &outcome, &code,
+                             err) < 0)
+            return -1;
+        if (outcome == BUILDER_DONE && code != 0)
+            return read_verdict(p, image, ret_outcome, err);
+    }
+    *ret_outcome = outcome;
+    return 0;
+}
+
+int builder_pull(struct builder_job *j, const char *image, const char *docker_config,
+                 const struct builder_io *io, enum builder_outcome *ret_outcome, struct error *err)
+{
+    struct reference ref;
+    struct progress p;
+    struct error why = ERROR_INIT;
+    enum reference_place place;
+
+    progress_init(&p, io->sink);
+    p.hide_queries = true;
+    if (reference_parse(image, &ref, &why) < 0) {
+        progress_say(&p, "%s", why.msg);
+        *ret_outcome = BUILDER_FAILED;
+        return 0;
+    }
+    place = reference_where(&ref, j->b->config, j->workspace);
+    if (place == REFERENCE_FORBIDDEN) {
+        progress_say(&p, "%s: not allowed: images come from registries on other machines",
+                     ref.full);
+        *ret_outcome = BUILDER_FAILED;
+        return 0;
+    }
+    return fetch(j, &ref, place, docker_config, io, &p, ret_outcome, err);
+}
