@@ -29,14 +29,21 @@ struct dockerfile_heredoc {
 
 struct dockerfile_instruction {
     const char *keyword;  /* upper case: "RUN" */
+    const char *written;  /* the keyword as written */
     const char *text;     /* all after the keyword and its flags, continuations joined */
     const char *original; /* the whole logical line as written, continuations joined */
     struct argv flags;    /* "--from=x" as written, quotes removed */
-    bool json;            /* text is a JSON array of strings */
-    struct argv words;    /* its elements if json, otherwise the blank-separated words */
-    const struct dockerfile_heredoc *heredocs;
+    bool json;            /* text is a JSON array of strings; of HEALTHCHECK, what follows CMD */
+    bool legacy;          /* ENV or LABEL of the old form: a name and the rest of the line */
+    /* Its elements if json.  Otherwise FROM, COPY, ADD, EXPOSE, VOLUME: the blank-separated words;
+     * ENV, LABEL, ARG: "k=v", quotes and escapes kept, parted at white space outside quotes, or the
+     * two parts if legacy; HEALTHCHECK: NONE or CMD, and the rest; all others: text, if there is
+     * any, as one word. */
+    struct argv words;
+    const struct dockerfile_instruction *trigger; /* what ONBUILD keeps; NULL for all others */
+    const struct dockerfile_heredoc *heredocs;    /* in order; ONBUILD has its trigger's */
     size_t n_heredocs;
-    int first_line, last_line; /* from 1 */
+    int first_line, last_line; /* from 1; heredocs included */
 };
 
 struct dockerfile_stage {
@@ -99,6 +106,13 @@ MUST_CHECK int dockerfile_inject_sandbox_api(const struct dockerfile *d, const c
 void dockerfile_injection_release(struct dockerfile_injection *i);
 
 /* ---- for messages ---- */
+
+/* The line that an error of dockerfile_parse or dockerfile_images speaks of, 0 if it names none. */
+int dockerfile_error_line(const struct error *err);
+
+/* The same excerpt as below, of a text that did not parse. */
+void dockerfile_excerpt_text(const char *text, size_t len, int first_line, int last_line,
+                             struct buf *out);
 
 /* Appends BuildKit's excerpt of the lines around first…last:
  *   Dockerfile:2

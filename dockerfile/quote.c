@@ -1,0 +1,71 @@
+/* dockerfile/quote — strconv.Quote. */
+#include "dockerfile/quote.h"
+
+#include <string.h>
+
+#include "dockerfile/runes.h"
+
+/* unicode.IsPrint for what text holds in practice: spaces other than ' ', controls, format
+ * characters and private use are not; unassigned characters are taken as printable. */
+static bool is_printable(uint32_t r)
+{
+    if (r < 0x80)
+        return r >= ' ' && r < 0x7f;
+    if (rune_is_space(r) || r < 0xa0 || r == 0xad || r == 0x180e || r == 0xfeff)
+        return false;
+    if ((r >= 0x200b && r <= 0x200f) || (r >= 0x202a && r <= 0x202e) ||
+        (r >= 0x2060 && r <= 0x206f))
+        return false;
+    return !(r >= 0xe000 && r <= 0xf8ff) && !(r >= 0xfff0 && r <= 0xfffb) && r < 0xe0000;
+}
+
+static void add_escaped(struct buf *out, uint32_t r)
+{
+    static const char letters[] = "abtnvfr"; /* for 7 to 13 */
+
+    if (r == '"' || r == '\\')
+        buf_addf(out, "\\%c", (char)r);
+    else if (r >= 7 && r <= 13)
+        buf_addf(out, "\\%c", letters[r - 7]);
+    else if (r < ' ' || r == 0x7f)
+        buf_addf(out, "\\x%02x", r);
+    else if (r < 0x10000)
+        buf_addf(out, "\\u%04x", r);
+    else
+        buf_addf(out, "\\U%08x", r);
+}
+
+void quote_add(struct buf *out, const char *s)
+{
+    size_t len = strlen(s);
+
+    buf_addc(out, '"');
+    for (size_t i = 0; i < len;) {
+        uint32_t r;
+        size_t n = rune_decode(s + i, len - i, &r);
+
+        if (r != '"' && r != '\\' && is_printable(r))
+            buf_add(out, s + i, n);
+        else
+            add_escaped(out, r);
+        i += n;
+    }
+    buf_addc(out, '"');
+}
+
+const char *quote_short(const char *s, char text[QUOTE_SIZE])
+{
+    CLEANUP(buf_release) struct buf whole = BUF_INIT(1 << 20);
+    size_t keep = QUOTE_SIZE - sizeof("…\"");
+
+    quote_add(&whole, s);
+    if (whole.len < QUOTE_SIZE) {
+        memcpy(text, buf_str(&whole), whole.len + 1);
+        return text;
+    }
+    while (keep > 0 && ((unsigned char)whole.data[keep] & 0xc0) == 0x80)
+        keep--;
+    memcpy(text, whole.data, keep);
+    memcpy(text + keep, "…\"", sizeof("…\""));
+    return text;
+}

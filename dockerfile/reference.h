@@ -1,0 +1,10 @@
+/* dockerfile/reference — what this folder asks of image references beyond dockerfile.h. */
+#ifndef DOCKERFILE_REFERENCE_H
+#define DOCKERFILE_REFERENCE_H
+
+#include "dockerfile/dockerfile.h"
+
+/* ERR_INPUT when text names a place other than a registry: "oci-archive:/x". */
+MUST_CHECK int reference_refuse_transport(const char *text, struct error *err);
+
+#endif

@@ -1,0 +1,28 @@
+/* dockerfile/vars — the variables of a scope. */
+#ifndef DOCKERFILE_VARS_H
+#define DOCKERFILE_VARS_H
+
+#include "base/error.h"
+
+#define VARS_MAX 4096
+
+struct var {
+    char *name;
+    char *value;
+};
+
+struct vars {
+    struct var *v; /* sorted by name */
+    size_t n, cap;
+};
+
+void vars_release(struct vars *v);
+
+/* Sets or replaces.  ERR_LIMIT: more than VARS_MAX of them. */
+MUST_CHECK int vars_set(struct vars *v, const char *name, size_t len, const char *value,
+                        struct error *err);
+
+/* The value, NULL when it is unset; self is a struct vars *, as struct expander wants it. */
+const char *vars_get(void *self, const char *name, size_t len);
+
+#endif
