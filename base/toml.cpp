@@ -2,7 +2,10 @@
  *
  * toml++ bounds nested values, but not the parts of a dotted key, and its tables free themselves by
  * recursion: "a.a.a…" of a megabyte would overflow the stack.  So dots are counted first, by a scan
- * that knows as much of TOML as it takes to tell a key from a string or a comment. */
+ * that knows as much of TOML as it takes to tell a key from a string or a comment.
+ *
+ * toml++ 3.3 also asserts what malformed text can make false ("[ {"): its assertions stay on in
+ * every build and throw, and the throw is told as the syntax error that it is. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -12,6 +15,18 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <vector>
+
+namespace
+{
+struct assertion_failed {
+};
+
+[[noreturn]] void fail_assertion()
+{
+    throw assertion_failed();
+}
+} /* namespace */
 
 /* The header alone: the shared library is built with other limits, and with exceptions. */
 #undef TOML_HEADER_ONLY
@@ -19,6 +34,8 @@
 #define TOML_HEADER_ONLY       1
 #define TOML_EXCEPTIONS        0
 #define TOML_MAX_NESTED_VALUES 32
+#undef NDEBUG
+#define TOML_ASSERT(expr) ((expr) ? (void)0 : fail_assertion())
 #include <toml++/toml.h>
 
 #include "base/toml.h"
@@ -204,22 +221,62 @@ int parse_and_visit(std::string_view text, const walk &w)
     return visit(w, result.table(), "", 0);
 }
 
+bool breaks_parser(std::string_view text)
+{
+    try {
+        (void)toml::parse(text);
+        return false;
+    } catch (const assertion_failed &) {
+        return true;
+    }
+}
+
+/* The parser reads from front to back, so the least number of lines that breaks it ends with the
+ * one at fault. */
+int report_assertion(std::string_view text, struct error *err)
+{
+    std::vector<size_t> ends;
+    size_t low = 0;
+    size_t high;
+
+    for (size_t at = text.find('\n'); at != text.npos; at = text.find('\n', at + 1))
+        ends.push_back(at + 1);
+    ends.push_back(text.size());
+    high = ends.size() - 1;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+
+        if (breaks_parser(text.substr(0, ends[middle])))
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return error_set(err, ERR_INPUT, "line %zu: malformed key or value", low + 1);
+}
+
+int walk_text(std::string_view text, const walk &w)
+{
+    const int deep = find_deep_key(text);
+
+    if (deep)
+        return error_set(w.err, ERR_LIMIT, "line %d: nested deeper than %d levels", deep,
+                         TOML_DEPTH_MAX);
+    try {
+        return parse_and_visit(text, w);
+    } catch (const assertion_failed &) {
+        return report_assertion(text, w.err);
+    }
+}
+
 } /* namespace */
 
 extern "C" int toml_walk(const char *text, size_t len, const struct toml_visitor *v,
                          struct error *err)
 {
     try {
-        const std::string_view view(len ? text : "", len);
-        int line;
-
         if (len > TOML_TEXT_MAX)
             return error_set(err, ERR_LIMIT, "the document is larger than %d bytes", TOML_TEXT_MAX);
-        line = find_deep_key(view);
-        if (line)
-            return error_set(err, ERR_LIMIT, "line %d: nested deeper than %d levels", line,
-                             TOML_DEPTH_MAX);
-        return parse_and_visit(view, walk{v, err});
+        return walk_text(std::string_view(len ? text : "", len), walk{v, err});
     } catch (const std::bad_alloc &) {
         return error_set(err, ERR_SYSTEM, "read a TOML document: out of memory");
     } catch (...) {

@@ -132,6 +132,8 @@ static void test_a_syntax_error_names_line_and_column(void **state)
         {"= 1", "line 1, column 1: "},
         {"a = 1 b = 2", "line 1, column "},
         {"\xff = 1", "line 1, column "},
+        {"a = 1\n\n[ {a.b = 1} ]\nb = 1\n", "line 3: "},
+        {"[ {", "line 1: "},
         {"a = \"\xed\xa0\x80\"", "line 1, column "},
     };
 
