@@ -28,10 +28,10 @@ bool api_check_name(struct api_call *c, const char *what, const char *name)
 {
     if (name && name_is_valid(name))
         return true;
-    api_refuse(
-        c->resp, 400, "invalid_name",
-        "%s must be 1 to 49 lower-case letters, digits and single hyphens between them, such "
-        "as \"my-sandbox-1\".",
-        what);
+    api_refuse(c->resp, 400, "invalid_name",
+               "The field %s must be 1 to 49 lower-case letters, digits and single hyphens between "
+               "them, such "
+               "as \"my-sandbox-1\".",
+               what);
     return false;
 }

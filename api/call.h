@@ -60,7 +60,7 @@ bool api_check_host(struct api_call *c);
 /* "https://host", no slash at the end. */
 void api_base_url(struct api_call *c, struct buf *out);
 /* Puts the header X-Blaxel-Upload-Url for the build into resp. */
-void api_answer_upload_url(struct api_call *c, const struct build *b);
+MUST_CHECK int api_answer_upload_url(struct api_call *c, const struct build *b, struct error *err);
 
 /* events.c: the target's events as a JSON array, without those whose build's end is not visible
  * yet; an image's view leaves out those about the resource. */

@@ -34,8 +34,9 @@ static bool check_labels(struct api_call *c, const json_t *labels)
     if (!labels || json_is_null(labels))
         return true;
     if (!json_is_object(labels)) {
-        api_refuse(c->resp, 400, "invalid_labels",
-                   "metadata.labels must be an object of strings, such as {\"team\":\"core\"}.");
+        api_refuse(
+            c->resp, 400, "invalid_labels",
+            "The field metadata.labels must be an object of strings, such as {\"team\":\"core\"}.");
         return false;
     }
     json_object_foreach ((json_t *)labels, key, value) {
@@ -56,7 +57,7 @@ static bool check_text(struct api_call *c, const json_t *metadata, const char *f
         (json_is_string(value) && json_string_length(value) <= max))
         return true;
     api_refuse(c->resp, 400, "invalid_metadata",
-               "metadata.%s must be a string of at most %zu bytes.", field, max);
+               "The field metadata.%s must be a string of at most %zu bytes.", field, max);
     return false;
 }
 
@@ -71,7 +72,8 @@ static bool take_object(struct api_call *c, json_t *parent, const char *where, c
         return true;
     }
     if (!json_is_object(value)) {
-        api_refuse(c->resp, 400, "invalid_body", "%s%s must be an object, {…}.", where, field);
+        api_refuse(c->resp, 400, "invalid_body", "The field %s%s must be an object, {…}.", where,
+                   field);
         return false;
     }
     *ret = json_incref(value);
@@ -89,7 +91,8 @@ static bool take_name(struct api_call *c, const json_t *metadata, const char *pa
         return false;
     if (path_name && strcmp(name, path_name) != 0) {
         api_refuse(c->resp, 400, "invalid_name",
-                   "metadata.name is not the name in the URL. A name cannot be changed: send the "
+                   "The field metadata.name is not the name in the URL. A name cannot be changed: "
+                   "send the "
                    "same in both, or create another resource.");
         return false;
     }

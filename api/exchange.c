@@ -63,12 +63,20 @@ static bool is_upload(struct exchange *x)
     return route && route->streams;
 }
 
+static void refuse_target(struct exchange *x)
+{
+    if (x->target_error.kind == ERR_LIMIT)
+        api_refuse(&x->resp, 414, "url_too_long",
+                   "The URL may have %d bytes, %d parts and %d parameters. Make it shorter.",
+                   API_TARGET_MAX, API_SEGMENTS_MAX, API_PARAMS_MAX);
+    else
+        api_refuse_error(&x->resp, &x->target_error);
+}
+
 static bool judge_head(struct exchange *x, const struct exchange_head *head)
 {
     if (x->target_error.kind != ERR_NONE) {
-        api_refuse_error(&x->resp, &x->target_error);
-        if (x->target_error.kind == ERR_LIMIT)
-            x->resp.status = 414;
+        refuse_target(x);
         return false;
     }
     if (head->ambiguous) {

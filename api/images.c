@@ -40,7 +40,8 @@ static int image_status(struct api_call *c, const struct target *t, const struct
         return 0;
     }
     status = build_status(&b, BUILD_FOR_IMAGE, c->now);
-    if (status == STATUS_BUILDING && state_build_seen(c->config->state, b.id, err) < 0)
+    if (status == STATUS_BUILDING && !b.building_seen &&
+        state_build_seen(c->config->state, b.id, err) < 0)
         return -1;
     *ret = status_name(status);
     return 0;
@@ -274,7 +275,7 @@ static bool check_image_request(struct api_call *c, const char *type, const char
     }
     if (!type || !api_kind_of_type(type)) {
         api_refuse(c->resp, 400, "invalid_resource_type",
-                   "resourceType must be sandbox, agent, function or job.");
+                   "The field resourceType must be sandbox, agent, function or job.");
         return false;
     }
     return api_check_name(c, "name", name);
@@ -295,8 +296,7 @@ int api_post_image(struct api_call *c, struct error *err)
         return -1;
     answer = json_pack("{s:s, s:s, s:s}", "message", "Image build initiated", "name", name,
                        "resourceType", type);
-    if (api_json_check(!answer, err) < 0)
+    if (api_json_check(!answer, err) < 0 || api_answer_upload_url(c, &b, err) < 0)
         return -1;
-    api_answer_upload_url(c, &b);
     return api_response_json(c->resp, 200, answer, err);
 }

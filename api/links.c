@@ -33,7 +33,7 @@ void api_base_url(struct api_call *c, struct buf *out)
         buf_addf(out, "http://%s", c->req->headers[API_HEADER_HOST]);
 }
 
-void api_answer_upload_url(struct api_call *c, const struct build *b)
+int api_answer_upload_url(struct api_call *c, const struct build *b, struct error *err)
 {
     CLEANUP(buf_release) struct buf base = BUF_INIT(1024);
     CLEANUP(buf_release) struct buf url = BUF_INIT(2048);
@@ -46,5 +46,8 @@ void api_answer_upload_url(struct api_call *c, const struct build *b)
 
     api_base_url(c, &base);
     upload_ticket_url(c->config->upload_key, &ticket, buf_str(&base), &url);
+    if (buf_check(&base, "the public URL", err) < 0 || buf_check(&url, "an upload URL", err) < 0)
+        return error_wrap(err, "make an upload URL");
     api_response_header(c->resp, "X-Blaxel-Upload-Url", buf_str(&url));
+    return 0;
 }

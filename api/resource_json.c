@@ -23,7 +23,7 @@ static int load_progress(struct api_call *c, const struct resource *r, struct pr
     ret->has_build = presence == PRESENT;
     ret->status =
         ret->has_build ? build_status(&ret->build, BUILD_FOR_RESOURCE, c->now) : STATUS_DEPLOYED;
-    if (ret->status == STATUS_BUILDING)
+    if (ret->status == STATUS_BUILDING && !ret->build.building_seen)
         return state_build_seen(c->config->state, r->build, err);
     return 0;
 }

@@ -116,8 +116,8 @@ static int write_resource(struct api_call *c, const struct draft *d, bool create
         refuse_absent(c, d->name);
     if (outcome != RESOURCE_WRITTEN)
         return 0;
-    if (upload)
-        api_answer_upload_url(c, &b);
+    if (upload && api_answer_upload_url(c, &b, err) < 0)
+        return -1;
     return answer_resource(c, &r, NULL, err);
 }
 

@@ -97,7 +97,7 @@ static bool begin(struct exchange *x, struct MHD_Connection *connection, const c
 static enum MHD_Result add_headers(struct api_server *s, struct MHD_Response *response,
                                    const struct argv *headers)
 {
-    enum MHD_Result ok = MHD_YES;
+    enum MHD_Result ok = headers->failed ? MHD_NO : MHD_YES;
 
     for (size_t i = 0; i + 1 < headers->n; i += 2)
         ok &= MHD_add_response_header(response, headers->v[i], headers->v[i + 1]);

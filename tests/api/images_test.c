@@ -1,0 +1,228 @@
+/* Images: asked for, shown, listed, deleted. */
+#include "fixture.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+#define REQUEST "{\"name\":\"my-sandbox-1\",\"resourceType\":\"sandbox\",\"generation\":\"mk3\"}"
+#define IMAGE   "/v0/images/sandbox/my-sandbox-1"
+
+static struct reply *request_build(struct fixture *f)
+{
+    return ask(f, "POST", "/v0/images?upload=true", REQUEST);
+}
+
+/* One build from request to success; its tag in tag. */
+static void build_image(struct fixture *f, char tag[BUILD_TAG])
+{
+    struct build b;
+
+    assert_int_equal(ask(f, "PUT", upload_target(request_build(f)), "PK")->status, 200);
+    b = claim(f);
+    memcpy(tag, b.tag, BUILD_TAG);
+    succeed(f, &b);
+    f->now += 20 * NS_PER_SEC;
+}
+
+static void test_a_build_is_announced_as_bl_push_reads_it(void **state)
+{
+    struct reply *r = request_build(fixture_of(state));
+
+    assert_int_equal(r->status, 200);
+    assert_string_equal(api_response_find(&r->resp, "Content-Type"), "application/json");
+    assert_string_equal(text_at(r, "message"), "Image build initiated");
+    assert_string_equal(text_at(r, "name"), "my-sandbox-1");
+    assert_string_equal(text_at(r, "resourceType"), "sandbox");
+    assert_true(text_starts(upload_target(r), "/uploads/acme/"));
+}
+
+static void test_what_cannot_be_built_is_refused(void **state)
+{
+    static const struct {
+        const char *target, *body, *code;
+    } cases[] = {
+        {"/v0/images", REQUEST, "not_supported"},
+        {"/v0/images?skip-build=true",
+         "{\"name\":\"a\",\"resourceType\":\"sandbox\",\"image\":\"docker.io/a/b:v2\"}",
+         "not_supported"},
+        {"/v0/images?upload=1", REQUEST, "not_supported"},
+        {"/v0/images?upload=true", "{}", "invalid_resource_type"},
+        {"/v0/images?upload=true", "{\"name\":\"a\",\"resourceType\":7}", "invalid_resource_type"},
+        {"/v0/images?upload=true", "{\"name\":\"a\",\"resourceType\":\"volume-template\"}",
+         "invalid_resource_type"},
+        {"/v0/images?upload=true", "{\"name\":\"a\",\"resourceType\":\"sandboxes\"}",
+         "invalid_resource_type"},
+        {"/v0/images?upload=true", "{\"resourceType\":\"sandbox\"}", "invalid_name"},
+        {"/v0/images?upload=true", "{\"name\":\"\",\"resourceType\":\"job\"}", "invalid_name"},
+        {"/v0/images?upload=true", "{\"name\":\"My_Job\",\"resourceType\":\"job\"}",
+         "invalid_name"},
+        {"/v0/images?upload=true", "{\"name\":\"../x\",\"resourceType\":\"job\"}", "invalid_name"},
+        {"/v0/images?upload=true",
+         "{\"name\":\"a23456789b123456789c123456789d123456789e123456789f\",\"resourceType\":"
+         "\"job\"}",
+         "invalid_name"},
+    };
+    struct fixture *f = fixture_of(state);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_error(ask(f, "POST", cases[i].target, cases[i].body), 400, cases[i].code);
+    assert_int_equal(json_array_size(ask(f, "GET", "/v0/images", NULL)->json), 0);
+}
+
+static void test_a_repeated_request_hands_out_a_new_url(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct reply *first = request_build(f);
+    struct reply *second = request_build(f);
+
+    assert_int_equal(second->status, 200);
+    assert_string_not_equal(upload_target(first), upload_target(second));
+    assert_error(ask(f, "PUT", upload_target(first), "PK"), 409, "upload_superseded");
+    assert_int_equal(ask(f, "PUT", upload_target(second), "PK")->status, 200);
+}
+
+static void test_an_image_is_shown_with_all_its_fields(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    char tag[BUILD_TAG];
+    struct reply *r;
+
+    build_image(f, tag);
+    r = ask(f, "GET", IMAGE, NULL);
+    assert_int_equal(r->status, 200);
+    assert_string_equal(text_at(r, "metadata.name"), "my-sandbox-1");
+    assert_string_equal(text_at(r, "metadata.resourceType"), "sandbox");
+    assert_string_equal(text_at(r, "metadata.workspace"), "acme");
+    assert_string_equal(text_at(r, "metadata.status"), "BUILT");
+    assert_string_equal(text_at(r, "metadata.displayName"),
+                        "registry.test/acme/sandbox/my-sandbox-1");
+    assert_string_equal(text_at(r, "metadata.createdAt"), "2026-01-01T00:00:00.000000000Z");
+    assert_non_null(text_at(r, "metadata.lastDeployedAt"));
+    assert_true(json_array_size(at(r, "metadata.events")) > 0);
+    assert_int_equal(json_integer_value(at(r, "spec.size")), 1234);
+    assert_int_equal(json_array_size(at(r, "spec.tags")), 2);
+    assert_int_equal(json_integer_value(at(r, "spec.tags.0.size")), 1234);
+    assert_non_null(text_at(r, "spec.tags.0.createdAt"));
+}
+
+static void test_one_tag_can_be_shown(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    char target[128];
+    char tag[BUILD_TAG];
+    struct reply *r;
+
+    build_image(f, tag);
+    (void)snprintf(target, sizeof(target), IMAGE ":%s", tag);
+    r = ask(f, "GET", target, NULL);
+    assert_int_equal(json_array_size(at(r, "spec.tags")), 1);
+    assert_string_equal(text_at(r, "spec.tags.0.name"), tag);
+    assert_int_equal(ask(f, "GET", IMAGE "%3Alatest", NULL)->status, 200);
+    assert_error(ask(f, "GET", IMAGE ":nope", NULL), 404, "image tag not found");
+    assert_error(ask(f, "GET", IMAGE ":", NULL), 404, "image tag not found");
+}
+
+static void test_an_unknown_image_is_not_found(void **state)
+{
+    static const char *const targets[] = {
+        "/v0/images/sandbox/none", "/v0/images/agent/my-sandbox-1", "/v0/images/zzz/my-sandbox-1",
+        "/v0/images/sandbox/a%2Fb",
+        "/v0/images/sandbox/a-name-that-is-far-longer-than-any-name-that-could-ever-be-given-here"};
+    struct fixture *f = fixture_of(state);
+
+    (void)request_build(f);
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        assert_error(ask(f, "GET", targets[i], NULL), 404, "image not found");
+        assert_error(ask(f, "DELETE", targets[i], NULL), 404, "image not found");
+    }
+}
+
+static void test_images_are_listed_bare(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct reply *r;
+
+    (void)request_build(f);
+    (void)ask(f, "POST", "/v0/images?upload=true", "{\"name\":\"b\",\"resourceType\":\"agent\"}");
+    (void)ask_as(f, f->other_key, "POST", "/v0/images?upload=true", REQUEST);
+    r = ask(f, "GET", "/v0/images", NULL);
+    assert_int_equal(json_array_size(r->json), 2);
+    assert_string_equal(text_at(r, "0.metadata.resourceType"), "agent");
+    assert_string_equal(text_at(r, "1.metadata.name"), "my-sandbox-1");
+    assert_string_equal(text_at(r, "1.metadata.status"), "UPLOADING");
+}
+
+static void test_deleting_an_image_deletes_its_manifests(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    char first[BUILD_TAG];
+    char second[BUILD_TAG];
+
+    build_image(f, first);
+    build_image(f, second);
+    assert_string_equal(text_at(ask(f, "DELETE", IMAGE, NULL), "metadata.name"), "my-sandbox-1");
+    assert_error(ask(f, "GET", IMAGE, NULL), 404, "image not found");
+    assert_int_equal(f->deleted.n, 2);
+    assert_true(text_starts(f->deleted.v[0],
+                            "http://registry.test/v2/acme/sandbox/my-sandbox-1/manifests/sha256:"));
+}
+
+static void delete_one_tag(struct fixture *f, const char *form)
+{
+    char first[BUILD_TAG];
+    char second[BUILD_TAG];
+    char target[128];
+
+    build_image(f, first);
+    build_image(f, second);
+    (void)snprintf(target, sizeof(target), "%s%s%s", IMAGE, form, first);
+    assert_int_equal(ask(f, "DELETE", target, NULL)->status, 200);
+    assert_int_equal(f->deleted.n, 1); /* no other tag named that manifest */
+    assert_error(ask(f, "DELETE", target, NULL), 404, "image tag not found");
+    (void)snprintf(target, sizeof(target), "%s%s%s", IMAGE, form, second);
+    assert_int_equal(ask(f, "DELETE", target, NULL)->status, 200);
+    assert_int_equal(f->deleted.n, 1); /* latest still does */
+    assert_int_equal(json_array_size(at(ask(f, "GET", IMAGE, NULL), "spec.tags")), 1);
+}
+
+static void test_a_tag_is_deleted_as_bl_does_it(void **state)
+{
+    delete_one_tag(fixture_of(state), ":");
+}
+
+static void test_a_tag_is_deleted_as_the_sdks_do_it(void **state)
+{
+    delete_one_tag(fixture_of(state), "/tags/");
+}
+
+static void test_a_registry_that_is_down_does_not_keep_an_image(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    char tag[BUILD_TAG];
+
+    build_image(f, tag);
+    f->registry_down = true;
+    assert_int_equal(ask(f, "DELETE", IMAGE, NULL)->status, 200);
+    assert_error(ask(f, "GET", IMAGE, NULL), 404, "image not found");
+    assert_non_null(strstr(buf_str(&f->log), "error: delete acme/sandbox/my-sandbox-1@sha256:"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_build_is_announced_as_bl_push_reads_it),
+        TEST(test_what_cannot_be_built_is_refused),
+        TEST(test_a_repeated_request_hands_out_a_new_url),
+        TEST(test_an_image_is_shown_with_all_its_fields),
+        TEST(test_one_tag_can_be_shown),
+        TEST(test_an_unknown_image_is_not_found),
+        TEST(test_images_are_listed_bare),
+        TEST(test_deleting_an_image_deletes_its_manifests),
+        TEST(test_a_tag_is_deleted_as_bl_does_it),
+        TEST(test_a_tag_is_deleted_as_the_sdks_do_it),
+        TEST(test_a_registry_that_is_down_does_not_keep_an_image),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

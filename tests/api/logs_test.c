@@ -1,0 +1,215 @@
+/* The build's log, as the CLI's watcher and as people read it. */
+#include "fixture.h"
+
+#include <string.h>
+
+#define LOGS "/v0/observability/logs?resourceType=sandboxes&workloadIds=s"
+
+static struct build begin(struct fixture *f)
+{
+    struct reply *r =
+        ask(f, "POST", "/v0/images?upload=true", "{\"name\":\"s\",\"resourceType\":\"sandbox\"}");
+
+    assert_int_equal(ask(f, "PUT", upload_target(r), "PK")->status, 200);
+    return claim(f);
+}
+
+static struct build begin_with_lines(struct fixture *f)
+{
+    struct build b = begin(f);
+
+    say(f, &b, LOG_DEBUG, "one");
+    say(f, &b, LOG_INFO, "two");
+    say(f, &b, LOG_WARNING, "three");
+    say(f, &b, LOG_ERROR, "two more");
+    return b;
+}
+
+/* The messages of the answer, "a|b|c". */
+static void check(const struct reply *r, const char *expected, int total)
+{
+    CLEANUP(buf_release) struct buf all = BUF_INIT(4096);
+    const json_t *line;
+    size_t i;
+
+    assert_int_equal(r->status, 200);
+    json_array_foreach (at(r, "s.logs"), i, line)
+        buf_addf(&all, "%s%s", i ? "|" : "", json_string_value(json_object_get(line, "message")));
+    assert_string_equal(buf_str(&all), expected);
+    assert_int_equal(json_integer_value(at(r, "s.totalCount")), total);
+}
+
+/* The whole query as PROTOCOL.md 1.4 traced it. */
+static void test_the_watchers_query_is_answered(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct reply *r;
+
+    (void)begin_with_lines(f);
+    r = ask(f, "GET",
+            "/v0/observability/logs?end=2026-01-01T01%3A00%3A00&executionId=&interval=60&limit=1000"
+            "&offset=0&resourceType=sandboxes&search=&severity=all%2CUNKNOWN%2CTRACE%2CDEBUG%2CINFO"
+            "%2CWARNING%2CERROR%2CFATAL&start=2026-01-01T09%3A00%3A05&taskId=&traceId=&type=all"
+            "&workloadIds=s&workspace=acme",
+            NULL);
+    check(r, "two more|three|two|one", 4);
+    assert_int_equal(json_integer_value(at(r, "s.logs.1.severity")), 13);
+    assert_string_equal(text_at(r, "s.logs.3.timestamp"), "2026-01-01T00:00:00.000000000Z");
+    assert_string_equal(text_at(r, "s.logs.0.trace_id"), "");
+}
+
+static void test_equal_lines_differ_in_time(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct build b = begin(f);
+    struct reply *r;
+
+    say(f, &b, LOG_INFO, "same");
+    say(f, &b, LOG_INFO, "same");
+    r = ask(f, "GET", LOGS, NULL);
+    assert_string_not_equal(text_at(r, "s.logs.0.timestamp"), text_at(r, "s.logs.1.timestamp"));
+}
+
+static void test_pages_and_filters_are_honoured(void **state)
+{
+    static const struct {
+        const char *query, *expected;
+        int total;
+    } cases[] = {
+        {"&limit=2", "two more|three", 4},
+        {"&limit=2&offset=1", "three|two", 4},
+        {"&offset=4", "", 4},
+        {"&limit=0", "", 4},
+        {"&severity=ERROR", "two more", 1},
+        {"&severity=debug,WARNING", "three|one", 2},
+        {"&severity=WARN", "three", 1},
+        {"&severity=FATAL", "", 0},
+        {"&severity=nonsense", "", 0},
+        {"&severity=all", "two more|three|two|one", 4},
+        {"&severity=FATAL,ERROR,WARNING,INFO,DEBUG,TRACE,UNKNOWN", "two more|three|two|one", 4},
+        {"&search=two", "two more|two", 2},
+        {"&search=two&severity=INFO", "two", 1},
+        {"&search=two&limit=1&offset=1", "two", 2},
+    };
+    struct fixture *f = fixture_of(state);
+
+    (void)begin_with_lines(f);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char target[256];
+
+        (void)snprintf(target, sizeof(target), "%s%s", LOGS, cases[i].query);
+        check(ask(f, "GET", target, NULL), cases[i].expected, cases[i].total);
+    }
+}
+
+/* Without the key the CLI counts an error, and gives up after five. */
+static void test_the_name_is_always_there(void **state)
+{
+    struct fixture *f = fixture_of(state);
+
+    check(ask(f, "GET", LOGS, NULL), "", 0);
+    (void)ask(f, "POST", "/v0/images?upload=true", "{\"name\":\"s\",\"resourceType\":\"sandbox\"}");
+    check(ask(f, "GET", LOGS, NULL), "", 0);
+    assert_true(json_is_array(
+        at(ask(f, "GET", "/v0/observability/logs?resourceType=jobs&workloadIds=s,t", NULL),
+           "t.logs")));
+}
+
+static void test_a_log_query_needs_a_name_and_a_type(void **state)
+{
+    static const char *const queries[] = {"", "?workloadIds=s", "?resourceType=sandboxes",
+                                          "?resourceType=x&workloadIds=s",
+                                          "?resourceType=jobs&workloadIds="};
+    struct fixture *f = fixture_of(state);
+
+    for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
+        char target[128];
+
+        (void)snprintf(target, sizeof(target), "/v0/observability/logs%s", queries[i]);
+        assert_error(ask(f, "GET", target, NULL), 400, "invalid_log_query");
+    }
+    assert_error(ask(f, "GET", LOGS "&limit=x", NULL), 400, "invalid_request");
+}
+
+static void test_lines_of_an_earlier_build_are_not_shown(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct build b = begin_with_lines(f);
+
+    succeed(f, &b);
+    f->now += 20 * NS_PER_SEC;
+    b = begin(f);
+    say(f, &b, LOG_INFO, "new");
+    check(ask(f, "GET", LOGS "&start=1970-01-01T00:00:00", NULL), "new", 1);
+}
+
+static void test_the_log_of_another_workspace_is_not_shown(void **state)
+{
+    struct fixture *f = fixture_of(state);
+
+    (void)begin_with_lines(f);
+    check(ask_as(f, f->other_key, "GET", LOGS, NULL), "", 0);
+}
+
+static int64_t log_read_at(struct fixture *f, const struct build *b)
+{
+    enum presence presence;
+    struct build now;
+    struct error err;
+
+    assert_int_equal(state_build_get(f->config.state, b->id, &presence, &now, &err), 0);
+    return now.log_read;
+}
+
+static void test_reading_is_noted_until_the_end_shows(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct build b = begin_with_lines(f);
+    int64_t read_at;
+
+    assert_int_equal(log_read_at(f, &b), 0);
+    (void)ask(f, "GET", LOGS, NULL);
+    assert_int_equal(log_read_at(f, &b), f->now);
+    f->now += NS_PER_SEC;
+    (void)ask(f, "GET", "/v0/sandboxes/s/build-logs", NULL);
+    assert_int_equal(log_read_at(f, &b), f->now);
+    read_at = f->now;
+    succeed(f, &b);
+    f->now += 60 * NS_PER_SEC;
+    (void)ask(f, "GET", LOGS, NULL);
+    assert_int_equal(log_read_at(f, &b), read_at);
+}
+
+static void test_build_logs_are_plain_lines(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct reply *r;
+
+    (void)begin_with_lines(f);
+    f->headers[API_HEADER_ACCEPT] = "*/*";
+    r = ask(f, "GET", "/v0/sandboxes/s/build-logs", NULL);
+    assert_string_equal(r->text, "one\ntwo\nthree\ntwo more\n");
+    assert_string_equal(api_response_find(&r->resp, "Content-Type"), "text/plain; charset=utf-8");
+    f->headers[API_HEADER_ACCEPT] = "application/json";
+    r = ask(f, "GET", "/v0/sandboxes/s/build-logs", NULL);
+    assert_string_equal(text_at(r, "logs.0.message"), "one");
+    assert_int_equal(json_integer_value(at(r, "totalCount")), 4);
+    assert_error(ask(f, "GET", "/v0/sandboxes/none/build-logs", NULL), 404, "build not found");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_the_watchers_query_is_answered),
+        TEST(test_equal_lines_differ_in_time),
+        TEST(test_pages_and_filters_are_honoured),
+        TEST(test_the_name_is_always_there),
+        TEST(test_a_log_query_needs_a_name_and_a_type),
+        TEST(test_lines_of_an_earlier_build_are_not_shown),
+        TEST(test_the_log_of_another_workspace_is_not_shown),
+        TEST(test_reading_is_noted_until_the_end_shows),
+        TEST(test_build_logs_are_plain_lines),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

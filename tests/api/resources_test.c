@@ -1,0 +1,254 @@
+/* Sandboxes, agents, functions and jobs: one behaviour under four names. */
+#include "fixture.h"
+
+#include <string.h>
+
+static const char *const plurals[] = {"sandboxes", "agents", "functions", "jobs"};
+
+/* As `bl deploy` and the SDKs send them (PROTOCOL.md 2.2, 3.1). */
+#define BODY                                                                                       \
+    "{\"metadata\":{\"name\":\"r1\",\"labels\":{\"x-blaxel-auto-generated\":\"true\"},"            \
+    "\"ours\":[1]},\"spec\":{\"region\":\"us-pdx-1\",\"later\":{\"a\":null},\"runtime\":"          \
+    "{\"memory\":2048,\"envs\":[{\"name\":\"A\",\"value\":\"1\"}],\"ports\":[{\"name\":\"web\","   \
+    "\"protocol\":\"tcp\",\"target\":3000}]}}}"
+
+static struct reply *ask_kind(struct fixture *f, const char *method, const char *plural,
+                              const char *rest, const char *body)
+{
+    char target[256];
+
+    (void)snprintf(target, sizeof(target), "/v0/%s%s", plural, rest);
+    return ask(f, method, target, body);
+}
+
+static void test_each_kind_is_made_changed_shown_and_deleted(void **state)
+{
+    struct fixture *f = fixture_of(state);
+
+    for (size_t i = 0; i < 4; i++) {
+        const char *kind = plurals[i];
+        char error[64];
+        struct reply *r;
+
+        (void)snprintf(error, sizeof(error), "%s r1 not found", kind);
+        assert_error(ask_kind(f, "PUT", kind, "/r1?upload=true", BODY), 404, error);
+        r = ask_kind(f, "POST", kind, "?upload=true", BODY);
+        assert_int_equal(r->status, 200);
+        assert_string_equal(text_at(r, "status"), "UPLOADING");
+        assert_string_equal(text_at(r, "metadata.name"), "r1");
+        assert_non_null(upload_target(r));
+        r = ask_kind(f, "PUT", kind, "/r1?upload=true", BODY);
+        assert_int_equal(r->status, 200);
+        assert_non_null(upload_target(r));
+        assert_string_equal(text_at(ask_kind(f, "GET", kind, "/r1", NULL), "status"), "UPLOADING");
+        assert_string_equal(text_at(ask_kind(f, "GET", kind, "", NULL), "data.0.metadata.name"),
+                            "r1");
+        r = ask_kind(f, "DELETE", kind, "/r1", NULL);
+        assert_int_equal(r->status, 200);
+        assert_string_equal(text_at(r, "status"), "DELETING");
+        assert_error(ask_kind(f, "GET", kind, "/r1", NULL), 404, error);
+        assert_error(ask_kind(f, "DELETE", kind, "/r1", NULL), 404, error);
+    }
+}
+
+static void test_unknown_fields_are_kept(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct reply *r;
+
+    (void)ask(f, "POST", "/v0/agents?upload=true", BODY);
+    r = ask(f, "GET", "/v0/agents/r1", NULL);
+    assert_int_equal(json_integer_value(at(r, "metadata.ours.0")), 1);
+    assert_true(json_is_null(at(r, "spec.later.a")));
+    assert_string_equal(text_at(r, "spec.runtime.ports.0.protocol"), "tcp");
+    assert_string_equal(text_at(r, "metadata.labels.x-blaxel-auto-generated"), "true");
+    assert_true(json_is_array(at(r, "events")));
+    assert_null(at(r, "spec.runtime.image"));
+}
+
+static void test_the_server_owns_some_metadata(void **state)
+{
+    static const char body[] =
+        "{\"metadata\":{\"name\":\"r1\",\"workspace\":\"globex\",\"createdAt\":\"1970\","
+        "\"updatedAt\":\"1970\",\"createdBy\":\"root\",\"url\":\"http://evil\",\"plan\":\"gold\"}}";
+    struct fixture *f = fixture_of(state);
+    struct reply *r = ask(f, "POST", "/v0/jobs", body);
+
+    assert_string_equal(text_at(r, "metadata.workspace"), "acme");
+    assert_string_equal(text_at(r, "metadata.createdAt"), "2026-01-01T00:00:00.000000000Z");
+    assert_string_equal(text_at(r, "metadata.createdBy"), "ci");
+    assert_string_equal(text_at(r, "metadata.url"), "http://" HOST "/v0/jobs/r1");
+    assert_null(at(r, "metadata.plan"));
+    f->now += NS_PER_SEC;
+    r = ask(f, "PUT", "/v0/jobs/r1", body);
+    assert_string_equal(text_at(r, "metadata.createdAt"), "2026-01-01T00:00:00.000000000Z");
+    assert_string_equal(text_at(r, "metadata.updatedAt"), "2026-01-01T00:00:01.000000000Z");
+}
+
+static void test_the_creator_stays_when_another_key_changes_it(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    char text[API_KEY_TEXT];
+    struct api_key key;
+    struct error err;
+    struct reply *r;
+
+    assert_int_equal(state_key_create(f->config.state, "acme", "laptop", text, &key, &err), 0);
+    (void)ask(f, "POST", "/v0/jobs", "{\"metadata\":{\"name\":\"r1\"}}");
+    r = ask_as(f, text, "PUT", "/v0/jobs/r1", "{}");
+    assert_string_equal(text_at(r, "metadata.createdBy"), "ci");
+    assert_string_equal(text_at(r, "metadata.updatedBy"), "laptop");
+}
+
+static void test_a_second_post_is_a_conflict_that_is_not_retried(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct reply *r;
+
+    r = ask(f, "POST", "/v0/sandboxes?upload=true", BODY);
+    /* The husk of an upload that never came does not block. */
+    r = ask(f, "POST", "/v0/sandboxes?upload=true", BODY);
+    assert_int_equal(r->status, 200);
+    assert_int_equal(ask(f, "PUT", upload_target(r), "PK")->status, 200);
+    r = ask(f, "POST", "/v0/sandboxes?upload=true", BODY);
+    assert_error(r, 409, "sandbox_already_exists");
+    assert_string_equal(api_response_find(&r->resp, "x-should-retry"), "false");
+    assert_null(api_response_find(&r->resp, "X-Blaxel-Upload-Url"));
+    r = ask(f, "POST", "/v0/sandboxes?createIfNotExist=true", BODY);
+    assert_int_equal(r->status, 200);
+    assert_string_equal(text_at(r, "status"), "BUILDING");
+}
+
+static void test_without_upload_nothing_is_built(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct reply *r = ask(f, "POST", "/v0/sandboxes",
+                          "{\"metadata\":{\"name\":\"r1\"},\"spec\":{\"runtime\":{\"image\":"
+                          "\"sandbox/base:latest\"}}}");
+
+    assert_int_equal(r->status, 200);
+    assert_null(api_response_find(&r->resp, "X-Blaxel-Upload-Url"));
+    assert_string_equal(text_at(r, "status"), "DEPLOYED");
+    assert_string_equal(text_at(r, "spec.runtime.image"), "sandbox/base:latest");
+}
+
+static void test_registry_credentials_are_not_stored(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct reply *r =
+        ask(f, "POST", "/v0/sandboxes",
+            "{\"metadata\":{\"name\":\"r1\"},\"spec\":{\"runtime\":{\"image\":\"a.b/c\","
+            "\"dockerConfig\":\"{\\\"auths\\\":{}}\"}}}");
+
+    assert_int_equal(r->status, 200);
+    assert_null(strstr(r->text, "dockerConfig"));
+    assert_null(strstr(ask(f, "GET", "/v0/sandboxes/r1", NULL)->text, "dockerConfig"));
+}
+
+static void test_a_body_that_breaks_a_rule_is_refused(void **state)
+{
+    static const struct {
+        const char *body, *code;
+    } cases[] = {
+        {"{}", "invalid_name"},
+        {"{\"metadata\":null}", "invalid_name"},
+        {"{\"metadata\":{\"name\":null}}", "invalid_name"},
+        {"{\"metadata\":{\"name\":\"UPPER\"}}", "invalid_name"},
+        {"{\"metadata\":{\"name\":\"a b\"}}", "invalid_name"},
+        {"{\"metadata\":{\"name\":\"-a\"}}", "invalid_name"},
+        {"{\"metadata\":{\"name\":\"a--b\"}}", "invalid_name"},
+        {"{\"metadata\":{\"name\":\"a23456789b123456789c123456789d123456789e123456789f\"}}",
+         "invalid_name"},
+        {"{\"metadata\":[]}", "invalid_body"},
+        {"{\"metadata\":{\"name\":\"a\"},\"spec\":\"x\"}", "invalid_body"},
+        {"{\"metadata\":{\"name\":\"a\"},\"spec\":{\"runtime\":[]}}", "invalid_body"},
+        {"{\"metadata\":{\"name\":\"a\",\"labels\":[]}}", "invalid_labels"},
+        {"{\"metadata\":{\"name\":\"a\",\"labels\":{\"k\":true}}}", "invalid_labels"},
+        {"{\"metadata\":{\"name\":\"a\",\"displayName\":7}}", "invalid_metadata"},
+        {"{\"metadata\":{\"name\":\"a\",\"displayName\":\"0123456789012345678901234567890123456789"
+         "012345678901234567890123\"}}",
+         "invalid_metadata"},
+    };
+    struct fixture *f = fixture_of(state);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_error(ask(f, "POST", "/v0/agents?upload=true", cases[i].body), 400, cases[i].code);
+    assert_int_equal(json_integer_value(at(ask(f, "GET", "/v0/agents", NULL), "meta.total")), 0);
+}
+
+static void test_a_name_cannot_be_changed(void **state)
+{
+    struct fixture *f = fixture_of(state);
+
+    (void)ask(f, "POST", "/v0/agents", "{\"metadata\":{\"name\":\"a\"}}");
+    assert_error(ask(f, "PUT", "/v0/agents/a", "{\"metadata\":{\"name\":\"b\"}}"), 400,
+                 "invalid_name");
+    assert_int_equal(ask(f, "PUT", "/v0/agents/a", "{}")->status, 200);
+}
+
+/* PROTOCOL.md 2.10: the scripts of the documentation, with and without apiVersion and kind. */
+static void test_the_documentations_scripts_are_answered(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct reply *r =
+        ask(f, "POST", "/v0/sandboxes?upload=true",
+            "{\"apiVersion\":\"blaxel.ai/v1alpha1\",\"kind\":\"Sandbox\",\"metadata\":"
+            "{\"name\":\"demo\"},\"spec\":{\"runtime\":{\"memory\":2048},\"region\":"
+            "\"us-pdx-1\"}}");
+
+    assert_int_equal(r->status, 200);
+    assert_int_equal(ask(f, "PUT", upload_target(r), "PK")->status, 200);
+    assert_string_equal(text_at(ask(f, "GET", "/v0/sandboxes/demo", NULL), "status"), "BUILDING");
+}
+
+static void make_jobs(struct fixture *f, int n)
+{
+    char body[64];
+
+    for (int i = 0; i < n; i++) {
+        (void)snprintf(body, sizeof(body), "{\"metadata\":{\"name\":\"j%d\"}}", i);
+        assert_int_equal(ask(f, "POST", "/v0/jobs", body)->status, 200);
+    }
+}
+
+static void test_lists_come_in_pages(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct reply *r;
+
+    make_jobs(f, 5);
+    r = ask(f, "GET", "/v0/jobs?limit=2", NULL);
+    assert_int_equal(json_array_size(at(r, "data")), 2);
+    assert_true(json_is_true(at(r, "meta.hasMore")));
+    assert_string_equal(text_at(r, "meta.nextCursor"), "j1");
+    assert_int_equal(json_integer_value(at(r, "meta.total")), 5);
+    r = ask(f, "GET", "/v0/jobs?limit=2&cursor=j1", NULL);
+    assert_string_equal(text_at(r, "data.0.metadata.name"), "j2");
+    r = ask(f, "GET", "/v0/jobs?limit=2&cursor=j3", NULL);
+    assert_int_equal(json_array_size(at(r, "data")), 1);
+    assert_true(json_is_false(at(r, "meta.hasMore")));
+    assert_string_equal(text_at(r, "meta.nextCursor"), "");
+    assert_int_equal(json_array_size(at(ask(f, "GET", "/v0/jobs?limit=0", NULL), "data")), 0);
+    assert_error(ask(f, "GET", "/v0/jobs?limit=-1", NULL), 400, "invalid_request");
+    f->headers[API_HEADER_VERSION] = "2026-04-16";
+    assert_int_equal(json_array_size(ask(f, "GET", "/v0/jobs", NULL)->json), 5);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_each_kind_is_made_changed_shown_and_deleted),
+        TEST(test_unknown_fields_are_kept),
+        TEST(test_the_server_owns_some_metadata),
+        TEST(test_the_creator_stays_when_another_key_changes_it),
+        TEST(test_a_second_post_is_a_conflict_that_is_not_retried),
+        TEST(test_without_upload_nothing_is_built),
+        TEST(test_registry_credentials_are_not_stored),
+        TEST(test_a_body_that_breaks_a_rule_is_refused),
+        TEST(test_a_name_cannot_be_changed),
+        TEST(test_the_documentations_scripts_are_answered),
+        TEST(test_lists_come_in_pages),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
