@@ -4,13 +4,16 @@
  * SQLite has one writer at a time however many connections there are. */
 #include "worker/db.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "worker/schema.h"
 
-#define BUSY_MS 20000
+#define BUSY_MS      20000
+#define WAL_PAUSE_MS 10
 
 struct db {
     sqlite3 *sqlite;
@@ -61,17 +64,34 @@ static int migrate(struct db *db, struct error *err)
     return tx_commit(&tx, err);
 }
 
+/* SQLite does not wait, whatever the timeout, when two connections change a new database to WAL. */
+static int set_wal(struct db *db, struct error *err)
+{
+    int code;
+
+    for (int waited = 0;; waited += WAL_PAUSE_MS) {
+        code = sqlite3_exec(db->sqlite, "pragma journal_mode = wal", NULL, NULL, NULL);
+        if (code != SQLITE_BUSY || waited >= BUSY_MS)
+            break;
+        sqlite3_sleep(WAL_PAUSE_MS);
+    }
+    return code == SQLITE_OK ? 0 : fail(db, code, "set journal_mode", err);
+}
+
 static int set_up(struct db *db, const char *path, struct error *err)
 {
+    bool is_new = access(path, F_OK) < 0;
     int code =
         sqlite3_open_v2(path, &db->sqlite,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, NULL);
 
     if (code != SQLITE_OK)
         return fail(db, code, "open", err);
+    /* It holds secrets; the files beside it get its mode. */
+    if (is_new && strcmp(path, ":memory:") != 0 && chmod(path, 0600) < 0)
+        return error_errno(err, errno, "set its mode");
     sqlite3_busy_timeout(db->sqlite, BUSY_MS);
-    if (exec(db, "pragma journal_mode = wal", "set journal_mode", err) < 0 ||
-        exec(db, "pragma synchronous = full", "set synchronous", err) < 0 ||
+    if (set_wal(db, err) < 0 || exec(db, "pragma synchronous = full", "set synchronous", err) < 0 ||
         exec(db, "pragma foreign_keys = on", "set foreign_keys", err) < 0)
         return -1;
     return migrate(db, err);

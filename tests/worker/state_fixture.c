@@ -44,6 +44,7 @@ static int fixture_init(void **state, const char *dir, const char *path)
     (void)snprintf(f->dir, sizeof(f->dir), "%s", dir);
     (void)snprintf(f->path, sizeof(f->path), "%s", path);
     f->now = START;
+    f->pid = getpid();
     f->clock = (struct clock){fixture_now, f};
     *state = f;
     fixture_reopen(f);
@@ -93,6 +94,8 @@ void must_at(struct fixture *f, int rc, const char *file, int line)
     if (rc == 0)
         return;
     print_error("%s\n", f->err.msg);
+    if (getpid() != f->pid) /* in a child, which must not run the rest of the tests */
+        _exit(1);
     _fail(file, line);
 }
 

@@ -28,6 +28,7 @@ struct fixture {
     struct clock clock;
     struct state *s;
     struct error err;
+    pid_t pid; /* of the test itself */
 };
 
 /* Setup and teardown.  *state becomes a struct fixture with the workspace acme in it. */
