@@ -95,6 +95,14 @@ static void test_paths_name_tables_arrays_and_odd_keys(void **state)
     assert_leaves("x = { y = { z = 1 } }", "x.y.z:1 integer 1|");
 }
 
+static void test_letters_of_every_script_are_kept(void **state)
+{
+    (void)state;
+    assert_leaves(
+        "a = \"\"\"x\\\n \xc3\xa9 \xcf\x8b\"\"\" # \xcf\x8b\n\"\xcf\x8b\" = '\xe6\x97\xa5'",
+        "a:1 string x\xc3\xa9 \xcf\x8b|\"\xcf\x8b\":3 string \xe6\x97\xa5|");
+}
+
 static void test_an_empty_document_has_no_leaves(void **state)
 {
     (void)state;
@@ -134,6 +142,7 @@ static void test_a_syntax_error_names_line_and_column(void **state)
         {"\xff = 1", "line 1, column "},
         {"a = 1\n\n[ {a.b = 1} ]\nb = 1\n", "line 3: "},
         {"[ {", "line 1: "},
+        {"rv\xcf\x8b = 1", "line 1, column 3: "},
         {"a = \"\xed\xa0\x80\"", "line 1, column "},
     };
 
@@ -251,6 +260,7 @@ int main(void)
         cmocka_unit_test(test_every_type_is_told_with_its_line),
         cmocka_unit_test(test_dates_and_times_come_as_text),
         cmocka_unit_test(test_paths_name_tables_arrays_and_odd_keys),
+        cmocka_unit_test(test_letters_of_every_script_are_kept),
         cmocka_unit_test(test_an_empty_document_has_no_leaves),
         cmocka_unit_test(test_a_nul_inside_a_string_is_kept),
         cmocka_unit_test(test_a_syntax_error_names_line_and_column),
