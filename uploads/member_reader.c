@@ -130,25 +130,12 @@ static bool is_about_charset(const struct member_reader *r)
 
 /* ---- opening ---- */
 
-enum format { FORMAT_ZIP, FORMAT_TAR, FORMAT_UNKNOWN };
-
-static enum format guess_format(const unsigned char head[4])
+static bool is_compressed(const unsigned char head[4])
 {
     static const unsigned char gzip[] = {0x1f, 0x8b};
     static const unsigned char zstd[] = {0x28, 0xb5, 0x2f, 0xfd};
-    static const unsigned char bzip2[] = {'B', 'Z', 'h'};
-    static const unsigned char xz[] = {0xfd, '7', 'z', 'X'};
-    static const unsigned char seven[] = {'7', 'z', 0xbc, 0xaf};
-    static const unsigned char rar[] = {'R', 'a', 'r', '!'};
 
-    if (memcmp(head, "PK", 2) == 0)
-        return FORMAT_ZIP;
-    if (memcmp(head, gzip, sizeof(gzip)) == 0 || memcmp(head, zstd, sizeof(zstd)) == 0)
-        return FORMAT_TAR;
-    if (memcmp(head, bzip2, sizeof(bzip2)) == 0 || memcmp(head, xz, sizeof(xz)) == 0 ||
-        memcmp(head, seven, sizeof(seven)) == 0 || memcmp(head, rar, sizeof(rar)) == 0)
-        return FORMAT_UNKNOWN;
-    return FORMAT_TAR;
+    return memcmp(head, gzip, sizeof(gzip)) == 0 || memcmp(head, zstd, sizeof(zstd)) == 0;
 }
 
 static int not_an_archive(struct error *err)
@@ -184,17 +171,13 @@ static int set_up(struct member_reader *r)
 static int open_archive(struct member_reader *r, uint64_t entries_max, struct error *err)
 {
     unsigned char head[4] = {0};
-    enum format format;
 
     if (r->size == 0)
         return error_set(err, ERR_INPUT,
                          "the archive is empty, not even an end record is there: upload it again");
     if (pread(r->fd, head, sizeof(head), 0) < 0)
         return error_errno(err, errno, "read the archive");
-    format = guess_format(head);
-    if (format == FORMAT_UNKNOWN)
-        return not_an_archive(err);
-    r->is_tar = format == FORMAT_TAR;
+    r->is_tar = memcmp(head, "PK", 2) != 0;
     if (!r->is_tar && zip_view_open(r->fd, r->size, entries_max, &r->view, err) < 0)
         return -1;
     r->locale = newlocale(LC_ALL_MASK, r->is_tar ? "C" : "C.UTF-8", (locale_t)0);
@@ -207,9 +190,16 @@ static int open_archive(struct member_reader *r, uint64_t entries_max, struct er
         return error_set(err, ERR_SYSTEM, "read the archive: %s", archive_error_string(r->archive));
     if (r->view && zip_view_entries(r->view) == 0)
         return 0; /* libarchive does not find the end of an empty ZIP */
-    if (archive_read_open1(r->archive) != ARCHIVE_OK)
-        return r->read_errno || !r->is_tar ? refuse(r, err) : not_an_archive(err);
-    return 0;
+    if (archive_read_open1(r->archive) == ARCHIVE_OK)
+        return 0;
+    if (r->read_errno || !r->is_tar)
+        return refuse(r, err);
+    if (!is_compressed(head))
+        return not_an_archive(err);
+    return error_set(
+        err, ERR_INPUT,
+        "the compressed archive is damaged, was cut off or holds no tar: make it again "
+        "and upload it whole");
 }
 
 int member_reader_open(int fd, uint64_t size, uint64_t entries_max, struct member_reader **ret,

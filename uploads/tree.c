@@ -313,7 +313,7 @@ int tree_hardlink(struct tree *t, const char *path, const char *target, struct s
 {
     enum tree_replaced replaced = TREE_NEW;
     CLEANUP_CLOSE int from = -1;
-    const char *name, *from_name;
+    const char *name = NULL, *from_name = NULL;
     struct stat st;
     int parent, result;
 
