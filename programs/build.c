@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "base/text.h"
 #include "programs/commands.h"
 #include "programs/installation.h"
 
@@ -308,8 +309,9 @@ int command_build(const struct config *c, int argc, char **argv)
 
     if (read_order(argc, argv, &order) < 0)
         return 2;
-    if (private_dir(c, dir, &err) == 0 && installation_open(c, dir, ":memory:", &i, &err) == 0 &&
-        ensure_registry(c, &i, &registry, &err) == 0)
+    (void)snprintf(dir, sizeof(dir), "%s/local", c->data_dir);
+    if (installation_open(c, dir, ":memory:", &i, &err) == 0 &&
+        enter_shared_dir(&i, dir, &lock, &err) == 0 && ensure_registry(c, &i, &registry, &err) == 0)
         result = build_and_watch(&i, &order, dir, &err);
     registry_server_free(registry);
     if (result < 0)

@@ -25,7 +25,7 @@ static void close_state(struct state **s)
     state_close(*s);
 }
 
-static int create(struct state *s, const char *workspace, const char *label, struct error *err)
+static int create_key(struct state *s, const char *workspace, const char *label, struct error *err)
 {
     char text[API_KEY_TEXT];
     struct api_key key;
@@ -49,13 +49,13 @@ static void print_key(void *self, const struct api_key *key)
            key->revoked ? "revoked" : "valid", key->label);
 }
 
-static int list(struct state *s, const char *workspace, struct error *err)
+static int list_key(struct state *s, const char *workspace, struct error *err)
 {
     printf("%-17s %-24s %-10s %-8s %s\n", "ID", "WORKSPACE", "CREATED", "STATE", "LABEL");
     return state_key_list(s, workspace, print_key, NULL, err);
 }
 
-static int revoke(struct state *s, const char *id, struct error *err)
+static int revoke_key(struct state *s, const char *id, struct error *err)
 {
     enum presence presence;
 
@@ -96,9 +96,9 @@ int command_key(const struct config *c, int argc, char **argv)
         return 2;
     }
     if (open_state(c, &s, &err) == 0)
-        result = argv[1][0] == 'c'   ? create(s, workspace, label, &err)
-                 : argv[1][0] == 'l' ? list(s, workspace, &err)
-                                     : revoke(s, id, &err);
+        result = argv[1][0] == 'c'   ? create_key(s, workspace, label, &err)
+                 : argv[1][0] == 'l' ? list_key(s, workspace, &err)
+                                     : revoke_key(s, id, &err);
     if (result < 0)
         fprintf(stderr, "kiln key: %s\n", err.msg);
     return result < 0 ? 1 : 0;

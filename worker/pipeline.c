@@ -41,14 +41,14 @@ static int judge(struct run *r, enum builder_outcome outcome, const char *act, s
         err->kind = ERR_NONE;
         return -1;
     case BUILDER_TIMED_OUT:
-        progress_error(&r->progress, "%s took longer than the time limit", act);
+        plain_log_error(&r->plain_log, "%s took longer than the time limit", act);
         return error_set(err, ERR_LIMIT, "%s took longer than the time limit", act);
     case BUILDER_KILLED:
-        progress_error(&r->progress, "%s was killed by a signal from outside", act);
+        plain_log_error(&r->plain_log, "%s was killed by a signal from outside", act);
         return error_set(err, ERR_SYSTEM, "%s was killed by a signal from outside", act);
     case BUILDER_FAILED:
         return error_set(err, ERR_INPUT, "%s: %s", act,
-                         r->progress.last[0] ? r->progress.last : "no reason was given");
+                         r->plain_log.last[0] ? r->plain_log.last : "no reason was given");
     }
     abort();
 }
@@ -58,16 +58,16 @@ static int judge(struct run *r, enum builder_outcome outcome, const char *act, s
 static int read_report(struct run *r, const struct buf *json, struct error *err)
 {
     if (upload_report_read(buf_str(json), json->len, &r->report, err) < 0) {
-        progress_error(&r->progress, "%s", err->msg);
+        plain_log_error(&r->plain_log, "%s", err->msg);
         return -1;
     }
     for (size_t i = 0; i < r->report.warnings.n; i++)
-        journal_addf(&r->journal, LOG_WARNING, "#%d warning: %s", r->progress.number,
+        journal_addf(&r->journal, LOG_WARNING, "#%d warning: %s", r->plain_log.number,
                      r->report.warnings.v[i]);
     if (r->report.has_env_build &&
         upload_parse_env(buf_str(&r->report.env_build), r->report.env_build.len, &r->build_args,
                          err) < 0) {
-        progress_error(&r->progress, "%s", err->msg);
+        plain_log_error(&r->plain_log, "%s", err->msg);
         return -1;
     }
     for (size_t i = 0; i < r->build_args.n; i++)
@@ -79,14 +79,14 @@ static int step_extract(struct run *r, struct error *err)
 {
     CLEANUP(buf_release) struct buf json = BUF_INIT(REPORT_MAX);
     CLEANUP_CLOSE int archive = -1;
-    const struct process_sink sink = progress_sink(&r->progress);
+    const struct process_sink sink = plain_log_sink(&r->plain_log);
     const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
     char packed[TEXT_SIZE];
     char unpacked[TEXT_SIZE];
     enum builder_outcome outcome;
 
     text_size(r->build.archive_size, packed);
-    progress_begin(&r->progress, "[internal] unpack archive, %s", packed);
+    plain_log_begin(&r->plain_log, "[internal] unpack archive, %s", packed);
     if (builder_job_begin(r->config->builder, r->build.workspace, r->build.id, &r->job, err) < 0 ||
         upload_store_get(r->config->uploads, r->build.archive, &archive, err) < 0 ||
         builder_run_inside(r->job, "extract", r->config->extract_words, archive, &json, &io,
@@ -99,9 +99,9 @@ static int step_extract(struct run *r, struct error *err)
     if (outcome == BUILDER_FAILED)
         return judge(r, outcome, "unpacking the archive", err);
     text_size(r->report.bytes, unpacked);
-    journal_addf(&r->journal, LOG_INFO, "#%d %llu files, %s", r->progress.number,
+    journal_addf(&r->journal, LOG_INFO, "#%d %llu files, %s", r->plain_log.number,
                  (unsigned long long)r->report.files, unpacked);
-    progress_done(&r->progress);
+    plain_log_done(&r->plain_log);
     return 0;
 }
 
@@ -110,7 +110,7 @@ static int step_extract(struct run *r, struct error *err)
 /* "dockerfile parse error on line 3: …" with the lines around it. */
 static void show_parse_error(struct run *r, const struct error *err)
 {
-    progress_error(&r->progress, "%s", err->msg);
+    plain_log_error(&r->plain_log, "%s", err->msg);
     journal_addf(&r->journal, LOG_ERROR, "error: failed to solve: %s", err->msg);
 }
 
@@ -136,9 +136,9 @@ static int inject(struct run *r, struct error *err)
 
 static int step_dockerfile(struct run *r, struct error *err)
 {
-    progress_begin(&r->progress, "[internal] load build definition from Dockerfile");
+    plain_log_begin(&r->plain_log, "[internal] load build definition from Dockerfile");
     if (!r->report.has_dockerfile) {
-        progress_error(&r->progress, "the archive has no Dockerfile");
+        plain_log_error(&r->plain_log, "the archive has no Dockerfile");
         return error_set(err, ERR_INPUT,
                          "the archive has no file \"Dockerfile\" at its root: add one and upload "
                          "again");
@@ -152,7 +152,7 @@ static int step_dockerfile(struct run *r, struct error *err)
         show_parse_error(r, err);
         return -1;
     }
-    progress_done(&r->progress);
+    plain_log_done(&r->plain_log);
     return 0;
 }
 
@@ -173,7 +173,7 @@ static int clean_credentials(struct run *r, struct buf *ret, struct error *err)
 static int step_pull(struct run *r, struct error *err)
 {
     CLEANUP(buf_release) struct buf credentials = BUF_INIT(1 << 20);
-    const struct process_sink sink = progress_sink(&r->progress);
+    const struct process_sink sink = plain_log_sink(&r->plain_log);
     const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
 
     if (clean_credentials(r, &credentials, err) < 0)
@@ -181,20 +181,20 @@ static int step_pull(struct run *r, struct error *err)
     for (size_t i = 0; i < r->images.n; i++) {
         enum builder_outcome outcome;
 
-        progress_begin(&r->progress, "[internal] load base image %s", r->images.v[i]);
+        plain_log_begin(&r->plain_log, "[internal] load base image %s", r->images.v[i]);
         if (builder_pull(r->job, r->images.v[i], credentials.len ? buf_str(&credentials) : NULL,
                          &io, &outcome, err) < 0)
             return -1;
         if (outcome == BUILDER_FAILED) {
             (void)judge(r, outcome, "load base image", err);
-            progress_error(&r->progress, "%s", r->progress.last);
+            plain_log_error(&r->plain_log, "%s", r->plain_log.last);
             journal_addf(&r->journal, LOG_ERROR, "error: failed to solve: %s: %s", r->images.v[i],
-                         r->progress.last);
+                         r->plain_log.last);
             return -1;
         }
         if (judge(r, outcome, "loading a base image", err) < 0)
             return -1;
-        progress_done(&r->progress);
+        plain_log_done(&r->plain_log);
     }
     return 0;
 }
@@ -235,13 +235,13 @@ static int tell_build_failure(struct run *r, const struct builder_failure *f, st
         buf_addf(&reason, "process \"%s%.4096s\" did not complete successfully: exit code: %d",
                  in->json ? "" : "/bin/sh -c ", in->text, f->exit_code);
     else
-        buf_adds(&reason, r->progress.last);
+        buf_adds(&reason, r->plain_log.last);
     if (in)
         dockerfile_excerpt(r->dockerfile, in->first_line, in->last_line, &excerpt);
-    progress_error(&r->progress, "%s", buf_str(&reason));
+    plain_log_error(&r->plain_log, "%s", buf_str(&reason));
     journal_add_text(&r->journal, LOG_ERROR, buf_str(&excerpt));
     journal_addf(&r->journal, LOG_ERROR, "error: failed to solve: %s", buf_str(&reason));
-    buf_addf(&r->failure, "#%d ERROR: %s\n%serror: failed to solve: %s", r->progress.number,
+    buf_addf(&r->failure, "#%d ERROR: %s\n%serror: failed to solve: %s", r->plain_log.number,
              buf_str(&reason), buf_str(&excerpt), buf_str(&reason));
     return error_set(err, ERR_INPUT, "%s", buf_str(&reason));
 }
@@ -249,7 +249,7 @@ static int tell_build_failure(struct run *r, const struct builder_failure *f, st
 static int step_build(struct run *r, struct error *err)
 {
     CLEANUP(argv_release) struct argv labels = ARGV_INIT;
-    const struct process_sink sink = progress_build_sink(&r->progress);
+    const struct process_sink sink = plain_log_build_sink(&r->plain_log);
     const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
     const struct builder_request req = {.dockerfile = buf_str(&r->dockerfile_text),
                                         .build_args = &r->build_args,
@@ -265,7 +265,7 @@ static int step_build(struct run *r, struct error *err)
         return tell_build_failure(r, &failure, err);
     if (judge(r, outcome, "the build", err) < 0)
         return -1;
-    progress_done(&r->progress);
+    plain_log_done(&r->plain_log);
     return 0;
 }
 
@@ -273,19 +273,19 @@ static int step_build(struct run *r, struct error *err)
 
 static int step_push(struct run *r, struct error *err)
 {
-    const struct process_sink sink = progress_sink(&r->progress);
+    const struct process_sink sink = plain_log_sink(&r->plain_log);
     const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
     enum builder_outcome outcome;
     char repository[3 * NAME_SIZE];
 
     pipeline_repository(&r->build, repository);
-    progress_begin(&r->progress, "exporting image to %s/%s:%s", r->config->registry_name,
-                   repository, r->build.tag);
+    plain_log_begin(&r->plain_log, "exporting image to %s/%s:%s", r->config->registry_name,
+                    repository, r->build.tag);
     if (builder_push(r->job, repository, r->build.tag, &io, &outcome, r->digest, err) < 0)
         return -1;
     if (outcome == BUILDER_FAILED) { /* never the user's fault */
         (void)judge(r, outcome, "push the image", err);
-        progress_error(&r->progress, "%s", r->progress.last);
+        plain_log_error(&r->plain_log, "%s", r->plain_log.last);
         err->kind = ERR_REMOTE;
         return -1;
     }
@@ -314,8 +314,8 @@ static int step_deploy(struct run *r, struct error *err)
         return -1;
     r->image_size = manifest.size;
     text_size(manifest.size, size);
-    journal_addf(&r->journal, LOG_INFO, "#%d %s, %s", r->progress.number, r->digest, size);
-    progress_done(&r->progress);
+    journal_addf(&r->journal, LOG_INFO, "#%d %s, %s", r->plain_log.number, r->digest, size);
+    plain_log_done(&r->plain_log);
     return 0;
 }
 

@@ -112,7 +112,7 @@ static int run_init(struct run *r, const struct worker_config *config, const str
                       .failure = BUF_INIT(TEXT_MAX)};
     upload_report_init(&r->report);
     journal_init(&r->journal, config->state, build->id, config->log_max);
-    r->progress.journal = &r->journal;
+    r->plain_log.journal = &r->journal;
     return cancel_init(&r->cancel, err);
 }
 

@@ -5,13 +5,13 @@
 
 #include "worker/journal.h"
 #include "worker/pipeline.h"
-#include "worker/progress.h"
+#include "worker/plain_log.h"
 
 struct run {
     const struct worker_config *config;
     struct build build;
     struct journal journal;
-    struct progress progress;
+    struct plain_log plain_log;
     struct cancel cancel; /* thrown when the lease says stop, or the worker drains */
     bool lost;            /* the lease is gone: write nothing more */
 

@@ -1,5 +1,5 @@
-/* worker/progress — see the header.  One vertex runs at a time: builds are not parallel yet. */
-#include "worker/progress.h"
+/* worker/plain_log — see the header.  One vertex runs at a time: builds are not parallel yet. */
+#include "worker/plain_log.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -11,12 +11,12 @@ static double seconds_since(int64_t began)
     return (double)(clock_monotonic() - began) / (double)NS_PER_SEC;
 }
 
-void progress_begin(struct progress *p, const char *fmt, ...)
+void plain_log_begin(struct plain_log *p, const char *fmt, ...)
 {
     CLEANUP_FREE char *title = NULL;
     va_list ap;
 
-    progress_done(p);
+    plain_log_done(p);
     va_start(ap, fmt);
     if (vasprintf(&title, fmt, ap) < 0)
         title = NULL;
@@ -28,7 +28,7 @@ void progress_begin(struct progress *p, const char *fmt, ...)
     journal_addf(p->journal, LOG_INFO, "#%d %s", p->number, title ? title : "");
 }
 
-void progress_line(struct progress *p, enum process_stream stream, const char *text, size_t len)
+void plain_log_line(struct plain_log *p, enum process_stream stream, const char *text, size_t len)
 {
     (void)stream; /* progress and warnings of tools go to stderr: it does not mean failure */
     if (len > 0)
@@ -37,7 +37,7 @@ void progress_line(struct progress *p, enum process_stream stream, const char *t
                  (int)len, text);
 }
 
-void progress_done(struct progress *p)
+void plain_log_done(struct plain_log *p)
 {
     if (!p->running)
         return;
@@ -45,7 +45,7 @@ void progress_done(struct progress *p)
     journal_addf(p->journal, LOG_INFO, "#%d DONE %.1fs", p->number, seconds_since(p->began));
 }
 
-void progress_error(struct progress *p, const char *fmt, ...)
+void plain_log_error(struct plain_log *p, const char *fmt, ...)
 {
     CLEANUP_FREE char *reason = NULL;
     va_list ap;
@@ -60,10 +60,10 @@ void progress_error(struct progress *p, const char *fmt, ...)
 
 static void pass_on(void *self, enum process_stream stream, const char *text, size_t len)
 {
-    progress_line(self, stream, text, len);
+    plain_log_line(self, stream, text, len);
 }
 
-struct process_sink progress_sink(struct progress *p)
+struct process_sink plain_log_sink(struct plain_log *p)
 {
     return (struct process_sink){.line = pass_on, .self = p};
 }
@@ -72,7 +72,7 @@ struct process_sink progress_sink(struct progress *p)
  * carries them; a RUN that prints such a line merely begins a vertex. */
 static void follow_build(void *self, enum process_stream stream, const char *text, size_t len)
 {
-    struct progress *p = self;
+    struct plain_log *p = self;
     int stage = 0;
     int stages = 0;
     int step;
@@ -80,15 +80,15 @@ static void follow_build(void *self, enum process_stream stream, const char *tex
     int at = 0;
 
     if (stream == PROCESS_STDOUT && sscanf(text, "STEP %d/%d: %n", &step, &steps, &at) == 2 && at)
-        progress_begin(p, "[%d/%d] %s", step, steps, text + at);
+        plain_log_begin(p, "[%d/%d] %s", step, steps, text + at);
     else if (stream == PROCESS_STDOUT &&
              sscanf(text, "[%d/%d] STEP %d/%d: %n", &stage, &stages, &step, &steps, &at) == 4 && at)
-        progress_begin(p, "[stage-%d %d/%d] %s", stage - 1, step, steps, text + at);
+        plain_log_begin(p, "[stage-%d %d/%d] %s", stage - 1, step, steps, text + at);
     else
-        progress_line(p, stream, text, len);
+        plain_log_line(p, stream, text, len);
 }
 
-struct process_sink progress_build_sink(struct progress *p)
+struct process_sink plain_log_build_sink(struct plain_log *p)
 {
     return (struct process_sink){.line = follow_build, .self = p};
 }

@@ -1,17 +1,17 @@
-/* worker/progress — a build's log in BuildKit's plain form, which the clients' parsers know:
+/* worker/plain_log — a build's log in BuildKit's plain form, which the clients' parsers know:
  *
  *   #5 [2/4] RUN make
  *   #5 0.064 cc -o app app.c
  *   #5 DONE 1.2s
  *   #6 ERROR: process "/bin/sh -c exit 42" did not complete successfully: exit code: 42
  */
-#ifndef WORKER_PROGRESS_H
-#define WORKER_PROGRESS_H
+#ifndef WORKER_PLAIN_LOG_H
+#define WORKER_PLAIN_LOG_H
 
 #include "base/process.h"
 #include "worker/journal.h"
 
-struct progress {
+struct plain_log {
     struct journal *journal;
     int number; /* of the vertex that runs, from 1; 0: none yet */
     bool running;
@@ -19,14 +19,14 @@ struct progress {
     char last[512]; /* the last line of output, for one-line reasons */
 };
 
-void progress_begin(struct progress *p, const char *fmt, ...) PRINTF(2, 3);
-void progress_line(struct progress *p, enum process_stream stream, const char *text, size_t len);
-void progress_done(struct progress *p);
-void progress_error(struct progress *p, const char *fmt, ...) PRINTF(2, 3);
+void plain_log_begin(struct plain_log *p, const char *fmt, ...) PRINTF(2, 3);
+void plain_log_line(struct plain_log *p, enum process_stream stream, const char *text, size_t len);
+void plain_log_done(struct plain_log *p);
+void plain_log_error(struct plain_log *p, const char *fmt, ...) PRINTF(2, 3);
 
 /* A sink that passes lines on as they are… */
-struct process_sink progress_sink(struct progress *p);
+struct process_sink plain_log_sink(struct plain_log *p);
 /* …and one that begins a vertex at each of buildah's "STEP 2/4: RUN make". */
-struct process_sink progress_build_sink(struct progress *p);
+struct process_sink plain_log_build_sink(struct plain_log *p);
 
 #endif
