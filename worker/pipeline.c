@@ -257,7 +257,6 @@ static int step_build(struct run *r, struct error *err)
     struct builder_failure failure;
     enum builder_outcome outcome;
 
-    argv_pushf(&labels, "dev.kiln.build=%s", r->build.id);
     argv_pushf(&labels, "dev.kiln.version=%s", r->config->program);
     if (builder_build(r->job, &req, &io, &outcome, &failure, err) < 0)
         return -1;

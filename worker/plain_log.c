@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 static double seconds_since(int64_t began)
 {
@@ -28,8 +29,28 @@ void plain_log_begin(struct plain_log *p, const char *fmt, ...)
     journal_addf(p->journal, LOG_INFO, "#%d %s", p->number, title ? title : "");
 }
 
+/* Lines of buildah's that say nothing: "-->" and bare image ids are for scripts. */
+static bool is_chatter(const char *text)
+{
+    static const char *const starts[] = {
+        "Getting image source signatures",
+        "Writing manifest to image destination",
+        "Storing signatures",
+        "Trying to pull ",
+        "Successfully tagged localhost/kiln",
+        "--> ",
+    };
+
+    for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+        if (text_starts(text, starts[i]))
+            return true;
+    return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
+}
+
 void plain_log_line(struct plain_log *p, enum process_stream stream, const char *text, size_t len)
 {
+    if (p->terse && is_chatter(text))
+        return;
     (void)stream; /* progress and warnings of tools go to stderr: it does not mean failure */
     if (len > 0)
         (void)snprintf(p->last, sizeof(p->last), "%s", text);
@@ -65,7 +86,17 @@ static void pass_on(void *self, enum process_stream stream, const char *text, si
 
 struct process_sink plain_log_sink(struct plain_log *p)
 {
+    p->terse = true;
     return (struct process_sink){.line = pass_on, .self = p};
+}
+
+static void begin_step(struct plain_log *p, int stage, int step, int steps, const char *text)
+{
+    p->terse = false;
+    if (stage)
+        plain_log_begin(p, "[stage-%d %d/%d] %s", stage - 1, step, steps, text);
+    else
+        plain_log_begin(p, "[%d/%d] %s", step, steps, text);
 }
 
 /* "STEP 2/4: RUN make", or "[1/2] STEP 2/4: RUN make" when there are several stages.  Only stdout
@@ -80,15 +111,19 @@ static void follow_build(void *self, enum process_stream stream, const char *tex
     int at = 0;
 
     if (stream == PROCESS_STDOUT && sscanf(text, "STEP %d/%d: %n", &step, &steps, &at) == 2 && at)
-        plain_log_begin(p, "[%d/%d] %s", step, steps, text + at);
+        begin_step(p, stage, step, steps, text + at);
     else if (stream == PROCESS_STDOUT &&
              sscanf(text, "[%d/%d] STEP %d/%d: %n", &stage, &stages, &step, &steps, &at) == 4 && at)
-        plain_log_begin(p, "[stage-%d %d/%d] %s", stage - 1, step, steps, text + at);
-    else
+        begin_step(p, stage, step, steps, text + at);
+    else if (stream == PROCESS_STDOUT && text_starts(text, "COMMIT localhost/kiln/")) {
+        plain_log_begin(p, "exporting to image");
+        p->terse = true;
+    } else
         plain_log_line(p, stream, text, len);
 }
 
 struct process_sink plain_log_build_sink(struct plain_log *p)
 {
+    p->terse = false;
     return (struct process_sink){.line = follow_build, .self = p};
 }
