@@ -85,11 +85,11 @@ static int run_command(const struct command *command, int argc, char **argv)
     CLEANUP(config_release) struct config config;
     struct error err = ERROR_INIT;
 
+    config_init(&config);
     if (asks_for_help(argc, argv)) {
         fputs(command->help, stdout);
         fputs("\nOptions:\n", stdout);
         config_print_help(stdout);
-        config_init(&config);
         return 0;
     }
     if (config_load(&argc, argv, &config, &err) < 0 || http_setup(&err) < 0) {
