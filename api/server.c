@@ -25,7 +25,7 @@
 
 #define HEADERS_MAX (64u << 10) /* bytes: request line, headers and the window of a body */
 #define WINDOW      (32u << 10)
-#define STACK_SIZE  (1u << 20) /* bytes; JSON 2048 levels deep takes a third of it */
+#define STACK_SIZE  (1u << 20) /* bytes; body.c bounds how deep JSON goes */
 
 const struct api_server_limits api_server_limits_default = {
     .idle_seconds = 30,

@@ -105,17 +105,20 @@ static void test_an_endless_chunked_body_is_refused(void **state)
 /* Two lengths are how requests are smuggled past a proxy. */
 static void test_an_ambiguous_length_is_refused(void **state)
 {
-    static const char *const headers[] = {
-        "Content-Length: 2\r\nContent-Length: 3\r\n",
-        "Content-Length: 2\r\nContent-Length: 2\r\n",
-        "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n",
-        "Content-Length: -1\r\n",
-        "Content-Length: 2x\r\n",
-        "Content-Length: 99999999999999999999999\r\n",
+    static const struct {
+        const char *headers;
+        bool ambiguous; /* the others libmicrohttpd refuses itself */
+    } cases[] = {
+        {"Content-Length: 2\r\nContent-Length: 3\r\n", true},
+        {"Content-Length: 2\r\nContent-Length: 2\r\n", true},
+        {"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", true},
+        {"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n", true},
+        {"Content-Length: -1\r\n", false},
+        {"Content-Length: 2x\r\n", false},
+        {"Content-Length: 99999999999999999999999\r\n", false},
     };
 
-    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char request[512];
         char answer[ANSWER_MAX];
         int fd = wire_connect(wire_of(state));
@@ -123,12 +126,12 @@ static void test_an_ambiguous_length_is_refused(void **state)
         (void)snprintf(request, sizeof(request),
                        "POST /v0/images HTTP/1.1\r\nHost: h\r\n%s\r\n{}\r\n0\r\n\r\n"
                        "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n",
-                       headers[i]);
+                       cases[i].headers);
         assert_true(wire_sends(fd, request));
         wire_read_all(fd, 3, answer);
         assert_null(strstr(answer, "HTTP/1.1 200")); /* what follows is not a request */
-        if (wire_status(answer) != 0)
-            assert_in_range(wire_status(answer), 400, 413);
+        assert_in_range(wire_status(answer), 400, 413);
+        assert_int_equal(strstr(answer, "ambiguous_length") != NULL, cases[i].ambiguous);
     }
 }
 
@@ -160,43 +163,6 @@ static void test_a_long_url_is_refused(void **state)
     buf_adds(&request, " HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_int_equal(wire_exchange(wire_of(state), buf_str(&request), answer), 414);
     assert_non_null(strstr(answer, "\"code\":414"));
-}
-
-static void test_deep_json_does_not_exhaust_the_stack(void **state)
-{
-    CLEANUP(buf_release) struct buf request = BUF_INIT(2 << 20);
-    struct wire *w = wire_of(state);
-    char answer[ANSWER_MAX];
-
-    buf_addf(&request,
-             "PUT /v0/jobs/a HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n"
-             "Content-Length: 1000000\r\n\r\n",
-             w->f->key);
-    for (int i = 0; i < 1000000; i++)
-        buf_addc(&request, '[');
-    assert_int_equal(wire_exchange(w, buf_str(&request), answer), 400);
-}
-
-/* As deep as JSON may be and still be stored and shown. */
-static void test_the_deepest_json_is_stored_and_shown(void **state)
-{
-    CLEANUP(buf_release) struct buf body = BUF_INIT(2 << 20);
-    CLEANUP(buf_release) struct buf request = BUF_INIT(2 << 20);
-    struct wire *w = wire_of(state);
-    char answer[ANSWER_MAX];
-    const int depth = 2040;
-
-    buf_adds(&body, "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"x\":");
-    for (int i = 0; i < depth; i++)
-        buf_addc(&body, '[');
-    for (int i = 0; i < depth; i++)
-        buf_addc(&body, ']');
-    buf_adds(&body, "}}");
-    buf_addf(&request,
-             "POST /v0/jobs HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n"
-             "Content-Length: %zu\r\n\r\n%s",
-             w->f->key, body.len, buf_str(&body));
-    assert_int_equal(wire_exchange(w, buf_str(&request), answer), 200);
 }
 
 static void test_a_silent_client_is_let_go(void **state)
@@ -278,8 +244,10 @@ static void test_the_operator_reads_a_line_for_each_request(void **state)
                    "GET /v0/images HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n\r\n",
                    w->f->key);
     (void)wire_exchange(w, request, answer);
+    (void)wire_exchange(w, "GET /a\x1b[31m\xff HTTP/1.1\r\nHost: h\r\n\r\n", answer);
     api_server_stop(w->server);
     w->server = NULL;
+    assert_non_null(strstr(buf_str(&w->f->log), "GET /a?[31m? 400 "));
     assert_non_null(strstr(buf_str(&w->f->log), "GET /v0/images/job/a%20b%1bc 400 0/"));
     assert_non_null(strstr(buf_str(&w->f->log), "GET /v0/images 200 0/3 B"));
     assert_non_null(strstr(buf_str(&w->f->log), " ms acme\n"));
@@ -390,8 +358,6 @@ int main(void)
         WIRE_TEST(test_an_ambiguous_length_is_refused),
         WIRE_TEST(test_a_flood_of_headers_is_refused),
         WIRE_TEST(test_a_long_url_is_refused),
-        WIRE_TEST(test_deep_json_does_not_exhaust_the_stack),
-        WIRE_TEST(test_the_deepest_json_is_stored_and_shown),
         WIRE_TEST(test_a_silent_client_is_let_go),
         WIRE_TEST(test_a_body_that_drips_is_cut),
         WIRE_TEST(test_no_more_connections_than_allowed),

@@ -167,6 +167,18 @@ static void test_an_oversized_upload_is_refused_before_it_is_sent(void **state)
     assert_unchanged(w, target);
 }
 
+static void test_a_used_url_is_refused_before_the_body_is_sent(void **state)
+{
+    struct wire *w = wire_of(state);
+    char answer[ANSWER_MAX];
+    char target[512];
+
+    wire_announce(w, "a", target);
+    assert_int_equal(put(w, target, "Content-Length: 2\r\n", "PK", answer), 200);
+    assert_int_equal(put(w, target, "Content-Length: 900000\r\n", "", answer), 409);
+    assert_int_equal(archives(w->f), 1);
+}
+
 /* A client that sends first and reads then must still be able to read the answer. */
 static void test_a_client_that_sends_all_reads_the_refusal(void **state)
 {
@@ -303,6 +315,7 @@ int main(void)
         WIRE_TEST(test_a_truncated_upload_changes_nothing),
         WIRE_TEST(test_a_lost_connection_leaves_nothing_behind),
         WIRE_TEST(test_an_oversized_upload_is_refused_before_it_is_sent),
+        WIRE_TEST(test_a_used_url_is_refused_before_the_body_is_sent),
         WIRE_TEST(test_a_client_that_sends_all_reads_the_refusal),
         WIRE_TEST(test_a_chunked_upload_that_grows_too_large_is_refused),
         WIRE_TEST(test_expired_replayed_and_foreign_urls_are_refused),
