@@ -1,0 +1,83 @@
+/* programs/config — what an operator can set, and where a value came from.
+ *
+ * One table of keys (config.c) serves the options (--data-dir X), the environment (KILN_DATA_DIR),
+ * the configuration file (data_dir = "X"), `kiln config`, --help and docs/configuration.md.  An
+ * option wins over the environment, that over the file, that over the default.  An empty variable
+ * counts as none. */
+#ifndef PROGRAMS_CONFIG_H
+#define PROGRAMS_CONFIG_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/argv.h"
+#include "base/buf.h"
+
+#define CONFIG_KEYS 20
+
+enum config_origin {
+    CONFIG_DEFAULT,
+    CONFIG_FILE,
+    CONFIG_ENVIRONMENT,
+    CONFIG_OPTION,
+};
+
+struct config_source {
+    enum config_origin origin;
+    int line; /* of the file */
+};
+
+/* Strings are never NULL; "" stands for none.  Sizes are bytes, durations seconds. */
+struct config {
+    char *data_dir; /* absolute */
+    char *listen;
+    char *public_url;
+    int64_t workers;
+    char *registry_listen;
+    char *registry_url;
+    char *registry_program;
+    char *buildah_program;
+    char *sandbox_image;
+    struct argv mirrors; /* "prefix=location" or "prefix=location,insecure" */
+    char *egress;        /* "nat" or "none" */
+    int64_t uid_base;
+    int64_t build_timeout;
+    int64_t upload_max;
+    int64_t upload_expiry;
+    int64_t unpack_max;
+    int64_t unpack_entries;
+    int64_t lease;
+    int64_t attempts;
+    int64_t log_max;
+
+    char *file;                                /* that was read; NULL: none */
+    struct config_source sources[CONFIG_KEYS]; /* of each key, in the table's order */
+};
+
+/* Empty, and fit for config_release. */
+void config_init(struct config *c);
+void config_release(struct config *c);
+
+/* Initialises ret and fills it from all four places; ret is to be released on -1 too.  argv[0] is
+ * left alone; from the words after it, up to a "--", the options of the table and --config are
+ * taken out, so that the subcommand's own remain.  ERR_INPUT names the key, where its value came
+ * from, and what is allowed. */
+MUST_CHECK int config_load(int *argc, char **argv, struct config *ret, struct error *err);
+
+/* Every key, its value and where that is from. */
+void config_print_table(const struct config *c, FILE *to);
+
+/* Every option with its default, for --help. */
+void config_print_help(FILE *to);
+
+/* The table's rows, for the test of docs/configuration.md. */
+struct config_row {
+    const char *name;          /* "data_dir" */
+    const char *default_value; /* "" for none */
+    const char *help;
+};
+struct config_row config_row(size_t i); /* i < CONFIG_KEYS */
+/* Appends what a key may be: "an integer from 0 to 256". */
+void config_row_allowed(size_t i, struct buf *out);
+
+#endif

@@ -1,0 +1,300 @@
+/* programs/config_keys — see the header. */
+#include "programs/config_keys.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+#define KIB  INT64_C(1024)
+#define HOUR INT64_C(3600)
+
+/* ---- the table ---- */
+
+static bool is_address(const char *value);
+static bool is_url(const char *value);
+static bool is_word(const char *value);
+static bool is_mirror(const char *value);
+static bool is_egress(const char *value);
+
+#define ADDRESS "an address and port such as 127.0.0.1:8080 or [::1]:8080"
+#define URL     "empty or a URL with http:// or https://, without user, password or a slash at the end"
+#define WORD    "a word without blanks"
+
+#define AT(member) offsetof(struct config, member)
+
+/* clang-format off */
+const struct key config_keys[CONFIG_KEYS] = {
+    {"data_dir", PATH, AT(data_dir), NULL,
+     "/var/lib/kiln as root, else $XDG_DATA_HOME/kiln or ~/.local/share/kiln", 0, 0, NULL, NULL,
+     "where everything is kept: state, uploads, images, jobs"},
+    {"listen", STRING, AT(listen), "127.0.0.1:8080", NULL, 0, 0, is_address, ADDRESS,
+     "where the API listens"},
+    {"public_url", STRING, AT(public_url), "", NULL, 0, 0, is_url, URL,
+     "how clients reach the API, for upload URLs; empty: as the request's Host says"},
+    {"workers", INTEGER, AT(workers), NULL, "the number of cores", 0, 256, NULL, NULL,
+     "builds at once; 0: kiln serve builds nothing itself"},
+    {"registry_listen", STRING, AT(registry_listen), "127.0.0.1:5000", NULL, 0, 0, is_address,
+     ADDRESS, "where the supervised registry listens; it asks nobody for a password"},
+    {"registry_url", STRING, AT(registry_url), "", NULL, 0, 0, is_url, URL,
+     "a registry of your own, instead of the supervised one"},
+    {"registry_program", STRING, AT(registry_program), "docker-registry", NULL, 0, 0, is_word, WORD,
+     "the program that serves as supervised registry"},
+    {"buildah_program", STRING, AT(buildah_program), "buildah", NULL, 0, 0, is_word, WORD,
+     "the program that builds"},
+    {"sandbox_image", STRING, AT(sandbox_image), "ghcr.io/blaxel-ai/sandbox:latest", NULL, 0, 0,
+     is_word, WORD, "the image that sandbox-api is copied from"},
+    {"mirrors", LIST, AT(mirrors), "", NULL, 0, 0, is_mirror,
+     "a list of prefix=location or prefix=location,insecure",
+     "where images are pulled from instead, by prefix of their name"},
+    {"egress", STRING, AT(egress), "nat", NULL, 0, 0, is_egress, "nat or none",
+     "the network of RUN steps: the internet but not this host, or nothing"},
+    {"uid_base", INTEGER, AT(uid_base), "1000000000", NULL, 65536, INT64_C(4294901759), NULL, NULL,
+     "the first of 65536 user and group ids that builds run as, when root starts them"},
+    {"build_timeout", DURATION, AT(build_timeout), "30m", NULL, 1, 24 * HOUR, NULL, NULL,
+     "how long each of pull, build and push may take"},
+    {"upload_max", SIZE, AT(upload_max), "5GiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
+     "the largest archive accepted"},
+    {"upload_expiry", DURATION, AT(upload_expiry), "1h", NULL, 1, 168 * HOUR, NULL, NULL,
+     "how long an upload URL is good for"},
+    {"unpack_max", SIZE, AT(unpack_max), "20GiB", NULL, 1, 16 * KIB * KIB * KIB * KIB, NULL, NULL,
+     "the most bytes an archive may unpack to"},
+    {"unpack_entries", INTEGER, AT(unpack_entries), "1000000", NULL, 1, 100000000, NULL, NULL,
+     "the most entries an archive may have"},
+    {"lease", DURATION, AT(lease), "30s", NULL, 1, HOUR, NULL, NULL,
+     "how long the build of a worker that fell silent stays its own"},
+    {"attempts", INTEGER, AT(attempts), "3", NULL, 1, 100, NULL, NULL,
+     "how often a build is tried when the fault is not the user's"},
+    {"log_max", SIZE, AT(log_max), "64MiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
+     "the most text the log of one build may hold"},
+};
+/* clang-format on */
+
+char **key_string(const struct config *c, const struct key *k)
+{
+    return (char **)((char *)c + k->offset);
+}
+
+int64_t *key_number(const struct config *c, const struct key *k)
+{
+    return (int64_t *)((char *)c + k->offset);
+}
+
+struct argv *key_list(const struct config *c, const struct key *k)
+{
+    return (struct argv *)((char *)c + k->offset);
+}
+
+bool key_is_string(const struct key *k)
+{
+    return k->kind == STRING || k->kind == PATH;
+}
+
+bool key_is_number(const struct key *k)
+{
+    return k->kind == INTEGER || k->kind == SIZE || k->kind == DURATION;
+}
+
+/* ---- what values may be ---- */
+
+static bool is_word(const char *value)
+{
+    return *value && !strpbrk(value, " \t");
+}
+
+static bool is_address(const char *value)
+{
+    const char *colon = strrchr(value, ':');
+    uint64_t port;
+
+    if (!colon || colon == value || strpbrk(value, " /@") || !text_to_u64(colon + 1, 65535, &port))
+        return false;
+    /* More colons are an IPv6 address, which stands in brackets. */
+    return memchr(value, ':', (size_t)(colon - value)) == NULL ||
+           (value[0] == '[' && colon[-1] == ']');
+}
+
+static bool is_url(const char *value)
+{
+    const char *host = strstr(value, "://");
+
+    if (!*value)
+        return true;
+    return (text_starts(value, "http://") || text_starts(value, "https://")) && host[3] &&
+           !strpbrk(value, " @?#") && !text_ends(value, "/");
+}
+
+static bool is_mirror(const char *value)
+{
+    const char *equals = strchr(value, '=');
+    const char *comma = equals ? strchr(equals, ',') : NULL;
+
+    return equals && equals != value && equals[1] && equals[1] != ',' &&
+           (!comma || strcmp(comma, ",insecure") == 0);
+}
+
+static bool is_egress(const char *value)
+{
+    return strcmp(value, "nat") == 0 || strcmp(value, "none") == 0;
+}
+
+/* ---- numbers and their units ---- */
+
+struct unit {
+    const char *name;
+    int64_t factor;
+};
+
+/* Largest first: a number is printed in the first that divides it. */
+static const struct unit size_units[] = {{"TiB", KIB *KIB *KIB *KIB},
+                                         {"TB", INT64_C(1000000000000)},
+                                         {"GiB", KIB *KIB *KIB},
+                                         {"GB", 1000000000},
+                                         {"MiB", KIB *KIB},
+                                         {"MB", 1000000},
+                                         {"KiB", KIB},
+                                         {"kB", 1000},
+                                         {"B", 1},
+                                         {NULL, 0}};
+static const struct unit duration_units[] = {{"h", HOUR}, {"m", 60}, {"s", 1}, {NULL, 0}};
+static const struct unit no_units[] = {{"", 1}, {NULL, 0}};
+
+static const struct unit *units_of(const struct key *k)
+{
+    return k->kind == SIZE ? size_units : k->kind == DURATION ? duration_units : no_units;
+}
+
+bool key_parse_number(const struct key *k, const char *text, int64_t *ret)
+{
+    const size_t digits = strspn(text, "0123456789");
+    const struct unit *unit = units_of(k);
+    char number[24];
+    uint64_t value;
+    int64_t product;
+
+    if (digits == 0 || digits >= sizeof(number))
+        return false;
+    memcpy(number, text, digits);
+    number[digits] = '\0';
+    while (unit->name && text[digits] && strcasecmp(unit->name, text + digits) != 0)
+        unit++;
+    if (!unit->name || !text_to_u64(number, INT64_MAX, &value) ||
+        __builtin_mul_overflow((int64_t)value, text[digits] ? unit->factor : 1, &product) ||
+        product < k->min || product > k->max)
+        return false;
+    *ret = product;
+    return true;
+}
+
+void key_add_number(const struct key *k, int64_t value, struct buf *out)
+{
+    const struct unit *unit = units_of(k);
+
+    while (unit[1].name && (value < unit->factor || value % unit->factor != 0))
+        unit++;
+    buf_addf(out, "%lld%s", (long long)(value / unit->factor), unit->name);
+}
+
+void key_add_allowed(const struct key *k, struct buf *out)
+{
+    static const char *const names[] = {
+        [INTEGER] = "an integer", [SIZE] = "a size", [DURATION] = "a duration"};
+
+    if (k->kind == PATH)
+        buf_adds(out, "the path of a directory");
+    if (k->allowed)
+        buf_adds(out, k->allowed);
+    if (!key_is_number(k))
+        return;
+    buf_addf(out, "%s from ", names[k->kind]);
+    key_add_number(k, k->min, out);
+    buf_adds(out, " to ");
+    key_add_number(k, k->max, out);
+    if (k->kind == SIZE)
+        buf_adds(out, " such as 500MB or 5GiB");
+    if (k->kind == DURATION)
+        buf_adds(out, " such as 30s, 15m or 1h");
+}
+
+/* ---- names ---- */
+
+void key_variable(const struct key *k, char out[KEY_NAME])
+{
+    size_t n = 0;
+
+    (void)snprintf(out, KEY_NAME, "KILN_%s", k->name);
+    for (n = 5; out[n]; n++)
+        if (out[n] >= 'a' && out[n] <= 'z')
+            out[n] = (char)(out[n] - 'a' + 'A');
+}
+
+void key_option(const struct key *k, char out[KEY_NAME])
+{
+    (void)snprintf(out, KEY_NAME, "--%s", k->name);
+    for (char *p = out; *p; p++)
+        if (*p == '_')
+            *p = '-';
+}
+
+/* Edits that make a of b (Levenshtein); names longer than a key's are unlike everything. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[KEY_NAME + 1];
+    const size_t n = strlen(b);
+
+    if (strlen(a) > KEY_NAME || n > KEY_NAME)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1]; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t j = 1; j <= n; j++) {
+            const size_t swap = diagonal + (a[i - 1] != b[j - 1]);
+            const size_t edit = 1 + (row[j] < row[j - 1] ? row[j] : row[j - 1]);
+
+            diagonal = row[j];
+            row[j] = swap < edit ? swap : edit;
+        }
+    }
+    return row[n];
+}
+
+const struct key *key_nearest(const char *name)
+{
+    const struct key *best = &config_keys[0];
+
+    for (size_t i = 1; i < CONFIG_KEYS; i++)
+        if (distance(name, config_keys[i].name) < distance(name, best->name))
+            best = &config_keys[i];
+    return distance(name, best->name) <= 2 + strlen(best->name) / 4 ? best : NULL;
+}
+
+const struct key *key_find(const char *path)
+{
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        const size_t n = strlen(config_keys[i].name);
+
+        if (strcmp(path, config_keys[i].name) == 0 ||
+            (config_keys[i].kind == LIST && strncmp(path, config_keys[i].name, n) == 0 &&
+             path[n] == '[' && path[n + strcspn(path + n, "]")] &&
+             !path[n + strcspn(path + n, "]") + 1]))
+            return &config_keys[i];
+    }
+    return NULL;
+}
+
+/* ---- rows for the documentation ---- */
+
+struct config_row config_row(size_t i)
+{
+    return (struct config_row){.name = config_keys[i].name,
+                               .default_value = config_keys[i].shown ? config_keys[i].shown
+                                                                     : config_keys[i].fallback,
+                               .help = config_keys[i].help};
+}
+
+void config_row_allowed(size_t i, struct buf *out)
+{
+    key_add_allowed(&config_keys[i], out);
+}
