@@ -7,18 +7,19 @@
 #include "dockerfile/quote.h"
 #include "dockerfile/runes.h"
 
+/* Cuts what is added into words; inactive while words is NULL. */
+struct splitter {
+    struct argv *words;
+    struct buf word;
+};
+
 struct lexer {
     struct expander *x;
     const char *p, *end;
     bool raw_escapes;
     int depth;
+    struct splitter *split;
     struct error *err;
-};
-
-/* Cuts what is added into words; inactive while words is NULL. */
-struct splitter {
-    struct argv *words;
-    struct buf word;
 };
 
 static int peek(const struct lexer *lx)
@@ -121,8 +122,7 @@ static int add_value(struct lexer *lx, struct buf *out, const char *value)
 
 /* ---- the parts of a word ---- */
 
-static int lex_until(struct lexer *lx, char stop, bool raw_escapes, struct buf *out,
-                     struct splitter *split);
+static int lex_until(struct lexer *lx, char stop, bool raw_escapes, struct buf *out);
 static int lex_dollar(struct lexer *lx, struct buf *out);
 
 static int lex_single_quote(struct lexer *lx, struct buf *out)
@@ -187,13 +187,15 @@ static int lex_double_quote(struct lexer *lx, struct buf *out)
     }
 }
 
-/* "<<" takes the blanks behind it into its word, so that "<< EOF" is one. */
+/* "<<" and "<<-" take the blanks behind them into their word, so that "<< EOF" is one. */
 static void lex_heredoc_mark(struct lexer *lx, struct buf *out)
 {
     const char *start = lx->p++;
 
     if (peek(lx) == '<') {
         lx->p++;
+        if (peek(lx) == '-')
+            lx->p++;
         while (peek(lx) == ' ' || peek(lx) == '\t')
             lx->p++;
     }
@@ -270,7 +272,7 @@ static int lex_modifier(struct lexer *lx, struct substitution *s, struct buf *ou
     s->modifier[0] = op;
     if (op == ':' && peek(lx) >= 0)
         s->modifier[1] = op = *lx->p++;
-    if (lex_until(lx, '}', op == '#' || op == '%', &s->word, NULL) < 0)
+    if (lex_until(lx, '}', op == '#' || op == '%', &s->word) < 0)
         return missing_brace(lx);
     if (!s->value && lx->x->keep_unset) {
         buf_adds(out, "${");
@@ -291,11 +293,11 @@ static int lex_replace(struct lexer *lx, struct substitution *s, struct buf *out
         replace.all = true;
         lx->p++;
     }
-    if (lex_until(lx, '/', true, &s->word, NULL) < 0)
+    if (lex_until(lx, '/', true, &s->word) < 0)
         return lx->p == lx->end && lx->err->kind == ERR_INPUT
                    ? fail(lx, "syntax error: missing '/' in ${}")
                    : -1;
-    if (lex_until(lx, '}', true, &by, NULL) < 0)
+    if (lex_until(lx, '}', true, &by) < 0)
         return missing_brace(lx);
     if (!s->value && lx->x->keep_unset) {
         buf_adds(out, "${");
@@ -377,7 +379,7 @@ static int lex_dollar(struct lexer *lx, struct buf *out)
 /* ---- a run of parts ---- */
 
 /* A character that means itself, or an escape token and what it escapes. */
-static void lex_character(struct lexer *lx, struct buf *out, struct splitter *split)
+static void lex_character(struct lexer *lx, struct buf *out)
 {
     bool escaped = *lx->p == lx->x->escape;
     const char *start;
@@ -387,7 +389,7 @@ static void lex_character(struct lexer *lx, struct buf *out, struct splitter *sp
     if (escaped) {
         if (lx->raw_escapes) {
             buf_addc(out, lx->x->escape);
-            split_add_raw(split, &lx->x->escape, 1);
+            split_add_raw(lx->split, &lx->x->escape, 1);
         }
         if (++lx->p == lx->end)
             return;
@@ -397,12 +399,12 @@ static void lex_character(struct lexer *lx, struct buf *out, struct splitter *sp
     lx->p += n;
     buf_add(out, start, n);
     if (escaped)
-        split_add_raw(split, start, n);
+        split_add_raw(lx->split, start, n);
     else
-        split_add(split, start, n);
+        split_add(lx->split, start, n);
 }
 
-static int lex_part(struct lexer *lx, struct buf *out, struct splitter *split)
+static int lex_part(struct lexer *lx, struct buf *out)
 {
     size_t before = out->len;
     int c = peek(lx), r = 0;
@@ -410,7 +412,7 @@ static int lex_part(struct lexer *lx, struct buf *out, struct splitter *split)
     if (c == '$') {
         if (lex_dollar(lx, out) < 0)
             return -1;
-        split_add(split, buf_str(out) + before, out->len - before);
+        split_add(lx->split, buf_str(out) + before, out->len - before);
         return 0;
     }
     if (c == '\'' && !lx->x->keep_quotes)
@@ -420,26 +422,32 @@ static int lex_part(struct lexer *lx, struct buf *out, struct splitter *split)
     else if (c == '<')
         lex_heredoc_mark(lx, out);
     else {
-        lex_character(lx, out, split);
+        lex_character(lx, out);
         return 0;
     }
     if (r == 0)
-        split_add_raw(split, buf_str(out) + before, out->len - before);
+        split_add_raw(lx->split, buf_str(out) + before, out->len - before);
     return r;
 }
 
 /* Up to and with the stop character; up to the end of the text when it is 0. */
-static int lex_until(struct lexer *lx, char stop, bool raw_escapes, struct buf *out,
-                     struct splitter *split)
+static int lex_until(struct lexer *lx, char stop, bool raw_escapes, struct buf *out)
 {
-    struct splitter none = {.words = NULL};
-    bool outer = lx->raw_escapes;
+    struct splitter none = {.words = NULL}, *outer_split = lx->split;
+    bool outer_raw = lx->raw_escapes;
     int r = 0;
 
+    /* BuildKit forgets the word begun so far when it reads the inside of ${…}, though only where
+     * it cuts words: "80${UNSET:-81} 82" is 81 and 82.  Where its users see that, ours do. */
+    if (stop) {
+        buf_clear(&lx->split->word);
+        lx->split = &none;
+    }
     lx->raw_escapes = raw_escapes;
     while (r == 0 && lx->p < lx->end && !(stop && *lx->p == stop))
-        r = lex_part(lx, out, split ? split : &none);
-    lx->raw_escapes = outer;
+        r = lex_part(lx, out);
+    lx->raw_escapes = outer_raw;
+    lx->split = outer_split;
     if (r < 0 || !stop)
         return r;
     if (lx->p == lx->end)
@@ -452,10 +460,14 @@ static int lex_until(struct lexer *lx, char stop, bool raw_escapes, struct buf *
 static int run(struct expander *x, const char *text, struct buf *out, struct splitter *split,
                struct error *err)
 {
-    struct lexer lx = {
-        .x = x, .p = text, .end = text + strlen(text), .raw_escapes = x->raw_escapes, .err = err};
+    struct lexer lx = {.x = x,
+                       .p = text,
+                       .end = text + strlen(text),
+                       .raw_escapes = x->raw_escapes,
+                       .split = split,
+                       .err = err};
 
-    if (lex_until(&lx, 0, x->raw_escapes, out, split) < 0) {
+    if (lex_until(&lx, 0, x->raw_escapes, out) < 0) {
         char quoted[QUOTE_SIZE];
 
         return error_wrap(err, "failed to process %s", quote_short(text, quoted));
@@ -465,7 +477,9 @@ static int run(struct expander *x, const char *text, struct buf *out, struct spl
 
 int expand_word(struct expander *x, const char *word, struct buf *out, struct error *err)
 {
-    return run(x, word, out, NULL, err);
+    struct splitter none = {.words = NULL};
+
+    return run(x, word, out, &none, err);
 }
 
 int expand_words(struct expander *x, const char *text, struct argv *ret_words, struct error *err)

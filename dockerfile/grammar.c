@@ -88,8 +88,6 @@ static int read_json(struct dockerfile *d, const char *text, struct dockerfile_i
     case JSON_MIXED:
         return error_set(err, ERR_INPUT,
                          "when using JSON array syntax, arrays must be comprised of strings only");
-    case JSON_HAS_NUL:
-        return error_set(err, ERR_INPUT, "a string of the JSON array holds a NUL character");
     case JSON_NO_ARRAY:
         break;
     }
@@ -256,6 +254,14 @@ bool grammar_takes_heredocs(const struct dockerfile_instruction *instruction)
 
 /* ---- checking ---- */
 
+static int check_nul(const struct dockerfile_instruction *instruction, struct error *err)
+{
+    for (size_t i = 0; instruction->json && i < instruction->words.n; i++)
+        if (strstr(instruction->words.v[i], WORD_NUL))
+            return error_set(err, ERR_INPUT, "a string of the JSON array holds a NUL character");
+    return instruction->trigger ? check_nul(instruction->trigger, err) : 0;
+}
+
 static int check_count(const struct grammar_row *row, size_t n, struct error *err)
 {
     if (row->count == COUNT_AT_LEAST_ONE && n == 0)
@@ -278,7 +284,7 @@ int grammar_check(const struct dockerfile_instruction *instruction, struct error
     if (!row)
         return error_set(err, ERR_INPUT, "unknown instruction: %.200s%s", instruction->written,
                          suggest(instruction->written, grammar_names, true, hint));
-    if (check_count(row, instruction->words.n, err) < 0)
+    if (check_nul(instruction, err) < 0 || check_count(row, instruction->words.n, err) < 0)
         return -1;
     if (!row->own_flags && flags_check(&instruction->flags, row->flags, err) < 0)
         return -1;

@@ -13,6 +13,7 @@
 #include "dockerfile/expand.h"
 #include "dockerfile/flags.h"
 #include "dockerfile/quote.h"
+#include "dockerfile/suggest.h"
 #include "dockerfile/vars.h"
 
 #define VALUE_MAX (64 << 10) /* bytes of an expanded ARG, base or platform */
@@ -83,7 +84,19 @@ static int override_platform_args(struct vars *vars, const struct argv *build_ar
 struct scope {
     struct vars vars;
     struct expander expander;
+    char unset[64]; /* the variable last asked for in vain, cut short */
 };
+
+static const char *scope_get(void *self, const char *name, size_t len)
+{
+    struct scope *scope = self;
+    const char *value = vars_get(&scope->vars, name, len);
+
+    if (!value)
+        (void)snprintf(scope->unset, sizeof(scope->unset), "%.*s", (int)(len > 63 ? 63 : len),
+                       name);
+    return value;
+}
 
 static void scope_release(struct scope *s)
 {
@@ -122,7 +135,7 @@ static int fill_scope(const struct dockerfile *d, const struct argv *build_args,
                       struct scope *scope, struct arena *arena, struct error *err)
 {
     scope->expander = (struct expander){
-        .escape = d->directives.escape, .get = vars_get, .self = &scope->vars, .work = EXPAND_WORK};
+        .escape = d->directives.escape, .get = scope_get, .self = scope, .work = EXPAND_WORK};
     if (set_platform_args(&scope->vars, err) < 0 ||
         override_platform_args(&scope->vars, build_args, err) < 0)
         return -1;
@@ -138,6 +151,20 @@ static int fill_scope(const struct dockerfile *d, const struct argv *build_args,
 
 /* ---- bases ---- */
 
+static int refuse_blank_platform(struct scope *scope, const char *platform, struct error *err)
+{
+    const char **names = calloc(scope->vars.n + 1, sizeof(*names));
+    char hint[SUGGEST_SIZE] = "";
+
+    for (size_t i = 0; names && i < scope->vars.n; i++)
+        names[i] = scope->vars.v[i].name;
+    if (names && *scope->unset)
+        (void)suggest(scope->unset, names, false, hint);
+    free(names);
+    return error_set(err, ERR_INPUT, "empty platform value from expression %.200s%s", platform,
+                     hint);
+}
+
 static int expand_base(struct scope *scope, const struct dockerfile_stage *stage,
                        struct graph_node *node, struct arena *arena, struct error *err)
 {
@@ -150,11 +177,11 @@ static int expand_base(struct scope *scope, const struct dockerfile_stage *stage
     node->base = base;
     if (!stage->platform || !*stage->platform)
         return 0;
+    *scope->unset = '\0';
     if (expand_into(scope, stage->platform, arena, &platform, err) < 0)
         return error_wrap(err, "failed to process arguments for platform");
     if (!*platform)
-        return error_set(err, ERR_INPUT, "empty platform value from expression %.200s",
-                         stage->platform);
+        return refuse_blank_platform(scope, stage->platform, err);
     return 0;
 }
 

@@ -226,11 +226,9 @@ static uint32_t decode_escape(const char **p, const char *end)
     }
 }
 
-/* Decodes the checked string that starts at its opening quote; false if it holds a NUL. */
-static bool decode_string(const char **p, const char *end, struct buf *out)
+/* Decodes the checked string that starts at its opening quote. */
+static void decode_string(const char **p, const char *end, struct buf *out)
 {
-    bool clean = true;
-
     buf_clear(out);
     for ((*p)++; **p != '"';) {
         const char *start = *p;
@@ -244,11 +242,11 @@ static bool decode_string(const char **p, const char *end, struct buf *out)
         (*p)++;
         rune = decode_escape(p, end);
         if (rune == 0)
-            clean = false;
-        rune_add(out, rune);
+            buf_adds(out, WORD_NUL);
+        else
+            rune_add(out, rune);
     }
     (*p)++;
-    return clean;
 }
 
 enum json_form words_json(struct arena *a, const char *text, struct argv *ret_words)
@@ -269,8 +267,7 @@ enum json_form words_json(struct arena *a, const char *text, struct argv *ret_wo
     for (const char *p = trimmed.s + 1; p < j.end; p++) {
         if (*p != '"')
             continue;
-        if (!decode_string(&p, j.end, &value))
-            return JSON_HAS_NUL;
+        decode_string(&p, j.end, &value);
         arena_push(a, &words, arena_string(a, buf_str(&value), value.len));
         p--; /* at the closing quote: the loop steps over it */
     }

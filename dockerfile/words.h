@@ -13,9 +13,12 @@ void words_split_quoted(struct arena *a, const char *text, char escape, struct a
 enum json_form {
     JSON_NO_ARRAY, /* not JSON, or something else than an array */
     JSON_STRINGS,
-    JSON_MIXED,   /* an array that holds other things than strings */
-    JSON_HAS_NUL, /* strings, but one holds U+0000, which no argument can */
+    JSON_MIXED, /* an array that holds other things than strings */
 };
+
+/* Stands for U+0000 in a word, which a string can not hold: an overlong form, and so never in text.
+ * BuildKit's parser lets it pass and so does ours, but no instruction is good with it. */
+#define WORD_NUL "\xc0\x80"
 
 /* text as a JSON array (RFC 8259, read as Go's encoding/json does); ret_words is filled for
  * JSON_STRINGS alone. */
