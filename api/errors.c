@@ -18,8 +18,10 @@ static void add_quoted(struct buf *out, const char *text)
             buf_addf(out, "\\%c", *p);
         else if (*p < 0x20)
             buf_addf(out, "\\u%04x", *p);
+        else if (*p >= 0x80 && !utf8)
+            buf_addc(out, '?');
         else
-            buf_addc(out, *p < 0x80 || utf8 ? (char)*p : '?');
+            buf_addc(out, (char)*p);
     }
     buf_addc(out, '"');
 }

@@ -85,8 +85,10 @@ static bool judge_head(struct exchange *x, const struct exchange_head *head)
                    "Transfer-Encoding: chunked.");
         return false;
     }
-    if (is_upload(x))
-        return receive_begin(x->config, &x->req, head->length, &x->receipt, &x->resp);
+    if (is_upload(x)) {
+        x->receipt = receive_begin(x->config, &x->req, head->length, &x->resp);
+        return x->receipt != NULL;
+    }
     if (head->length && *head->length > EXCHANGE_BODY_MAX) {
         refuse_large_body(x);
         return false;
@@ -151,8 +153,12 @@ static void copy_plain(const char *from, char *to, size_t size)
 {
     size_t n = 0;
 
-    for (; from && *from && n + 1 < size; from++)
-        to[n++] = *from > 0x20 && *from < 0x7f ? *from : '?';
+    for (; from && *from && n + 1 < size; from++) {
+        to[n] = *from;
+        if (*from <= 0x20 || *from >= 0x7f)
+            to[n] = '?';
+        n++;
+    }
     to[n] = '\0';
 }
 

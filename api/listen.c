@@ -55,6 +55,7 @@ static int port_of(int fd)
     struct sockaddr_storage storage;
     socklen_t len = sizeof(storage);
 
+    memset(&storage, 0, sizeof(storage));
     if (getsockname(fd, (struct sockaddr *)&storage, &len) < 0)
         return 0;
     if (storage.ss_family == AF_INET6)

@@ -116,46 +116,46 @@ static bool check_build(const struct api_config *config, const char *workspace, 
     return outcome == UPLOAD_ACCEPTED;
 }
 
-static int open_receipt(const struct api_config *config, const char *workspace, const char *id,
-                        struct receipt **ret, struct error *err)
+static struct receipt *open_receipt(const struct api_config *config, const char *workspace,
+                                    const char *id, struct error *err)
 {
     struct receipt *r = calloc(1, sizeof(*r));
 
-    if (!r)
-        return error_set(err, ERR_SYSTEM, "receive an upload: out of memory");
+    if (!r) {
+        (void)error_set(err, ERR_SYSTEM, "receive an upload: out of memory");
+        return NULL;
+    }
     r->config = config;
     r->empty = true;
     (void)snprintf(r->workspace, sizeof(r->workspace), "%s", workspace);
     (void)snprintf(r->id, sizeof(r->id), "%s", id);
-    if (upload_store_begin(config->uploads, id, &r->sink, err) < 0) {
-        free(r);
-        return -1;
-    }
-    *ret = r;
-    return 0;
+    if (upload_store_begin(config->uploads, id, &r->sink, err) == 0)
+        return r;
+    free(r);
+    return NULL;
 }
 
-bool receive_begin(const struct api_config *config, const struct api_request *req,
-                   const uint64_t *length, struct receipt **ret, struct api_response *resp)
+struct receipt *receive_begin(const struct api_config *config, const struct api_request *req,
+                              const uint64_t *length, struct api_response *resp)
 {
     const char *workspace = req->segments[1];
     const char *id = req->segments[2];
     struct error err = ERROR_INIT;
+    struct receipt *r;
 
     if (!check_ticket(config, req, workspace, id, resp))
-        return false;
+        return NULL;
     (void)snprintf(resp->workspace, sizeof(resp->workspace), "%s", workspace);
     if (!check_build(config, workspace, id, resp))
-        return false;
+        return NULL;
     if (length && *length > config->upload_max) {
         refuse_too_large(config, resp);
-        return false;
+        return NULL;
     }
-    if (open_receipt(config, workspace, id, ret, &err) < 0) {
+    r = open_receipt(config, workspace, id, &err);
+    if (!r)
         refuse_failure(config, id, &err, resp);
-        return false;
-    }
-    return true;
+    return r;
 }
 
 bool receive_data(struct receipt *r, const void *data, size_t len, struct api_response *resp)
@@ -221,12 +221,10 @@ void receive_end(struct receipt *r, struct api_response *resp)
 int api_put_upload(struct api_call *c, struct error *err)
 {
     uint64_t length = c->req->body_len;
-    struct receipt *r;
+    struct receipt *r = receive_begin(c->config, c->req, &length, c->resp);
 
     (void)err;
-    if (!receive_begin(c->config, c->req, &length, &r, c->resp))
-        return 0;
-    if (receive_data(r, c->req->body ? c->req->body : "", c->req->body_len, c->resp))
+    if (r && receive_data(r, c->req->body ? c->req->body : "", c->req->body_len, c->resp))
         receive_end(r, c->resp);
     receive_free(r);
     return 0;

@@ -12,9 +12,10 @@
 struct receipt;
 
 /* Judges the URL before a byte of the body is read.  length: of the body, if the client said it
- * (NULL otherwise).  False: refused. */
-bool receive_begin(const struct api_config *config, const struct api_request *req,
-                   const uint64_t *length, struct receipt **ret, struct api_response *resp);
+ * (NULL otherwise).  NULL: refused. */
+struct receipt *receive_begin(const struct api_config *config, const struct api_request *req,
+                              const uint64_t *length, struct api_response *resp);
+/* False: refused. */
 bool receive_data(struct receipt *r, const void *data, size_t len, struct api_response *resp);
 
 /* The body is whole: the build is queued, 200 with an empty body; or it is not, and resp says why.

@@ -53,7 +53,7 @@ static void must(int rc, const struct error *err)
 {
     if (rc == 0)
         return;
-    fprintf(stderr, "fuzz_request: %s\n", err->msg);
+    (void)fprintf(stderr, "fuzz_request: %s\n", err->msg);
     abort();
 }
 

@@ -105,7 +105,7 @@ static void test_a_second_post_is_a_conflict_that_is_not_retried(void **state)
     struct fixture *f = fixture_of(state);
     struct reply *r;
 
-    r = ask(f, "POST", "/v0/sandboxes?upload=true", BODY);
+    (void)ask(f, "POST", "/v0/sandboxes?upload=true", BODY);
     /* The husk of an upload that never came does not block. */
     r = ask(f, "POST", "/v0/sandboxes?upload=true", BODY);
     assert_int_equal(r->status, 200);
