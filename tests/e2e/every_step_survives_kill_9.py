@@ -40,7 +40,10 @@ class EveryStep(unittest.TestCase):
         worker = kiln.spawn("worker", *kiln.common(), "--workers", 1)
         try:
             self.assertEqual(kiln.wait_for_end(name, 60), expected, worker.text())
-            wait_until("nothing is left", lambda: not self.left_behind(), 15)
+            try:
+                wait_until("nothing is left", lambda: not self.left_behind(), 15)
+            except AssertionError as error:
+                raise AssertionError(f"{error}: {self.left_behind()}") from None
         finally:
             worker.stop()
         self.assertEqual(self.left_behind(), [])

@@ -358,7 +358,9 @@ class Kiln:
             for directory in self.data.rglob(name):
                 if directory.is_dir() and "registry" not in directory.parts[len(
                         self.data.parts):] and "bases" not in directory.parts:
-                    left += [str(p) for p in directory.iterdir() if not p.name.startswith(".lock")]
+                    incoming = directory / ".incoming"
+                    left += [str(p) for d in (directory, incoming) if d.is_dir()
+                             for p in d.iterdir() if p != incoming]
         return left
 
 
