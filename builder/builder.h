@@ -122,7 +122,7 @@ struct builder_failure {
     int stage;      /* from 0, among the stages buildah ran; -1: unknown */
     int step;       /* from 1, FROM being 1; 0: unknown */
     char text[512]; /* the instruction as buildah printed it */
-    int exit_code;  /* of the command; -1: it was no command that failed */
+    int exit_code;  /* of the command, 128 + n by signal n; -1: it was no command that failed */
 };
 
 struct builder_request {

@@ -4,14 +4,20 @@
  * when there are several stages, and a RUN that ended without a line end is glued in front of that.
  * A failure is one line on stderr:
  *
- *   Error: building at STEP "RUN make": while running runtime: exit status 2
+ *   Error: building at STEP "RUN make": exit status 2
+ *
+ * A command that died by a signal has exit status 1 there; the line before it tells the truth:
+ *
+ *   subprocess exited on killed
  *
  * A RUN can print lines that look like these; it fools the account of its own build, no more. */
 #include "builder/progress.h"
 
 #include <ctype.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/text.h"
 
@@ -68,15 +74,27 @@ static void follow(struct progress *p, const char *line)
         if (!text)
             continue;
         p->step = step;
+        p->signal = 0;
         p->stage = stage_before(line, s);
         (void)snprintf(p->text, sizeof(p->text), "%s", text);
     }
+}
+
+/* Go's names (syscall.Signal.String), which are strsignal's in lower case. */
+static int signal_named(const char *name)
+{
+    for (int s = 1; s < 32; s++)
+        if (strcasecmp(name, sigdescr_np(s)) == 0)
+            return s;
+    return 0;
 }
 
 static void note_fault(struct progress *p, const char *line)
 {
     const char *at = strstr(line, "Error: ");
 
+    if (text_starts(line, "subprocess exited on ") && p->signal == 0)
+        p->signal = signal_named(line + strlen("subprocess exited on "));
     if (*line)
         (void)snprintf(p->last, sizeof(p->last), "%s", line);
     if (at)
@@ -153,11 +171,12 @@ void progress_read_failure(const struct progress *p, struct builder_failure *ret
     struct builder_failure f = {.stage = p->stage, .step = p->step, .exit_code = -1};
 
     (void)snprintf(f.text, sizeof(f.text), "%s", p->text);
-    f.exit_code = exit_code(p->fault);
+    f.exit_code = p->signal ? 128 + p->signal : exit_code(p->fault);
     *ret = f;
 }
 
 bool progress_was_killed(const struct progress *p)
 {
-    return strstr(p->fault, "signal: killed") != NULL;
+    /* the command, or the helper of buildah's that started it */
+    return p->signal == SIGKILL || text_ends(p->fault, ": signal: killed");
 }

@@ -12,6 +12,7 @@ struct progress {
     int stage;                       /* from 0; -1: none seen */
     int step;                        /* from 1; 0: none seen */
     char text[512];                  /* the instruction */
+    int signal;                      /* that ended the command of a RUN; 0: none did */
     char fault[2048];                /* the last "Error: …" line, without the word; "" */
     char last[512];                  /* the last line on stderr */
 };

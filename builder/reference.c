@@ -34,6 +34,23 @@ static bool is_host(const char *s, size_t len)
     return false;
 }
 
+/* "name", "name:port", "[address]:port". */
+static bool is_valid_host(const char *s, size_t len)
+{
+    const char *close = len > 0 && s[0] == '[' ? memchr(s, ']', len) : NULL;
+    size_t name = close ? (size_t)(close - s) + 1 : 0;
+    size_t port;
+
+    while (!close && name < len && s[name] != ':')
+        name++;
+    port = len - name;
+    if (name == 0 || s[0] == '.' || s[0] == '-' || memmem(s, name, "..", 2) ||
+        (close && !all_in(s + 1, name - 2, ":.")) || (!close && !all_in(s, name, ".-_")))
+        return false;
+    return port == 0 || (port >= 2 && port <= 6 && s[name] == ':' &&
+                         strspn(s + name + 1, "0123456789") >= port - 1);
+}
+
 /* Length of the component at s, 0 if there is none: [a-z0-9]+ with ".", "_", "__" or dashes
  * between.
  */
@@ -108,8 +125,8 @@ int reference_parse(const char *image, struct reference *ret, struct error *err)
 
     if (at && (at < path || !is_digest(at + 1)))
         return bad(image, err);
-    if (!is_path(path, path_len) || (tag && !is_tag(tag + 1, tag_len)) || host_len == 0 ||
-        host_len >= sizeof(r.host) || !all_in(host, host_len, ".-:[]_"))
+    if (!is_path(path, path_len) || (tag && !is_tag(tag + 1, tag_len)) ||
+        host_len >= sizeof(r.host) || !is_valid_host(host, host_len))
         return bad(image, err);
     if (host_len == 15 && strncmp(host, "index.docker.io", 15) == 0) {
         host = "docker.io";

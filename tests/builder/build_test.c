@@ -1,0 +1,321 @@
+/* Dockerfiles become images in the registry, or fail and say where. */
+#include "machine.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static void test_a_dockerfile_becomes_an_image_in_the_registry(void **state)
+{
+    static const char *const files[] = {"app/hello.txt", "hello from the context", NULL};
+    struct attempt a = {.images = ALPINE,
+                        .files = files,
+                        .dockerfile = "FROM alpine:3.20\nCOPY app /app\nRUN cat /app/hello.txt && "
+                                      "echo made >/made\nENV A=b\nEXPOSE 80\nCMD [\"/app/x\"]\n",
+                        .push_to = "ws/sandbox/app"};
+    struct buf config = BUF_INIT(1 << 20);
+    struct buf layers = BUF_INIT(64 << 20);
+
+    attempt_run(*state, &a);
+    assert_built(&a);
+    assert_says(&a, "STEP 3/6: RUN");
+    assert_says(&a, "hello from the context");
+    machine_fetch_image(*state, "ws/sandbox/app", a.digest, &config, &layers);
+    assert_true(buf_holds(&config, "\"A=b\""));
+    assert_true(buf_holds(&config, "\"Cmd\":[\"/app/x\"]"));
+    assert_true(buf_holds(&config, "80/tcp"));
+    assert_true(buf_holds(&layers, "app/hello.txt"));
+    assert_true(buf_holds(&layers, "hello from the context"));
+    buf_release(&config);
+    buf_release(&layers);
+    attempt_release(&a);
+}
+
+static void test_bases_are_found_by_every_name_they_have(void **state)
+{
+    static const char *const names[] = {"alpine:3.20",
+                                        "docker.io/library/alpine:3.20",
+                                        "docker.io/alpine:3.20",
+                                        "index.docker.io/library/alpine:3.20",
+                                        "ghcr.io/blaxel-ai/sandbox:latest",
+                                        "ghcr.io/blaxel-ai/sandbox"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char workspace[8];
+        char text[128];
+        struct attempt a = {.workspace = workspace, .images = names[i], .dockerfile = text};
+
+        (void)snprintf(workspace, sizeof(workspace), "names%zu", i);
+        (void)snprintf(text, sizeof(text), "FROM %s\nLABEL a=b\n", names[i]);
+        attempt_run(*state, &a);
+        assert_built(&a);
+        attempt_release(&a);
+    }
+}
+
+static void test_a_base_is_found_by_its_digest_with_and_without_a_tag(void **state)
+{
+    const struct machine *m = *state;
+    struct attempt first = {
+        .images = ALPINE, .dockerfile = "FROM alpine:3.20\n", .push_to = "ws/base/x"};
+
+    attempt_run(m, &first);
+    assert_built(&first);
+    for (int tagged = 0; tagged < 2; tagged++) {
+        char image[256];
+        char text[300];
+        struct attempt a = {.workspace = "ws", .images = image, .dockerfile = text};
+
+        (void)snprintf(image, sizeof(image), "%s/ws/base/x%s@%s", m->address,
+                       tagged ? ":latest" : "", first.digest);
+        (void)snprintf(text, sizeof(text), "FROM %s\nRUN true\n", image);
+        attempt_run(m, &a);
+        assert_built(&a);
+        attempt_release(&a);
+    }
+    attempt_release(&first);
+}
+
+static void test_stages_images_and_scratch_are_copied_from(void **state)
+{
+    struct attempt a = {.images = ALPINE " " SANDBOX,
+                        .dockerfile = "FROM alpine:3.20 AS one\nRUN echo from-one >/x\n"
+                                      "FROM scratch\nCOPY --from=one /x /y\n"
+                                      "COPY --from=" SANDBOX " /sandbox-api /usr/local/bin/\n",
+                        .push_to = "ws/sandbox/stages"};
+    struct buf config = BUF_INIT(1 << 20);
+    struct buf layers = BUF_INIT(64 << 20);
+
+    attempt_run(*state, &a);
+    assert_built(&a);
+    machine_fetch_image(*state, "ws/sandbox/stages", "latest", &config, &layers);
+    assert_true(buf_holds(&layers, "from-one"));
+    assert_true(buf_holds(&layers, "usr/local/bin/sandbox-api"));
+    assert_false(buf_holds(&layers, "bin/busybox"));
+    buf_release(&config);
+    buf_release(&layers);
+    attempt_release(&a);
+}
+
+static void test_an_image_from_scratch_needs_no_base(void **state)
+{
+    static const char *const files[] = {"f", "x", NULL};
+    struct attempt a = {.workspace = "fresh",
+                        .files = files,
+                        .dockerfile = "FROM scratch\nCOPY f /f\n",
+                        .push_to = "fresh/a/b"};
+
+    attempt_run(*state, &a);
+    assert_built(&a);
+    assert_int_equal(strlen(a.digest), 71);
+    attempt_release(&a);
+}
+
+static void test_a_failing_command_is_named_with_its_stage_step_and_exit_code(void **state)
+{
+    struct attempt a = {.images = ALPINE,
+                        .dockerfile = "FROM alpine:3.20 AS a\nRUN echo x >/x\n"
+                                      "FROM alpine:3.20\nCOPY --from=a /x /\n"
+                                      "RUN echo out; echo err >&2; exit 42\nRUN echo never\n"};
+
+    attempt_run(*state, &a);
+    assert_outcome(&a, "build", BUILDER_FAILED);
+    assert_int_equal(a.failure.stage, 1);
+    assert_int_equal(a.failure.step, 3);
+    assert_int_equal(a.failure.exit_code, 42);
+    assert_string_equal(a.failure.text, "RUN echo out; echo err >&2; exit 42");
+    assert_says(&a, "out\n");
+    assert_says(&a, "err\n");
+    assert_does_not_say(&a, "\nnever\n");
+    attempt_release(&a);
+}
+
+static void test_a_failing_copy_has_no_exit_code(void **state)
+{
+    struct attempt a = {.images = ALPINE, .dockerfile = "FROM alpine:3.20\nCOPY absent /\n"};
+
+    attempt_run(*state, &a);
+    assert_outcome(&a, "build", BUILDER_FAILED);
+    assert_int_equal(a.failure.step, 2);
+    assert_int_equal(a.failure.exit_code, -1);
+    attempt_release(&a);
+}
+
+static void test_a_base_that_was_not_pulled_is_not_fetched(void **state)
+{
+    struct attempt a = {.workspace = "empty", .dockerfile = "FROM busybox\nRUN true\n"};
+
+    attempt_run(*state, &a);
+    assert_outcome(&a, "build", BUILDER_FAILED);
+    assert_says(&a, "image not known");
+    attempt_release(&a);
+}
+
+static void test_values_of_build_arguments_reach_a_run_and_nothing_else(void **state)
+{
+    CLEANUP(argv_release) struct argv args = ARGV_INIT;
+    struct attempt a = {.images = ALPINE,
+                        .build_args = &args,
+                        .dockerfile = "FROM alpine:3.20\nARG TOKEN\nARG EMPTY=no\n"
+                                      "RUN [ ${#TOKEN} = 21 ] && [ -z \"$EMPTY\" ] && "
+                                      "cat /proc/*/cmdline | tr -c -d 's3cr-tvalu' >/words\n"
+                                      "RUN ! grep -q s3cr3t /words\n",
+                        .push_to = "ws/sandbox/args"};
+    struct buf config = BUF_INIT(1 << 20);
+    struct buf layers = BUF_INIT(64 << 20);
+
+    argv_push(&args, "TOKEN=s3cr3t-value, \"quoted", "EMPTY=", "UNUSED=s3cr3t", NULL);
+    attempt_run(*state, &a);
+    assert_built(&a);
+    assert_does_not_say(&a, "s3cr3t-value");
+    machine_fetch_image(*state, "ws/sandbox/args", a.digest, &config, &layers);
+    assert_false(buf_holds(&config, "s3cr3t"));
+    assert_false(buf_holds(&layers, "s3cr3t"));
+    buf_release(&config);
+    buf_release(&layers);
+    attempt_release(&a);
+}
+
+static void test_build_arguments_that_buildah_would_obey_are_refused_by_name(void **state)
+{
+    static const char *const names[] = {"LD_PRELOAD=/context/x.so", "PATH=/context",
+                                        "CONTAINERS_CONF=/context/c", "TMPDIR=/context"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        CLEANUP(argv_release) struct argv args = ARGV_INIT;
+        struct attempt a = {.build_args = &args, .dockerfile = "FROM scratch\nLABEL a=b\n"};
+
+        argv_push(&args, names[i], NULL);
+        attempt_run(*state, &a);
+        assert_outcome(&a, "build", BUILDER_FAILED);
+        assert_says(&a, "this name is reserved");
+        attempt_release(&a);
+    }
+}
+
+static void test_labels_stand_in_the_config(void **state)
+{
+    CLEANUP(argv_release) struct argv labels = ARGV_INIT;
+    struct attempt a = {
+        .labels = &labels, .dockerfile = "FROM scratch\nLABEL mine=1\n", .push_to = "ws/a/labels"};
+    struct buf config = BUF_INIT(1 << 20);
+    struct buf layers = BUF_INIT(1 << 20);
+
+    argv_push(&labels, "dev.kiln.program=kiln 0.1.0", NULL);
+    attempt_run(*state, &a);
+    assert_built(&a);
+    machine_fetch_image(*state, "ws/a/labels", "latest", &config, &layers);
+    assert_true(buf_holds(&config, "\"dev.kiln.program\":\"kiln 0.1.0\""));
+    assert_true(buf_holds(&config, "\"mine\":\"1\""));
+    assert_false(buf_holds(&config, "buildah"));
+    buf_release(&config);
+    buf_release(&layers);
+    attempt_release(&a);
+}
+
+static void test_the_rules_of_dockerignore_hold_and_other_tools_rules_do_not(void **state)
+{
+    static const char *const with[] = {".dockerignore",
+                                       "*.log\n!keep.log\n",
+                                       "a.log",
+                                       "1",
+                                       "keep.log",
+                                       "2",
+                                       "sub/b.txt",
+                                       "3",
+                                       ".containerignore",
+                                       "sub\n",
+                                       NULL};
+    static const char *const named[] = {".dockerignore", "sub\n", "Dockerfile.dockerignore",
+                                        "*.log\n",       "a.log", "1",
+                                        "sub/b.txt",     "3",     NULL};
+    struct attempt a = {.images = ALPINE,
+                        .files = with,
+                        .dockerfile = "FROM alpine:3.20\nCOPY . /c\n"
+                                      "RUN cd /c && [ ! -e a.log ] && [ -e keep.log ] && "
+                                      "[ -e sub/b.txt ]\n"};
+    struct attempt b = {.images = ALPINE,
+                        .files = named,
+                        .dockerfile = "FROM alpine:3.20\nCOPY . /c\n"
+                                      "RUN cd /c && [ ! -e a.log ] && [ -e sub/b.txt ]\n"};
+
+    attempt_run(*state, &a);
+    assert_built(&a);
+    attempt_run(*state, &b);
+    assert_built(&b);
+    attempt_release(&a);
+    attempt_release(&b);
+}
+
+static void test_without_a_dockerignore_everything_is_copied(void **state)
+{
+    static const char *const files[] = {".containerignore", "a\n", "a", "1", NULL};
+    struct attempt a = {.images = ALPINE,
+                        .files = files,
+                        .dockerfile = "FROM alpine:3.20\nCOPY . /c\nRUN [ -e /c/a ]\n"};
+
+    attempt_run(*state, &a);
+    assert_built(&a);
+    attempt_release(&a);
+}
+
+static void test_the_dockerfile_is_not_in_the_context(void **state)
+{
+    struct attempt a = {.images = ALPINE,
+                        .dockerfile = "FROM alpine:3.20\nCOPY . /c\nRUN [ -z \"$(ls -A /c)\" ]\n"};
+
+    attempt_run(*state, &a);
+    assert_built(&a);
+    attempt_release(&a);
+}
+
+/* sudo in a Dockerfile: nothing must stand in the way of a set-uid program of the image. */
+static void test_set_uid_programs_of_an_image_work_in_a_run(void **state)
+{
+    struct attempt a = {.images = ALPINE,
+                        .dockerfile = "FROM alpine:3.20\nUSER node\n"
+                                      "RUN grep NoNewPrivs /proc/self/status\n"
+                                      "RUN ! grep ' / ' /proc/mounts | grep nosuid\n"};
+
+    attempt_run(*state, &a);
+    assert_built(&a);
+    assert_says(&a, "NoNewPrivs:\t0");
+    attempt_release(&a);
+}
+
+static void test_localhost_is_known_in_a_run(void **state)
+{
+    struct attempt a = {.images = ALPINE,
+                        .dockerfile =
+                            "FROM alpine:3.20\nRUN cat /etc/hosts; ping -c1 -W1 127.0.0.1;"
+                            " grep -q 'localhost' /etc/hosts\n"};
+
+    attempt_run(*state, &a);
+    assert_built(&a);
+    attempt_release(&a);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_dockerfile_becomes_an_image_in_the_registry),
+        cmocka_unit_test(test_bases_are_found_by_every_name_they_have),
+        cmocka_unit_test(test_a_base_is_found_by_its_digest_with_and_without_a_tag),
+        cmocka_unit_test(test_stages_images_and_scratch_are_copied_from),
+        cmocka_unit_test(test_an_image_from_scratch_needs_no_base),
+        cmocka_unit_test(test_a_failing_command_is_named_with_its_stage_step_and_exit_code),
+        cmocka_unit_test(test_a_failing_copy_has_no_exit_code),
+        cmocka_unit_test(test_a_base_that_was_not_pulled_is_not_fetched),
+        cmocka_unit_test(test_values_of_build_arguments_reach_a_run_and_nothing_else),
+        cmocka_unit_test(test_build_arguments_that_buildah_would_obey_are_refused_by_name),
+        cmocka_unit_test(test_labels_stand_in_the_config),
+        cmocka_unit_test(test_the_rules_of_dockerignore_hold_and_other_tools_rules_do_not),
+        cmocka_unit_test(test_without_a_dockerignore_everything_is_copied),
+        cmocka_unit_test(test_the_dockerfile_is_not_in_the_context),
+        cmocka_unit_test(test_set_uid_programs_of_an_image_work_in_a_run),
+        cmocka_unit_test(test_localhost_is_known_in_a_run),
+    };
+
+    builder_jail_main(argc, argv, NULL);
+    return cmocka_run_group_tests(tests, machine_start, machine_stop);
+}
