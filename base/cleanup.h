@@ -47,7 +47,7 @@ static inline void cleanup_close(const int *fd)
 static inline void cleanup_fclose(FILE **f)
 {
     if (*f)
-        fclose(*f);
+        (void)fclose(*f);
 }
 
 #endif

@@ -210,7 +210,7 @@ static int empty_top(int fd, struct error *err)
     struct removal r = {.top = fd};
 
     do {
-        int pass;
+        int pass = -1;
 
         r.moved = false;
         if (fs_open_dir(fd, ".", &pass, err) < 0 || remove_children(&r, pass, 1, err) < 0)

@@ -324,8 +324,8 @@ static int start_piped(const struct process_request *req, struct wait *w, struct
 {
     struct child_plan plan = {.argv = req->argv->v, .fds = req->fds, .n_fds = req->n_fds};
     CLEANUP_CLOSE int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    int out[2];
-    int errp[2];
+    int out[2] = {-1, -1};
+    int errp[2] = {-1, -1};
     int result;
 
     if (open_pipes(out, errp, err) < 0)

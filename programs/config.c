@@ -371,8 +371,8 @@ void config_print_table(const struct config *c, FILE *to)
 
         add_value(c, &config_keys[i], &value);
         add_source(c, &config_keys[i], c->sources[i], &source);
-        fprintf(to, "%-16s  %-34s  %s\n", config_keys[i].name, value.len ? buf_str(&value) : "\"\"",
-                buf_str(&source));
+        (void)fprintf(to, "%-16s  %-34s  %s\n", config_keys[i].name,
+                      value.len ? buf_str(&value) : "\"\"", buf_str(&source));
     }
 }
 
@@ -383,7 +383,8 @@ void config_print_help(FILE *to)
         [SIZE] = "SIZE",   [DURATION] = "TIME", [LIST] = "WORDS",
     };
 
-    fprintf(to, "  %-25s %s\n", "--config FILE", "read keys from FILE [" FILE_DEFAULT " if there]");
+    (void)fprintf(to, "  %-25s %s\n", "--config FILE",
+                  "read keys from FILE [" FILE_DEFAULT " if there]");
     for (size_t i = 0; i < CONFIG_KEYS; i++) {
         const struct config_row row = config_row(i);
         char option[64];
@@ -391,7 +392,7 @@ void config_print_help(FILE *to)
 
         key_option(&config_keys[i], name);
         (void)snprintf(option, sizeof(option), "%s %s", name, values[config_keys[i].kind]);
-        fprintf(to, "  %-25s %s", option, row.help);
-        fprintf(to, *row.default_value ? " [%s]\n" : "%s\n", row.default_value);
+        (void)fprintf(to, "  %-25s %s", option, row.help);
+        (void)fprintf(to, *row.default_value ? " [%s]\n" : "%s\n", row.default_value);
     }
 }

@@ -139,7 +139,7 @@ static int check_tag(const struct registry *r, const char *repository,
                      const struct registry_manifest *m, const char *tag, struct error *err)
 {
     CLEANUP(registry_manifest_release) struct registry_manifest stored = {.size = 0};
-    enum registry_presence presence;
+    enum registry_presence presence = REGISTRY_ABSENT;
 
     if (get(r, repository, tag, &presence, &stored, err) < 0)
         return -1;

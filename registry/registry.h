@@ -22,15 +22,17 @@ struct registry {    /* borrowed by every call */
 struct registry_manifest {
     char digest[REGISTRY_DIGEST]; /* computed from the bytes, and equal to what the registry says */
     char media_type[128];
-    uint64_t size; /* bytes of config and layers as stored (compressed) */
+    uint64_t size; /* bytes of config and layers as stored (compressed); 0 for an index */
     struct buf body;
 };
 void registry_manifest_release(struct registry_manifest *m);
 
 enum registry_presence { REGISTRY_PRESENT, REGISTRY_ABSENT };
 
-/* reference: a tag or a digest.  ERR_REMOTE: unreachable, 5xx, 429, an answer that is not a
- * manifest or whose digest does not match its bytes. */
+/* reference: a tag or a digest.  Image or index, OCI or Docker.  ERR_REMOTE: unreachable, any
+ * status but 200 and 404, an answer that is not a manifest or whose digest does not match its
+ * bytes. ERR_INPUT, without a word on the network: a repository or reference outside the grammar.
+ */
 MUST_CHECK int registry_get_manifest(const struct registry *r, const char *repository,
                                      const char *reference, enum registry_presence *ret_presence,
                                      struct registry_manifest *ret, struct error *err);
@@ -43,7 +45,7 @@ MUST_CHECK int registry_tag(const struct registry *r, const char *repository,
 MUST_CHECK int registry_delete_manifest(const struct registry *r, const char *repository,
                                         const char *digest, struct error *err);
 
-/* GET /v2/: -1 with the reason when it does not answer as a registry. */
+/* GET /v2/: -1 with the reason when it does not answer as a registry (that wants no password). */
 MUST_CHECK int registry_ping(const struct registry *r, struct error *err);
 
 /* ---- server ---- */
@@ -56,8 +58,9 @@ struct registry_server_config { /* borrowed */
 
 struct registry_server;
 
-/* Starts it and waits until it answers (10 s).  If something that answers as a registry listens
- * there already, ERR_SYSTEM names the address.  The server dies with the calling thread. */
+/* Starts it and waits until it answers (10 s).  If something listens there already, ERR_SYSTEM
+ * names the address and says whether that is a registry.  http_setup must have been called.  The
+ * server dies with the calling thread, and by SIGKILL. */
 MUST_CHECK int registry_server_start(const struct registry_server_config *config,
                                      struct registry_server **ret, struct error *err);
 
