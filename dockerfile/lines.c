@@ -54,6 +54,17 @@ static bool cut_continuation(struct span *line, char escape)
     return true;
 }
 
+/* Where the text would have to end for another line to follow this open one.  Cutting a line that
+ * holds nothing else would leave the one before it open. */
+static void note_open(const struct lines *l, struct span content, char escape,
+                      struct logical_line *line)
+{
+    while (cut_continuation(&content, escape))
+        ;
+    if (span_trim_left(content).len > 0 || line->open_at == NOT_OPEN)
+        line->open_at = (size_t)(content.s + content.len - l->text);
+}
+
 /* Adds a physical line to a logical one; true if the next belongs to it too. */
 static bool add_line(const struct lines *l, struct span content, char escape,
                      struct logical_line *line)
@@ -61,11 +72,10 @@ static bool add_line(const struct lines *l, struct span content, char escape,
     bool open = cut_continuation(&content, escape);
 
     buf_add(&line->text, content.s, content.len);
-    /* Cutting a line that holds nothing else would leave the line before it open. */
-    if (!open)
+    if (open)
+        note_open(l, content, escape, line);
+    else
         line->open_at = NOT_OPEN;
-    else if (span_trim_left(content).len > 0 || line->open_at == NOT_OPEN)
-        line->open_at = (size_t)(content.s + content.len - l->text);
     return open;
 }
 

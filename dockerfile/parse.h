@@ -43,7 +43,7 @@ struct dockerfile {
     struct dockerfile_stage *stages;
     size_t n_stages;
     /* When the text ends in the middle of a continuation: the offset of the escape token that
-     * would swallow a line put after it.  NOT_OPEN otherwise. */
+     * would swallow a line put after it, or of the first of several.  NOT_OPEN otherwise. */
     size_t open_at;
 };
 

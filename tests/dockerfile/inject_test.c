@@ -238,6 +238,17 @@ static void test_the_lines_start_on_a_line_of_their_own(void **state)
     }
 }
 
+/* Such a text ends in escape tokens that nothing can follow: they go with the last one. */
+static void test_doubly_open_lines_are_closed(void **state)
+{
+    struct dockerfile_injection i;
+
+    (void)state;
+    inject("FROM alpine\nRUN x \\ \\\n\\ \\", IMAGE, &i);
+    assert_string_equal(buf_str(&i.text), "FROM alpine\nRUN x \n" COPY ENTRYPOINT);
+    dockerfile_injection_release(&i);
+}
+
 static void test_an_image_that_is_none_is_an_error(void **state)
 {
     struct dockerfile *d = must_parse("FROM a\n");
@@ -261,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_notes_say_what_was_done_and_why),
         cmocka_unit_test(test_the_operators_image_counts_as_well_as_blaxels),
         cmocka_unit_test(test_the_lines_start_on_a_line_of_their_own),
+        cmocka_unit_test(test_doubly_open_lines_are_closed),
         cmocka_unit_test(test_an_image_that_is_none_is_an_error),
     };
 
