@@ -1,32 +1,36 @@
 """`kiln build DIR|ARCHIVE`: the same pipeline, live on the terminal."""
 import re
 import shutil
+import unittest
 
 import kiln_server
-from kiln_server import Kiln, KilnCase, Process, SOURCE, http_request
+from kiln_server import Bases, Kiln, Process, SOURCE, http_request
 
 HELLO = SOURCE / "examples/hello-sandbox"
 
 
-class KilnBuild(KilnCase):
+class KilnBuild(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        super().setUpClass()
-        cls.other = Kiln(cls.bases)  # a data directory nobody serves
-        cls.addClassCleanup(cls.other.remove)
+        bases = Bases(kiln_server.KEEP / "bases")
+        cls.addClassCleanup(bases.stop)
+        cls.kiln = Kiln(bases)  # a data directory that nobody serves
+        cls.addClassCleanup(cls.kiln.remove)
 
     def build(self, what, *more, check=True):
-        return self.other.run("build", what, *more, *self.other.common(), check=check)
+        return self.kiln.run("build", what, *more, *self.kiln.common(), check=check)
 
     def check_end(self, done, name):
         told = done.stdout + done.stderr
         self.assertEqual(done.returncode, 0, told)
         self.assertRegex(told, r"(?m)\d entrypoint\.sh reads well$", "the log is shown")
-        reference = re.search(rf"{re.escape(self.other.registry)}/\S+/sandbox/{name}:[a-z0-9]{{12}}",
+        reference = re.search(rf"{re.escape(self.kiln.registry)}/\S+/sandbox/{name}:[a-z0-9]{{12}}",
                               told)
         self.assertTrue(reference, told)
-        self.assertRegex(told, r"sha256:[0-9a-f]{64}")
-        return reference.group(0), re.search(r"sha256:[0-9a-f]{64}", told).group(0)
+        digest = re.search(r"digest +(sha256:[0-9a-f]{64})", told)
+        self.assertTrue(digest, told)
+        self.assertEqual(self.kiln.leftovers(), [])
+        return reference.group(0), digest.group(1)
 
     def test_a_folder(self):
         reference, digest = self.check_end(self.build(HELLO, "--type", "sandbox"), "hello-sandbox")
@@ -40,12 +44,12 @@ class KilnBuild(KilnCase):
 
     def check_image(self, reference, digest):
         """It stays in the data directory: a registry on the same files serves it."""
-        config = self.other.directory / "registry.json"
-        data = next(p for p in (self.other.data / "registry").rglob("docker")
+        config = self.kiln.directory / "registry.json"
+        data = next(p for p in (self.kiln.data / "registry").rglob("docker")
                     if p.is_dir()).parent
         config.write_text('{"version":0.1,"storage":{"filesystem":{"rootdirectory":"%s"}},'
-                          '"http":{"addr":"%s"}}' % (data, self.other.registry))
-        registry = Process(["docker-registry", "serve", config], self.other.directory / "reg.log")
+                          '"http":{"addr":"%s"}}' % (data, self.kiln.registry))
+        registry = Process(["docker-registry", "serve", config], self.kiln.directory / "reg.log")
         self.addCleanup(registry.kill_group)
         host, _, path = reference.partition("/")
         repository, _, tag = path.rpartition(":")
@@ -69,7 +73,7 @@ class KilnBuild(KilnCase):
         registry.kill_group()
 
     def test_a_build_that_fails_says_so_and_exits_with_1(self):
-        folder = self.other.directory / "broken"
+        folder = self.kiln.directory / "broken"
         shutil.copytree(HELLO, folder)
         (folder / "Dockerfile").write_text("FROM alpine:3.20\nRUN echo no luck; exit 7\n")
         done = self.build(folder, check=False)

@@ -10,7 +10,7 @@ from kiln_server import KilnCase, SOURCE, WORKSPACE
 class TheDocumentedScript(KilnCase):
     def run_in(self, folder, name):
         env = {**os.environ, "BASE_URL": self.kiln.url, "API_KEY": self.kiln.key(),
-               "WORKSPACE": WORKSPACE, "NAME": name}
+               "WORKSPACE": WORKSPACE, "NAME": name, "no_proxy": "127.0.0.1"}
         script = pathlib.Path(__file__).parent / "documented_script.sh"
         return subprocess.run([script], cwd=folder, env=env, text=True, timeout=240,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
