@@ -31,6 +31,22 @@ static int begin_step(struct run *r, const char *step, struct error *err)
     return 0;
 }
 
+/* Tells log and event of a failure in BuildKit's way (PROTOCOL.md 6.3): the reason, the lines of
+ * the Dockerfile it is about (first 0: none), the reason again. */
+static void tell(struct run *r, const char *reason, int first, int last)
+{
+    const struct buf *text = &r->dockerfile_text;
+    CLEANUP(buf_release) struct buf excerpt = BUF_INIT(64 << 10);
+
+    if (first > 0)
+        dockerfile_excerpt_text(buf_str(text), text->len, first, last, &excerpt);
+    plain_log_error(&r->plain_log, "%s", reason);
+    journal_add_text(&r->journal, LOG_ERROR, buf_str(&excerpt));
+    journal_addf(&r->journal, LOG_ERROR, "error: failed to solve: %s", reason);
+    buf_addf(&r->failure, "#%d ERROR: %s\n%serror: failed to solve: %s", r->plain_log.number,
+             reason, buf_str(&excerpt), reason);
+}
+
 /* What an outcome other than DONE and FAILED means for the build. */
 static int judge(struct run *r, enum builder_outcome outcome, const char *act, struct error *err)
 {
@@ -41,13 +57,12 @@ static int judge(struct run *r, enum builder_outcome outcome, const char *act, s
         err->kind = ERR_NONE;
         return -1;
     case BUILDER_TIMED_OUT:
-        plain_log_error(&r->plain_log, "%s took longer than the time limit", act);
         return error_set(err, ERR_LIMIT, "%s took longer than the time limit", act);
     case BUILDER_KILLED:
-        plain_log_error(&r->plain_log, "%s was killed by a signal from outside", act);
-        return error_set(err, ERR_SYSTEM, "%s was killed by a signal from outside", act);
+        return error_set(err, ERR_SYSTEM,
+                         "%s was killed by a signal, as when the machine runs out of memory", act);
     case BUILDER_FAILED:
-        return error_set(err, ERR_INPUT, "%s: %s", act,
+        return error_set(err, ERR_INPUT, "%s",
                          r->plain_log.last[0] ? r->plain_log.last : "no reason was given");
     }
     abort();
@@ -57,19 +72,15 @@ static int judge(struct run *r, enum builder_outcome outcome, const char *act, s
 
 static int read_report(struct run *r, const struct buf *json, struct error *err)
 {
-    if (upload_report_read(buf_str(json), json->len, &r->report, err) < 0) {
-        plain_log_error(&r->plain_log, "%s", err->msg);
+    if (upload_report_read(buf_str(json), json->len, &r->report, err) < 0)
         return -1;
-    }
     for (size_t i = 0; i < r->report.warnings.n; i++)
         journal_addf(&r->journal, LOG_WARNING, "#%d warning: %s", r->plain_log.number,
                      r->report.warnings.v[i]);
     if (r->report.has_env_build &&
         upload_parse_env(buf_str(&r->report.env_build), r->report.env_build.len, &r->build_args,
-                         err) < 0) {
-        plain_log_error(&r->plain_log, "%s", err->msg);
+                         err) < 0)
         return -1;
-    }
     for (size_t i = 0; i < r->build_args.n; i++)
         journal_hide(&r->journal, strchr(r->build_args.v[i], '=') + 1);
     return 0;
@@ -107,13 +118,6 @@ static int step_extract(struct run *r, struct error *err)
 
 /* ---- dockerfile ---- */
 
-/* "dockerfile parse error on line 3: …" with the lines around it. */
-static void show_parse_error(struct run *r, const struct error *err)
-{
-    plain_log_error(&r->plain_log, "%s", err->msg);
-    journal_addf(&r->journal, LOG_ERROR, "error: failed to solve: %s", err->msg);
-}
-
 static int inject(struct run *r, struct error *err)
 {
     struct dockerfile_injection injection = {.text = BUF_INIT(0)};
@@ -137,19 +141,19 @@ static int inject(struct run *r, struct error *err)
 static int step_dockerfile(struct run *r, struct error *err)
 {
     plain_log_begin(&r->plain_log, "[internal] load build definition from Dockerfile");
-    if (!r->report.has_dockerfile) {
-        plain_log_error(&r->plain_log, "the archive has no Dockerfile");
+    if (!r->report.has_dockerfile)
         return error_set(err, ERR_INPUT,
                          "the archive has no file \"Dockerfile\" at its root: add one and upload "
                          "again");
-    }
     buf_add(&r->dockerfile_text, buf_str(&r->report.dockerfile), r->report.dockerfile.len);
     if (buf_check(&r->dockerfile_text, "the Dockerfile", err) < 0 ||
         dockerfile_parse(buf_str(&r->dockerfile_text), r->dockerfile_text.len,
                          &dockerfile_limits_default, &r->dockerfile, err) < 0 ||
         (strcmp(r->build.type, "sandbox") == 0 && inject(r, err) < 0) ||
         dockerfile_images(r->dockerfile, &r->build_args, &r->images, err) < 0) {
-        show_parse_error(r, err);
+        int line = dockerfile_error_line(err);
+
+        tell(r, err->msg, line, line);
         return -1;
     }
     plain_log_done(&r->plain_log);
@@ -170,6 +174,19 @@ static int clean_credentials(struct run *r, struct buf *ret, struct error *err)
     return 0;
 }
 
+/* Shows the FROM that names the image, where one does. */
+static void tell_missing_base(struct run *r, const char *image, const struct error *err)
+{
+    size_t n;
+    const struct dockerfile_stage *stages = dockerfile_stages(r->dockerfile, &n);
+    int line = 0;
+
+    for (size_t i = 0; i < n && !line; i++)
+        if (strcmp(stages[i].base, image) == 0)
+            line = stages[i].instructions[0].first_line;
+    tell(r, err->msg, line, line);
+}
+
 static int step_pull(struct run *r, struct error *err)
 {
     CLEANUP(buf_release) struct buf credentials = BUF_INIT(1 << 20);
@@ -185,15 +202,11 @@ static int step_pull(struct run *r, struct error *err)
         if (builder_pull(r->job, r->images.v[i], credentials.len ? buf_str(&credentials) : NULL,
                          &io, &outcome, err) < 0)
             return -1;
-        if (outcome == BUILDER_FAILED) {
-            (void)judge(r, outcome, "load base image", err);
-            plain_log_error(&r->plain_log, "%s", r->plain_log.last);
-            journal_addf(&r->journal, LOG_ERROR, "error: failed to solve: %s: %s", r->images.v[i],
-                         r->plain_log.last);
+        if (judge(r, outcome, "loading a base image", err) < 0) {
+            if (outcome == BUILDER_FAILED)
+                tell_missing_base(r, r->images.v[i], err);
             return -1;
         }
-        if (judge(r, outcome, "loading a base image", err) < 0)
-            return -1;
         plain_log_done(&r->plain_log);
     }
     return 0;
@@ -224,25 +237,29 @@ static const struct dockerfile_instruction *find_instruction(const struct run *r
     return at_step;
 }
 
-/* BuildKit's way to say that a command failed (PROTOCOL.md 6.3). */
+/* What buildah said, without the words for where: the excerpt shows that. */
+static const char *bare_reason(const struct run *r, const struct builder_failure *f)
+{
+    const char *said = r->plain_log.last;
+    const char *step = f->text[0] ? strstr(said, f->text) : NULL;
+
+    if (text_starts(said, "Error: building at STEP \"") && step &&
+        text_starts(step + strlen(f->text), "\": "))
+        return step + strlen(f->text) + 3;
+    return text_starts(said, "Error: ") ? said + 7 : said;
+}
+
 static int tell_build_failure(struct run *r, const struct builder_failure *f, struct error *err)
 {
     const struct dockerfile_instruction *in = find_instruction(r, f);
-    CLEANUP(buf_release) struct buf reason = BUF_INIT(16 << 10);
-    CLEANUP(buf_release) struct buf excerpt = BUF_INIT(64 << 10);
+    CLEANUP(buf_release) struct buf reason = BUF_INIT(128 << 10);
 
     if (f->exit_code >= 0 && in)
-        buf_addf(&reason, "process \"%s%.4096s\" did not complete successfully: exit code: %d",
+        buf_addf(&reason, "process \"%s%s\" did not complete successfully: exit code: %d",
                  in->json ? "" : "/bin/sh -c ", in->text, f->exit_code);
     else
-        buf_adds(&reason, r->plain_log.last);
-    if (in)
-        dockerfile_excerpt(r->dockerfile, in->first_line, in->last_line, &excerpt);
-    plain_log_error(&r->plain_log, "%s", buf_str(&reason));
-    journal_add_text(&r->journal, LOG_ERROR, buf_str(&excerpt));
-    journal_addf(&r->journal, LOG_ERROR, "error: failed to solve: %s", buf_str(&reason));
-    buf_addf(&r->failure, "#%d ERROR: %s\n%serror: failed to solve: %s", r->plain_log.number,
-             buf_str(&reason), buf_str(&excerpt), buf_str(&reason));
+        buf_adds(&reason, bare_reason(r, f));
+    tell(r, buf_str(&reason), in ? in->first_line : 0, in ? in->last_line : 0);
     return error_set(err, ERR_INPUT, "%s", buf_str(&reason));
 }
 
@@ -282,13 +299,12 @@ static int step_push(struct run *r, struct error *err)
                     repository, r->build.tag);
     if (builder_push(r->job, repository, r->build.tag, &io, &outcome, r->digest, err) < 0)
         return -1;
-    if (outcome == BUILDER_FAILED) { /* never the user's fault */
-        (void)judge(r, outcome, "push the image", err);
-        plain_log_error(&r->plain_log, "%s", r->plain_log.last);
-        err->kind = ERR_REMOTE;
+    if (judge(r, outcome, "pushing the image", err) < 0) {
+        if (outcome == BUILDER_FAILED)
+            err->kind = ERR_REMOTE; /* never the user's fault */
         return -1;
     }
-    return judge(r, outcome, "pushing the image", err);
+    return 0;
 }
 
 /* The image is what was pushed, as the registry gives it out. */
@@ -334,8 +350,14 @@ int pipeline_run(struct run *r, struct error *err)
         {"push", step_push},       {"deploy", step_deploy},
     };
 
-    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
-        if (begin_step(r, steps[i].name, err) < 0 || steps[i].run(r, err) < 0)
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        if (begin_step(r, steps[i].name, err) < 0)
             return -1;
+        if (steps[i].run(r, err) < 0) {
+            if (err->kind != ERR_NONE && r->failure.len == 0)
+                tell(r, err->msg, 0, 0);
+            return -1;
+        }
+    }
     return begin_step(r, "finish", err);
 }

@@ -176,17 +176,15 @@ static void settle(struct run *r, const struct build_result *result)
                  result->kind ? ": " : "", result->kind ? result->message : "");
 }
 
-/* Tells the log of a fault that is not the user's, and what comes of it. */
+/* Tells the log that a fault is not the user's, and what comes of it. */
 static void tell_fault(struct run *r, const struct error *err)
 {
-    if (!error_may_retry(err->kind)) {
-        journal_addf(&r->journal, LOG_ERROR, "Build failed: %s", err->msg);
+    if (!error_may_retry(err->kind))
         return;
-    }
-    journal_addf(&r->journal, LOG_ERROR, "error: %s (a fault of the %s, not of your files)",
-                 err->msg, err->kind == ERR_REMOTE ? "network or a registry" : "build machine");
+    journal_addf(&r->journal, LOG_ERROR, "This is a fault of the %s, not of your files.",
+                 err->kind == ERR_REMOTE ? "network or of a registry" : "build machine");
     if (r->build.attempts < r->config->attempts)
-        journal_addf(&r->journal, LOG_WARNING, "trying again: %d of %d tries are used",
+        journal_addf(&r->journal, LOG_WARNING, "Trying again: %d of %d tries are used.",
                      r->build.attempts, r->config->attempts);
 }
 

@@ -24,7 +24,7 @@ struct run {
     struct argv images;         /* to be fetched */
     char digest[BUILDER_DIGEST];
     uint64_t image_size;
-    struct buf failure; /* the log's tail for the failure event */
+    struct buf failure; /* what the log says of it, for the failure event; empty: not told yet */
 };
 
 /* Takes the build through all steps.  -1 is the build's failure, in err; ERR_NONE in err means that
