@@ -54,6 +54,10 @@ static void test_the_status_of_each_moment(void **state)
          STATUS_BUILT, STATUS_BUILDING},
         {"fast, told at once, after the first tick", BUILD_SUCCEEDED, 0.001, 0.1, 0, 0.2, 5,
          STATUS_BUILT, STATUS_DEPLOYED},
+        {"fast, asked late, before the tick after", BUILD_SUCCEEDED, 2.6, 0.1, 0, 0.2, 5.7,
+         STATUS_BUILT, STATUS_BUILDING},
+        {"fast, asked late, two ticks later", BUILD_SUCCEEDED, 2.6, 0.1, 0, 0.2, 8.6, STATUS_BUILT,
+         STATUS_DEPLOYED},
         {"fast failure", BUILD_FAILED, 1, 0.1, 0, 0.2, 4, STATUS_FAILED, STATUS_BUILDING},
         {"failure two ticks ago", BUILD_FAILED, 1, 0.1, 0, 0.2, 7, STATUS_FAILED, STATUS_FAILED},
 
@@ -80,11 +84,11 @@ static void test_the_status_of_each_moment(void **state)
 
 static void test_an_upload_that_never_came_has_failed_at_once(void **state)
 {
-    const struct build b = {.phase = BUILD_FAILED, .finished = START};
+    const struct build b = {.phase = BUILD_FAILED, .finished = 1};
 
     (void)state;
-    assert_int_equal(build_status(&b, BUILD_FOR_IMAGE, START), STATUS_FAILED);
-    assert_int_equal(build_status(&b, BUILD_FOR_RESOURCE, START), STATUS_FAILED);
+    assert_int_equal(build_status(&b, BUILD_FOR_IMAGE, 1), STATUS_FAILED);
+    assert_int_equal(build_status(&b, BUILD_FOR_RESOURCE, 1), STATUS_FAILED);
 }
 
 static void test_the_step_is_nobodys_business(void **state)
