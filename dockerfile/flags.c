@@ -11,11 +11,11 @@
 /* One flag from text, unquoted, to out; returns what follows it. */
 static const char *copy_flag(const char *text, char **out)
 {
-    char quote = 0;
+    char quote = '\0';
 
     for (; *text && (quote || !is_ascii_space(*text)); text++) {
         if (quote ? *text == quote : *text == '\'' || *text == '"') {
-            quote = quote ? 0 : *text;
+            quote = (char)(quote ? '\0' : *text);
             continue;
         }
         if (*text == '\\' && !*++text)

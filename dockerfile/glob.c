@@ -164,28 +164,38 @@ static void add_runes(struct buf *out, const uint32_t *v, size_t n)
         rune_add(out, v[i]);
 }
 
-int glob_trim(const struct glob_trim *t, struct buf *out, size_t *work, struct error *err)
+static int trim(const struct glob_trim *t, struct matcher *m, struct runes *value, struct buf *out,
+                struct error *err)
 {
-    CLEANUP(matcher_release) struct matcher m = {.longest = t->longest, .work = work};
-    CLEANUP(runes_release) struct runes value = {.v = NULL};
     size_t n;
 
-    if (matcher_init(&m, t->pattern, err) < 0 || runes_of(t->value, &value, err) < 0)
+    if (matcher_init(m, t->pattern, err) < 0 || runes_of(t->value, value, err) < 0)
         return -1;
     if (t->suffix) {
-        reverse(&m.items);
-        reverse(&value);
+        reverse(&m->items);
+        reverse(value);
     }
-    if (match(&m, value.v, value.n, &n) < 0)
+    if (match(m, value->v, value->n, &n) < 0)
         return out_of_work(err);
     if (n == NO_MATCH)
         n = 0;
-    value.n -= n;
-    memmove(value.v, value.v + n, value.n * sizeof(*value.v));
+    value->n -= n;
+    memmove(value->v, value->v + n, value->n * sizeof(*value->v));
     if (t->suffix)
-        reverse(&value);
-    add_runes(out, value.v, value.n);
+        reverse(value);
+    add_runes(out, value->v, value->n);
     return 0;
+}
+
+int glob_trim(const struct glob_trim *t, struct buf *out, size_t *work, struct error *err)
+{
+    struct matcher m = {.longest = t->longest, .work = work};
+    struct runes value = {.v = NULL};
+    int r = trim(t, &m, &value, out, err);
+
+    matcher_release(&m);
+    runes_release(&value);
+    return r;
 }
 
 /* The name or {name} of a $ reference in a replacement; its length, 0 if there is none. */
@@ -279,11 +289,14 @@ static int replace_first(struct matcher *m, const struct runes *value, const cha
 
 int glob_replace(const struct glob_replace *r, struct buf *out, size_t *work, struct error *err)
 {
-    CLEANUP(matcher_release) struct matcher m = {.longest = true, .work = work};
-    CLEANUP(runes_release) struct runes value = {.v = NULL};
+    struct matcher m = {.longest = true, .work = work};
+    struct runes value = {.v = NULL};
+    int result = -1;
 
-    if (matcher_init(&m, r->pattern, err) < 0 || runes_of(r->value, &value, err) < 0)
-        return -1;
-    return r->all ? replace_all(&m, &value, r->by, out, err)
-                  : replace_first(&m, &value, r->by, out, err);
+    if (matcher_init(&m, r->pattern, err) == 0 && runes_of(r->value, &value, err) == 0)
+        result = r->all ? replace_all(&m, &value, r->by, out, err)
+                        : replace_first(&m, &value, r->by, out, err);
+    matcher_release(&m);
+    runes_release(&value);
+    return result;
 }

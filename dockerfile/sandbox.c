@@ -254,7 +254,9 @@ int sandbox_find(const struct dockerfile *d, struct graph *g, const char *image,
         return error_wrap(err, "sandbox image %.200s", image);
     f.places = arena_alloc(&g->arena, g->n * sizeof(*f.places));
     f.workdirs = arena_alloc(&g->arena, g->n * sizeof(*f.workdirs));
-    for (size_t i = 0; i < g->n && f.places && f.workdirs; i++)
+    if (!f.places || !f.workdirs)
+        return error_set(err, ERR_SYSTEM, "look for sandbox-api: out of memory");
+    for (size_t i = 0; i < g->n; i++)
         follow_stage(&f, i);
     if (arena_check(&g->arena, err) < 0)
         return -1;

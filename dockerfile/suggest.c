@@ -18,7 +18,7 @@ static size_t min3(size_t a, size_t b, size_t c)
 static size_t distance(const char *a, const char *b)
 {
     size_t m = strlen(b);
-    size_t row[NAME_MAX_LEN + 1];
+    size_t row[NAME_MAX_LEN + 1] = {0};
 
     for (size_t j = 0; j <= m; j++)
         row[j] = j;
@@ -52,7 +52,7 @@ static int same(int c)
 
 const char *suggest(const char *word, const char *const *names, bool fold, char text[SUGGEST_SIZE])
 {
-    char folded[NAME_MAX_LEN + 1], upper[NAME_MAX_LEN + 1], name[NAME_MAX_LEN + 1];
+    char folded[NAME_MAX_LEN + 1] = "", upper[NAME_MAX_LEN + 1], name[NAME_MAX_LEN + 1] = "";
     const char *best = NULL;
     size_t best_distance = TOO_FAR;
 

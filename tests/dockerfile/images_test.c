@@ -138,6 +138,63 @@ static void test_transports_are_refused_wherever_they_stand(void **state)
     CHECK_ALL(table);
 }
 
+static void must_stop(const struct buf *text, const char *message)
+{
+    CLEANUP(argv_release) struct argv images = ARGV_INIT;
+    struct argv no_args = ARGV_INIT;
+    struct error err = ERROR_INIT;
+    struct dockerfile *d = must_parse(buf_str(text));
+
+    assert_int_equal(dockerfile_images(d, &no_args, &images, &err), -1);
+    assert_int_equal(err.kind, ERR_LIMIT);
+    assert_non_null(strstr(err.msg, message));
+    dockerfile_free(d);
+}
+
+static void test_variables_nest_only_so_deep(void **state)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 20);
+
+    (void)state;
+    buf_adds(&text, "FROM ");
+    for (int i = 0; i < 65; i++)
+        buf_adds(&text, "${x:-");
+    must_stop(&text, "variables are nested more than 64 deep");
+}
+
+static void test_expansion_that_multiplies_is_stopped(void **state)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 20);
+
+    (void)state;
+    buf_adds(&text, "ARG x=");
+    for (int i = 0; i < 60000; i++)
+        buf_addc(&text, 'a');
+    for (int line = 0; line < 10; line++) {
+        buf_adds(&text, "\nARG y=");
+        for (int i = 0; i < 100; i++)
+            buf_adds(&text, "${x##*b*b}");
+    }
+    buf_adds(&text, "\nFROM a\n");
+    must_stop(&text, "expanding the variables takes too much work");
+}
+
+static void test_there_are_limits_to_variables_and_images(void **state)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 20);
+
+    (void)state;
+    for (int i = 0; i < 5000; i++)
+        buf_addf(&text, "%s v%d=x", i % 1000 ? "" : "\nARG", i);
+    buf_adds(&text, "\nFROM a\n");
+    must_stop(&text, "dockerfile parse error on line 6: more than 4096 variables");
+    buf_clear(&text);
+    buf_adds(&text, "FROM a\nRUN x\n");
+    for (int i = 0; i < 257; i++)
+        buf_addf(&text, "COPY --from=i%d / /\n", i);
+    must_stop(&text, "dockerfile parse error on line 258: more than 256 images");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +202,9 @@ int main(void)
         cmocka_unit_test(test_global_args_and_build_args_name_bases),
         cmocka_unit_test(test_what_cannot_be_resolved_is_refused_with_its_line),
         cmocka_unit_test(test_transports_are_refused_wherever_they_stand),
+        cmocka_unit_test(test_variables_nest_only_so_deep),
+        cmocka_unit_test(test_expansion_that_multiplies_is_stopped),
+        cmocka_unit_test(test_there_are_limits_to_variables_and_images),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

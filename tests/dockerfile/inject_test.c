@@ -78,6 +78,8 @@ static void test_what_lacks_it_gets_it(void **state)
         /* something else from the image, or something that can not be told */
         {"FROM alpine\nCOPY --from=ghcr.io/blaxel-ai/sandbox /LICENSE /\n", COPY ENTRYPOINT},
         {"FROM alpine\nARG P\nCOPY --from=ghcr.io/blaxel-ai/sandbox $P /\n", COPY ENTRYPOINT},
+        {"FROM alpine\nCOPY --from=ghcr.io/blaxel-ai/sandbox /$P/.. /\n", COPY ENTRYPOINT},
+        {"FROM alpine\nCOPY --from=ghcr.io/blaxel-ai/sandbox /sandbox-api $P\n", COPY ENTRYPOINT},
         {"FROM alpine\nCOPY --from=ghcr.io/other/sandbox /sandbox-api /\n", COPY ENTRYPOINT},
         {"FROM alpine\nONBUILD COPY --from=ghcr.io/blaxel-ai/sandbox /sandbox-api /x\n",
          COPY ENTRYPOINT},
@@ -126,6 +128,8 @@ static void test_the_entrypoint_starts_it_where_it_is(void **state)
          "ENTRYPOINT [\"/a b/sandbox-api\"]\n"},
         {"FROM alpine\nCOPY --from=ghcr.io/blaxel-ai/sandbox /sandbox-api /usr/bin\n",
          "ENTRYPOINT [\"/usr/bin/sandbox-api\"]\n"},
+        {"FROM alpine\nCOPY --from=ghcr.io/blaxel-ai/sandbox /sandbox-api /x /y\n",
+         "ENTRYPOINT [\"/y/sandbox-api\"]\n"},
         {"FROM alpine\nCOPY --from=ghcr.io/blaxel-ai/sandbox --parents /sandbox-api /x/\n",
          "ENTRYPOINT [\"/x/sandbox-api\"]\n"},
         {"FROM alpine\nCOPY --from=ghcr.io/blaxel-ai/sandbox [\"/sandbox-api\", \"/q\\\"\\\\t\"]\n",

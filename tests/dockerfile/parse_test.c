@@ -239,6 +239,10 @@ static void test_errors_are_in_buildkits_words_with_their_line(void **state)
          "dockerfile parse error on line 2: Unknown type \"PING\" in HEALTHCHECK (try CMD)"},
         {"FROM a\nRUN --network=all x\n",
          "dockerfile parse error on line 2: invalid network mode \"all\""},
+        {"FROM a\nRUN --mount=a\\\"b x\n", "dockerfile parse error on line 2: failed to parse csv "
+                                           "mounts: bare \" in non-quoted-field"},
+        {"FROM a\nRUN --mount= x\n",
+         "dockerfile parse error on line 2: failed to parse csv mounts: EOF"},
         {"FROM a\nRUN --mount=from=$x,target=/y z\n",
          "dockerfile parse error on line 2: 'from' doesn't support variable expansion, define "
          "alias stage instead"},
