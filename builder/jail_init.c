@@ -88,6 +88,7 @@ static const struct builder_inner *find_inner(const struct builder_inner *list, 
 
 static int run_inner(const struct jail_init *init)
 {
+    char *no_variables[] = {NULL};
     const struct argv *argv = &init->spec->argv;
     const struct builder_inner *inner = find_inner(builder_own_inner, argv->v[0]);
     int code;
@@ -98,9 +99,7 @@ static int run_inner(const struct jail_init *init)
         (void)fprintf(stderr, "%s: no such program in this binary\n", argv->v[0]);
         return 127;
     }
-    clearenv();
-    for (size_t i = 0; i < init->spec->env.n; i++)
-        (void)putenv(init->spec->env.v[i]);
+    environ = init->spec->env.n > 0 ? init->spec->env.v : no_variables;
     code = inner->main((int)argv->n, argv->v);
     return fflush(NULL) == 0 || code != 0 ? code : 1;
 }

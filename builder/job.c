@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "builder/state.h"
 
+#define OUTPUT_SLACK    (1 << 20)
 #define REMOVE_TRIES    5
 #define REMOVE_PAUSE_MS 100
 
@@ -235,13 +236,13 @@ int builder_run_step(const struct builder_job *j, struct jail_spec *spec,
     return result < 0 ? -1 : read_end(&end, "buildah", ret_outcome, ret_code, err);
 }
 
-/* A memory file that cannot grow beyond what out may hold and one byte, by which an overflow is
- * seen. */
+/* A memory file that cannot grow without end.  Behind what out may hold there is room in which an
+ * overflow shows: a write beyond the seal's size fails as a whole. */
 static int open_output(const struct buf *out, int *ret_fd, struct error *err)
 {
     CLEANUP_CLOSE int fd = memfd_create("inner-output", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-    if (fd < 0 || ftruncate(fd, (off_t)out->max + 1) < 0 ||
+    if (fd < 0 || ftruncate(fd, (off_t)out->max + OUTPUT_SLACK) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) < 0)
         return error_errno(err, errno, "make a memory file");
     *ret_fd = TAKE_FD(fd);

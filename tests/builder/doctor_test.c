@@ -1,0 +1,180 @@
+/* What the doctor says is what is so. */
+#include "machine.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fs.h"
+
+struct findings {
+    struct {
+        char subject[64];
+        enum builder_health health;
+        char detail[256];
+    } v[16];
+    size_t n;
+};
+
+static void keep(void *self, const struct builder_finding *f)
+{
+    struct findings *all = self;
+
+    assert_true(all->n < 16);
+    (void)snprintf(all->v[all->n].subject, 64, "%s", f->subject);
+    (void)snprintf(all->v[all->n].detail, 256, "%s", f->detail);
+    all->v[all->n++].health = f->health;
+}
+
+static void diagnose(struct builder *b, struct findings *ret)
+{
+    struct error err = ERROR_INIT;
+
+    *ret = (struct findings){.n = 0};
+    assert_int_equal(builder_diagnose(b, keep, ret, &err), 0);
+}
+
+static void assert_found(const struct findings *all, const char *subject,
+                         enum builder_health health, const char *detail)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (strcmp(all->v[i].subject, subject) == 0) {
+            if (all->v[i].health != health || !strstr(all->v[i].detail, detail))
+                fail_msg("%s: %d %s", subject, (int)all->v[i].health, all->v[i].detail);
+            return;
+        }
+    fail_msg("nothing was said of %s", subject);
+}
+
+static void test_a_machine_that_can_build_is_well(void **state)
+{
+    const struct machine *m = *state;
+    struct findings all;
+
+    diagnose(m->b, &all);
+    for (size_t i = 0; i < all.n; i++)
+        if (all.v[i].health == BUILDER_MISSING)
+            fail_msg("%s: %s", all.v[i].subject, all.v[i].detail);
+    assert_found(&all, "buildah", BUILDER_OK, "buildah version 1.");
+    assert_found(&all, "storage", BUILDER_OK, "overlay");
+    assert_found(&all, "egress", BUILDER_OK, "no network");
+}
+
+static void test_without_a_user_namespace_it_is_degraded(void **state)
+{
+    const struct machine *m = *state;
+    struct builder *b;
+    struct findings all;
+    struct error err = ERROR_INIT;
+
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(builder_open_as(&m->config, JAIL_USERS_NONE, &b, &err), 0);
+    diagnose(b, &all);
+    assert_found(&all, "user namespace", BUILDER_DEGRADED, "root in its jail");
+    builder_free(b);
+}
+
+static void test_a_missing_buildah_is_said_and_begins_no_build(void **state)
+{
+    const struct machine *m = *state;
+    struct builder_config config = m->config;
+    struct builder_job *job;
+    struct builder *b;
+    struct findings all;
+    struct error err = ERROR_INIT;
+
+    config.buildah = "/no/such/buildah";
+    assert_int_equal(builder_open(&config, &b, &err), 0);
+    diagnose(b, &all);
+    assert_found(&all, "buildah", BUILDER_MISSING, "not found");
+    assert_int_equal(builder_job_begin(b, "ws", "id", &job, &err), -1);
+    assert_non_null(strstr(err.msg, "/no/such/buildah"));
+    builder_free(b);
+}
+
+static void test_a_buildah_that_does_not_run_is_said(void **state)
+{
+    static const char script[] = "#!/bin/sh\necho broken >&2\nexit 1\n";
+    const struct machine *m = *state;
+    struct builder_config config = m->config;
+    char path[128];
+    struct builder *b;
+    struct findings all;
+    struct error err = ERROR_INIT;
+
+    (void)snprintf(path, sizeof(path), "%s/buildah", m->dir);
+    assert_int_equal(fs_write_file(AT_FDCWD, path, script, strlen(script), 0755, &err), 0);
+    assert_int_equal(chmod(path, 0755), 0);
+    config.buildah = path;
+    assert_int_equal(builder_open_as(&config, m->b->ids.users, &b, &err), 0);
+    diagnose(b, &all);
+    assert_found(&all, "buildah", BUILDER_MISSING, "broken");
+    builder_free(b);
+}
+
+static void test_a_directory_that_is_not_absolute_is_refused(void **state)
+{
+    const struct machine *m = *state;
+    struct builder_config config = m->config;
+    struct builder *b;
+    struct error err = ERROR_INIT;
+
+    config.dir = "relative";
+    assert_int_equal(builder_open(&config, &b, &err), -1);
+    assert_non_null(strstr(err.msg, "not absolute"));
+}
+
+static void test_no_probe_is_left_behind(void **state)
+{
+    const struct machine *m = *state;
+
+    assert_int_equal(count_entries(m->config.dir), 2); /* jobs and bases */
+}
+
+static void test_subordinate_ids_are_found_by_name_or_number(void **state)
+{
+    const struct machine *m = *state;
+    char path[128];
+    char number[64];
+    const struct {
+        const char *text;
+        uint32_t first; /* 0: refused */
+    } cases[] = {
+        {number, 300000},
+        {"someone:1:65536\n", 0},
+        {"", 0},
+        {"no line\n::\n:::\n", 0},
+    };
+
+    (void)snprintf(path, sizeof(path), "%s/subid", m->dir);
+    (void)snprintf(number, sizeof(number), "%u:5:10\n%u:300000:65536\n", getuid(), getuid());
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct jail_ids ids = {.first_uid = 0};
+        struct error err = ERROR_INIT;
+
+        assert_int_equal(
+            fs_write_file(AT_FDCWD, path, cases[i].text, strlen(cases[i].text), 0644, &err), 0);
+        assert_int_equal(jail_ids_for_user(path, path, &ids, &err), cases[i].first ? 0 : -1);
+        assert_int_equal(ids.first_uid, cases[i].first);
+        if (!cases[i].first)
+            assert_non_null(strstr(err.msg, "100000:65536"));
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_machine_that_can_build_is_well),
+        cmocka_unit_test(test_without_a_user_namespace_it_is_degraded),
+        cmocka_unit_test(test_a_missing_buildah_is_said_and_begins_no_build),
+        cmocka_unit_test(test_a_buildah_that_does_not_run_is_said),
+        cmocka_unit_test(test_a_directory_that_is_not_absolute_is_refused),
+        cmocka_unit_test(test_no_probe_is_left_behind),
+        cmocka_unit_test(test_subordinate_ids_are_found_by_name_or_number),
+    };
+
+    builder_jail_main(argc, argv, NULL);
+    return cmocka_run_group_tests(tests, machine_start, machine_stop);
+}
