@@ -9,17 +9,19 @@
 #include "dockerfile/dockerfile.h"
 #include "worker/run.h"
 
-#define REPORT_MAX (8 << 20) /* bytes of JSON about one archive */
+#define REPORT_MAX     (8 << 20) /* bytes of JSON about one archive */
+#define INJECTED_BYTES (1 << 20) /* at most what injection adds: a COPY, an ENTRYPOINT, a CMD */
+#define INJECTED_LINES 3
 
 /* Says which step begins; stops the run when the build is no longer ours. */
 static int begin_step(struct run *r, const char *step, struct error *err)
 {
     enum lease_verdict verdict;
 
-    if (state_step(r->config->state, r->build.id, r->config->name, step, &verdict, err) < 0)
+    if (state_step(r->config->state, r->build.id, r->holder, step, &verdict, err) < 0)
         return -1;
     if (verdict == LEASE_LOST)
-        r->lost = true;
+        atomic_store(&r->lost, true);
     if (verdict != LEASE_KEPT)
         cancel_throw(&r->cancel);
     if (r->config->on_step)
@@ -121,8 +123,11 @@ static int step_extract(struct run *r, struct error *err)
 static int inject(struct run *r, struct error *err)
 {
     struct dockerfile_injection injection = {.text = BUF_INIT(0)};
+    struct dockerfile_limits limits = dockerfile_limits_default;
     struct dockerfile *injected = NULL;
 
+    limits.text_max += INJECTED_BYTES;
+    limits.instructions_max += INJECTED_LINES;
     if (dockerfile_inject_sandbox_api(r->dockerfile, r->config->sandbox_image, &injection, err) < 0)
         return -1;
     journal_add_text(&r->journal, LOG_INFO, buf_str(&injection.notes));
@@ -130,8 +135,8 @@ static int inject(struct run *r, struct error *err)
     buf_add(&r->dockerfile_text, buf_str(&injection.text), injection.text.len);
     dockerfile_injection_release(&injection);
     if (buf_check(&r->dockerfile_text, "the Dockerfile", err) < 0 ||
-        dockerfile_parse(buf_str(&r->dockerfile_text), r->dockerfile_text.len,
-                         &dockerfile_limits_default, &injected, err) < 0)
+        dockerfile_parse(buf_str(&r->dockerfile_text), r->dockerfile_text.len, &limits, &injected,
+                         err) < 0)
         return -1;
     dockerfile_free(r->dockerfile);
     r->dockerfile = injected;

@@ -15,7 +15,7 @@ struct plain_log {
     struct journal *journal;
     int number; /* of the vertex that runs, from 1; 0: none yet */
     bool running;
-    bool terse;       /* buildah's own chatter is left out: no command of the user's runs */
+    bool terse;     /* buildah's own chatter is left out: no command of the user's runs */
     int64_t began;  /* clock_monotonic */
     char last[512]; /* the last line of output, for one-line reasons */
 };

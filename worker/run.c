@@ -6,7 +6,6 @@
 
 #include <poll.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "dockerfile/dockerfile.h"
@@ -51,13 +50,16 @@ static void beat(struct ticker *t)
     if (now < t->next_beat)
         return;
     t->next_beat = now + pause;
-    if (state_heartbeat(c->state, t->run->build.id, c->name, c->lease_ns, &verdict, &err) < 0) {
+    if (state_heartbeat(c->state, t->run->build.id, t->run->holder, c->lease_ns, &verdict, &err) <
+        0) {
         operator_log(c, "build %s: heartbeat: %s", t->run->build.id, err.msg);
         if (now - t->kept > c->lease_ns)
             cancel_throw(&t->run->cancel);
         return;
     }
     t->kept = now;
+    if (verdict == LEASE_LOST)
+        atomic_store(&t->run->lost, true);
     if (verdict != LEASE_KEPT)
         cancel_throw(&t->run->cancel);
 }
@@ -69,7 +71,7 @@ static void *tick(void *self)
     struct pollfd stop = {.fd = t->stop.fd, .events = POLLIN};
 
     while (poll(&stop, 1, TICK_MS) <= 0) {
-        if (journal_flush(&t->run->journal, &err) < 0)
+        if (!atomic_load(&t->run->lost) && journal_flush(&t->run->journal, &err) < 0)
             operator_log(t->run->config, "build %s: write its log: %s", t->run->build.id, err.msg);
         beat(t);
         if (cancel_is_thrown(t->drain) && !atomic_exchange(&t->drained, true))
@@ -104,12 +106,13 @@ static void ticker_stop(struct ticker *t)
 /* ---- the run ---- */
 
 static int run_init(struct run *r, const struct worker_config *config, const struct build *build,
-                    struct error *err)
+                    const char *holder, struct error *err)
 {
     *r = (struct run){.config = config,
                       .build = *build,
                       .dockerfile_text = BUF_INIT(TEXT_MAX),
                       .failure = BUF_INIT(TEXT_MAX)};
+    (void)snprintf(r->holder, sizeof(r->holder), "%s", holder);
     upload_report_init(&r->report);
     journal_init(&r->journal, config->state, build->id, config->log_max);
     r->plain_log.journal = &r->journal;
@@ -157,7 +160,7 @@ static void settle(struct run *r, const struct build_result *result)
     enum build_phase phase;
     struct error err = ERROR_INIT;
 
-    if (state_finish(c->state, r->build.id, c->name, result, &verdict, &phase, &err) < 0) {
+    if (state_finish(c->state, r->build.id, r->holder, result, &verdict, &phase, &err) < 0) {
         operator_log(c, "build %s: record its end: %s", r->build.id, err.msg);
         return; /* the lease runs out, and another try is made */
     }
@@ -194,8 +197,8 @@ static void conclude(struct run *r, int outcome, struct error *err, bool drained
     struct build_result result = {.kind = ERR_NONE, .digest = r->digest};
     struct error flush = ERROR_INIT;
 
-    if (outcome < 0 && err->kind == ERR_NONE && drained && !r->lost) {
-        if (state_give_back(c->state, r->build.id, c->name, err) < 0)
+    if (outcome < 0 && err->kind == ERR_NONE && drained && !atomic_load(&r->lost)) {
+        if (state_give_back(c->state, r->build.id, r->holder, err) < 0)
             operator_log(c, "build %s: give it back: %s", r->build.id, err->msg);
         return;
     }
@@ -209,12 +212,12 @@ static void conclude(struct run *r, int outcome, struct error *err, bool drained
         if (r->failure.len)
             result.event = buf_str(&r->failure);
     }
-    if (!r->lost && journal_flush(&r->journal, &flush) < 0)
+    if (!atomic_load(&r->lost) && journal_flush(&r->journal, &flush) < 0)
         operator_log(c, "build %s: write its log: %s", r->build.id, flush.msg);
     settle(r, &result);
 }
 
-void run_build(const struct worker_config *config, const struct build *build,
+void run_build(const struct worker_config *config, const struct build *build, const char *holder,
                const struct cancel *drain)
 {
     struct error err = ERROR_INIT;
@@ -222,7 +225,8 @@ void run_build(const struct worker_config *config, const struct build *build,
     struct run r;
     int outcome;
 
-    if (run_init(&r, config, build, &err) < 0 || ticker_start(&ticker, &r, drain, &err) < 0) {
+    if (run_init(&r, config, build, holder, &err) < 0 ||
+        ticker_start(&ticker, &r, drain, &err) < 0) {
         operator_log(config, "build %s: %s", build->id, err.msg);
         run_release(&r);
         return;

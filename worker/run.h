@@ -3,17 +3,24 @@
 #ifndef WORKER_RUN_H
 #define WORKER_RUN_H
 
+#include <stdatomic.h>
+
 #include "worker/journal.h"
 #include "worker/pipeline.h"
 #include "worker/plain_log.h"
+
+/* "<worker's name>#<number>": a lease is held by one try, so that not even another thread of the
+ * same process can take a lost one for its own. */
+#define WORKER_HOLDER (WORKER_NAME + 24)
 
 struct run {
     const struct worker_config *config;
     struct build build;
     struct journal journal;
     struct plain_log plain_log;
-    struct cancel cancel; /* thrown when the lease says stop, or the worker drains */
-    bool lost;            /* the lease is gone: write nothing more */
+    struct cancel cancel;       /* thrown when the lease says stop, or the worker drains */
+    atomic_bool lost;           /* the lease is gone: write nothing more */
+    char holder[WORKER_HOLDER]; /* of the lease: this try and no other */
 
     /* What the steps leave for each other. */
     struct builder_job *job;
@@ -33,7 +40,7 @@ MUST_CHECK int pipeline_run(struct run *r, struct error *err);
 
 /* The whole try: journal, lease, pipeline, verdict, cleaning up.  give_back: the cancel was the
  * worker's own, so the build goes back to the queue. */
-void run_build(const struct worker_config *config, const struct build *build,
+void run_build(const struct worker_config *config, const struct build *build, const char *holder,
                const struct cancel *drain);
 
 #endif

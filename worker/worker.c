@@ -22,6 +22,7 @@ struct worker {
     bool has_janitor;
     atomic_bool stopping;
     atomic_int busy;
+    atomic_uint claims;  /* numbers the holders of leases */
     struct cancel drain; /* thrown when running builds shall be handed back */
     struct cancel quit;  /* the janitor's */
 };
@@ -44,15 +45,17 @@ static void *build_forever(void *self)
         struct build b = {.created = 0};
         struct error err = ERROR_INIT;
         enum presence presence = ABSENT;
+        char holder[WORKER_HOLDER];
 
-        if (state_claim(c->state, c->name, c->lease_ns, &presence, &b, &err) < 0)
+        (void)snprintf(holder, sizeof(holder), "%s#%u", c->name, atomic_fetch_add(&w->claims, 1));
+        if (state_claim(c->state, holder, c->lease_ns, &presence, &b, &err) < 0)
             say(c, "claim a build", &err);
         if (presence == ABSENT) {
             state_wait(c->state, IDLE_MS);
             continue;
         }
         atomic_fetch_add(&w->busy, 1);
-        run_build(c, &b, &w->drain);
+        run_build(c, &b, holder, &w->drain);
         atomic_fetch_sub(&w->busy, 1);
     }
     return NULL;
@@ -104,7 +107,8 @@ static bool is_dead_neighbour(const char *self, const char *other)
 
     if (!host || strncmp(self, other, host) != 0 || sscanf(other + host, "%d", &pid) != 1)
         return false;
-    return !worker_name_of(pid, now) || strcmp(now, other) != 0;
+    return !worker_name_of(pid, now) || strncmp(now, other, strlen(now)) != 0 ||
+           other[strlen(now)] != '#';
 }
 
 static void bury_the_dead(const struct worker_config *c)
