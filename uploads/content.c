@@ -62,7 +62,7 @@ struct piece {
 static int next_piece(struct extraction *x, const struct member *m, uint64_t *position,
                       struct piece *ret, struct error *err)
 {
-    struct piece p;
+    struct piece p = {.data = NULL};
     uint64_t end;
 
     if (member_reader_data(x->reader, &p.data, &p.len, &p.offset, err) < 0)
@@ -101,7 +101,7 @@ int content_to_file(struct extraction *x, const struct member *m, int fd, const 
 {
     uint64_t at = prefix ? prefix->len : 0;
     uint64_t position = at;
-    struct piece p;
+    struct piece p = {.data = NULL};
 
     if (check_declared(x, m, err) < 0)
         return -1;
@@ -125,7 +125,7 @@ int content_begin(struct extraction *x, const struct member *m, struct buf *out,
                   struct error *err)
 {
     uint64_t position = 0;
-    struct piece p;
+    struct piece p = {.data = NULL};
 
     for (;;) {
         if (next_piece(x, m, &position, &p, err) < 0)
@@ -157,7 +157,7 @@ static int refuse_long(const struct member *m, const struct buf *out, struct err
 int content_to_buf(struct extraction *x, const struct member *m, struct buf *out, struct error *err)
 {
     uint64_t position = 0;
-    struct piece p;
+    struct piece p = {.data = NULL};
 
     if (m->size > out->max)
         return refuse_long(m, out, err);
@@ -178,7 +178,7 @@ int content_to_buf(struct extraction *x, const struct member *m, struct buf *out
 int content_drop(struct extraction *x, const struct member *m, struct error *err)
 {
     uint64_t position = 0;
-    struct piece p;
+    struct piece p = {.data = NULL};
 
     do
         if (next_piece(x, m, &position, &p, err) < 0)

@@ -38,7 +38,7 @@ struct entry_name_shown entry_name_show(const char *name)
         name += n;
         len -= n;
     }
-    strcpy(p, len > 0 ? "...\"" : "\"");
+    (void)stpncpy(p, len > 0 ? "...\"" : "\"", sizeof("...\""));
     return shown;
 }
 

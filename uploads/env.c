@@ -34,8 +34,11 @@ static void trim(const char **s, size_t *len)
 
 static void strip_quotes(const char **s, size_t *len)
 {
-    char quote = *len >= 2 ? **s : '\0';
+    char quote;
 
+    if (*len < 2)
+        return;
+    quote = **s;
     if ((quote == '"' || quote == '\'') && (*s)[*len - 1] == quote) {
         (*s)++;
         *len -= 2;

@@ -133,7 +133,7 @@ static int read_end64(struct window *w, const unsigned char *locator, uint64_t l
                       struct directory *ret, struct error *err)
 {
     uint64_t at = get64(locator + 8);
-    const unsigned char *p;
+    const unsigned char *p = NULL;
     uint64_t size, offset;
 
     if (locator_at < END64_SIZE || at > locator_at - END64_SIZE)
@@ -242,7 +242,7 @@ static bool offset_from_extra(const unsigned char *p, const unsigned char *extra
 static int read_central(struct zip_view *v, struct window *w, const struct directory *dir,
                         uint64_t offset, uint64_t *ret_next, struct error *err)
 {
-    const unsigned char *p, *name;
+    const unsigned char *p = NULL, *name;
     size_t name_len, extra_len;
     uint64_t local;
     unsigned mode;

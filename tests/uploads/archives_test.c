@@ -4,10 +4,12 @@
  * uploads_archives_test --print accept|reject prints what is, for a look and for those files. */
 #include <dirent.h>
 #include <limits.h>
+#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -126,6 +128,21 @@ static void test_every_evil_or_broken_archive_is_refused_without_openat2(void **
     check(state, "reject", TREE_WALK);
 }
 
+/* Names are bytes and modes are the archive's, whatever the process is set to. */
+static void test_umask_and_locale_change_nothing(void **state)
+{
+    static const char *const locales[] = {"POSIX", "C.UTF-8"};
+    mode_t previous = umask(0077);
+
+    for (size_t i = 0; i < sizeof(locales) / sizeof(locales[0]); i++) {
+        assert_non_null(setlocale(LC_ALL, locales[i]));
+        check(state, "accept", TREE_OPENAT2);
+        check(state, "reject", TREE_OPENAT2);
+    }
+    (void)setlocale(LC_ALL, "C");
+    (void)umask(previous);
+}
+
 static int print(const char *kind)
 {
     CLEANUP(buf_release) struct buf out = BUF_INIT(1 << 20);
@@ -144,6 +161,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_every_dialect_unpacks_without_openat2),
         cmocka_unit_test(test_every_evil_or_broken_archive_is_refused_with_its_reason),
         cmocka_unit_test(test_every_evil_or_broken_archive_is_refused_without_openat2),
+        cmocka_unit_test(test_umask_and_locale_change_nothing),
     };
 
     /* A ZIP's dates are local time, whatever the zone was. */

@@ -21,7 +21,7 @@ static void sign(const struct upload_ticket *t, char *sig)
     upload_ticket_url(KEY, t, "http://kiln.test:1", &url);
     found = strstr(buf_str(&url), "&signature=");
     assert_non_null(found);
-    strcpy(sig, found + strlen("&signature="));
+    (void)snprintf(sig, 65, "%s", found + strlen("&signature="));
 }
 
 static void test_a_url_names_workspace_object_and_expiry_and_is_valid_until_then(void **state)
@@ -69,7 +69,7 @@ static void test_a_missing_short_altered_or_foreign_signature_is_forged(void **s
     assert_int_equal(upload_ticket_check(KEY, &TICKET, "", 0), UPLOAD_TICKET_FORGED);
     assert_int_equal(upload_ticket_check(other_key, &TICKET, sig, 0), UPLOAD_TICKET_FORGED);
     for (size_t i = 0; i < 64; i++) {
-        strcpy(bad, sig);
+        (void)snprintf(bad, sizeof(bad), "%s", sig);
         bad[i] = bad[i] == '0' ? '1' : '0';
         assert_int_equal(upload_ticket_check(KEY, &TICKET, bad, 0), UPLOAD_TICKET_FORGED);
     }

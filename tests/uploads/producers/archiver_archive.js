@@ -13,7 +13,7 @@ fs.writeFileSync(path.join(build, 'src/run.sh'), '#!/bin/sh\n');
 fs.chmodSync(path.join(build, 'src/run.sh'), 0o755);
 fs.symlinkSync('../../../elsewhere/src/a.txt', path.join(build, 'src/a.txt'));
 fs.symlinkSync('run.sh', path.join(build, 'src/inside'));
-fs.symlinkSync('/etc/hostname', path.join(build, 'src/host'));
+fs.symlinkSync('/nonexistent/hostname', path.join(build, 'src/host'));
 const when = new Date('2025-03-04T05:06:07Z');
 for (const name of ['Dockerfile', 'manifest.json', '.hidden', 'src/run.sh', 'src/empty', 'src'])
   fs.utimesSync(path.join(build, name), when, when);

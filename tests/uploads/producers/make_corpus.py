@@ -2,6 +2,10 @@
 """Writes the archives of tests/uploads/corpus that Python, Info-ZIP and GNU tar make, and the evil
 ones that none of them would: make_corpus.py CORPUS
 
+No archive names a place that matters.  Where one would write or read through a link, that is
+"outside", the file beside the tree that the tests look after: an extractor that is broken shall be
+seen, not do harm to the machine that tests it.
+
 go_archives.go and archiver_archive.js write the rest.  The archives are kept in the repository, so
 that the tests need none of these programs."""
 import bz2, gzip, io, lzma, os, shutil, struct, subprocess, sys, tarfile, tempfile, zipfile, zlib
@@ -173,7 +177,7 @@ def accept():
                                       extra=struct.pack("<HHQ", 1, 8, 36)).end(zip64=True))
     save("accept", "duplicates.zip", Zip()
          .add("file_then_link", b"file").add("file_then_link", b"elsewhere", mode=0o120777)
-         .add("link_then_file", b"/etc/passwd", mode=0o120777).add("link_then_file", b"file")
+         .add("link_then_file", b"../outside", mode=0o120777).add("link_then_file", b"file")
          .add("thrice", b"1").add("thrice", b"2").add("thrice", b"33", mode=0o100755)
          .add(".env.build", b"A=1").add(".env.build", b"A=2").end())
     save("accept", "no_modes.zip", Zip()
@@ -194,10 +198,13 @@ def accept():
          .add(".docker/", mode=0o040700).add(".docker/config.json", b"{}").add(".docker/other", b"x").end())
     save("accept", "secrets_deeper_stay.zip", Zip()
          .add("sub/.env.build", b"A=1").add("sub/.docker/config.json", b"{}").end())
-    save("accept", "dockerfile_is_a_link.zip", Zip().add("Dockerfile", b"/etc/passwd", mode=0o120777).end())
+    save("accept", "dockerfile_is_a_link.zip", Zip().add("Dockerfile", b"../outside", mode=0o120777).end())
     save("accept", "dockerfile_is_a_directory.zip", Zip().add("Dockerfile/x", b"x").end())
     save("accept", "unicode_path_field.zip", Zip()
          .add("caf\u00e9".encode("cp437"), b"x", local_extra=(lambda n: struct.pack("<HHBI", 0x7075, 5 + len(n), 1, zlib.crc32("caf\u00e9".encode("cp437"))) + n)("caf\u00e9".encode())).end())
+    save("accept", "permissions.zip", Zip()
+         .add("setuid", b"x", mode=0o106755).add("sticky", b"x", mode=0o101644).add("all", b"x", mode=0o100777).end())
+    save("accept", "permissions.tar", tar_member("setuid", b"x", mode=0o6755) + tar_member("d/", kind=b"5", mode=0o6775) + END)
     save("accept", "link_to_sibling_of_root.zip", Zip()
          .add("a/b/ok", b"../../c", mode=0o120777).add("a/b/out", b"../../../c", mode=0o120777).end())
     save("accept", "hardlinks.tar",
@@ -224,8 +231,8 @@ def pax(**records):
 
 
 def reject():
-    save("reject", "absolute.zip", Zip().add("/etc/evil", b"x").end())
-    save("reject", "absolute.tar", tar_member("/etc/evil", b"x") + END)
+    save("reject", "absolute.zip", Zip().add("/nonexistent/evil", b"x").end())
+    save("reject", "absolute.tar", tar_member("/nonexistent/evil", b"x") + END)
     save("reject", "dotdot.zip", Zip().add("a/../../evil", b"x").end())
     save("reject", "dotdot_inside.zip", Zip().add("a/../b", b"x").end())
     save("reject", "dotdot.tar", tar_member("../evil", b"x") + END)
@@ -245,26 +252,28 @@ def reject():
     save("reject", "fifo.zip", Zip().add("pipe", mode=0o010644).end())
     save("reject", "socket.zip", Zip().add("sock", mode=0o140755).end())
     save("reject", "device.zip", Zip().add("null", mode=0o020666).end())
-    save("reject", "hardlink_absolute.tar", tar_member("a", kind=b"1", link="/etc/passwd") + END)
-    save("reject", "hardlink_up.tar", tar_member("a", kind=b"1", link="../../etc/passwd") + END)
+    save("reject", "hardlink_absolute.tar", tar_member("a", kind=b"1", link="/nonexistent/file") + END)
+    save("reject", "hardlink_up.tar", tar_member("a", kind=b"1", link="../outside") + END)
     save("reject", "hardlink_missing.tar", tar_member("a", kind=b"1", link="b") + END)
     save("reject", "hardlink_through_link.tar",
-         tar_member("etc", kind=b"2", link="/etc") + tar_member("a", kind=b"1", link="etc/passwd") + END)
+         tar_member("up", kind=b"2", link="..") + tar_member("a", kind=b"1", link="up/outside") + END)
     save("reject", "hardlink_to_directory.tar", tar_member("d/", kind=b"5") + tar_member("a", kind=b"1", link="d") + END)
     save("reject", "hardlink_to_itself.tar", tar_member("a", b"x") + tar_member("a", kind=b"1", link="a") + END)
     save("reject", "hardlink_to_secret.tar", tar_member(".env.build", b"A=1") + tar_member("a", kind=b"1", link=".env.build") + END)
-    save("reject", "chained.zip", Zip().add("out", b"/tmp", mode=0o120777).add("out/evil", b"x").end())
+    save("reject", "chained.zip", Zip().add("out", b"..", mode=0o120777).add("out/evil", b"x").end())
     save("reject", "chained_inside.zip", Zip().add("real/", mode=0o040755).add("link", b"real", mode=0o120777).add("link/file", b"x").end())
     save("reject", "chained_deep.tar",
          tar_member("a/b/out", kind=b"2", link="../../..") + tar_member("a/b/out/x/y/evil", b"x") + END)
-    save("reject", "chained_directory.zip", Zip().add("out", b"/tmp", mode=0o120777).add("out/", mode=0o040777).end())
+    save("reject", "chained_directory.zip", Zip().add("out", b"..", mode=0o120777).add("out/", mode=0o040777).end())
+    save("reject", "chained_to_what_is_there.zip", Zip()
+         .add("real/", mode=0o040755).add("dot", b".", mode=0o120777).add("dot/real/file", b"x").end())
     save("reject", "chained_symlink.tar",
-         tar_member("out", kind=b"2", link="/tmp") + tar_member("out/evil", kind=b"2", link="x") + END)
+         tar_member("out", kind=b"2", link="..") + tar_member("out/evil", kind=b"2", link="x") + END)
     save("reject", "file_then_directory.zip", Zip().add("a", b"x").add("a/b", b"x").end())
     save("reject", "directory_then_file.zip", Zip().add("a/b", b"x").add("a", b"x").end())
     save("reject", "directory_then_link.zip", Zip().add("a/", mode=0o040755).add("a", b"b", mode=0o120777).end())
     save("reject", "file_then_directory_entry.zip", Zip().add("a", b"x").add("a/", mode=0o040755).end())
-    save("reject", "env_build_is_a_link.tar", tar_member(".env.build", kind=b"2", link="/etc/passwd") + END)
+    save("reject", "env_build_is_a_link.tar", tar_member(".env.build", kind=b"2", link="../outside") + END)
     save("reject", "docker_config_is_a_directory.zip", Zip().add(".docker/config.json/", mode=0o040755).end())
     save("reject", "link_with_control.tar", tar_member("a", kind=b"2", link="b\x07c") + END)
     save("reject", "name_too_long.zip", Zip().add("n" * 256, b"x").end())
@@ -274,6 +283,8 @@ def reject():
     save("reject", "bomb.tar.gz", gzip.compress(gzip.compress(tar_member("zeros", bytes(80 << 20)) + END, mtime=0), mtime=0))
     save("reject", "bomb_in_a_directory.tar.gz",
          gzip.compress(gzip.compress(tar_header("d/", 80 << 20, kind=b"1", link="x") + bytes(80 << 20) + END, mtime=0), mtime=0))
+    headers = tar_member("p", pax(comment="c" * 900000), kind=b"x") + tar_member("f")
+    save("reject", "bomb_in_headers.tar.gz", gzip.compress(gzip.compress(headers * 80 + END, mtime=0), mtime=0))
     save("reject", "declares_too_much.tar", tar_header("huge", 8 ** 11 - 1) + END)
     save("reject", "secret_too_large.zip", Zip().add(".env.build", b"#" * (2 << 20), method=8).end())
     save("reject", "zero_bytes", b"")
