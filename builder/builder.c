@@ -194,7 +194,7 @@ int builder_open(const struct builder_config *config, struct builder **ret, stru
 int builder_open_as(const struct builder_config *config, enum jail_users users,
                     struct builder **ret, struct error *err)
 {
-    struct builder *b;
+    struct builder *b = NULL;
 
     if (open_unchosen(config, &b, err) < 0)
         return -1;

@@ -38,9 +38,11 @@ void builder_jail_main(int argc, char **argv, const struct builder_inner *inner)
 
 enum builder_egress {
     BUILDER_EGRESS_NONE, /* RUN sees lo and nothing else */
-    BUILDER_EGRESS_NAT, /* through slirp4netns; never the host's loopback or link-local addresses */
+    BUILDER_EGRESS_NAT,  /* slirp4netns; never the host's own, loopback or link-local addresses */
 };
 
+/* What is named below prefix is fetched from location and from nowhere else: no fallback to the
+ * registry in the name, no credentials for it; so also what may lie on this machine. */
 struct builder_mirror {
     const char *prefix;   /* "docker.io", "ghcr.io/blaxel-ai/sandbox" */
     const char *location; /* "127.0.0.1:5000/mirror" */
@@ -50,7 +52,7 @@ struct builder_mirror {
 struct builder_config {  /* borrowed until builder_free */
     const char *dir;     /* absolute; holds jobs/ and bases/ */
     const char *buildah; /* the program; NULL: "buildah" from PATH */
-    uint32_t uid_base; /* first host uid and gid of the range of 65,536 given to jails (as root) */
+    uint32_t uid_base;   /* first host uid and gid of the 65,536 of jails (as root); 0: 1,000,000 */
     enum builder_egress egress;
     const struct builder_mirror *mirrors;
     size_t n_mirrors;
@@ -60,6 +62,9 @@ struct builder_config {  /* borrowed until builder_free */
 };
 
 struct builder;
+/* Finds out by making a jail which kind this machine allows.  What is missing (buildah, subordinate
+ * ids, namespaces, slirp4netns for BUILDER_EGRESS_NAT) does not fail here, so that builder_diagnose
+ * can say it; it fails builder_job_begin, or builder_build for slirp4netns, with ERR_SYSTEM. */
 MUST_CHECK int builder_open(const struct builder_config *config, struct builder **ret,
                             struct error *err);
 void builder_free(struct builder *b);

@@ -200,9 +200,8 @@ static int read_end(const struct jail_end *end, const char *what, enum builder_o
         outcome = BUILDER_TIMED_OUT;
     else if (end->how == JAIL_CANCELLED)
         outcome = BUILDER_CANCELLED;
-    else if (end->how == JAIL_LOST)
-        outcome = BUILDER_KILLED;
-    else if (end->how == JAIL_SIGNALLED && (end->signal == SIGKILL || end->signal == SIGTERM))
+    else if (end->how == JAIL_LOST ||
+             (end->how == JAIL_SIGNALLED && (end->signal == SIGKILL || end->signal == SIGTERM)))
         outcome = BUILDER_KILLED;
     else if (end->how == JAIL_SIGNALLED) {
         jail_describe(end, how);

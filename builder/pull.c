@@ -109,9 +109,9 @@ static int fetch(const struct builder_job *j, const struct reference *image,
     const struct process_sink sink = progress_sink(p);
     CLEANUP_CLOSE int lock_fd = -1;
     struct jail_spec spec = {.inner = false};
-    enum builder_outcome outcome;
+    enum builder_outcome outcome = BUILDER_KILLED;
     char name[256];
-    int code;
+    int code = -1;
 
     if (lock_bases(j, io, deadline, &lock_fd, &outcome, err) < 0)
         return -1;
