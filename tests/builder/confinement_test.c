@@ -248,16 +248,17 @@ static void test_a_run_does_not_see_other_jobs_or_the_host(void **state)
 static void test_a_build_cannot_change_the_bases_of_its_workspace(void **state)
 {
     const struct machine *m = *state;
-    /* a cache mount that reaches the jail's own root, from where /kiln/bases could be seen */
+    /* a cache mount that reaches the jail's own root, from where /kiln/bases is seen */
     struct attempt a = {.workspace = "poison",
                         .images = ALPINE,
-                        .dockerfile =
-                            "FROM alpine:3.20\n"
-                            "RUN --mount=type=cache,target=/h,id=../../.. "
-                            "for d in /h /h/kiln /h/..; do ls $d; touch $d/bases/overlay/evil "
-                            "$d/kiln/bases/evil && echo poisoned; done; true\n"};
+                        .dockerfile = "FROM alpine:3.20\n"
+                                      "RUN --mount=type=cache,target=/h,id=../../.. "
+                                      "ls /h/kiln/bases && touch /h/kiln/bases/evil && "
+                                      "echo poisoned; true\n"};
 
     attempt_run(m, &a);
+    assert_built(&a);
+    assert_says(&a, "overlay-images\n"); /* it got that far */
     assert_does_not_say(&a, "\npoisoned");
     attempt_release(&a);
 }
