@@ -100,6 +100,7 @@ static void test_what_is_no_manifest_is_refused(void **state)
         {OCI_MANIFEST, IMAGE(DESC("1"), "null")},
         {OCI_MANIFEST, IMAGE(DESC("1"), "{}")},
         {OCI_MANIFEST, IMAGE(DESC("1"), DESC("-1"))},
+        {OCI_MANIFEST, IMAGE(DESC("-1"), "")},
         {OCI_MANIFEST, IMAGE(DESC("1"), DESC("1.5"))},
         {OCI_MANIFEST, IMAGE(DESC("1"), DESC("\"1\""))},
         {OCI_MANIFEST, IMAGE(DESC("1"), DESC("99999999999999999999"))},

@@ -184,6 +184,27 @@ static void test_a_program_that_never_answers_is_given_up_and_stopped(void **sta
     assert_int_equal(errno, ECHILD);
 }
 
+/* Otherwise the next check would find a process, and call that a registry. */
+static void test_a_restart_that_never_answers_leaves_no_process(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = ERROR_INIT;
+    bool restarted;
+    char path[200];
+    pid_t pid;
+
+    write_program(f, path, "#!/bin/sh\nexec docker-registry \"$@\"\n");
+    fixture_start(f);
+    pid = find_child();
+    write_program(f, path, "#!/bin/sh\nexec /bin/sleep 100\n");
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+    assert_int_equal(registry_server_check(f->server, &restarted, &err), -1);
+    assert_non_null(strstr(err.msg, "start the registry again: "));
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+}
+
 static void test_addresses_and_directories_that_are_none_are_refused(void **state)
 {
     static const char *const addresses[] = {"",
@@ -304,6 +325,7 @@ int main(void)
         TEST(test_a_missing_program_is_named),
         TEST(test_a_program_that_ends_at_once_is_told_with_its_last_words),
         TEST(test_a_program_that_never_answers_is_given_up_and_stopped),
+        TEST(test_a_restart_that_never_answers_leaves_no_process),
         TEST(test_addresses_and_directories_that_are_none_are_refused),
         TEST(test_a_directory_with_quotes_and_blanks_is_quoted_right),
         TEST(test_its_configuration_and_log_are_for_the_owner_alone),
