@@ -6,7 +6,7 @@
 
 #include "base/argv.h"
 #include "base/buf.h"
-#include "worker/state.h"
+#include "worker/worker.h"
 
 #define API_RESPONSE_MAX (256u << 20) /* bytes of body */
 

@@ -33,7 +33,7 @@ struct entry_name_shown entry_name_show(const char *name)
         if (n > 0)
             p = mempcpy(p, name, n);
         else
-            p += sprintf(p, "\\x%02x", (unsigned char)*name);
+            p += snprintf(p, sizeof("\\xNN"), "\\x%02x", (unsigned char)*name);
         n = n > 0 ? n : 1;
         name += n;
         len -= n;

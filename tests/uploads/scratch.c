@@ -39,9 +39,9 @@ int scratch_setup(void **state)
 
     must(s != NULL, "calloc");
     /* In memory where there is such a place: the fuzzer makes thousands of them. */
-    strcpy(s->path, "/dev/shm/kiln-uploads-XXXXXX");
+    (void)snprintf(s->path, sizeof(s->path), "/dev/shm/kiln-uploads-XXXXXX");
     if (!mkdtemp(s->path)) {
-        strcpy(s->path, "/tmp/kiln-uploads-XXXXXX");
+        (void)snprintf(s->path, sizeof(s->path), "/tmp/kiln-uploads-XXXXXX");
         must(mkdtemp(s->path) != NULL, "mkdtemp");
     }
     must(fs_open_dir(AT_FDCWD, s->path, &s->dirfd, &err) == 0, err.msg);

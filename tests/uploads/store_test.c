@@ -29,7 +29,7 @@ static int setup(void **state)
     char dir[96];
     struct error err;
 
-    strcpy(f->path, "/tmp/kiln-store-XXXXXX");
+    (void)snprintf(f->path, sizeof(f->path), "/tmp/kiln-store-XXXXXX");
     if (!mkdtemp(f->path))
         return -1;
     (void)snprintf(dir, sizeof(dir), "%s/a/store", f->path);
