@@ -192,6 +192,10 @@ int command_worker(const struct config *c, int argc, char **argv)
         fprintf(stderr, "kiln worker: unexpected word \"%s\"; see `kiln worker --help`\n", argv[1]);
         return 2;
     }
+    if (c->workers == 0) {
+        fprintf(stderr, "kiln worker: with workers = 0 there is nothing to do\n");
+        return 2;
+    }
     if (installation_open(c, c->data_dir, NULL, &i, &err) < 0)
         goto fail;
     config = installation_worker(&i, (int)c->workers, operator_log);
