@@ -127,8 +127,10 @@ MUST_CHECK int upload_clean_docker_config(const char *text, size_t len, struct b
 
 /* ---- pack ---- */
 
-/* Writes dir as an uncompressed pax tar to fd: names sorted, symlinks as links, owners zero,
- * directories named in skip (paths relative to dir) left out. */
+/* Writes dir as an uncompressed pax tar to fd: names sorted, symlinks as links, hard links as
+ * copies, owners zero, what skip names (paths relative to dir; NULL: nothing) left out with all
+ * below it.  ERR_INPUT names what an upload could not hold either: devices, FIFOs, sockets, names
+ * that are not UTF-8. */
 MUST_CHECK int upload_pack_directory(const char *dir, const struct argv *skip, int fd,
                                      struct error *err);
 
