@@ -1,5 +1,4 @@
-/* Replays a corpus through a libFuzzer target in builds without libFuzzer: replay FILE|DIRECTORY...
- */
+/* Replays a corpus through a libFuzzer target in builds without it: replay FILE|DIRECTORY... */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdint.h>
