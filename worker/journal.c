@@ -10,18 +10,29 @@
 #define PENDING_BYTES (32 << 20) /* between two flushes */
 #define SECRET_MIN    8
 
-void journal_init(struct journal *j, struct state *state, const char *build, uint64_t max)
+void journal_init(struct journal *j, struct state *state, const struct clock *clock,
+                  const char *build, uint64_t max)
 {
-    *j = (struct journal){.state = state, .max = max, .text = BUF_INIT(PENDING_BYTES)};
+    *j = (struct journal){.state = state,
+                          .clock = *clock,
+                          .max = max,
+                          .pending.text = BUF_INIT(PENDING_BYTES),
+                          .writing.text = BUF_INIT(PENDING_BYTES)};
     (void)snprintf(j->build, sizeof(j->build), "%s", build);
     pthread_mutex_init(&j->lock, NULL);
+}
+
+static void batch_release(struct journal_batch *b)
+{
+    buf_release(&b->text);
+    free(b->lines);
 }
 
 void journal_release(struct journal *j)
 {
     argv_release(&j->secrets);
-    buf_release(&j->text);
-    free(j->lines);
+    batch_release(&j->pending);
+    batch_release(&j->writing);
     pthread_mutex_destroy(&j->lock);
 }
 
@@ -99,38 +110,41 @@ static void mask(const struct argv *secrets, struct buf *line)
     }
 }
 
-static bool reserve_line(struct journal *j)
+static bool reserve_line(struct journal_batch *b)
 {
-    size_t cap = j->cap ? j->cap * 2 : 64;
+    size_t cap = b->cap ? b->cap * 2 : 64;
     struct log_line *lines;
 
-    if (j->n < j->cap)
+    if (b->n < b->cap)
         return true;
-    lines = realloc(j->lines, cap * sizeof(*lines));
+    lines = realloc(b->lines, cap * sizeof(*lines));
     if (!lines)
         return false;
-    j->lines = lines;
-    j->cap = cap;
+    b->lines = lines;
+    b->cap = cap;
     return true;
 }
 
 static void push(struct journal *j, enum log_severity severity, const char *text, size_t len)
 {
-    if (!reserve_line(j) || j->text.len + len + 1 > j->text.max)
+    struct journal_batch *b = &j->pending;
+
+    if (!reserve_line(b) || b->text.len + len + 1 > b->text.max)
         return;
-    j->lines[j->n++] = (struct log_line){.severity = severity};
-    buf_add(&j->text, text, len);
-    buf_addc(&j->text, '\0');
+    b->lines[b->n++] = (struct log_line){.severity = severity, .time = clock_now(&j->clock)};
+    buf_add(&b->text, text, len);
+    buf_addc(&b->text, '\0');
 }
 
 static void push_bounded(struct journal *j, enum log_severity severity, const char *text,
                          size_t len)
 {
+    const struct buf *pending = &j->pending.text;
     char said[96];
     int n;
 
     j->used += len + 1;
-    if (j->used <= j->max && j->text.len + len + 512 <= j->text.max) {
+    if (j->used <= j->max && pending->len + len + 512 <= pending->max) {
         push(j, severity, text, len);
         return;
     }
@@ -197,22 +211,27 @@ void journal_add_text(struct journal *j, enum log_severity severity, const char 
 
 int journal_flush(struct journal *j, struct error *err)
 {
-    int result = 0;
+    struct journal_batch *b = &j->writing;
+    const char *at;
 
-    pthread_mutex_lock(&j->lock);
-    if (j->n > 0) {
-        const char *at = buf_str(&j->text);
+    if (b->n == 0) { /* else an earlier flush failed */
+        struct journal_batch empty = *b;
 
-        for (size_t i = 0; i < j->n; i++) {
-            j->lines[i].text = at;
-            at += strlen(at) + 1;
-        }
-        result = state_log_append(j->state, j->build, j->lines, j->n, err);
-        if (result == 0) {
-            j->n = 0;
-            buf_clear(&j->text);
-        }
+        pthread_mutex_lock(&j->lock);
+        *b = j->pending;
+        j->pending = empty;
+        pthread_mutex_unlock(&j->lock);
     }
-    pthread_mutex_unlock(&j->lock);
-    return result;
+    if (b->n == 0)
+        return 0;
+    at = buf_str(&b->text);
+    for (size_t i = 0; i < b->n; i++) {
+        b->lines[i].text = at;
+        at += strlen(at) + 1;
+    }
+    if (state_log_append(j->state, j->build, b->lines, b->n, err) < 0)
+        return -1;
+    b->n = 0;
+    buf_clear(&b->text);
+    return 0;
 }

@@ -9,20 +9,29 @@
 
 #include "worker/state.h"
 
-struct journal {
-    struct state *state;
-    char build[BUILD_ID];
-    uint64_t max; /* bytes of text in all */
-    uint64_t used;
-    bool cut;            /* max was reached, and said */
-    struct argv secrets; /* never to be written */
-    pthread_mutex_t lock;
-    struct buf text;        /* pending lines, each ended by NUL */
-    struct log_line *lines; /* pending; .text is set by the flush */
+/* Lines, each ended by NUL in text; .text of a line is set when they are written. */
+struct journal_batch {
+    struct buf text;
+    struct log_line *lines;
     size_t n, cap;
 };
 
-void journal_init(struct journal *j, struct state *state, const char *build, uint64_t max);
+struct journal {
+    struct state *state;
+    struct clock clock;
+    char build[BUILD_ID];
+    uint64_t max; /* bytes of text in all */
+    uint64_t used;
+    bool cut;                     /* max was reached, and said */
+    struct argv secrets;          /* never to be written */
+    pthread_mutex_t lock;         /* over all but writing */
+    struct journal_batch pending; /* grows under the lock */
+    struct journal_batch
+        writing; /* belongs to journal_flush, which holds no lock while it writes */
+};
+
+void journal_init(struct journal *j, struct state *state, const struct clock *clock,
+                  const char *build, uint64_t max);
 void journal_release(struct journal *j); /* does not flush */
 
 /* From now on every occurrence of value is written as ***.  Values under 8 bytes are left alone:
@@ -36,7 +45,7 @@ void journal_addf(struct journal *j, enum log_severity severity, const char *fmt
 /* Each line of a text. */
 void journal_add_text(struct journal *j, enum log_severity severity, const char *text);
 
-/* Writes what is pending; on -1 it stays pending. */
+/* Writes what is pending; on -1 the next flush writes it.  One thread at a time. */
 MUST_CHECK int journal_flush(struct journal *j, struct error *err);
 
 #endif

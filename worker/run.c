@@ -114,7 +114,7 @@ static int run_init(struct run *r, const struct worker_config *config, const str
                       .failure = BUF_INIT(TEXT_MAX)};
     (void)snprintf(r->holder, sizeof(r->holder), "%s", holder);
     upload_report_init(&r->report);
-    journal_init(&r->journal, config->state, build->id, config->log_max);
+    journal_init(&r->journal, config->state, &clock_system, build->id, config->log_max);
     r->plain_log.journal = &r->journal;
     return cancel_init(&r->cancel, err);
 }

@@ -90,7 +90,7 @@ struct build {
     uint64_t image_size; /* bytes */
     /* moments in ns since 1970; 0: not yet */
     int64_t created, upload_expires, uploaded, started, finished;
-    int64_t last_line;     /* of the log */
+    int64_t last_line;     /* of the log: when it was stored */
     int64_t building_seen; /* when a client was first told BUILDING */
     int64_t log_read;      /* when a client last read the log, before the end was visible */
 };
@@ -203,7 +203,8 @@ struct log_line {
     enum log_severity severity;
     const char *text; /* UTF-8, no control bytes but tab */
 };
-/* Appends; seq and time of the lines are set here.  The lines of a build that is over stay. */
+/* Appends; seq is set here, and so is a time that is 0 or not later than the line before's.  The
+ * lines of a build that is over stay. */
 MUST_CHECK int state_log_append(struct state *s, const char *id, const struct log_line *lines,
                                 size_t n, struct error *err);
 /* Lines with seq > after in rising order, at most limit of them; with newest, the last `limit`

@@ -25,13 +25,17 @@ int state_log_append(struct state *s, const char *id, const struct log_line *lin
     int64_t seq;
     int64_t time;
 
+    if (n == 0)
+        return 0;
     if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || log_end(s, id, &seq, &time, err) < 0)
         return -1;
     now = clock_now(&s->clock); /* once the turn has come: how long readers could see the lines */
     QUERY(put, s->db, "insert into log_lines values (?, ?, ?, ?, ?)");
     for (size_t i = 0; i < n; i++) {
         /* Clients drop a line that equals another in time and text (PROTOCOL.md 1.4). */
-        time = now > time ? now : time + 1;
+        int64_t written = lines[i].time ? lines[i].time : now;
+
+        time = written > time ? written : time + 1;
         query_reset(&put);
         query_text(&put, id);
         query_int(&put, ++seq);
@@ -42,7 +46,7 @@ int state_log_append(struct state *s, const char *id, const struct log_line *lin
             return -1;
     }
     QUERY(touch, s->db, "update builds set last_line = ? where id = ?");
-    query_int(&touch, time);
+    query_int(&touch, time > now ? time : now); /* not before it could be read: build_status */
     query_text(&touch, id);
     if (query_run(&touch, NULL, err) < 0)
         return -1;
