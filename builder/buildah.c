@@ -161,6 +161,9 @@ void buildah_describe_pull(const struct builder_job *job, const struct reference
 
 static void push_build_args(const struct argv *build_args, struct jail_spec *s)
 {
+    /* The history's entries would hold their values: "|1 TOKEN=… /bin/sh -c". */
+    if (build_args && build_args->n > 0)
+        argv_push(&s->argv, "--omit-history", NULL);
     for (size_t i = 0; build_args && i < build_args->n; i++) {
         const char *arg = build_args->v[i];
 
@@ -183,10 +186,8 @@ void buildah_describe_build(const struct builder_job *job, const struct builder_
     push_program_on_bases(job, with_bases, s);
     argv_push(&s->argv, "build", "--isolation", "chroot", "--format", "docker", "--layers=false",
               "--pull=never", "--signature-policy", POLICY, "--cap-drop", "all", "--cap-add",
-              CAPABILITIES, "--http-proxy=false", "--identity-label=false",
-              /* its entries would hold the values of build arguments: "|1 TOKEN=… /bin/sh -c" */
-              "--omit-history", "--ignorefile", "/kiln/ignore", "--file", "/kiln/Dockerfile",
-              "--tag", IMAGE, NULL);
+              CAPABILITIES, "--http-proxy=false", "--identity-label=false", "--ignorefile",
+              "/kiln/ignore", "--file", "/kiln/Dockerfile", "--tag", IMAGE, NULL);
     push_build_args(req->build_args, s);
     for (size_t i = 0; req->labels && i < req->labels->n; i++)
         argv_push(&s->argv, "--label", req->labels->v[i], NULL);
