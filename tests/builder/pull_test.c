@@ -134,8 +134,10 @@ static void test_a_name_that_resolves_to_this_machine_is_not_pulled_from(void **
     for (at = strstr(buf_str(&hosts), "127.0."); at; at = strstr(at + 1, "127.0."))
         if (sscanf(at, "%*s %63s", name) == 1 && strcmp(name, "localhost") != 0)
             break;
-    if (!at)
+    if (!at) {
+        buf_release(&hosts); /* skip leaves by longjmp */
         skip();
+    }
     (void)snprintf(image, sizeof(image), "%s%s/library/alpine:3.20", name, strchr(m->address, ':'));
     pull_with(m->b, "ws", image, NULL, &p);
     assert_pulled(&p, BUILDER_FAILED, "is an address of this machine");
