@@ -18,7 +18,8 @@
 struct db {
     sqlite3 *sqlite;
     pthread_mutex_t lock;
-    bool begun; /* BEGIN was said */
+    bool begun;         /* BEGIN was said */
+    enum tx_mode wrote; /* the mode of the last write, which synchronous is set for */
 };
 
 static int fail(struct db *db, int code, const char *act, struct error *err)
@@ -91,8 +92,7 @@ static int set_up(struct db *db, const char *path, struct error *err)
     if (is_new && strcmp(path, ":memory:") != 0 && chmod(path, 0600) < 0)
         return error_errno(err, errno, "set its mode");
     sqlite3_busy_timeout(db->sqlite, BUSY_MS);
-    if (set_wal(db, err) < 0 || exec(db, "pragma synchronous = full", "set synchronous", err) < 0 ||
-        exec(db, "pragma foreign_keys = on", "set foreign_keys", err) < 0)
+    if (set_wal(db, err) < 0 || exec(db, "pragma foreign_keys = on", "set foreign_keys", err) < 0)
         return -1;
     return migrate(db, err);
 }
@@ -125,17 +125,35 @@ void db_close(struct db *db)
     free(db);
 }
 
+/* WAL with synchronous=NORMAL commits without waiting for the disk; FULL waits, for its own and all
+ * earlier commits (SQLite's documentation, "pragma synchronous").  It cannot change inside a
+ * transaction. */
+static int begin_write(struct db *db, enum tx_mode mode, struct error *err)
+{
+    const char *pragma =
+        mode == TX_NOTE ? "pragma synchronous = normal" : "pragma synchronous = full";
+
+    if (db->wrote != mode && exec(db, pragma, "set synchronous", err) < 0)
+        return -1;
+    db->wrote = mode;
+    if (exec(db, "begin immediate", "begin a transaction", err) < 0)
+        return -1;
+    db->begun = true;
+    return 0;
+}
+
 int tx_begin(struct tx *tx, struct db *db, enum tx_mode mode, struct error *err)
 {
     pthread_mutex_lock(&db->lock);
     tx->db = db;
-    tx->outermost = mode == TX_WRITE && !db->begun;
-    if (tx->outermost && exec(db, "begin immediate", "begin a transaction", err) < 0) {
-        tx->outermost = false;
+    tx->outermost = false;
+    if (db->begun && mode == TX_WRITE && db->wrote == TX_NOTE)
+        return error_set(err, ERR_SYSTEM, "begin a transaction: a durable write inside a note");
+    if (mode == TX_READ || db->begun)
+        return 0;
+    if (begin_write(db, mode, err) < 0)
         return -1;
-    }
-    if (tx->outermost)
-        db->begun = true;
+    tx->outermost = true;
     return 0;
 }
 

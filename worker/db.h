@@ -11,7 +11,7 @@
 struct db;
 
 /* Opens or makes the database at path (":memory:" for one that nobody else sees) and brings its
- * schema up to date.  WAL, synchronous=FULL: what was committed survives a power cut. */
+ * schema up to date. */
 MUST_CHECK int db_open(const char *path, struct db **ret, struct error *err);
 void db_close(struct db *db);
 
@@ -20,7 +20,11 @@ void db_close(struct db *db);
  *     if (tx_begin(&tx, db, TX_WRITE, err) < 0) return -1;
  *     … return tx_commit(&tx, err);
  * What is not committed is rolled back.  A thread may nest them; the outermost one decides. */
-enum tx_mode { TX_READ, TX_WRITE };
+enum tx_mode {
+    TX_READ,
+    TX_NOTE,  /* a write that a power cut may take back (never a kill): it waits for no disk */
+    TX_WRITE, /* a write that survives a power cut once it is committed */
+};
 struct tx {
     struct db *db;
     bool outermost;

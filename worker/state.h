@@ -139,6 +139,9 @@ MUST_CHECK int state_build_log_read(struct state *s, const char *id, struct erro
 
 /* ---- queue ---- */
 
+/* Claims, steps, heartbeats, log lines and what clients were told survive every kill, but a power
+ * cut may take the last of them back: the build is then where it was, and tried again. */
+
 /* Takes the oldest QUEUED build whose target has none RUNNING, for lease_ns. */
 MUST_CHECK int state_claim(struct state *s, const char *worker, int64_t lease_ns,
                            enum presence *ret_presence, struct build *ret, struct error *err);

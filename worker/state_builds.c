@@ -249,7 +249,7 @@ static int stamp(struct state *s, const char *id, const char *sql, struct error 
     enum presence presence;
     int64_t now;
 
-    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || build_load(s, id, &presence, &b, err) < 0)
+    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0 || build_load(s, id, &presence, &b, err) < 0)
         return -1;
     now = clock_now(&s->clock);
     if (presence == ABSENT || build_status(&b, b.purpose, now) != STATUS_BUILDING)

@@ -27,7 +27,7 @@ int state_log_append(struct state *s, const char *id, const struct log_line *lin
 
     if (n == 0)
         return 0;
-    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || log_end(s, id, &seq, &time, err) < 0)
+    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0 || log_end(s, id, &seq, &time, err) < 0)
         return -1;
     now = clock_now(&s->clock); /* once the turn has come: how long readers could see the lines */
     QUERY(put, s->db, "insert into log_lines values (?, ?, ?, ?, ?)");

@@ -36,7 +36,7 @@ static int claim(struct state *s, const char *worker, int64_t lease_ns, enum pre
     int64_t now;
     bool row;
 
-    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0)
+    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0)
         return -1;
     now = clock_now(&s->clock);
     QUERY(q, s->db,
@@ -90,7 +90,7 @@ int state_heartbeat(struct state *s, const char *id, const char *worker, int64_t
     CLEANUP(tx_end) struct tx tx = {0};
     enum lease_verdict verdict;
 
-    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || look_at_lease(s, id, worker, &verdict, err) < 0)
+    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0 || look_at_lease(s, id, worker, &verdict, err) < 0)
         return -1;
     if (verdict != LEASE_LOST) {
         QUERY(q, s->db, "update builds set lease_until = ? where id = ?");
@@ -109,7 +109,7 @@ int state_step(struct state *s, const char *id, const char *worker, const char *
     CLEANUP(tx_end) struct tx tx = {0};
     enum lease_verdict verdict;
 
-    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || look_at_lease(s, id, worker, &verdict, err) < 0)
+    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0 || look_at_lease(s, id, worker, &verdict, err) < 0)
         return -1;
     if (verdict == LEASE_KEPT) {
         QUERY(q, s->db, "update builds set step = ? where id = ?");
