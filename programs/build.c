@@ -233,18 +233,13 @@ static void print_image(const struct installation *i, const struct build *b)
 static int ensure_registry(const struct config *c, const struct installation *i,
                            struct registry_server **ret, struct error *err)
 {
-    struct registry_server_config config = {.program = c->registry_program,
-                                            .listen = c->registry_listen};
     struct error unused;
-    char dir[4096];
 
     if (registry_ping(&i->registry, &unused) == 0)
         return 0;
     if (c->registry_url[0])
         return registry_ping(&i->registry, err);
-    (void)snprintf(dir, sizeof(dir), "%s/registry", c->data_dir);
-    config.dir = dir;
-    return registry_server_start(&config, ret, err);
+    return installation_start_registry(c, ret, err);
 }
 
 static int build_and_watch(struct installation *i, const struct order *order, const char *dir,

@@ -73,14 +73,33 @@ static int open_builder(struct installation *i, const char *dir, struct error *e
     return builder_open(&i->builder_config, &i->builder, err);
 }
 
-static int open_state(struct installation *i, const char *path, struct error *err)
+int installation_open_state(const struct config *config, const char *path, struct state **ret,
+                            struct error *err)
 {
-    const struct state_config config = {.path = path,
-                                        .clock = &clock_system,
-                                        .attempts_max = (int)i->config->attempts,
-                                        .upload_ns = i->config->upload_expiry * NS_PER_SEC};
+    char file[4096];
+    const struct state_config state = {.path = path ? path : file,
+                                       .clock = &clock_system,
+                                       .attempts_max = (int)config->attempts,
+                                       .upload_ns = config->upload_expiry * NS_PER_SEC};
 
-    return state_open(&config, &i->state, err);
+    (void)snprintf(file, sizeof(file), "%s/kiln.db", config->data_dir);
+    if (!path && fs_mkdirs(config->data_dir, 0755, err) < 0)
+        return -1;
+    return state_open(&state, ret, err);
+}
+
+int installation_start_registry(const struct config *config, struct registry_server **ret,
+                                struct error *err)
+{
+    char dir[4096];
+    const struct registry_server_config server = {
+        .program = config->registry_program, .dir = dir, .listen = config->registry_listen};
+
+    *ret = NULL;
+    if (config->registry_url[0])
+        return 0;
+    (void)snprintf(dir, sizeof(dir), "%s/registry", config->data_dir);
+    return registry_server_start(&server, ret, err);
 }
 
 int installation_open(const struct config *config, const char *dir, const char *state_path,
@@ -96,8 +115,7 @@ int installation_open(const struct config *config, const char *dir, const char *
         return error_set(err, ERR_SYSTEM, "read /proc: is it mounted?");
     if (fs_mkdirs(dir, 0755, err) < 0 || set_mirrors(ret, err) < 0)
         return -1;
-    (void)snprintf(path, sizeof(path), "%s/kiln.db", dir);
-    if (open_state(ret, state_path ? state_path : path, err) < 0)
+    if (installation_open_state(config, state_path, &ret->state, err) < 0)
         return -1;
     (void)snprintf(path, sizeof(path), "%s/uploads", dir);
     if (upload_store_open(path, (uint64_t)config->upload_max, &ret->uploads, err) < 0)

@@ -28,12 +28,21 @@ struct installation {
     char worker_name[WORKER_NAME];
 };
 
-/* dir: where the parts live.  state_path: NULL for dir/kiln.db, or ":memory:".  Release also after
+/* dir: where the parts live.  state_path: NULL for DATA/kiln.db, or ":memory:".  Release also after
  * -1. */
 MUST_CHECK int installation_open(const struct config *config, const char *dir,
                                  const char *state_path, struct installation *ret,
                                  struct error *err);
 void installation_release(struct installation *i);
+
+/* The state alone: path as above, NULL for DATA/kiln.db, whose directory is made. */
+MUST_CHECK int installation_open_state(const struct config *config, const char *path,
+                                       struct state **ret, struct error *err);
+
+/* Starts the docker-registry of DATA/registry; NULL in *ret when the configuration names another
+ * registry.  It dies with the calling thread. */
+MUST_CHECK int installation_start_registry(const struct config *config,
+                                           struct registry_server **ret, struct error *err);
 
 /* The worker's part; threads builds at once, log as in worker_config. */
 struct worker_config installation_worker(const struct installation *i, int threads,

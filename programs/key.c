@@ -1,24 +1,8 @@
 /* programs/key — `kiln key create|list|revoke`. */
 #include <string.h>
 
-#include "base/fs.h"
-
 #include "programs/commands.h"
 #include "programs/installation.h"
-
-static int open_state(const struct config *c, struct state **ret, struct error *err)
-{
-    char path[4096];
-    const struct state_config config = {.path = path,
-                                        .clock = &clock_system,
-                                        .attempts_max = (int)c->attempts,
-                                        .upload_ns = c->upload_expiry * NS_PER_SEC};
-
-    (void)snprintf(path, sizeof(path), "%s/kiln.db", c->data_dir);
-    if (fs_mkdirs(c->data_dir, 0755, err) < 0)
-        return -1;
-    return state_open(&config, ret, err);
-}
 
 static void close_state(struct state **s)
 {
@@ -95,7 +79,7 @@ int command_key(const struct config *c, int argc, char **argv)
         fprintf(stderr, "kiln key: say create, list or revoke; see kiln key --help\n");
         return 2;
     }
-    if (open_state(c, &s, &err) == 0)
+    if (installation_open_state(c, NULL, &s, &err) == 0)
         result = argv[1][0] == 'c'   ? create_key(s, workspace, label, &err)
                  : argv[1][0] == 'l' ? list_key(s, workspace, &err)
                                      : revoke_key(s, id, &err);

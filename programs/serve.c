@@ -23,20 +23,6 @@ static void say(const char *fmt, ...)
     operator_log(NULL, line);
 }
 
-static int start_registry(const struct config *c, struct registry_server **ret, struct error *err)
-{
-    struct registry_server_config config = {.program = c->registry_program,
-                                            .listen = c->registry_listen};
-    char dir[4096];
-
-    *ret = NULL;
-    if (c->registry_url[0])
-        return 0;
-    (void)snprintf(dir, sizeof(dir), "%s/registry", c->data_dir);
-    config.dir = dir;
-    return registry_server_start(&config, ret, err);
-}
-
 /* Until SIGINT or SIGTERM; meanwhile sees to it that the registry lives. */
 static void wait_for_signal(struct registry_server *registry)
 {
@@ -128,7 +114,7 @@ static void set_api_config(struct service *s, const struct config *c)
 static int service_start(struct service *s, const struct config *c, struct error *err)
 {
     if (installation_open(c, c->data_dir, NULL, &s->installation, err) < 0 ||
-        start_registry(c, &s->registry, err) < 0 ||
+        installation_start_registry(c, &s->registry, err) < 0 ||
         state_secret(s->installation.state, "upload key", s->upload_key, sizeof(s->upload_key),
                      err) < 0)
         return -1;
