@@ -71,8 +71,7 @@ enum status build_status(const struct build *b, enum build_purpose view, int64_t
 
 const char *status_name(enum status status)
 {
-    static const char *const names[] = {"UPLOADING", "BUILDING", "DEPLOYING",
-                                        "DEPLOYED",  "BUILT",    "FAILED"};
+    static const char *const names[] = {"UPLOADING", "BUILDING", "DEPLOYED", "BUILT", "FAILED"};
 
     return names[status];
 }

@@ -10,7 +10,7 @@
  *       │ expires: FAILED   └──give back, lease lost, retry (REMOTE, SYSTEM; attempts_max)
  *       └──────── CANCELLED: superseded by a newer one of the same name, or its resource deleted
  *
- * What clients see (UPLOADING, BUILDING, DEPLOYING, DEPLOYED|BUILT, FAILED) is derived from these
+ * What clients see (UPLOADING, BUILDING, DEPLOYED or BUILT, FAILED) is derived from these
  * facts at the moment of asking, by build_status: see status.c.
  */
 #ifndef WORKER_WORKER_H

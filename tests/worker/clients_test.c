@@ -68,7 +68,7 @@ static enum verdict judge_deploy(struct client *c, enum status status, int64_t n
 static enum verdict judge_deploy_new(struct client *c, enum status status, int64_t now)
 {
     (void)now;
-    c->saw_building |= status == STATUS_BUILDING || status == STATUS_DEPLOYING;
+    c->saw_building |= status == STATUS_BUILDING;
     if (status == STATUS_FAILED)
         return FAILURE;
     return status == STATUS_DEPLOYED && c->saw_building ? SUCCESS : GO_ON;
@@ -189,9 +189,11 @@ static void build_act(struct world *w, int64_t now)
 
 static enum status answer_status(struct world *w, enum build_purpose view)
 {
-    static const int ranks[] = {
-        [STATUS_UPLOADING] = 0, [STATUS_BUILDING] = 1, [STATUS_DEPLOYING] = 2,
-        [STATUS_DEPLOYED] = 3,  [STATUS_BUILT] = 3,    [STATUS_FAILED] = 3};
+    static const int ranks[] = {[STATUS_UPLOADING] = 0,
+                                [STATUS_BUILDING] = 1,
+                                [STATUS_DEPLOYED] = 3,
+                                [STATUS_BUILT] = 3,
+                                [STATUS_FAILED] = 3};
     struct build b = load_build(w->f, w->build.id);
     enum status status = build_status(&b, view, w->f->now);
 
