@@ -1,8 +1,8 @@
 /* worker/pipeline — the steps from an accepted upload to an image that can be pulled.
  *
- * Every step may be run again from the start: the job directory is made anew, pulls and pushes are
- * idempotent, the tag was drawn when the build was made.  So a worker that dies at any moment
- * leaves nothing that the next try does not overwrite or the sweep does not remove. */
+ * Every step may be run again from the start: each try has a job directory of its own, pulls and
+ * pushes are idempotent, the tag was drawn when the build was made.  So a worker that dies at any
+ * moment leaves nothing that the next try does not overwrite or the sweep does not remove. */
 #include <string.h>
 
 #include "base/text.h"
@@ -94,13 +94,15 @@ static int step_extract(struct run *r, struct error *err)
     CLEANUP_CLOSE int archive = -1;
     const struct process_sink sink = plain_log_sink(&r->plain_log);
     const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
+    char job[JOB_NAME];
     char packed[TEXT_SIZE];
     char unpacked[TEXT_SIZE];
     enum builder_outcome outcome;
 
     text_size(r->build.archive_size, packed);
     plain_log_begin(&r->plain_log, "[internal] unpack archive, %s", packed);
-    if (builder_job_begin(r->config->builder, r->build.workspace, r->build.id, &r->job, err) < 0 ||
+    pipeline_job_name(&r->build, job);
+    if (builder_job_begin(r->config->builder, r->build.workspace, job, &r->job, err) < 0 ||
         upload_store_get(r->config->uploads, r->build.archive, &archive, err) < 0 ||
         builder_run_inside(r->job, "extract", r->config->extract_words, archive, &json, &io,
                            &outcome, err) < 0)
@@ -337,6 +339,11 @@ static int step_deploy(struct run *r, struct error *err)
     journal_addf(&r->journal, LOG_INFO, "#%d %s, %s", r->plain_log.number, r->digest, size);
     plain_log_done(&r->plain_log);
     return 0;
+}
+
+void pipeline_job_name(const struct build *b, char name[JOB_NAME])
+{
+    (void)snprintf(name, JOB_NAME, "%s-%d", b->id, b->attempts);
 }
 
 void pipeline_repository(const struct build *b, char repository[3 * NAME_SIZE])

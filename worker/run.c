@@ -232,8 +232,7 @@ void run_build(const struct worker_config *config, const struct build *build, co
         return;
     }
     outcome = pipeline_run(&r, &err);
-    builder_job_end(TAKE(r.job));
     ticker_stop(&ticker);
     conclude(&r, outcome, &err, atomic_load(&ticker.drained));
-    run_release(&r);
+    run_release(&r); /* removes the job directory, which may take long and nobody waits for */
 }

@@ -34,6 +34,10 @@ struct run {
     struct buf failure; /* what the log says of it, for the failure event; empty: not told yet */
 };
 
+/* "<build>-<try>": no two tries share a job directory, not even one whose lease was lost. */
+#define JOB_NAME (BUILD_ID + 12)
+void pipeline_job_name(const struct build *b, char name[JOB_NAME]);
+
 /* Takes the build through all steps.  -1 is the build's failure, in err; ERR_NONE in err means that
  * it was stopped (cancel was thrown). */
 MUST_CHECK int pipeline_run(struct run *r, struct error *err);

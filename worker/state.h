@@ -190,7 +190,7 @@ MUST_CHECK int state_expire(struct state *s, struct error *err);
 MUST_CHECK int state_worker_list(struct state *s, struct argv *ret, struct error *err);
 MUST_CHECK int state_worker_died(struct state *s, const char *worker, struct error *err);
 
-/* True for an archive or a job directory (by build id) that an unfinished build owns. */
+/* True for an archive that an unfinished build owns, and for a build that has not ended. */
 MUST_CHECK int state_archive_in_use(struct state *s, const char *archive, bool *ret,
                                     struct error *err);
 MUST_CHECK int state_build_unfinished(struct state *s, const char *id, bool *ret,

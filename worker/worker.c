@@ -77,13 +77,23 @@ static bool keep_archive(void *self, const char *key)
     return state_build_unfinished(c->state, id, &keep, &err) < 0 || keep;
 }
 
-static bool keep_job(void *self, const char *id)
+/* The job of a try that still runs. */
+static bool keep_job(void *self, const char *name)
 {
     const struct worker_config *c = self;
     struct error err = ERROR_INIT;
-    bool keep = true;
+    struct build b = {.created = 0};
+    enum presence presence;
+    char id[BUILD_ID];
+    char current[JOB_NAME];
 
-    return state_build_unfinished(c->state, id, &keep, &err) < 0 || keep;
+    (void)snprintf(id, sizeof(id), "%.32s", name);
+    if (state_build_get(c->state, id, &presence, &b, &err) < 0)
+        return true;
+    if (presence == ABSENT || b.phase != BUILD_RUNNING)
+        return false;
+    pipeline_job_name(&b, current);
+    return strcmp(name, current) == 0;
 }
 
 void worker_sweep(const struct worker_config *c)
@@ -111,19 +121,25 @@ static bool is_dead_neighbour(const char *self, const char *other)
            other[strlen(now)] != '#';
 }
 
-static void bury_the_dead(const struct worker_config *c)
+/* True when a dead one was found: it may have left something. */
+static bool bury_the_dead(const struct worker_config *c)
 {
     CLEANUP(argv_release) struct argv names = ARGV_INIT;
     struct error err = ERROR_INIT;
+    bool found = false;
 
     if (state_worker_list(c->state, &names, &err) < 0)
         say(c, "list workers", &err);
-    for (size_t i = 0; i < names.n; i++)
-        if (is_dead_neighbour(c->name, names.v[i]) &&
-            state_worker_died(c->state, names.v[i], &err) < 0)
+    for (size_t i = 0; i < names.n; i++) {
+        if (!is_dead_neighbour(c->name, names.v[i]))
+            continue;
+        found = true;
+        if (state_worker_died(c->state, names.v[i], &err) < 0)
             say(c, "take over from a dead worker", &err);
+    }
     if (state_expire(c->state, &err) < 0)
         say(c, "expire", &err);
+    return found;
 }
 
 static void *clean_forever(void *self)
@@ -133,8 +149,9 @@ static void *clean_forever(void *self)
     int64_t next_sweep = clock_monotonic() + SWEEP_PAUSE;
 
     while (poll(&quit, 1, JANITOR_MS) <= 0) {
-        bury_the_dead(w->config);
-        if (w->config->sweep && clock_monotonic() >= next_sweep) {
+        bool due = bury_the_dead(w->config) || clock_monotonic() >= next_sweep;
+
+        if (due && w->config->sweep) {
             worker_sweep(w->config);
             next_sweep = clock_monotonic() + SWEEP_PAUSE;
         }
@@ -201,7 +218,7 @@ int worker_start(const struct worker_config *config, struct worker **ret, struct
     }
     w->config = config;
     w->drain.fd = w->quit.fd = -1;
-    bury_the_dead(config);
+    (void)bury_the_dead(config);
     if (config->sweep)
         worker_sweep(config);
     if (cancel_init(&w->drain, err) < 0 || cancel_init(&w->quit, err) < 0 ||
