@@ -198,6 +198,7 @@ static void conclude(struct run *r, int outcome, struct error *err, bool drained
     struct error flush = ERROR_INIT;
 
     if (outcome < 0 && err->kind == ERR_NONE && drained && !atomic_load(&r->lost)) {
+        builder_job_end(TAKE(r->job)); /* this try is not counted: the next has the same name */
         if (state_give_back(c->state, r->build.id, r->holder, err) < 0)
             operator_log(c, "build %s: give it back: %s", r->build.id, err->msg);
         return;
