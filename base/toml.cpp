@@ -194,11 +194,28 @@ int visit_leaf(const walk &w, const toml::node &node, const std::string &path)
     return w.visitor->leaf(w.visitor->self, &leaf, w.err);
 }
 
+int visit_group(const walk &w, const toml::node &node, const std::string &path)
+{
+    struct toml_group group = {};
+
+    if (!w.visitor->group || path.empty())
+        return 0;
+    group.path = path.c_str();
+    group.line = static_cast<int>(node.source().begin.line);
+    group.array = node.is_array();
+    return w.visitor->group(w.visitor->self, &group, w.err);
+}
+
 int visit(const walk &w, const toml::node &node, const std::string &path, int depth)
 {
     if (depth > TOML_DEPTH_MAX)
         return error_set(w.err, ERR_LIMIT, "line %d: nested deeper than %d levels",
                          static_cast<int>(node.source().begin.line), TOML_DEPTH_MAX);
+    if (path.size() > TOML_PATH_MAX)
+        return error_set(w.err, ERR_LIMIT, "line %d: a key of more than %d bytes",
+                         static_cast<int>(node.source().begin.line), TOML_PATH_MAX);
+    if (!node.is_value() && visit_group(w, node, path) < 0)
+        return -1;
     if (const auto *table = node.as_table()) {
         for (const auto &[key, value] : *table)
             if (visit(w, value, path + (path.empty() ? "" : ".") + key_text(key.str()), depth + 1) <
