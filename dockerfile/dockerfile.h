@@ -11,6 +11,7 @@
 
 #include "base/argv.h"
 #include "base/buf.h"
+#include "dockerfile/ignore.h"
 
 struct dockerfile_limits {
     size_t text_max; /* bytes of the file */
