@@ -217,6 +217,9 @@ static int step_dockerfile(struct run *r, struct error *err)
     if (buf_check(&r->dockerfile_text, "the Dockerfile", err) < 0)
         return -1;
     show_plan(r);
+    if (p->text.len &&
+        state_build_keep_dockerfile(r->config->state, r->build.id, buf_str(&p->text), err) < 0)
+        return -1;
     if (understand(r, err) < 0) {
         int line = dockerfile_error_line(err);
 
