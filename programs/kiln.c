@@ -34,6 +34,9 @@ static const struct command {
      "to\n"
      "a sandbox that lacks it, builds, pushes, and reads the image back.  Shows the log as it\n"
      "grows; ends with the image's reference, digest, size, and how to run it.\n\n"
+     "Of a directory, all is built from but .git, and but what a .blaxelignore in it names: one\n"
+     "pattern a line, as in .dockerignore, but a plain name means that name in every directory.\n"
+     "The Dockerfile's own .dockerignore applies besides.\n\n"
      "  kiln build examples/hello-sandbox.zip\n"
      "  kiln build ./my-agent --type agent --name my-agent\n"},
     {"check", command_check, "say what a build would say of a Dockerfile, without a build",
