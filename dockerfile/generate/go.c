@@ -190,6 +190,8 @@ static void draft_modules(struct generator *g, const struct project *p)
 /* A module that a directory of the project replaces has no sum. */
 static bool needs_sums(const struct go_module *m)
 {
+    if (m->required.n > m->replaced.n)
+        return true;
     for (size_t i = 0; i < m->required.n; i++) {
         size_t k = 0;
 
