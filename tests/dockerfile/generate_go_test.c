@@ -172,7 +172,7 @@ static void test_modules_come_before_sources_unless_they_depend_on_them(void **s
         {{{"go.mod", REQUIRE}, {"main.go", MAIN}}, NULL, "go build -trimpath -mod=mod -ldflags"},
         {{{"go.mod", REQUIRE "replace a.b/c => ./c"}, {"c/go.mod", ""}, {"main.go", MAIN}},
          NULL,
-         "COPY . .\n" DOWNLOAD},
+         "directory of the project\nCOPY . .\n# package main in the root\nRUN"},
         {{{"go.mod", REQUIRE "replace a.b/c v1.0.0 => ./c"}, {"c/go.mod", ""}, {"main.go", MAIN}},
          NULL,
          "go build -trimpath -ldflags"},
