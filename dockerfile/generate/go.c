@@ -1,7 +1,8 @@
 /* dockerfile/generate/go — a Go program is built in one stage, and alone in the next.
  *
  * Modules are downloaded before the sources are copied, unless what is downloaded depends on them:
- * a workspace, a replacement by a directory of the project.  The final stage has the program, and
+ * a workspace, a replacement by a directory of the project.  Then the build downloads them, into a
+ * cache that stays.  The final stage has the program, and
  * the directories of data that programs commonly open; glibc is there for what cgo links. */
 #include <string.h>
 
@@ -165,7 +166,6 @@ static void draft_download(struct generator *g, const struct project *p)
                    p->has_work ? "go.work: modules of the project are needed to know the others"
                                : "go.mod: a replace directive needs a directory of the project",
                    "COPY . .");
-        draft_line(g, "", "RUN " MODULE_CACHE " go mod download");
         return;
     }
     if (p->module.required.n > 0) {
@@ -190,6 +190,8 @@ static void draft_modules(struct generator *g, const struct project *p)
 /* A module that a directory of the project replaces has no sum. */
 static bool needs_sums(const struct go_module *m)
 {
+    if (m->required.n > m->replaced.n)
+        return true;
     for (size_t i = 0; i < m->required.n; i++) {
         size_t k = 0;
 

@@ -90,7 +90,7 @@ static bool image_path(const char *word, char ret[GO_PATH_MAX])
 {
     char path[GO_PATH_MAX];
 
-    if (!go_path_join(word[0] == '/' ? "" : GO_APP + 1, word + (word[0] == '/'), path) || !*path ||
+    if (!go_path_join(word[0] == '/' ? "" : &GO_APP[1], word + (word[0] == '/'), path) || !*path ||
         strlen(path) + 2 > GO_PATH_MAX)
         return false;
     ret[0] = '/';
