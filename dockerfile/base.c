@@ -131,14 +131,14 @@ static int read_image(struct dockerfile_evaluation *e, size_t stage, const json_
                       struct error *err)
 {
     struct state *s = &e->work[stage].state;
-    struct dockerfile_plan *plan = &e->plans[stage];
+    struct dockerfile_outcome *outcome = &e->outcomes[stage];
 
     s->config.author = text_of(&e->arena, image, "author");
-    plan->base_os = text_of(&e->arena, image, "os");
-    plan->base_architecture = text_of(&e->arena, image, "architecture");
+    outcome->base_os = text_of(&e->arena, image, "os");
+    outcome->base_architecture = text_of(&e->arena, image, "architecture");
     read_history(&e->arena, json_object_get(image, "history"), &s->config.history);
     if (read_config(&e->arena, json_object_get(image, "config"), s, err) < 0)
-        return error_wrap(err, "configuration of %.200s", plan->base);
+        return error_wrap(err, "configuration of %.200s", outcome->base);
     return arena_check(&e->arena, err);
 }
 
@@ -146,21 +146,21 @@ int base_load(struct dockerfile_evaluation *e, size_t stage, struct error *err)
 {
     CLEANUP(buf_release) struct buf text = BUF_INIT(BASE_MAX);
     const struct dockerfile_bases *bases = e->request->bases;
-    const struct dockerfile_plan *plan = &e->plans[stage];
+    const struct dockerfile_outcome *outcome = &e->outcomes[stage];
     bool found = false;
     json_t *image;
     int r;
 
     if (!bases)
         return 0;
-    if (bases->config(bases->self, plan->base, plan->platform, &text, &found, err) < 0)
+    if (bases->config(bases->self, outcome->base, outcome->platform, &text, &found, err) < 0)
         return -1;
     if (!found)
         return 0;
     image = json_loadb(buf_str(&text), text.len, 0, NULL);
     if (!json_is_object(image)) {
         json_decref(image);
-        return error_set(err, ERR_INPUT, "failed to parse image config of %.200s", plan->base);
+        return error_set(err, ERR_INPUT, "failed to parse image config of %.200s", outcome->base);
     }
     r = read_image(e, stage, image, err);
     json_decref(image);

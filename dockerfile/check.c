@@ -116,10 +116,10 @@ static void look_at_steps(struct check *c)
 {
     for (size_t s = 0; c->rule->step && s < c->e->n; s++) {
         c->stage = s;
-        c->plan = &c->e->plans[s];
-        for (size_t k = 0; k < c->plan->n_steps; k++) {
-            c->about = c->plan->steps[k].instruction;
-            c->rule->step(c, &c->plan->steps[k]);
+        c->outcome = &c->e->outcomes[s];
+        for (size_t k = 0; k < c->outcome->n_steps; k++) {
+            c->about = c->outcome->steps[k].instruction;
+            c->rule->step(c, &c->outcome->steps[k]);
         }
     }
 }
@@ -203,7 +203,7 @@ static int evaluate(struct check *c, struct dockerfile_evaluation *e, struct err
     return 0;
 }
 
-int check_run(const struct dockerfile *d, bool good, const struct dockerfile_check_request *request,
+int rules_run(const struct dockerfile *d, bool good, const struct dockerfile_check_request *request,
               struct dockerfile_findings *out, struct error *err)
 {
     CLEANUP(dockerfile_evaluation_freep) struct dockerfile_evaluation *e = NULL;
@@ -232,7 +232,7 @@ int dockerfile_check(const struct dockerfile *d, const struct dockerfile_check_r
 {
     struct dockerfile_findings f = {.warnings = NULL};
 
-    if (check_run(d, true, request, &f, err) < 0) {
+    if (rules_run(d, true, request, &f, err) < 0) {
         dockerfile_findings_release(&f);
         return -1;
     }

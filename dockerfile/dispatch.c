@@ -3,6 +3,7 @@
 
 #include "dockerfile/evaluator.h"
 #include "dockerfile/path.h"
+#include "dockerfile/runes.h"
 
 #define UNSET_MAX 1000 /* noted in one evaluation */
 #define HINTS_MAX 32   /* of them with a hint: each looks at all variables there are */

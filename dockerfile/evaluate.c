@@ -18,7 +18,7 @@ static int check_reference(const char *image, int line, struct error *err)
     struct dockerfile_reference r;
     char quoted[QUOTE_SIZE];
 
-    if (is_scratch(image) || reference_parse(image, &r, err) == 0)
+    if (is_scratch(image) || reference_read(image, &r, err) == 0)
         return 0;
     (void)error_wrap(err, "failed to parse stage name %s", quote_short(image, quoted));
     return fail_at_line(line, err);
@@ -157,16 +157,16 @@ static void list_ports(struct arena *arena, const struct ports *ports, struct ar
 static int finish(struct dockerfile_evaluation *e, size_t stage, struct error *err)
 {
     const struct state *s = &e->work[stage].state;
-    struct dockerfile_plan *plan = &e->plans[stage];
+    struct dockerfile_outcome *outcome = &e->outcomes[stage];
 
-    plan->config = s->config;
-    plan->config.env = pairs_of(&e->arena, &s->env);
-    plan->config.labels = pairs_of(&e->arena, &s->labels);
-    list_ports(&e->arena, &s->ports, &plan->config.exposed_ports);
+    outcome->config = s->config;
+    outcome->config.env = pairs_of(&e->arena, &s->env);
+    outcome->config.labels = pairs_of(&e->arena, &s->labels);
+    list_ports(&e->arena, &s->ports, &outcome->config.exposed_ports);
     for (size_t i = 0; i < s->volumes.n; i++)
-        arena_push(&e->arena, &plan->config.volumes,
+        arena_push(&e->arena, &outcome->config.volumes,
                    arena_string(&e->arena, s->volumes.v[i].name, strlen(s->volumes.v[i].name)));
-    plan->evaluated = true;
+    outcome->evaluated = true;
     return arena_check(&e->arena, err);
 }
 
@@ -174,8 +174,8 @@ static int run_command(struct dockerfile_evaluation *e, size_t stage, const stru
                        struct error *err)
 {
     const struct dockerfile_instruction *from = e->d->stages[stage].instructions;
-    struct dockerfile_plan *plan = &e->plans[stage];
-    struct dockerfile_step *step = &plan->steps[plan->n_steps++];
+    struct dockerfile_outcome *outcome = &e->outcomes[stage];
+    struct dockerfile_step *step = &outcome->steps[outcome->n_steps++];
     struct state *s = &e->work[stage].state;
     struct dispatcher d = {.e = e, .stage = stage, .state = s, .step = step};
 
@@ -201,10 +201,10 @@ static int run_command(struct dockerfile_evaluation *e, size_t stage, const stru
 static int run_stage(struct dockerfile_evaluation *e, size_t stage, struct error *err)
 {
     struct stage_work *w = &e->work[stage];
-    struct dockerfile_plan *plan = &e->plans[stage];
+    struct dockerfile_outcome *outcome = &e->outcomes[stage];
 
-    plan->steps = arena_alloc(&e->arena, (w->n_commands + 1) * sizeof(*plan->steps));
-    if (!plan->steps)
+    outcome->steps = arena_alloc(&e->arena, (w->n_commands + 1) * sizeof(*outcome->steps));
+    if (!outcome->steps)
         return arena_check(&e->arena, err);
     if (start(e, stage, err) < 0)
         return graph_fail_at(e->d->stages[stage].instructions, err);
@@ -247,13 +247,13 @@ static void describe(struct dockerfile_evaluation *e)
 {
     for (size_t i = 0; i < e->n; i++) {
         const struct graph_node *node = &e->graph.nodes[i];
-        struct dockerfile_plan *plan = &e->plans[i];
+        struct dockerfile_outcome *outcome = &e->outcomes[i];
 
-        plan->stage = &e->d->stages[i];
-        plan->base = node->base;
-        plan->platform = node->platform;
-        plan->base_stage = node->base_stage;
-        plan->needed = node->needed;
+        outcome->stage = &e->d->stages[i];
+        outcome->base = node->base;
+        outcome->platform = node->platform;
+        outcome->base_stage = node->base_stage;
+        outcome->needed = node->needed;
     }
 }
 
@@ -266,9 +266,9 @@ static int run(struct dockerfile_evaluation *e, bool all, struct error *err)
     if (graph_build(&e->graph, e->d, &request, err) < 0 || check_epoch(e, err) < 0)
         return -1;
     e->n = e->graph.n;
-    e->plans = arena_alloc(&e->arena, e->n * sizeof(*e->plans));
+    e->outcomes = arena_alloc(&e->arena, e->n * sizeof(*e->outcomes));
     e->work = arena_alloc(&e->arena, e->n * sizeof(*e->work));
-    if (!e->plans || !e->work) {
+    if (!e->outcomes || !e->work) {
         e->n = 0;
         return arena_check(&e->arena, err);
     }
@@ -333,10 +333,10 @@ void dockerfile_evaluation_free(struct dockerfile_evaluation *e)
     free(e);
 }
 
-const struct dockerfile_plan *dockerfile_plans(const struct dockerfile_evaluation *e, size_t *ret_n,
+const struct dockerfile_outcome *dockerfile_outcomes(const struct dockerfile_evaluation *e, size_t *ret_n,
                                                size_t *ret_target)
 {
     *ret_n = e->n;
     *ret_target = e->graph.target;
-    return e->plans;
+    return e->outcomes;
 }

@@ -117,7 +117,7 @@ struct dockerfile_step {
     bool workdir_set; /* before it: a WORKDIR of this file counts */
 };
 
-struct dockerfile_plan { /* of a stage */
+struct dockerfile_outcome { /* of a stage */
     const struct dockerfile_stage *stage;
     const char *base;     /* variables put in */
     const char *platform; /* likewise; NULL without */
@@ -144,7 +144,13 @@ static inline void dockerfile_evaluation_freep(struct dockerfile_evaluation **e)
 }
 
 /* One for each stage of the file, in its order; *ret_target is the target's index. */
-const struct dockerfile_plan *dockerfile_plans(const struct dockerfile_evaluation *e, size_t *ret_n,
+const struct dockerfile_outcome *dockerfile_outcomes(const struct dockerfile_evaluation *e, size_t *ret_n,
                                                size_t *ret_target);
+
+/* One word as a build sees it: env ("K=V", the first of a name counts) put in and quotes taken off,
+ * appended to ret_word; the same cut at white space goes to ret_words.  ERR_INPUT in BuildKit's
+ * words; both may be half-filled then. */
+MUST_CHECK int dockerfile_expand(const char *word, char escape, const struct argv *env,
+                                 struct buf *ret_word, struct argv *ret_words, struct error *err);
 
 #endif

@@ -47,7 +47,7 @@ struct dockerfile_evaluation {
     struct arena arena;
     struct graph graph;
     struct scope scope; /* its vars are those of the stage at work, lent to it */
-    struct dockerfile_plan *plans;
+    struct dockerfile_outcome *outcomes;
     struct stage_work *work;
     size_t n;
     struct dockerfile **triggers; /* files of one instruction each */

@@ -228,7 +228,7 @@ static int split_digest(const char *digest, struct dockerfile_reference *ret, st
     return 0;
 }
 
-int reference_parse(const char *text, struct dockerfile_reference *ret, struct error *err)
+int reference_read(const char *text, struct dockerfile_reference *ret, struct error *err)
 {
     struct dockerfile_reference r = {.tag = ""};
     size_t len = strcspn(text, "@");
@@ -261,5 +261,5 @@ int reference_parse(const char *text, struct dockerfile_reference *ret, struct e
 int dockerfile_parse_reference(const char *text, struct dockerfile_reference *ret,
                                struct error *err)
 {
-    return reference_refuse_transport(text, err) < 0 ? -1 : reference_parse(text, ret, err);
+    return reference_refuse_transport(text, err) < 0 ? -1 : reference_read(text, ret, err);
 }

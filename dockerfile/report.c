@@ -16,7 +16,7 @@ static int check(const struct dockerfile *d, const struct dockerfile_check_reque
     struct error failure = r->findings.failure;
     int line = r->findings.failure_line;
 
-    if (check_run(d, r->accepted, request, &r->findings, err) < 0)
+    if (rules_run(d, r->accepted, request, &r->findings, err) < 0)
         return -1;
     if (failure.kind) {
         r->findings.failure = failure;
@@ -41,7 +41,7 @@ static int write_config(const struct dockerfile *d, const struct dockerfile_requ
                         struct dockerfile_report *r, struct error *err)
 {
     CLEANUP(dockerfile_evaluation_freep) struct dockerfile_evaluation *e = NULL;
-    const struct dockerfile_plan *plans;
+    const struct dockerfile_outcome *outcomes;
     struct error failure = ERROR_INIT;
     size_t n, target;
 
@@ -51,8 +51,8 @@ static int write_config(const struct dockerfile *d, const struct dockerfile_requ
         *err = failure;
         return -1;
     }
-    plans = dockerfile_plans(e, &n, &target);
-    return dockerfile_config_write(&plans[target].config, &r->config, err);
+    outcomes = dockerfile_outcomes(e, &n, &target);
+    return dockerfile_config_write(&outcomes[target].config, &r->config, err);
 }
 
 static int examine(struct dockerfile *d, const struct dockerfile_check_request *request,

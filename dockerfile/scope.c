@@ -152,6 +152,26 @@ int scope_fill_global(struct scope *s, const struct dockerfile *d, const struct 
     return 0;
 }
 
+/* ---- a scope of its own ---- */
+
+int dockerfile_expand(const char *word, char escape, const struct argv *env, struct buf *ret_word,
+                      struct argv *ret_words, struct error *err)
+{
+    CLEANUP(vars_release) struct vars vars = {.v = NULL};
+    struct expander x = {.escape = escape, .get = vars_get, .self = &vars, .work = EXPAND_WORK};
+
+    for (size_t i = 0; i < env->n; i++) {
+        size_t len = strcspn(env->v[i], "=");
+
+        if (!vars_get(&vars, env->v[i], len) &&
+            vars_set(&vars, env->v[i], len, env->v[i][len] ? env->v[i] + len + 1 : "", err) < 0)
+            return -1;
+    }
+    if (expand_word(&x, word, ret_word, err) < 0)
+        return -1;
+    return expand_words(&x, word, ret_words, err);
+}
+
 int fail_at_line(int line, struct error *err)
 {
     return error_wrap(err, "dockerfile parse error on line %d", line);

@@ -108,7 +108,7 @@ void rule_default_arg(struct check *c)
         for (size_t i = 0; i < c->d->n_stages; i++) {
             if (scope_expand(&defaults, c->d->stages[i].base, &base, &ignored) < 0)
                 break;
-            if (reference_parse(base, &r, &ignored) < 0)
+            if (reference_read(base, &r, &ignored) < 0)
                 CHECK_WARN_HERE(c, from_of(c, i),
                                 "Default value for ARG %s results in empty or invalid base image "
                                 "name",
@@ -153,19 +153,19 @@ void rule_constant_platform(struct check *c, size_t stage)
 
 void rule_base_platform(struct check *c, size_t stage)
 {
-    const struct dockerfile_plan *plan = stage < c->e->n ? &c->e->plans[stage] : NULL;
+    const struct dockerfile_outcome *outcome = stage < c->e->n ? &c->e->outcomes[stage] : NULL;
     struct platform wanted;
     struct error ignored;
 
-    if (!plan || !plan->base_os || !*plan->base_os || !*plan->base_architecture ||
-        platform_parse(plan->platform ? plan->platform : "linux/" ARCHITECTURE, &wanted,
+    if (!outcome || !outcome->base_os || !*outcome->base_os || !*outcome->base_architecture ||
+        platform_parse(outcome->platform ? outcome->platform : "linux/" ARCHITECTURE, &wanted,
                        &ignored) < 0)
         return;
-    if (strcmp(wanted.os, plan->base_os) != 0 ||
-        strcmp(wanted.architecture, plan->base_architecture) != 0)
+    if (strcmp(wanted.os, outcome->base_os) != 0 ||
+        strcmp(wanted.architecture, outcome->base_architecture) != 0)
         CHECK_WARN_HERE(c, from_of(c, stage),
                         "Base image %s was pulled with platform \"%s/%s\", expected \"%s/%s\" for "
                         "current build",
-                        plan->base, plan->base_os, plan->base_architecture, wanted.os,
+                        outcome->base, outcome->base_os, outcome->base_architecture, wanted.os,
                         wanted.architecture);
 }

@@ -26,7 +26,7 @@ void rule_once(struct check *c, const struct dockerfile_step *s)
 {
     if (!keyword_is(s, "CMD") && !keyword_is(s, "ENTRYPOINT") && !keyword_is(s, "HEALTHCHECK"))
         return;
-    for (const struct dockerfile_step *before = s; before-- > c->plan->steps;) {
+    for (const struct dockerfile_step *before = s; before-- > c->outcome->steps;) {
         if (!keyword_is(before, s->instruction->keyword))
             continue;
         CHECK_WARN_HERE(c, before,

@@ -23,7 +23,7 @@ struct rule {
     void (*file)(struct check *c);
     /* Each stage, once its FROM was evaluated (c->e->graph.nodes[stage]). */
     void (*stage)(struct check *c, size_t stage);
-    /* Each instruction of a stage, evaluated; triggers too.  c->plan is its stage. */
+    /* Each instruction of a stage, evaluated; triggers too.  c->outcome is its stage. */
     void (*step)(struct check *c, const struct dockerfile_step *s);
 };
 
@@ -51,7 +51,7 @@ MUST_CHECK int check_options_skip(const char *text, struct arena *arena, struct 
 
 /* What dockerfile_check does, for a file whose instructions may not all be good: then only those
  * up to the first bad one are looked at.  *out is released by the caller in any case. */
-MUST_CHECK int check_run(const struct dockerfile *d, bool good,
+MUST_CHECK int rules_run(const struct dockerfile *d, bool good,
                          const struct dockerfile_check_request *request,
                          struct dockerfile_findings *out, struct error *err);
 
@@ -59,7 +59,7 @@ struct check {
     const struct dockerfile *d;
     const struct dockerfile_check_request *request;
     struct dockerfile_evaluation *e; /* NULL before there is one */
-    const struct dockerfile_plan *plan;
+    const struct dockerfile_outcome *outcome;
     size_t stage;
     const struct rule *rule;                    /* the one at work */
     const struct dockerfile_instruction *about; /* the instruction it looks at; NULL: the file */
