@@ -13,6 +13,8 @@
 
 #include "base/argv.h"
 #include "base/buf.h"
+#include "dockerfile/check.h"
+#include "dockerfile/evaluate.h"
 #include "dockerfile/generate.h"
 #include "dockerfile/ignore.h"
 #include "dockerfile/plan.h"
@@ -50,7 +52,12 @@ struct dockerfile_instruction {
     const struct dockerfile_instruction *trigger; /* what ONBUILD keeps; NULL for all others */
     const struct dockerfile_heredoc *heredocs;    /* in order; ONBUILD has its trigger's */
     size_t n_heredocs;
+    /* The comment lines right above, in order, without "#" and the blanks around it: an empty line,
+     * an empty comment, another instruction and a directive all end what is above. */
+    struct argv comments;
     int first_line, last_line; /* from 1; heredocs included */
+    int text_end;              /* its last line without the heredocs */
+    bool empty_continuation;   /* an empty line is skipped inside it */
 };
 
 struct dockerfile_stage {

@@ -181,10 +181,11 @@ static int list_stages(struct planner *p, const struct dockerfile *d, struct err
 {
     CLEANUP(graph_release) struct graph g = {.nodes = NULL};
     struct dockerfile_plan *out = p->out;
+    struct graph_request request = {.build_args = &out->build_args};
     size_t n;
     const struct dockerfile_stage *stages = dockerfile_stages(d, &n);
 
-    if (graph_build(d, &out->build_args, false, &g, err) < 0)
+    if (graph_build(&g, d, &request, err) < 0)
         return -1;
     out->stages = calloc(n, sizeof(*out->stages));
     if (!out->stages)
