@@ -34,7 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error err = ERROR_INIT;
 
     if (toml_walk((const char *)data, size, &visitor, &err) < 0 &&
-        (err.kind == ERR_NONE || !text_is_utf8(err.msg, strlen(err.msg))))
+        (err.kind == ERR_NONE || text_has_control(err.msg, strlen(err.msg)) ||
+         !text_is_utf8(err.msg, strlen(err.msg))))
         abort();
     return 0;
 }

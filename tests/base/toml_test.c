@@ -223,6 +223,19 @@ static void test_a_syntax_error_names_line_and_column(void **state)
         assert_refused(table[i][0], strlen(table[i][0]), ERR_INPUT, table[i][1]);
 }
 
+static void test_an_error_is_one_line_whatever_it_repeats(void **state)
+{
+    static const char text[] = "nam = t\nb";
+    struct buf out = BUF_INIT(100);
+    struct toml_visitor v = {.leaf = record, .self = &out};
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_int_equal(toml_walk(text, strlen(text), &v, &err), -1);
+    assert_false(text_has_control(err.msg, strlen(err.msg)));
+    assert_non_null(strstr(err.msg, "\\u000a"));
+}
+
 static int count_leaf(void *self, const struct toml_leaf *leaf, struct error *err)
 {
     (void)leaf;
@@ -339,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_an_empty_document_has_no_leaves),
         cmocka_unit_test(test_a_nul_inside_a_string_is_kept),
         cmocka_unit_test(test_a_syntax_error_names_line_and_column),
+        cmocka_unit_test(test_an_error_is_one_line_whatever_it_repeats),
         cmocka_unit_test(test_nothing_is_told_of_a_document_with_an_error),
         cmocka_unit_test(test_the_visitor_can_end_the_walk),
         cmocka_unit_test(test_a_document_of_the_largest_size_is_read_and_a_byte_more_is_not),
