@@ -123,6 +123,12 @@ MUST_CHECK int python_version_find(struct generator *g, const struct python_proj
 
 /* ---- the manager ---- */
 
+/* Command lines; NULL: there is nothing to install. */
+struct python_commands {
+    const char *dependencies; /* without the project itself */
+    const char *project;
+};
+
 struct python_manager {
     const char *name;    /* "uv" */
     const char *lock;    /* the lock file it writes; NULL without */
@@ -134,18 +140,15 @@ struct python_manager {
     const char *manifests[4]; /* copied before the install, those that are there */
     bool names_file;          /* the command lines end with the file that decided it */
     const char *venv;         /* makes .venv; NULL when installing does */
-    /* Command lines: the dependencies without the project itself, then the project; those with a
-     * lock file, and those without.  NULL: there is nothing to install. */
-    struct {
-        const char *dependencies, *project;
-    } locked, unlocked;
+    bool leaves_development;  /* knows dependencies of development, and leaves them out */
+    struct python_commands locked, unlocked; /* with a lock file and without */
 };
 
 struct python_choice {
     const struct python_manager *manager;
     const char *file; /* what decided it: "uv.lock"; NULL for plain files */
     bool has_lock;
-    bool is_package; /* the project itself is installed too */
+    const char *package_why; /* the project itself is installed too; NULL: it is not */
 };
 
 MUST_CHECK int python_manager_choose(struct generator *g, struct python_project *p,

@@ -26,14 +26,13 @@ static void drafting_release(struct drafting *d)
     buf_release(&d->packages_why);
 }
 
-static void draft_from(struct drafting *d, const char *as)
+static void draft_from(struct drafting *d, const char *why, const char *as)
 {
-    char why[WHY_SIZE], patch[16] = "";
     const struct python_version *v = d->version;
+    char patch[16] = "";
 
     if (v->patch != PYTHON_PATCH_ANY)
         (void)snprintf(patch, sizeof(patch), ".%d", v->patch);
-    (void)snprintf(why, sizeof(why), "Python 3.%d%s: %.200s", v->minor, patch, v->why);
     draft_line(d->g, why, "FROM python:3.%d%s-slim%s", v->minor, patch, as);
 }
 
@@ -75,7 +74,7 @@ static void draft_tool(struct drafting *d)
         draft_line(d->g, why, "ENV %s UV_PYTHON=3.%d", m->env, d->version->minor);
     else if (m->env)
         draft_line(d->g, why, "ENV %s", m->env);
-    if (d->p->scm_version && d->choice->is_package)
+    if (d->p->scm_version && d->choice->package_why)
         draft_line(d->g, "[build-system] asks git for the version, and the build has no .git",
                    "ENV SETUPTOOLS_SCM_PRETEND_VERSION=0.0.0");
 }
@@ -119,83 +118,104 @@ static int draft_requirements(struct drafting *d, struct error *err)
     return 0;
 }
 
-static void draft_install(struct drafting *d, const char *command)
+static void draft_install(struct drafting *d, const char *why, const char *command)
 {
     CLEANUP(buf_release) struct buf mounts = BUF_INIT(1024);
     const struct python_manager *m = d->choice->manager;
     const char *file = m->names_file ? d->choice->file : "";
-    char why[WHY_SIZE];
 
     for (size_t i = 0; i < sizeof(m->caches) / sizeof(m->caches[0]) && m->caches[i]; i++)
         buf_addf(&mounts, "--mount=type=cache,target=%s ", m->caches[i]);
-    (void)snprintf(why, sizeof(why), "what %s names, without what only development needs",
-                   d->choice->file);
-    if (m->names_file || !m->manifests[0])
-        (void)snprintf(why, sizeof(why), "what %s names", d->choice->file);
-    /* A root that is no project itself has nothing but its members. */
+    /* A root of a workspace that is no project itself has nothing but its members. */
     draft_line(d->g, why, "RUN %s%s%s%s%s", buf_str(&mounts), command, *file ? " " : "", file,
                m->uses_uv && d->choice->has_lock && !d->p->has_project ? " --all-packages" : "");
 }
 
-static int draft_dependencies(struct drafting *d, struct error *err)
+/* What has to be there before the dependencies can be installed. */
+static int draft_named(struct drafting *d, struct error *err)
 {
-    const struct python_manager *m = d->choice->manager;
-    const char *command = d->choice->has_lock ? m->locked.dependencies : m->unlocked.dependencies;
-    const char *project = d->choice->has_lock ? m->locked.project : m->unlocked.project;
-    bool tree = *d->p->whole_tree && command;
-
-    if (tree)
+    if (*d->p->whole_tree) {
         draft_line(d->g, d->p->whole_tree, "COPY . .");
-    else if (m->names_file && draft_requirements(d, err) < 0)
-        return -1;
-    else if (m->manifests[0] && draft_manifests(d, err) < 0)
-        return -1;
-    if (m->venv)
-        draft_line(d->g, "the environment that the final stage takes over", "RUN %s", m->venv);
-    if (command)
-        draft_install(d, command);
-    if (!d->choice->is_package || !project)
         return 0;
-    if (!tree)
-        draft_line(d->g, "the project itself is a package: pyproject.toml", "COPY . .");
-    draft_install(d, project);
-    return 0;
+    }
+    return d->choice->manager->names_file ? draft_requirements(d, err) : draft_manifests(d, err);
 }
-
-/* ---- the stages ---- */
 
 static int draft_build_stage(struct drafting *d, struct error *err)
 {
-    draft_from(d, " AS build");
+    const struct python_manager *m = d->choice->manager;
+    const struct python_commands *commands = d->choice->has_lock ? &m->locked : &m->unlocked;
+    char why[WHY_SIZE];
+
     draft_packages(d, &d->build_packages, "installing");
     draft_tool(d);
     draft_line(d->g, "", "WORKDIR /app");
-    if (draft_dependencies(d, err) < 0)
+    if (draft_named(d, err) < 0)
         return -1;
-    draft_gap(d->g);
+    if (m->venv)
+        draft_line(d->g, "the environment that the final stage takes over", "RUN %s", m->venv);
+    (void)snprintf(why, sizeof(why), "what %s names%s", d->choice->file,
+                   m->leaves_development ? ", without what only development needs" : "");
+    draft_install(d, why, commands->dependencies);
+    if (!d->choice->package_why || !commands->project)
+        return 0;
+    (void)snprintf(why, sizeof(why), "the project is a package: %s", d->choice->package_why);
+    if (!*d->p->whole_tree)
+        draft_line(d->g, why, "COPY . .");
+    draft_install(d, why, commands->project);
     return 0;
+}
+
+/* ---- the final stage ---- */
+
+static void draft_user(struct drafting *d)
+{
+    draft_line(d->g, "a user of its own, who may write to /app",
+               "RUN useradd --uid 1000 --user-group --home-dir /app --no-create-home app && "
+               "install -d -o 1000 -g 1000 /app");
 }
 
 static void draft_final_stage(struct drafting *d)
 {
     struct generator *g = d->g;
     bool root = generator_is_root(g);
+    const char *venv = d->choice->manager->unlocked.dependencies ? NULL : d->choice->manager->venv;
 
-    draft_from(d, "");
     draft_packages(d, &d->run_packages, "running");
     if (!root)
-        draft_line(g, "a user of its own, who may write to /app",
-                   "RUN useradd --uid 1000 --user-group --home-dir /app --no-create-home app && "
-                   "install -d -o 1000 -g 1000 /app");
+        draft_user(d);
     draft_line(g, "the environment first on PATH; output is seen when it is written",
                "ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1");
     draft_line(g, "", "WORKDIR /app");
-    draft_line(g, "the environment before the sources, which change more often",
-               "COPY --from=build /app/.venv ./.venv");
-    draft_line(g, "", "COPY %s. .", root ? "" : "--chown=1000:1000 ");
+    if (venv)
+        draft_line(g, "no dependencies, but commands may name .venv/bin/python", "RUN %s", venv);
+    else
+        draft_line(g, "the environment before the sources, which change more often",
+                   "COPY --from=build /app/.venv ./.venv");
+    draft_line(g, venv ? "the sources" : "", "COPY %s. .", root ? "" : "--chown=1000:1000 ");
     draft_service(g);
     if (g->start.found)
         draft_start(g);
+}
+
+static int draft_stages(struct drafting *d, struct error *err)
+{
+    const struct python_version *v = d->version;
+    char why[WHY_SIZE];
+
+    (void)snprintf(why, sizeof(why), "Python 3.%d: %.200s", v->minor, v->why);
+    if (!d->choice->manager->unlocked.dependencies) {
+        draft_from(d, why, "");
+        draft_final_stage(d);
+        return 0;
+    }
+    draft_from(d, why, " AS build");
+    if (draft_build_stage(d, err) < 0)
+        return -1;
+    draft_gap(d->g);
+    draft_from(d, "the same Python, without what only installing needs", "");
+    draft_final_stage(d);
+    return 0;
 }
 
 int python_draft(struct generator *g, const struct python_project *p,
@@ -209,8 +229,5 @@ int python_draft(struct generator *g, const struct python_project *p,
     python_native_packages(p, &d.build_packages, &d.run_packages, &d.packages_why);
     if (d.build_packages.failed || d.run_packages.failed)
         return error_set(err, ERR_SYSTEM, "list Debian packages: out of memory");
-    if (draft_build_stage(&d, err) < 0)
-        return -1;
-    draft_final_stage(&d);
-    return 0;
+    return draft_stages(&d, err);
 }

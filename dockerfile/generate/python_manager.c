@@ -16,6 +16,7 @@
 static const struct python_manager uv = {
     .name = "uv",
     .lock = "uv.lock",
+    .leaves_development = true,
     .uses_uv = true,
     .env = UV_ENV,
     .caches = {"/root/.cache/uv"},
@@ -29,6 +30,7 @@ static const struct python_manager uv = {
 static const struct python_manager poetry = {
     .name = "poetry",
     .lock = "poetry.lock",
+    .leaves_development = true,
     .tool = "poetry==2.5.1",
     .tool_39 = "poetry==2.2.1",
     .env = "POETRY_VIRTUALENVS_CREATE=true POETRY_VIRTUALENVS_IN_PROJECT=true "
@@ -45,6 +47,7 @@ static const struct python_manager poetry = {
 static const struct python_manager pdm = {
     .name = "pdm",
     .lock = "pdm.lock",
+    .leaves_development = true,
     .tool = "pdm==2.29.4 \"hishel<2\"",
     .tool_39 = "pdm==2.26.9 \"hishel<2\"",
     .env = "PDM_CHECK_UPDATE=false PDM_IGNORE_SAVED_PYTHON=1 PDM_NON_INTERACTIVE=1",
@@ -61,6 +64,7 @@ static const struct python_manager pdm = {
 static const struct python_manager pipenv = {
     .name = "pipenv",
     .lock = "Pipfile.lock",
+    .leaves_development = true,
     .tool = "pipenv==2026.10.3",
     .tool_39 = "pipenv==2025.0.4",
     .env = "PIPENV_VENV_IN_PROJECT=1 PIPENV_NOSPIN=1 PIPENV_YES=1",
@@ -183,43 +187,48 @@ static int choose_by_manifest(struct generator *g, const struct python_project *
 /* ---- whether the project is installed itself ---- */
 
 /* Poetry fails on a project without a package of its name. */
-static int has_poetry_package(struct generator *g, const struct python_project *p, bool *ret,
-                              struct error *err)
+static int find_poetry_package(struct generator *g, const struct python_project *p,
+                               const char **ret_why, struct error *err)
 {
-    static const char *const forms[] = {"%s/__init__.py", "src/%s/__init__.py", "%s.py"};
+    static const struct {
+        const char *before, *after;
+    } forms[] = {{"", "/__init__.py"}, {"src/", "/__init__.py"}, {"", ".py"}};
     char name[sizeof(p->name)], path[sizeof(name) + 32];
+    bool has = p->poetry_packages;
 
-    *ret = p->poetry_packages;
     (void)snprintf(name, sizeof(name), "%s", p->name);
     for (char *c = name; *c; c++)
         if (*c == '-' || *c == '.')
             *c = '_';
-    if (!python_is_identifier(name))
-        return 0;
-    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]) && !*ret; i++) {
-        const char *mark = strstr(forms[i], "%s");
-
-        (void)snprintf(path, sizeof(path), "%.*s%s%s", (int)(mark - forms[i]), forms[i], name,
-                       mark + 2);
-        if (generator_has(g, path, ret, err) < 0)
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]) && !has; i++) {
+        (void)snprintf(path, sizeof(path), "%s%s%s", forms[i].before, name, forms[i].after);
+        if (python_is_identifier(name) && generator_has(g, path, &has, err) < 0)
             return -1;
     }
+    if (has)
+        *ret_why = "there is a package for Poetry to install";
     return 0;
 }
 
 static int decide_package(struct generator *g, const struct python_project *p,
                           struct python_choice *c, struct error *err)
 {
+    const char *build_system = p->has_build_system ? "[build-system] in pyproject.toml" : NULL;
+
     if (c->manager == &uv)
-        c->is_package = p->uv_package || (p->has_build_system && !p->uv_virtual);
+        c->package_why = p->uv_package   ? "package = true of [tool.uv] in pyproject.toml"
+                         : p->uv_virtual ? NULL
+                                         : build_system;
     else if (c->manager == &pdm)
-        c->is_package = p->pdm_package || (p->has_build_system && !p->pdm_no_package);
+        c->package_why = p->pdm_package      ? "distribution = true of [tool.pdm] in pyproject.toml"
+                         : p->pdm_no_package ? NULL
+                                             : build_system;
     else if (c->manager == &uv_pip)
-        c->is_package = p->has_build_system;
+        c->package_why = build_system;
     else if (c->manager == &setup)
-        c->is_package = true;
+        c->package_why = "setup.py";
     else if (c->manager == &poetry && !p->poetry_no_package)
-        return has_poetry_package(g, p, &c->is_package, err);
+        return find_poetry_package(g, p, &c->package_why, err);
     return 0;
 }
 

@@ -25,28 +25,32 @@ static int has_main_beside(struct generator *g, const struct python_entry *e, bo
     return generator_has(g, path, ret, err);
 }
 
-/* "python -m module", with the directory that it is found in. */
-static int start_module(struct generator *g, const char *root, const char *module, const char *why,
-                        struct error *err)
+/* "python -m module", with the directory that it is found in, unless it is installed. */
+static int start_module(struct generator *g, const struct python_choice *c, const char *root,
+                        const char *module, const char *why, struct error *err)
 {
     char command[400];
 
+    if (c->package_why)
+        root = "";
     (void)snprintf(command, sizeof(command), "%s%s%spython -m %s", *root ? "PYTHONPATH=" : "", root,
                    *root ? " " : "", module);
     return generator_start_line(g, command, why, err);
 }
 
 /* "src/demo" is the package demo in src; "demo" is itself. */
-static int start_package(struct generator *g, const char *dir, struct error *err)
+static int start_package(struct generator *g, const struct python_choice *c, const char *dir,
+                         struct error *err)
 {
     bool in_src = strncmp(dir, "src/", 4) == 0;
     char why[200];
 
     (void)snprintf(why, sizeof(why), "entry file %s/__main__.py", dir);
-    return start_module(g, in_src ? "src" : "", in_src ? dir + 4 : dir, why, err);
+    return start_module(g, c, in_src ? "src" : "", in_src ? dir + 4 : dir, why, err);
 }
 
-static int try_file(struct generator *g, const char *path, struct error *err)
+static int try_file(struct generator *g, const struct python_choice *c, const char *path,
+                    struct error *err)
 {
     CLEANUP(python_entry_release) struct python_entry e;
     char package[160], why[200];
@@ -59,10 +63,10 @@ static int try_file(struct generator *g, const char *path, struct error *err)
     if (has_main_beside(g, &e, &beside, package, err) < 0)
         return -1;
     if (beside)
-        return start_package(g, package, err);
+        return start_package(g, c, package, err);
     if (e.must_be_module) {
         (void)snprintf(why, sizeof(why), "entry file %s, which imports from its own package", path);
-        return start_module(g, e.root, e.module, why, err);
+        return start_module(g, c, e.root, e.module, why, err);
     }
     (void)snprintf(why, sizeof(why), "entry file %s", path);
     generator_start_words(g, why, "python", path, NULL);
@@ -72,7 +76,8 @@ static int try_file(struct generator *g, const char *path, struct error *err)
 /* ---- packages ---- */
 
 /* The directories of parent that hold a __main__.py; the first of them starts. */
-static int try_packages(struct generator *g, const char *parent, struct error *err)
+static int try_packages(struct generator *g, const struct python_choice *c, const char *parent,
+                        struct error *err)
 {
     CLEANUP(argv_release) struct argv names = ARGV_INIT;
 
@@ -92,7 +97,7 @@ static int try_packages(struct generator *g, const char *parent, struct error *e
         (void)snprintf(path, sizeof(path), "%s/__main__.py", dir);
         if (generator_has(g, path, &has, err) < 0)
             return -1;
-        if (has && start_package(g, dir, err) < 0)
+        if (has && start_package(g, c, dir, err) < 0)
             return -1;
     }
     return 0;
@@ -106,7 +111,7 @@ static void try_scripts(struct generator *g, const struct python_project *p,
 {
     const char *chosen = p->scripts.n == 1 ? p->scripts.v[0] : NULL;
 
-    if (!c->is_package || p->scripts.n == 0)
+    if (!c->package_why || p->scripts.n == 0)
         return;
     if (argv_contains(&p->scripts, p->name))
         chosen = p->name;
@@ -208,9 +213,9 @@ int python_start_find(struct generator *g, const struct python_project *p,
     if (!g->start.found && python_entry_paths(g, &paths, err) < 0)
         return -1;
     for (size_t i = 0; i < paths.n && !g->start.found; i++)
-        if (try_file(g, paths.v[i], err) < 0)
+        if (try_file(g, c, paths.v[i], err) < 0)
             return -1;
-    if (!g->start.found && (try_packages(g, "", err) < 0 || try_packages(g, "src", err) < 0))
+    if (!g->start.found && (try_packages(g, c, "", err) < 0 || try_packages(g, c, "src", err) < 0))
         return -1;
     if (!g->start.found)
         try_scripts(g, p, c);
