@@ -1,5 +1,5 @@
 /* The rules beyond BuildKit's: what each finds, and what it lets pass. */
-#include "dockerfile/rules/practice.h"
+#include "dockerfile/practices/practice.h"
 #include "tests/dockerfile/sample.h"
 
 struct practice_case {

@@ -1,4 +1,4 @@
-/* dockerfile/rules/shell — the simple commands of a shell script, as far as rules ask for them.
+/* dockerfile/practices/shell — the simple commands of a shell script, as far as rules ask for them.
  *
  * POSIX 2.3: words, quotes and operators.  What is inside $( … ), ` … ` and ${ … } stays part of
  * its word; nothing is expanded; a redirection is a word like any other.  A script that no shell

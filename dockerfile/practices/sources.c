@@ -1,9 +1,9 @@
-/* dockerfile/rules/sources — COPY . . before what only needs the manifests: each change of any file
+/* dockerfile/practices/sources — COPY . . before what only needs the manifests: each change of any file
  * installs all of it again. */
 #include <string.h>
 
 #include "base/text.h"
-#include "dockerfile/rules/practice.h"
+#include "dockerfile/practices/practice.h"
 
 struct installer {
     const char *tool;

@@ -1,9 +1,9 @@
-/* dockerfile/rules/values — WORKDIR, EXPOSE and ENV: what their values say. */
+/* dockerfile/practices/values — WORKDIR, EXPOSE and ENV: what their values say. */
 #include <ctype.h>
 #include <string.h>
 
 #include "base/text.h"
-#include "dockerfile/rules/practice.h"
+#include "dockerfile/practices/practice.h"
 
 /* ---- WORKDIR ---- */
 

@@ -1,5 +1,5 @@
-/* dockerfile/rules/shell — one pass over the text, each word copied once. */
-#include "dockerfile/rules/shell.h"
+/* dockerfile/practices/shell — one pass over the text, each word copied once. */
+#include "dockerfile/practices/shell.h"
 
 #include <string.h>
 

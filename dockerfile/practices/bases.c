@@ -1,7 +1,7 @@
-/* dockerfile/rules/bases — FROM: which image it will be next month. */
+/* dockerfile/practices/bases — FROM: which image it will be next month. */
 #include <string.h>
 
-#include "dockerfile/rules/practice.h"
+#include "dockerfile/practices/practice.h"
 
 /* The reference of a base that is an image and does not depend on a variable. */
 static bool read_base(const struct practice *p, struct dockerfile_reference *ret)

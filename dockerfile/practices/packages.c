@@ -1,8 +1,8 @@
-/* dockerfile/rules/packages — package managers that ask a question, or forget the answer. */
+/* dockerfile/practices/packages — package managers that ask a question, or forget the answer. */
 #include <string.h>
 
 #include "base/text.h"
-#include "dockerfile/rules/practice.h"
+#include "dockerfile/practices/practice.h"
 
 struct call {
     const struct shell_command *command;

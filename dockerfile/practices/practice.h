@@ -1,4 +1,4 @@
-/* dockerfile/rules/practice — what files do that builds well today and fails tomorrow, or
+/* dockerfile/practices/practice — what files do that builds well today and fails tomorrow, or
  * elsewhere.
  *
  * Rules beyond BuildKit's own.  Those named DL… are known by that name from hadolint's wiki and
@@ -9,7 +9,7 @@
 #define DOCKERFILE_RULES_PRACTICE_H
 
 #include "dockerfile/dockerfile.h"
-#include "dockerfile/rules/shell.h"
+#include "dockerfile/practices/shell.h"
 
 #define PRACTICE_NAMES_MAX 256 /* of variables that are remembered */
 

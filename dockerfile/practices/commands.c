@@ -1,8 +1,8 @@
-/* dockerfile/rules/commands — what single commands of a RUN do. */
+/* dockerfile/practices/commands — what single commands of a RUN do. */
 #include <string.h>
 
 #include "base/text.h"
-#include "dockerfile/rules/practice.h"
+#include "dockerfile/practices/practice.h"
 
 static const char *program(const struct shell_command *c)
 {

@@ -1,9 +1,9 @@
-/* dockerfile/rules/copies — ADD and COPY: from where, what, and to where. */
+/* dockerfile/practices/copies — ADD and COPY: from where, what, and to where. */
 #include <string.h>
 #include <strings.h>
 
 #include "base/text.h"
-#include "dockerfile/rules/practice.h"
+#include "dockerfile/practices/practice.h"
 #include "dockerfile/suggest.h"
 
 #define SUGGESTED_MAX 64 /* stages whose names are compared */

@@ -1,5 +1,5 @@
-/* dockerfile/rules/practice — each instruction before the rules for its keyword, stage by stage. */
-#include "dockerfile/rules/practice.h"
+/* dockerfile/practices/practice — each instruction before the rules for its keyword, stage by stage. */
+#include "dockerfile/practices/practice.h"
 
 #include <stdarg.h>
 #include <string.h>
