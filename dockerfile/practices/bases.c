@@ -6,7 +6,7 @@
 /* The reference of a base that is an image and does not depend on a variable. */
 static bool read_base(const struct practice *p, struct dockerfile_reference *ret)
 {
-    const char *base = p->stages[p->index].base;
+    const char *base = practice_base(p);
     struct error ignored = ERROR_INIT;
 
     if (strchr(base, '$') || strcmp(base, "scratch") == 0 ||
@@ -25,7 +25,7 @@ static bool has_tag(const char *base)
 
 static void look_untagged(struct practice *p, const struct dockerfile_instruction *i)
 {
-    const char *base = p->stages[p->index].base;
+    const char *base = practice_base(p);
     struct dockerfile_reference ref;
 
     (void)i;
@@ -35,7 +35,7 @@ static void look_untagged(struct practice *p, const struct dockerfile_instructio
 
 static void look_latest(struct practice *p, const struct dockerfile_instruction *i)
 {
-    const char *base = p->stages[p->index].base;
+    const char *base = practice_base(p);
     struct dockerfile_reference ref;
 
     (void)i;
@@ -44,9 +44,17 @@ static void look_latest(struct practice *p, const struct dockerfile_instruction 
 }
 
 const struct practice_rule practice_bases[] = {
-    {"DL3006", "FROM", "A base image without a tag is whatever is newest when it is pulled.",
-     "write a tag, as in FROM debian:bookworm-slim", HADOLINT("DL3006"), look_untagged},
-    {"DL3007", "FROM", "The tag latest moves, and what was built on it may not build again.",
-     "write the tag of a release", HADOLINT("DL3007"), look_latest},
-    {.name = NULL},
+    {{.name = "DL3006",
+      .description = "A base image without a tag is whatever is newest when it is pulled.",
+      .advice = "write a tag, as in FROM debian:bookworm-slim",
+      .url = HADOLINT("DL3006")},
+     "FROM",
+     look_untagged},
+    {{.name = "DL3007",
+      .description = "The tag latest moves, and what was built on it may not build again.",
+      .advice = "write the tag of a release",
+      .url = HADOLINT("DL3007")},
+     "FROM",
+     look_latest},
+    {.keyword = NULL},
 };

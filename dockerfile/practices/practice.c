@@ -1,4 +1,5 @@
-/* dockerfile/practices/practice — each instruction before the rules for its keyword, stage by stage. */
+/* dockerfile/practices/practice — each instruction before the rules for its keyword, stage by
+ * stage. */
 #include "dockerfile/practices/practice.h"
 
 #include <stdarg.h>
@@ -7,9 +8,6 @@
 
 #include "base/text.h"
 
-/* A file of a thousand instructions that are all wrong says so a hundred times. */
-#define FINDINGS_MAX 100
-
 static const struct practice_rule *const tables[] = {practice_bases,    practice_values,
                                                      practice_copies,   practice_packages,
                                                      practice_commands, practice_sources};
@@ -17,38 +15,25 @@ static const struct practice_rule *const tables[] = {practice_bases,    practice
 
 /* ---- for the rules ---- */
 
-static void add(struct practice *p, int line, const char *fmt, va_list ap)
+void practice_found_at(struct practice *p, const struct dockerfile_instruction *at, const char *fmt,
+                       ...)
 {
     char detail[512];
-    struct practice_finding *v;
+    va_list ap;
 
-    if (p->n_findings >= FINDINGS_MAX)
-        return;
-    v = arena_grow(p->arena, p->findings, p->n_findings, &p->cap_findings, sizeof(*v));
-    if (!v)
-        return;
+    va_start(ap, fmt);
     (void)vsnprintf(detail, sizeof(detail), fmt, ap);
-    p->findings = v;
-    v[p->n_findings++] =
-        (struct practice_finding){p->rule, line, arena_string(p->arena, detail, strlen(detail))};
+    va_end(ap);
+    p->check->about = at;
+    CHECK_WARN_HERE(p->check, at, "%s", detail);
 }
 
-void practice_found(struct practice *p, const char *fmt, ...)
+const char *practice_base(const struct practice *p)
 {
-    va_list ap;
+    const struct dockerfile_evaluation *e = p->check->e;
 
-    va_start(ap, fmt);
-    add(p, p->line, fmt, ap);
-    va_end(ap);
-}
-
-void practice_found_at(struct practice *p, int line, const char *fmt, ...)
-{
-    va_list ap;
-
-    va_start(ap, fmt);
-    add(p, line, fmt, ap);
-    va_end(ap);
+    return e && p->index < e->graph.n_read ? e->graph.nodes[p->index].base
+                                           : p->stages[p->index].base;
 }
 
 const char *practice_flag(const struct dockerfile_instruction *i, const char *name)
@@ -115,9 +100,9 @@ static void read_json(struct practice *p, const struct argv *words)
 {
     if (words->n >= 3 && is_posix_shell(shell_name(words->v[0])) && words->v[1][0] == '-' &&
         text_ends(words->v[1], "c"))
-        shell_split(p->arena, words->v[2], &p->script);
+        shell_split(&p->arena, words->v[2], &p->script);
     else
-        shell_add(p->arena, words, &p->script);
+        shell_add(&p->arena, words, &p->script);
 }
 
 static void read_script(struct practice *p, const struct dockerfile_instruction *i)
@@ -128,9 +113,9 @@ static void read_script(struct practice *p, const struct dockerfile_instruction 
     if (i->json)
         read_json(p, &i->words);
     else if (!is_heredoc_script(i))
-        shell_split(p->arena, i->text, &p->script);
+        shell_split(&p->arena, i->text, &p->script);
     else if (is_shell_script(i->heredocs[0].content))
-        shell_split(p->arena, i->heredocs[0].content, &p->script);
+        shell_split(&p->arena, i->heredocs[0].content, &p->script);
 }
 
 /* ---- the stage ---- */
@@ -140,7 +125,7 @@ static void remember_names(struct practice *p, const struct dockerfile_instructi
     for (size_t k = 0; k < i->words.n && p->stage.names.n < PRACTICE_NAMES_MAX; k++) {
         size_t len = strcspn(i->words.v[k], "=");
 
-        arena_push(p->arena, &p->stage.names, arena_string(p->arena, i->words.v[k], len));
+        arena_push(&p->arena, &p->stage.names, arena_string(&p->arena, i->words.v[k], len));
         if (i->legacy)
             break;
     }
@@ -170,36 +155,42 @@ static void look(struct practice *p, const struct dockerfile_instruction *i)
 {
     read_script(p, i);
     for (size_t t = 0; t < TABLES; t++)
-        for (const struct practice_rule *rule = tables[t]; rule->name; rule++) {
-            p->rule = rule;
-            if (strcmp(rule->keyword, i->keyword) == 0)
-                rule->look(p, i);
+        for (const struct practice_rule *row = tables[t]; row->keyword; row++) {
+            p->check->rule = &row->rule;
+            if (strcmp(row->keyword, i->keyword) == 0)
+                row->look(p, i);
         }
     remember(p, i);
 }
 
-static int by_line(const void *a, const void *b)
+static void look_at_stage(struct practice *p)
 {
-    const struct practice_finding *x = a, *y = b;
+    const struct dockerfile_stage *stage = &p->stages[p->index];
 
-    return x->line != y->line ? (x->line > y->line) - (x->line < y->line)
-                              : strcmp(x->rule->name, y->rule->name);
+    p->stage = (struct practice_stage){.pipefail = false};
+    for (size_t k = 0; k < stage->n_instructions; k++) {
+        p->at = &stage->instructions[k];
+        look(p, p->at->trigger ? p->at->trigger : p->at);
+    }
 }
 
-void practice_look(struct practice *p, const struct dockerfile *d)
+/* Stages that the target does not need are looked at when all were asked for. */
+static bool is_asked_for(const struct practice *p)
 {
-    p->stages = dockerfile_stages(d, &p->n_stages);
-    for (p->index = 0; p->index < p->n_stages; p->index++) {
-        const struct dockerfile_stage *stage = &p->stages[p->index];
+    const struct dockerfile_evaluation *e = p->check->e;
 
-        p->stage = (struct practice_stage){.pipefail = false};
-        for (size_t k = 0; k < stage->n_instructions; k++) {
-            const struct dockerfile_instruction *i = &stage->instructions[k];
+    return p->check->request->all_stages || !e || p->index >= e->n || e->outcomes[p->index].needed;
+}
 
-            p->line = i->first_line;
-            look(p, i->trigger ? i->trigger : i);
-        }
-    }
-    if (p->n_findings > 1)
-        qsort(p->findings, p->n_findings, sizeof(p->findings[0]), by_line);
+void practice_apply(struct check *c)
+{
+    struct practice p = {.check = c};
+
+    p.stages = dockerfile_stages(c->d, &p.n_stages);
+    for (p.index = 0; p.index < p.n_stages; p.index++)
+        if (is_asked_for(&p))
+            look_at_stage(&p);
+    if (p.arena.failed)
+        c->out->arena.failed = true;
+    arena_release(&p.arena);
 }

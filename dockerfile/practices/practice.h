@@ -10,58 +10,51 @@
 
 #include "dockerfile/dockerfile.h"
 #include "dockerfile/practices/shell.h"
+#include "dockerfile/rules/rule.h"
 
 #define PRACTICE_NAMES_MAX 256 /* of variables that are remembered */
 
 struct practice;
 
 struct practice_rule {
-    const char *name;        /* "DL3004": as "# hadolint ignore=" and "# check=skip=" name it */
-    const char *keyword;     /* of the instructions it looks at */
-    const char *description; /* one sentence */
-    const char *advice;      /* one line: what to write instead */
-    const char *url;         /* "" without */
+    struct rule rule;    /* its texts */
+    const char *keyword; /* of the instructions it looks at */
     void (*look)(struct practice *p, const struct dockerfile_instruction *i);
-};
-
-struct practice_finding {
-    const struct practice_rule *rule;
-    int line;           /* the first of the instruction */
-    const char *detail; /* "useradd --uid 200000 without --no-log-init" */
 };
 
 /* What the instructions of the stage before the current one have done. */
 struct practice_stage {
-    bool pipefail;      /* SHELL has it, or is no POSIX shell */
-    bool has_sources;   /* the whole context was copied */
-    int sources_line;   /* where; 0 once it is reported */
-    unsigned installed; /* the tools of sources.c that have run */
-    struct argv names;  /* set by ARG and ENV; in the arena */
+    bool pipefail;                                /* SHELL has it, or is no POSIX shell */
+    bool has_sources;                             /* the whole context was copied */
+    const struct dockerfile_instruction *sources; /* by this one; NULL once it is reported */
+    unsigned installed;                           /* the tools of sources.c that have run */
+    struct argv names;                            /* set by ARG and ENV; in the arena */
 };
 
 struct practice {
+    struct check *check;
     const struct dockerfile_stage *stages;
     size_t n_stages, index; /* of the current stage */
     struct practice_stage stage;
-    struct shell_script script; /* of a RUN */
-    const struct practice_rule *rule;
-    int line; /* of the current instruction */
-    struct arena *arena;
-    struct practice_finding *findings;
-    size_t n_findings, cap_findings;
+    struct shell_script script;              /* of a RUN */
+    const struct dockerfile_instruction *at; /* the current one, or the ONBUILD that keeps it */
+    struct arena arena;
 };
 
 /* Tables, each ended by a row without a name. */
 extern const struct practice_rule practice_bases[], practice_values[], practice_copies[],
     practice_packages[], practice_commands[], practice_sources[];
 
-/* Looks at a whole file.  p is zero but for arena, which notes when memory ran out and outlives the
- * findings; they are sorted by line. */
-void practice_look(struct practice *p, const struct dockerfile *d);
+/* Looks at the whole file: the apply of a rule set. */
+void practice_apply(struct check *c);
 
-/* A finding of the current rule at the current line, or at another. */
-void practice_found(struct practice *p, const char *fmt, ...) PRINTF(2, 3);
-void practice_found_at(struct practice *p, int line, const char *fmt, ...) PRINTF(3, 4);
+/* A finding of the current rule at the current instruction, or at another. */
+#define practice_found(p, ...) practice_found_at(p, (p)->at, __VA_ARGS__)
+void practice_found_at(struct practice *p, const struct dockerfile_instruction *at, const char *fmt,
+                       ...) PRINTF(3, 4);
+
+/* The current stage's base, variables put in where that was possible. */
+const char *practice_base(const struct practice *p);
 
 /* The value of --name=value; NULL without it. */
 const char *practice_flag(const struct dockerfile_instruction *i, const char *name);

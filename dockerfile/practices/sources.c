@@ -1,5 +1,5 @@
-/* dockerfile/practices/sources — COPY . . before what only needs the manifests: each change of any file
- * installs all of it again. */
+/* dockerfile/practices/sources — COPY . . before what only needs the manifests: each change of any
+ * file installs all of it again. */
 #include <string.h>
 
 #include "base/text.h"
@@ -99,7 +99,7 @@ static void look_copy(struct practice *p, const struct dockerfile_instruction *i
     if (strcmp(i->words.v[0], ".") != 0 && strcmp(i->words.v[0], "./") != 0)
         return;
     p->stage.has_sources = true;
-    p->stage.sources_line = p->line;
+    p->stage.sources = p->at;
 }
 
 static void look_install(struct practice *p, const struct dockerfile_instruction *i)
@@ -111,13 +111,13 @@ static void look_install(struct practice *p, const struct dockerfile_instruction
         if (row == INSTALLERS || (p->stage.installed & tool_of(row)))
             continue;
         p->stage.installed |= tool_of(row);
-        if (p->stage.sources_line == 0)
+        if (!p->stage.sources)
             continue;
-        practice_found_at(p, p->stage.sources_line,
-                          "any change of a file makes \"%s%s%s\" in line %d run again",
-                          installers[row].tool, installers[row].subcommand ? " " : "",
-                          installers[row].subcommand ? installers[row].subcommand : "", p->line);
-        p->stage.sources_line = 0;
+        practice_found_at(
+            p, p->stage.sources, "any change of a file makes \"%s%s%s\" in line %d run again",
+            installers[row].tool, installers[row].subcommand ? " " : "",
+            installers[row].subcommand ? installers[row].subcommand : "", p->at->first_line);
+        p->stage.sources = NULL;
     }
 }
 
@@ -125,7 +125,11 @@ static void look_install(struct practice *p, const struct dockerfile_instruction
 #define ADVICE      "copy the manifest and the lock file first, install, then COPY . ."
 
 const struct practice_rule practice_sources[] = {
-    {"SourcesBeforeInstall", "COPY", DESCRIPTION, ADVICE, "", look_copy},
-    {"SourcesBeforeInstall", "RUN", DESCRIPTION, ADVICE, "", look_install},
-    {.name = NULL},
+    {{.name = "SourcesBeforeInstall", .description = DESCRIPTION, .advice = ADVICE},
+     "COPY",
+     look_copy},
+    {{.name = "SourcesBeforeInstall", .description = DESCRIPTION, .advice = ADVICE},
+     "RUN",
+     look_install},
+    {.keyword = NULL},
 };
