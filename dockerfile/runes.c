@@ -1,6 +1,8 @@
 /* dockerfile/runes — decoding, encoding and trimming; the letters are in letters.c. */
 #include "dockerfile/runes.h"
 
+#include "base/text.h"
+
 size_t rune_decode(const char *s, size_t len, uint32_t *ret_rune)
 {
     const unsigned char *p = (const unsigned char *)s;
@@ -15,6 +17,18 @@ size_t rune_decode(const char *s, size_t len, uint32_t *ret_rune)
         rune = rune << 6 | (p[i] & 0x3fU);
     *ret_rune = rune;
     return n;
+}
+
+size_t rune_decode_any(const char *s, size_t len, uint32_t *ret_rune)
+{
+    size_t n = rune_decode(s, len, ret_rune);
+
+    if (n == 1 && (unsigned char)*s < 0x80)
+        return n;
+    if (n > 1 && text_is_utf8(s, n))
+        return n;
+    *ret_rune = 0xfffd;
+    return 1;
 }
 
 void rune_add(struct buf *out, uint32_t rune)
