@@ -5,8 +5,8 @@
  * written here from their descriptions there; two are this project's.  A rule is a row of a table
  * and a function that looks at one instruction; what it has to remember of those before it, in the
  * same stage, is in struct practice_stage. */
-#ifndef DOCKERFILE_RULES_PRACTICE_H
-#define DOCKERFILE_RULES_PRACTICE_H
+#ifndef DOCKERFILE_PRACTICES_PRACTICE_H
+#define DOCKERFILE_PRACTICES_PRACTICE_H
 
 #include "dockerfile/dockerfile.h"
 #include "dockerfile/practices/shell.h"
@@ -41,7 +41,7 @@ struct practice {
     struct arena arena;
 };
 
-/* Tables, each ended by a row without a name. */
+/* Tables, each ended by a row without a keyword. */
 extern const struct practice_rule practice_bases[], practice_values[], practice_copies[],
     practice_packages[], practice_commands[], practice_sources[];
 

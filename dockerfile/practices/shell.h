@@ -3,8 +3,8 @@
  * POSIX 2.3: words, quotes and operators.  What is inside $( … ), ` … ` and ${ … } stays part of
  * its word; nothing is expanded; a redirection is a word like any other.  A script that no shell
  * would take yields some commands and no error: the build says what is wrong with it. */
-#ifndef DOCKERFILE_RULES_SHELL_H
-#define DOCKERFILE_RULES_SHELL_H
+#ifndef DOCKERFILE_PRACTICES_SHELL_H
+#define DOCKERFILE_PRACTICES_SHELL_H
 
 #include <stdbool.h>
 

@@ -1,5 +1,5 @@
 /* The rules beyond BuildKit's: what each finds, and what it lets pass. */
-#include "dockerfile/practices/practice.h"
+#include "dockerfile/check.h"
 #include "tests/dockerfile/sample.h"
 
 struct practice_case {
@@ -7,22 +7,36 @@ struct practice_case {
     const char *want; /* findings of the rule: "line: detail", one each with a newline at the end */
 };
 
+static void find(const char *text, bool asked, bool all_stages, struct dockerfile_findings *ret)
+{
+    const struct dockerfile_check_request request = {.hadolint = asked, .all_stages = all_stages};
+    struct dockerfile *d = must_parse(text);
+    struct error err = ERROR_INIT;
+
+    if (dockerfile_check(d, &request, ret, &err) < 0)
+        fail_msg("%s\n%s", err.msg, text);
+    dockerfile_free(d);
+}
+
+static void list(const struct dockerfile_findings *f, const char *rule, struct buf *out)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (strcmp(f->warnings[i].rule, rule) == 0) {
+            assert_non_null(f->warnings[i].advice);
+            buf_addf(out, "%d: %s\n", f->warnings[i].first_line, f->warnings[i].detail);
+        }
+}
+
 static void check(const char *rule, const struct practice_case *c)
 {
-    struct arena arena = {.blocks = NULL};
-    struct practice p = {.arena = &arena};
-    struct dockerfile *d = must_parse(c->text);
     CLEANUP(buf_release) struct buf got = BUF_INIT(1 << 16);
+    struct dockerfile_findings f;
 
-    practice_look(&p, d);
-    assert_false(arena.failed);
-    for (size_t i = 0; i < p.n_findings; i++)
-        if (strcmp(p.findings[i].rule->name, rule) == 0)
-            buf_addf(&got, "%d: %s\n", p.findings[i].line, p.findings[i].detail);
+    find(c->text, true, true, &f);
+    list(&f, rule, &got);
     if (strcmp(buf_str(&got), c->want) != 0)
         fail_msg("%s in\n%s\nfound:\n%s\nexpected:\n%s", rule, c->text, buf_str(&got), c->want);
-    arena_release(&arena);
-    dockerfile_free(d);
+    dockerfile_findings_release(&f);
 }
 
 #define CHECK_ALL(rule, table)                                                                     \
@@ -46,7 +60,8 @@ static void test_a_base_has_a_tag(void **state)
          ""},
         {"FROM scratch\n", ""},
         {"FROM debian:12 AS base\nFROM Base\n", ""},
-        {"ARG X=debian\nFROM $X\n", ""},
+        {"ARG X=debian\nFROM $X\n", "2: the base image debian has no tag\n"},
+        {"ARG X=debian:1\nFROM $X\n", ""},
         {"FROM debian:latest\n", ""},
     };
     static const struct practice_case latest[] = {
@@ -299,24 +314,58 @@ static void test_manifests_are_copied_before_all_sources(void **state)
     CHECK_ALL("SourcesBeforeInstall", table);
 }
 
-static void test_findings_are_in_the_order_of_lines_and_end(void **state)
+static void test_comments_turn_them_off(void **state)
 {
-    struct arena arena = {.blocks = NULL};
-    struct practice p = {.arena = &arena};
-    CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 16);
-    struct dockerfile *d;
+    static const struct practice_case table[] = {
+        {F "# hadolint ignore=DL3004\nRUN sudo a\nRUN sudo b\n", "4: sudo in a RUN\n"},
+        {F "# hadolint ignore=DL3002,DL3004\nRUN sudo a\n", ""},
+        {F "# hadolint ignore=DL3002\nRUN sudo a\n", "3: sudo in a RUN\n"},
+        {F "# hadolint ignore=DL3004\n\nRUN sudo a\n", "4: sudo in a RUN\n"},
+        {F "# check=skip=DL3004\nRUN sudo a\n", ""},
+        {F "# hadolint ignore=DL3004\nONBUILD RUN sudo a\n", ""},
+        {"# check=skip=DL3004\n" F "RUN sudo a\n", ""},
+        {"# check=skip=all\n" F "RUN sudo a\n", ""},
+    };
+    static const struct practice_case sources[] = {
+        {F "# hadolint ignore=SourcesBeforeInstall\nCOPY . .\nRUN npm ci\n", ""},
+        {F "COPY . .\n# hadolint ignore=SourcesBeforeInstall\nRUN npm ci\n", AGAIN("npm ci", "4")},
+    };
 
     (void)state;
-    buf_adds(&text, F "COPY . .\n");
-    for (int i = 0; i < 200; i++)
-        buf_adds(&text, "RUN sudo npm ci | cat\n");
-    d = must_parse(buf_str(&text));
-    practice_look(&p, d);
-    assert_int_equal(p.n_findings, 100);
-    for (size_t i = 1; i < p.n_findings; i++)
-        assert_true(p.findings[i - 1].line <= p.findings[i].line);
-    arena_release(&arena);
-    dockerfile_free(d);
+    CHECK_ALL("DL3004", table);
+    CHECK_ALL("SourcesBeforeInstall", sources);
+}
+
+static void test_they_are_looked_for_only_on_request(void **state)
+{
+    CLEANUP(buf_release) struct buf got = BUF_INIT(1 << 16);
+    struct dockerfile_findings f;
+
+    (void)state;
+    find(F "RUN sudo a\n", false, true, &f);
+    assert_int_equal(f.n, 0);
+    dockerfile_findings_release(&f);
+
+    /* A stage that nothing needs is for whoever asks for all of them. */
+    find("FROM a:1 AS unused\nRUN sudo a\n" F "RUN sudo b\n", true, false, &f);
+    list(&f, "DL3004", &got);
+    assert_string_equal(buf_str(&got), "4: sudo in a RUN\n");
+    dockerfile_findings_release(&f);
+}
+
+static void test_a_file_that_is_all_wrong_is_reported_to_a_limit(void **state)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 20);
+    struct dockerfile_findings f;
+
+    (void)state;
+    buf_adds(&text, F "RUN true");
+    for (int i = 0; i < 3000; i++)
+        buf_adds(&text, ";apt a");
+    buf_adds(&text, "\n");
+    find(buf_str(&text), true, true, &f);
+    assert_int_equal(f.n, 2000);
+    dockerfile_findings_release(&f);
 }
 
 int main(void)
@@ -334,7 +383,9 @@ int main(void)
         cmocka_unit_test(test_an_update_is_in_the_run_of_its_install),
         cmocka_unit_test(test_sudo_useradd_and_pipes),
         cmocka_unit_test(test_manifests_are_copied_before_all_sources),
-        cmocka_unit_test(test_findings_are_in_the_order_of_lines_and_end),
+        cmocka_unit_test(test_comments_turn_them_off),
+        cmocka_unit_test(test_they_are_looked_for_only_on_request),
+        cmocka_unit_test(test_a_file_that_is_all_wrong_is_reported_to_a_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
