@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/text.h"
+
 struct splitter {
     struct arena *arena;
     struct shell_script *out;
@@ -18,16 +20,34 @@ static void put(struct splitter *s)
     *s->word++ = *s->p++;
 }
 
-/* Copies up to and including close; quotes and parentheses inside a substitution are balanced by
- * counting, which is wrong only for a lone one inside quotes. */
+/* Copies a quoted part with its quotes. */
+static void put_quoted(struct splitter *s)
+{
+    char quote = *s->p;
+
+    put(s);
+    while (*s->p && *s->p != quote) {
+        if (*s->p == '\\' && quote == '"' && s->p[1])
+            put(s);
+        put(s);
+    }
+    if (*s->p)
+        put(s);
+}
+
+/* Copies up to and including the close that belongs to the open at s->p. */
 static void put_nested(struct splitter *s, char open, char close)
 {
     size_t depth = 0;
 
     while (*s->p) {
+        if (*s->p == '"' || *s->p == '\'') {
+            put_quoted(s);
+            continue;
+        }
         if (*s->p == '\\' && s->p[1])
             put(s);
-        else if (*s->p == open && open != close)
+        else if (*s->p == open)
             depth++;
         else if (*s->p == close && --depth == 0) {
             put(s);
@@ -94,25 +114,13 @@ static void put_escaped(struct splitter *s)
         put(s);
 }
 
-/* "2>&1", ">&2", "<(…)": none of what follows ends a command. */
-static void put_redirection(struct splitter *s)
-{
-    put(s);
-    if (*s->p == '&' || *s->p == '|')
-        put(s);
-    else if (*s->p == '(')
-        put_nested(s, '(', ')');
-}
-
 static bool ends_word(char c)
 {
-    return c == '\0' || strchr(" \t\r\n;|&()", c);
+    return c == '\0' || strchr(" \t\r\n;|&()<>", c);
 }
 
-static void read_word(struct splitter *s)
+static void put_word(struct splitter *s)
 {
-    char *start = s->word;
-
     while (!ends_word(*s->p)) {
         switch (*s->p) {
         case '\\':
@@ -130,14 +138,42 @@ static void read_word(struct splitter *s)
         case '$':
             put_dollar(s);
             break;
-        case '<':
-        case '>':
-            put_redirection(s);
-            break;
         default:
             put(s);
         }
     }
+}
+
+/* "2>&1", "> file", "<<-EOF", "<(…)", ">&-": not one of the command's words. */
+static void skip_redirection(struct splitter *s)
+{
+    char *start = s->word;
+    bool here = text_starts(s->p, "<<");
+
+    s->p += strspn(s->p, "<>&|");
+    if (*s->p == '-') {
+        s->p++;
+        if (!here)
+            return;
+    }
+    s->p += strspn(s->p, " \t");
+    if (*s->p == '(')
+        put_nested(s, '(', ')');
+    put_word(s);
+    s->word = start;
+}
+
+static void read_word(struct splitter *s)
+{
+    size_t digits = strspn(s->p, "0123456789");
+    char *start = s->word;
+
+    if (s->p[digits] == '<' || s->p[digits] == '>') {
+        s->p += digits;
+        skip_redirection(s);
+        return;
+    }
+    put_word(s);
     *s->word++ = '\0';
     arena_push(s->arena, &s->command.words, start);
 }
@@ -203,7 +239,7 @@ static void read_operator(struct splitter *s)
     bool twice = *s->p == c && (c == '&' || c == '|' || c == ';');
 
     if (c == '&' && *s->p == '>') {
-        read_word(s);
+        skip_redirection(s);
         return;
     }
     if (twice || (c == '|' && *s->p == '&'))
@@ -227,7 +263,7 @@ void shell_split(struct arena *a, const char *text, struct shell_script *out)
             s.p++;
         else if (*s.p == '#')
             s.p += strcspn(s.p, "\n");
-        else if (ends_word(*s.p))
+        else if (strchr("\n;|&()", *s.p))
             read_operator(&s);
         else
             read_word(&s);

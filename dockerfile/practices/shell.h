@@ -1,7 +1,7 @@
 /* dockerfile/practices/shell — the simple commands of a shell script, as far as rules ask for them.
  *
  * POSIX 2.3: words, quotes and operators.  What is inside $( … ), ` … ` and ${ … } stays part of
- * its word; nothing is expanded; a redirection is a word like any other.  A script that no shell
+ * its word; nothing is expanded; redirections are left out.  A script that no shell
  * would take yields some commands and no error: the build says what is wrong with it. */
 #ifndef DOCKERFILE_PRACTICES_SHELL_H
 #define DOCKERFILE_PRACTICES_SHELL_H

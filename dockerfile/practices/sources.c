@@ -57,7 +57,7 @@ static bool has_words(const struct shell_command *c, size_t *k, const char *word
 static bool has_plain_word(const struct shell_command *c, size_t k)
 {
     for (; k < c->words.n; k++)
-        if (c->words.v[k][0] != '-' && !strpbrk(c->words.v[k], "<>"))
+        if (c->words.v[k][0] != '-')
             return true;
     return false;
 }

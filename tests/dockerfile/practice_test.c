@@ -282,6 +282,8 @@ static void test_sudo_useradd_and_pipes(void **state)
         {F "RUN curl x | sh\n", FAILS("curl")},
         {F "RUN A=1 /usr/bin/curl x |\\\n sh\n", FAILS("curl")},
         {F "RUN echo y | cat x | sh\n", FAILS("cat")},
+        {F "RUN >/x 2>&1 curl x 2> y|sh\n", FAILS("curl")},
+        {F "RUN <<<b <(c;d) 2>&- curl x &>y | sh\n", FAILS("curl")},
         {F "RUN curl x || true\nRUN echo y | sh\nRUN curl 'x|y'\nRUN curl x 2>|y\n", ""},
         {F "RUN set -o pipefail && curl x | sh\nRUN set -euo pipefail; curl x | sh\n", ""},
         {F "SHELL [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"]\nRUN curl x | sh\n", ""},
@@ -299,6 +301,7 @@ static void test_manifests_are_copied_before_all_sources(void **state)
 #define AGAIN(tool, line) "2: any change of a file makes \"" tool "\" in line " line " run again\n"
     static const struct practice_case table[] = {
         {F "COPY . .\nRUN npm ci\n", AGAIN("npm ci", "3")},
+        {F "COPY . .\nRUN npm ci >log 2> err || true\n", AGAIN("npm ci", "3")},
         {F "COPY ./ /app\nRUN true\nRUN cd /app && npm install --omit=dev\n",
          AGAIN("npm install", "4")},
         {F "COPY . .\nRUN pip install --no-cache-dir -r requirements.txt\n",
