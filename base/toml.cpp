@@ -131,6 +131,18 @@ bool is_bare(std::string_view key)
     return true;
 }
 
+void add_printable(std::string &out, char c)
+{
+    char escape[8];
+
+    if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) {
+        out += c;
+    } else {
+        (void)snprintf(escape, sizeof(escape), "\\u%04x", static_cast<unsigned>(c));
+        out += escape;
+    }
+}
+
 /* A key as it may stand in a message: whatever it holds, one line of printable text. */
 std::string key_text(std::string_view key)
 {
@@ -141,16 +153,19 @@ std::string key_text(std::string_view key)
     for (char c : key) {
         if (c == '"' || c == '\\')
             quoted += '\\';
-        if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) {
-            quoted += c;
-        } else {
-            char escape[8];
-
-            (void)snprintf(escape, sizeof(escape), "\\u%04x", static_cast<unsigned>(c));
-            quoted += escape;
-        }
+        add_printable(quoted, c);
     }
     return quoted + '"';
+}
+
+/* The parser repeats what it read, line ends and all. */
+std::string message_text(std::string_view message)
+{
+    std::string text;
+
+    for (char c : message)
+        add_printable(text, c);
+    return text;
 }
 
 template <typename T> std::string date_text(const T &value)
@@ -194,11 +209,28 @@ int visit_leaf(const walk &w, const toml::node &node, const std::string &path)
     return w.visitor->leaf(w.visitor->self, &leaf, w.err);
 }
 
+int visit_group(const walk &w, const toml::node &node, const std::string &path)
+{
+    struct toml_group group = {};
+
+    if (!w.visitor->group || path.empty())
+        return 0;
+    group.path = path.c_str();
+    group.line = static_cast<int>(node.source().begin.line);
+    group.array = node.is_array();
+    return w.visitor->group(w.visitor->self, &group, w.err);
+}
+
 int visit(const walk &w, const toml::node &node, const std::string &path, int depth)
 {
     if (depth > TOML_DEPTH_MAX)
         return error_set(w.err, ERR_LIMIT, "line %d: nested deeper than %d levels",
                          static_cast<int>(node.source().begin.line), TOML_DEPTH_MAX);
+    if (path.size() > TOML_PATH_MAX)
+        return error_set(w.err, ERR_LIMIT, "line %d: a key of more than %d bytes",
+                         static_cast<int>(node.source().begin.line), TOML_PATH_MAX);
+    if (!node.is_value() && visit_group(w, node, path) < 0)
+        return -1;
     if (const auto *table = node.as_table()) {
         for (const auto &[key, value] : *table)
             if (visit(w, value, path + (path.empty() ? "" : ".") + key_text(key.str()), depth + 1) <
@@ -224,10 +256,9 @@ int parse_and_visit(std::string_view text, const walk &w)
     if (!result) {
         const toml::parse_error &e = result.error();
 
-        return error_set(w.err, ERR_INPUT, "line %d, column %d: %.*s",
-                         static_cast<int>(e.source().begin.line),
-                         static_cast<int>(e.source().begin.column),
-                         static_cast<int>(e.description().size()), e.description().data());
+        return error_set(
+            w.err, ERR_INPUT, "line %d, column %d: %s", static_cast<int>(e.source().begin.line),
+            static_cast<int>(e.source().begin.column), message_text(e.description()).c_str());
     }
     return visit(w, result.table(), "", 0);
 }

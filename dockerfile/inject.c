@@ -122,9 +122,9 @@ static void write_text(struct injector *j)
 static int inject(struct injector *j, struct error *err)
 {
     CLEANUP(graph_release) struct graph g = {.nodes = NULL};
-    struct argv no_args = ARGV_INIT;
+    struct graph_request request = {.lenient = true};
 
-    if (graph_build(j->d, &no_args, true, &g, err) < 0 ||
+    if (graph_build(&g, j->d, &request, err) < 0 ||
         sandbox_find(j->d, &g, j->image, &j->found, err) < 0)
         return -1;
     copy_binary(j);

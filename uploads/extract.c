@@ -248,55 +248,6 @@ static int place_docker_dir(struct extraction *x, struct error *err)
     return tree_make_directory(&x->tree, DOCKER_DIR, &x->docker_dir, err);
 }
 
-/* Absent, or no regular file: *ret_fd is -1. */
-static int open_dockerfile(struct extraction *x, int *ret_fd, struct error *err)
-{
-    CLEANUP_CLOSE int fd = -1;
-    struct stat st;
-
-    fd = openat(x->tree.root, "Dockerfile", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    *ret_fd = -1;
-    if (fd < 0 && errno == ENOENT)
-        return 0;
-    if (fd < 0 && errno == ELOOP) {
-        argv_push1(&x->report->warnings,
-                   "Dockerfile is a symbolic link and was not read: upload the file itself");
-        return 0;
-    }
-    if (fd < 0 && errno == EACCES)
-        return error_set(err, ERR_INPUT,
-                         "Dockerfile: its mode forbids reading it; chmod u+r it and upload again");
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return error_errno(err, errno, "open Dockerfile");
-    if (S_ISREG(st.st_mode))
-        *ret_fd = TAKE_FD(fd);
-    return 0;
-}
-
-/* At most the buffer's ceiling; the Dockerfile's reader says that it is too long. */
-static int read_dockerfile(struct extraction *x, struct error *err)
-{
-    struct buf *text = &x->report->dockerfile;
-    CLEANUP_CLOSE int fd = -1;
-    char block[16384];
-    ssize_t n = 1;
-
-    if (open_dockerfile(x, &fd, err) < 0)
-        return -1;
-    if (fd < 0)
-        return 0;
-    while (n > 0 && text->len < text->max) {
-        size_t room = text->max - text->len;
-
-        n = read(fd, block, room < sizeof(block) ? room : sizeof(block));
-        if (n < 0)
-            return error_errno(err, errno, "read Dockerfile");
-        buf_add(text, block, (size_t)n);
-    }
-    x->report->has_dockerfile = true;
-    return buf_check(text, "Dockerfile", err);
-}
-
 static int finish(struct extraction *x, struct error *err)
 {
     if (place_docker_dir(x, err) < 0)
@@ -304,8 +255,7 @@ static int finish(struct extraction *x, struct error *err)
     if (x->links_outside > WARNINGS_MAX)
         argv_pushf(&x->report->warnings, "%zu more symbolic links lead out of the upload",
                    x->links_outside - WARNINGS_MAX);
-    /* Before the modes are set: one of them may forbid us to read. */
-    if (read_dockerfile(x, err) < 0 || tree_finish(&x->tree, err) < 0)
+    if (tree_finish(&x->tree, err) < 0)
         return -1;
     x->report->directories = x->tree.made;
     if (x->report->warnings.failed)

@@ -1,8 +1,7 @@
 /* uploads/report — what an archive held, and the same as JSON to cross a process boundary.
  *
  *   {"failure":{"kind":"input","message":"…"}}
- *   {"counts":{"entries":3,…},"docker_config":null,"env_build":"4b3d76","dockerfile":"46524f4d…",
- *    "warnings":["…"]}
+ *   {"counts":{"entries":3,…},"docker_config":null,"env_build":"4b3d76","warnings":["…"]}
  *
  * File contents are bytes of any kind, so they travel in hexadecimal; null is a file that was not
  * there.  The writer runs in a jail with a hostile archive, so the reader trusts no length. */
@@ -12,8 +11,7 @@
 #include "base/text.h"
 #include "uploads/uploads.h"
 
-#define SECRET_MAX     (1 << 20)
-#define DOCKERFILE_MAX ((1 << 20) + 1)
+#define SECRET_MAX (1 << 20)
 
 static void free_json(json_t **j)
 {
@@ -25,7 +23,6 @@ void upload_report_init(struct upload_report *r)
     *r = (struct upload_report){
         .docker_config = BUF_INIT(SECRET_MAX),
         .env_build = BUF_INIT(SECRET_MAX),
-        .dockerfile = BUF_INIT(DOCKERFILE_MAX),
     };
 }
 
@@ -35,7 +32,6 @@ void upload_report_release(struct upload_report *r)
         return;
     buf_release(&r->docker_config);
     buf_release(&r->env_build);
-    buf_release(&r->dockerfile);
     argv_release(&r->warnings);
 }
 
@@ -82,13 +78,12 @@ static json_t *json_from_warnings(const struct argv *warnings)
 
 static json_t *json_from_report(const struct upload_report *r)
 {
-    return json_pack("{s:{s:I,s:I,s:I,s:I,s:I},s:o,s:o,s:o,s:o}", "counts", "entries",
+    return json_pack("{s:{s:I,s:I,s:I,s:I,s:I},s:o,s:o,s:o}", "counts", "entries",
                      (json_int_t)r->entries, "files", (json_int_t)r->files, "directories",
                      (json_int_t)r->directories, "symlinks", (json_int_t)r->symlinks, "bytes",
                      (json_int_t)r->bytes, "docker_config",
                      json_from_file(r->has_docker_config, &r->docker_config), "env_build",
-                     json_from_file(r->has_env_build, &r->env_build), "dockerfile",
-                     json_from_file(r->has_dockerfile, &r->dockerfile), "warnings",
+                     json_from_file(r->has_env_build, &r->env_build), "warnings",
                      json_from_warnings(&r->warnings));
 }
 
@@ -183,7 +178,6 @@ static bool report_from_json(const json_t *j, struct upload_report *r)
            file_from_json(json_object_get(j, "docker_config"), &r->has_docker_config,
                           &r->docker_config) &&
            file_from_json(json_object_get(j, "env_build"), &r->has_env_build, &r->env_build) &&
-           file_from_json(json_object_get(j, "dockerfile"), &r->has_dockerfile, &r->dockerfile) &&
            warnings_from_json(json_object_get(j, "warnings"), &r->warnings);
 }
 

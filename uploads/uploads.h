@@ -91,10 +91,9 @@ extern const struct upload_limits upload_limits_default;
 /* What an archive held.  Owned by the caller; upload_report_release. */
 struct upload_report {
     uint64_t entries, files, directories, symlinks, bytes;
-    bool has_docker_config, has_env_build, has_dockerfile;
+    bool has_docker_config, has_env_build;
     struct buf docker_config; /* .docker/config.json, kept out of the context */
     struct buf env_build;     /* .env.build, kept out of the context */
-    struct buf dockerfile;    /* the text of ./Dockerfile after unpacking, which stays there */
     struct argv warnings;     /* one line each, for the build log */
 };
 void upload_report_init(struct upload_report *r);

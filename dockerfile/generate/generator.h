@@ -23,6 +23,7 @@ struct generator {
     const char *type;
     struct dockerfile_generation *out;
     struct start start; /* from the project's configuration, when that has one, before write */
+    char last_why[256]; /* of the line before */
 };
 
 struct language {
@@ -33,7 +34,9 @@ struct language {
     const char *looked_for; /* "pyproject.toml, requirements.txt, …": for the error */
 };
 
-extern const struct language language_python, language_node, language_go;
+/* In the order in which the clients look (PROTOCOL.md 7.2); a program without a manifest is
+ * Python's if it is anybody's, and comes last. */
+extern const struct language language_python, language_node, language_go, language_python_file;
 
 /* Whether type's final image runs as root: a sandbox does, the others as uid 1000. */
 bool generator_is_root(const struct generator *g);
@@ -51,6 +54,9 @@ MUST_CHECK int generator_read(struct generator *g, const char *path, struct buf 
 
 /* ---- the start command ---- */
 
+/* Sets it from [entrypoint] prod, else from a Procfile; g->start.found says whether one did. */
+MUST_CHECK int generator_start_from_project(struct generator *g, struct error *err);
+
 /* Sets it from a command line: POSIX word splitting when no character of it needs a shell
  * (| & ; < > ( ) $ ` \ " ' * ? [ # ~ = % and newline are looked at), else a shell command, with
  * "exec " before it unless it holds ; && || |. */
@@ -61,8 +67,8 @@ void generator_start_words(struct generator *g, const char *why, ...) __attribut
 
 /* ---- writing ---- */
 
-/* A comment "# why", wrapped at 100 columns, and a line; an empty why or the same one as of the
- * line before writes no comment. */
+/* A comment "# why" and a line; an empty why, or the same one as of the line before, writes no
+ * comment. */
 void draft_line(struct generator *g, const char *why, const char *fmt, ...) PRINTF(3, 4);
 /* An empty line: the parts of a stage. */
 void draft_gap(struct generator *g);

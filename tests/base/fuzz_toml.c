@@ -17,14 +17,25 @@ static int check_leaf(void *self, const struct toml_leaf *leaf, struct error *er
     return 0;
 }
 
+static int check_group(void *self, const struct toml_group *group, struct error *err)
+{
+    (void)self;
+    (void)err;
+    if (!*group->path || group->line < 1 || text_has_control(group->path, strlen(group->path)) ||
+        !text_is_utf8(group->path, strlen(group->path)))
+        abort();
+    return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int leaves = 0;
-    struct toml_visitor visitor = {.leaf = check_leaf, .self = &leaves};
+    struct toml_visitor visitor = {.leaf = check_leaf, .group = check_group, .self = &leaves};
     struct error err = ERROR_INIT;
 
     if (toml_walk((const char *)data, size, &visitor, &err) < 0 &&
-        (err.kind == ERR_NONE || !text_is_utf8(err.msg, strlen(err.msg))))
+        (err.kind == ERR_NONE || text_has_control(err.msg, strlen(err.msg)) ||
+         !text_is_utf8(err.msg, strlen(err.msg))))
         abort();
     return 0;
 }

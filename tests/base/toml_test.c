@@ -95,6 +95,78 @@ static void test_paths_name_tables_arrays_and_odd_keys(void **state)
     assert_leaves("x = { y = { z = 1 } }", "x.y.z:1 integer 1|");
 }
 
+static int record_group(void *self, const struct toml_group *group, struct error *err)
+{
+    (void)err;
+    buf_addf(self, "%s:%d %s|", group->path, group->line, group->array ? "array" : "table");
+    return 0;
+}
+
+static void assert_groups(const char *text, const char *expected)
+{
+    struct buf out = BUF_INIT(10000);
+    struct toml_visitor v = {.leaf = record, .group = record_group, .self = &out};
+    struct error err = ERROR_INIT;
+
+    if (toml_walk(text, strlen(text), &v, &err) < 0)
+        fail_msg("%s", err.msg);
+    assert_string_equal(buf_str(&out), expected);
+    buf_release(&out);
+}
+
+static void test_tables_and_arrays_are_told_to_who_asks(void **state)
+{
+    (void)state;
+    assert_groups("x = 1\n\n[type]\n[a.b]\n", "a:4 table|a.b:4 table|type:3 table|x:1 integer 1|");
+    assert_groups("\nb.c = 1\n", "b:2 table|b.c:2 integer 1|");
+    assert_groups("x = {}\ny = [\n[1]]\n", "x:1 table|y:2 array|y[0]:3 array|y[0][0]:3 integer 1|");
+    assert_groups("\n[[s]]\n[[s]]\n[[s.t]]\nz = 2\n",
+                  "s:2 array|s[0]:2 table|s[1]:3 table|s[1].t:4 array|s[1].t[0]:4 table|"
+                  "s[1].t[0].z:5 integer 2|");
+}
+
+static int refuse_group(void *self, const struct toml_group *group, struct error *err)
+{
+    (void)self;
+    return error_set(err, ERR_INPUT, "no %s here", group->path);
+}
+
+static void test_a_group_can_end_the_walk(void **state)
+{
+    struct buf out = BUF_INIT(100);
+    struct toml_visitor v = {.leaf = record, .group = refuse_group, .self = &out};
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_int_equal(toml_walk("a = []\nb = 1", 12, &v, &err), -1);
+    assert_string_equal(err.msg, "no a here");
+    assert_int_equal(out.len, 0);
+}
+
+/* Else a long key above many values would be copied as often as there are values. */
+static void test_a_key_longer_than_any_path_is_refused(void **state)
+{
+    struct buf text = BUF_INIT(TOML_PATH_MAX + 20);
+    struct buf out = BUF_INIT(2 * TOML_PATH_MAX);
+    struct toml_visitor v = {.leaf = record, .self = &out};
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    buf_adds(&text, "\n[");
+    for (int i = 0; i < TOML_PATH_MAX - 2; i++)
+        buf_addc(&text, 'k');
+    buf_adds(&text, "]\na = 1\n");
+    assert_int_equal(toml_walk(buf_str(&text), text.len, &v, &err), 0);
+    buf_clear(&text);
+    buf_adds(&text, "\n[");
+    for (int i = 0; i < TOML_PATH_MAX + 1; i++)
+        buf_addc(&text, 'k');
+    buf_adds(&text, "]\n");
+    assert_refused(buf_str(&text), text.len, ERR_LIMIT, "line 2: a key of more than 4096 bytes");
+    buf_release(&text);
+    buf_release(&out);
+}
+
 static void test_letters_of_every_script_are_kept(void **state)
 {
     (void)state;
@@ -149,6 +221,19 @@ static void test_a_syntax_error_names_line_and_column(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
         assert_refused(table[i][0], strlen(table[i][0]), ERR_INPUT, table[i][1]);
+}
+
+static void test_an_error_is_one_line_whatever_it_repeats(void **state)
+{
+    static const char text[] = "nam = t\nb";
+    struct buf out = BUF_INIT(100);
+    struct toml_visitor v = {.leaf = record, .self = &out};
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_int_equal(toml_walk(text, strlen(text), &v, &err), -1);
+    assert_false(text_has_control(err.msg, strlen(err.msg)));
+    assert_non_null(strstr(err.msg, "\\u000a"));
 }
 
 static int count_leaf(void *self, const struct toml_leaf *leaf, struct error *err)
@@ -260,10 +345,14 @@ int main(void)
         cmocka_unit_test(test_every_type_is_told_with_its_line),
         cmocka_unit_test(test_dates_and_times_come_as_text),
         cmocka_unit_test(test_paths_name_tables_arrays_and_odd_keys),
+        cmocka_unit_test(test_tables_and_arrays_are_told_to_who_asks),
+        cmocka_unit_test(test_a_group_can_end_the_walk),
+        cmocka_unit_test(test_a_key_longer_than_any_path_is_refused),
         cmocka_unit_test(test_letters_of_every_script_are_kept),
         cmocka_unit_test(test_an_empty_document_has_no_leaves),
         cmocka_unit_test(test_a_nul_inside_a_string_is_kept),
         cmocka_unit_test(test_a_syntax_error_names_line_and_column),
+        cmocka_unit_test(test_an_error_is_one_line_whatever_it_repeats),
         cmocka_unit_test(test_nothing_is_told_of_a_document_with_an_error),
         cmocka_unit_test(test_the_visitor_can_end_the_walk),
         cmocka_unit_test(test_a_document_of_the_largest_size_is_read_and_a_byte_more_is_not),

@@ -26,8 +26,6 @@ static void add_report(const struct upload_report *r, struct buf *out)
         buf_addf(out, "docker_config %s\n", entry_name_show(buf_str(&r->docker_config)).text);
     if (r->has_env_build)
         buf_addf(out, "env_build %s\n", entry_name_show(buf_str(&r->env_build)).text);
-    if (r->has_dockerfile)
-        buf_addf(out, "dockerfile %s\n", entry_name_show(buf_str(&r->dockerfile)).text);
     for (size_t i = 0; i < r->warnings.n; i++)
         buf_addf(out, "warning %s\n", r->warnings.v[i]);
 }

@@ -30,8 +30,8 @@ static void test_a_report_with_any_bytes_crosses_unchanged(void **state)
         all[i] = (unsigned char)i;
     sent.entries = 5, sent.files = 4, sent.directories = 3, sent.symlinks = 2,
     sent.bytes = 1u << 31;
-    sent.has_env_build = sent.has_dockerfile = true;
-    buf_add(&sent.dockerfile, all, sizeof(all));
+    sent.has_env_build = true;
+    buf_add(&sent.env_build, all, sizeof(all));
     argv_push(&sent.warnings, "first \"quoted\"", "zweit\u00e4ns", NULL);
     assert_int_equal(cross(&sent, NULL, &got, &err), 0);
     assert_int_equal(got.entries, 5);
@@ -41,10 +41,8 @@ static void test_a_report_with_any_bytes_crosses_unchanged(void **state)
     assert_int_equal(got.bytes, 1u << 31);
     assert_false(got.has_docker_config);
     assert_true(got.has_env_build);
-    assert_int_equal(got.env_build.len, 0);
-    assert_true(got.has_dockerfile);
-    assert_int_equal(got.dockerfile.len, sizeof(all));
-    assert_memory_equal(got.dockerfile.data, all, sizeof(all));
+    assert_int_equal(got.env_build.len, sizeof(all));
+    assert_memory_equal(got.env_build.data, all, sizeof(all));
     assert_int_equal(got.warnings.n, 2);
     assert_string_equal(got.warnings.v[0], "first \"quoted\"");
     assert_string_equal(got.warnings.v[1], "zweit\u00e4ns");
@@ -53,19 +51,18 @@ static void test_a_report_with_any_bytes_crosses_unchanged(void **state)
 static void test_the_largest_files_fit(void **state)
 {
     CLEANUP(upload_report_release) struct upload_report sent, got;
-    CLEANUP_FREE char *text = calloc(1, (1 << 20) + 1);
+    CLEANUP_FREE char *text = calloc(1, 1 << 20);
     struct error err;
 
     (void)state;
     upload_report_init(&sent);
     upload_report_init(&got);
-    sent.has_dockerfile = sent.has_env_build = sent.has_docker_config = true;
-    buf_add(&sent.dockerfile, text, (1 << 20) + 1);
+    sent.has_env_build = sent.has_docker_config = true;
     buf_add(&sent.env_build, text, 1 << 20);
     buf_add(&sent.docker_config, text, 1 << 20);
-    assert_false(sent.dockerfile.full || sent.env_build.full || sent.docker_config.full);
+    assert_false(sent.env_build.full || sent.docker_config.full);
     assert_int_equal(cross(&sent, NULL, &got, &err), 0);
-    assert_int_equal(got.dockerfile.len, (1 << 20) + 1);
+    assert_int_equal(got.env_build.len, 1 << 20);
     assert_int_equal(got.docker_config.len, 1 << 20);
 }
 
@@ -103,7 +100,7 @@ static void test_a_message_cut_within_a_character_still_crosses(void **state)
 
 static void test_what_is_no_report_is_our_own_fault(void **state)
 {
-#define REST   "\"docker_config\":null,\"env_build\":null,\"dockerfile\":null,\"warnings\":[]}"
+#define REST   "\"docker_config\":null,\"env_build\":null,\"warnings\":[]}"
 #define COUNTS "\"counts\":{\"entries\":1,\"files\":1,\"directories\":1,\"symlinks\":1,\"bytes\":1}"
     static const char *const documents[] = {
         "",
@@ -114,13 +111,10 @@ static void test_what_is_no_report_is_our_own_fault(void **state)
         "{" COUNTS "}",
         "{\"counts\":{\"entries\":-1,\"files\":1,\"directories\":1,\"symlinks\":1,\"bytes\":1}"
         "," REST,
-        "{" COUNTS
-        ",\"docker_config\":\"zz\",\"env_build\":null,\"dockerfile\":null,\"warnings\":[]}",
-        "{" COUNTS
-        ",\"docker_config\":\"0\",\"env_build\":null,\"dockerfile\":null,\"warnings\":[]}",
-        "{" COUNTS ",\"docker_config\":7,\"env_build\":null,\"dockerfile\":null,\"warnings\":[]}",
-        "{" COUNTS
-        ",\"docker_config\":null,\"env_build\":null,\"dockerfile\":null,\"warnings\":[1]}",
+        "{" COUNTS ",\"docker_config\":\"zz\",\"env_build\":null,\"warnings\":[]}",
+        "{" COUNTS ",\"docker_config\":\"0\",\"env_build\":null,\"warnings\":[]}",
+        "{" COUNTS ",\"docker_config\":7,\"env_build\":null,\"warnings\":[]}",
+        "{" COUNTS ",\"docker_config\":null,\"env_build\":null,\"warnings\":[1]}",
         "{\"failure\":{}}",
         "{\"failure\":{\"kind\":\"none\",\"message\":\"x\"}}",
         "{\"failure\":{\"kind\":\"odd\",\"message\":\"x\"}}",
