@@ -244,7 +244,7 @@ static void set_entrypoint(struct injector *j)
     else if (j->place.is_sandbox && !j->start.base_known)
         buf_adds(&j->out->notes, "Left the ENTRYPOINT to the sandbox image that the final stage is "
                                  "built from.\n");
-    else if (!from_base && cmd->words.n > 0 &&
+    else if (cmd->words.n > 0 &&
              (j->verdict == SANDBOX_STARTED || (!cmd->instruction && is_carried_by_base(j))))
         leave(j, "CMD", cmd);
     else

@@ -143,7 +143,7 @@ static bool is_wrapper(const char *word)
 
 /* The first word that is no wrapper, and no option or variable of one; NULL when only wrappers
  * are there. */
-static const char *find_program(struct judge *j)
+static const char *find_program(const struct judge *j)
 {
     size_t i = 0;
 
@@ -151,11 +151,9 @@ static const char *find_program(struct judge *j)
         const char *name = base_name(j->words.v[i]);
 
         i += strcmp(name, "gosu") == 0 || strcmp(name, "su-exec") == 0 ? 2 : 1;
-        for (; i < j->words.n; i++) {
-            j->unclear |= strcmp(j->words.v[i], "-c") == 0;
+        for (; i < j->words.n; i++)
             if (*j->words.v[i] != '-' && !strchr(j->words.v[i], '='))
                 break;
-        }
     }
     return i < j->words.n ? j->words.v[i] : NULL;
 }

@@ -9,7 +9,13 @@
 #include "dockerfile/flags.h"
 #include "dockerfile/paths.h"
 
-#define LOOKUPS_MAX 4096
+#define TRIES_MAX 4096
+
+struct sandbox_copy {
+    const struct dockerfile_instruction *instruction;
+    const char *to; /* cleaned */
+    bool into;
+};
 
 struct hit {
     const char *name;
@@ -30,9 +36,8 @@ static int try_file(struct seeker *k, const char *file, struct error *err)
     enum source_kind kind;
 
     file += strspn(file, "/");
-    if (!*file || !k->s->context || k->s->lookups >= LOOKUPS_MAX)
+    if (!*file || !k->s->context)
         return 0;
-    k->s->lookups++;
     if (k->s->context->kind(k->s->context->self, file, &kind, err) < 0)
         return -1;
     if (kind == SOURCE_FILE)
@@ -57,15 +62,16 @@ static int try_below(struct seeker *k, const char *source, const char *rest, str
     return try_file(k, path_clean(k->a, source, rest), err);
 }
 
-static int try_source(struct seeker *k, const char *source, const char *to, struct error *err)
+static int try_source(struct seeker *k, const char *source, const char *rest, struct error *err)
 {
-    size_t n = strcmp(to, "/") == 0 ? 0 : strlen(to);
-
-    if (strcmp(k->path, to) == 0)
-        return try_file(k, source, err);
-    if (strncmp(k->path, to, n) == 0 && k->path[n] == '/')
-        return try_below(k, source, k->path + n + 1, err);
-    return 0;
+    if (strchr(source, '$') || strncmp(source, "<<", 2) == 0 || strstr(source, "://") ||
+        k->s->tries >= TRIES_MAX)
+        return 0;
+    k->s->tries++;
+    source = path_clean(k->a, "/", source);
+    if (!source)
+        return 0;
+    return *rest ? try_below(k, source, rest, err) : try_file(k, source, err);
 }
 
 static void try_heredoc(struct seeker *k, const struct dockerfile_heredoc *h, const char *to,
@@ -77,73 +83,88 @@ static void try_heredoc(struct seeker *k, const struct dockerfile_heredoc *h, co
         k->hit = (struct hit){.name = k->path, .heredoc = h->content};
 }
 
-static int follow_copy(struct seeker *k, const struct dockerfile_instruction *i,
-                       const char *workdir, struct error *err)
+/* What of the path lies below the destination: "" when it is the destination itself; NULL when the
+ * COPY does not bring it. */
+static const char *below(const char *path, const char *to)
 {
-    const char *last = i->words.n ? i->words.v[i->words.n - 1] : "$";
-    bool into = i->words.n > 2 || text_ends(last, "/") || strcmp(last, ".") == 0;
-    const char *to;
+    size_t n = strcmp(to, "/") == 0 ? 0 : strlen(to);
 
-    if (strchr(last, '$') || (*last != '/' && !workdir) || flags_value(&i->flags, "from"))
-        return 0;
-    to = path_clean(k->a, workdir ? workdir : "/", last);
-    if (!to)
+    if (strncmp(path, to, n) != 0)
+        return NULL;
+    if (!path[n])
+        return path + n;
+    return path[n] == '/' ? path + n + 1 : NULL;
+}
+
+static int try_copy(struct seeker *k, const struct sandbox_copy *c, struct error *err)
+{
+    const struct dockerfile_instruction *i = c->instruction;
+    const char *rest = below(k->path, c->to);
+
+    if (!rest)
         return 0;
     for (size_t h = 0; h < i->n_heredocs; h++)
-        try_heredoc(k, &i->heredocs[h], to, into || path_is_known_directory(to));
-    for (size_t w = 0; w + 1 < i->words.n; w++) {
-        const char *source = i->words.v[w];
-
-        if (strchr(source, '$') || strncmp(source, "<<", 2) == 0 || strstr(source, "://"))
-            continue;
-        source = path_clean(k->a, "/", source);
-        if (source && try_source(k, source, to, err) < 0)
+        try_heredoc(k, &i->heredocs[h], c->to, c->into);
+    for (size_t w = 0; w + 1 < i->words.n; w++)
+        if (try_source(k, i->words.v[w], rest, err) < 0)
             return -1;
-    }
     return 0;
 }
 
-/* ---- the stages ---- */
+/* The last one that brings it counts. */
+static int seek(struct seeker *k, const char *path, struct error *err)
+{
+    k->path = path;
+    for (size_t i = k->s->n_copies; path && i-- > 0 && !k->hit.name;)
+        if (try_copy(k, &k->s->copies[i], err) < 0)
+            return -1;
+    return 0;
+}
 
-static int follow_stage(struct seeker *k, const struct dockerfile_stage *stage,
-                        const char **workdir, struct error *err)
+/* ---- all of them ---- */
+
+static void add_copy(struct sandbox_scripts *s, const struct dockerfile_instruction *i)
+{
+    struct arena *a = &s->g->arena;
+    const char *to = i->words.n ? i->words.v[i->words.n - 1] : "$";
+    struct sandbox_copy c = {.instruction = i};
+
+    if (strchr(to, '$') || (*to != '/' && !s->workdir) || flags_value(&i->flags, "from"))
+        return;
+    c.to = path_clean(a, s->workdir ? s->workdir : "/", to);
+    s->copies = arena_grow(a, s->copies, s->n_copies, &s->cap_copies, sizeof(c));
+    if (!c.to || !s->copies)
+        return;
+    c.into = i->words.n > 2 || text_ends(to, "/") || strcmp(to, ".") == 0 ||
+             path_is_known_directory(c.to);
+    s->copies[s->n_copies++] = c;
+}
+
+static void add_stage(struct sandbox_scripts *s, const struct dockerfile_stage *stage)
 {
     for (size_t n = 1; n < stage->n_instructions; n++) {
         const struct dockerfile_instruction *i = &stage->instructions[n];
 
         if (strcmp(i->keyword, "WORKDIR") == 0)
-            *workdir = path_after_workdir(k->a, *workdir, i);
-        else if ((strcmp(i->keyword, "COPY") == 0 || strcmp(i->keyword, "ADD") == 0) && k->path &&
-                 follow_copy(k, i, *workdir, err) < 0)
-            return -1;
+            s->workdir = path_after_workdir(&s->g->arena, s->workdir, i);
+        else if (strcmp(i->keyword, "COPY") == 0 || strcmp(i->keyword, "ADD") == 0)
+            add_copy(s, i);
     }
-    return 0;
 }
 
-/* From the base to the last stage; *ret_workdir is the last one's at its end. */
-static int follow_chain(struct seeker *k, const char **ret_workdir, struct error *err)
+/* From the base to the last stage. */
+static int fill(struct sandbox_scripts *s, struct error *err)
 {
-    const struct graph *g = k->s->g;
-    size_t *chain = arena_alloc(k->a, g->n * sizeof(*chain));
+    size_t *chain = arena_alloc(&s->g->arena, s->g->n * sizeof(*chain));
     size_t n = 0;
 
-    *ret_workdir = "/";
-    if (!chain)
-        return arena_check(k->a, err);
-    for (size_t at = g->n - 1; at != NO_STAGE; at = g->nodes[at].base_stage)
+    s->workdir = "/";
+    s->filled = true;
+    for (size_t at = s->g->n - 1; chain && at != NO_STAGE; at = s->g->nodes[at].base_stage)
         chain[n++] = at;
     while (n-- > 0)
-        if (follow_stage(k, &k->s->d->stages[chain[n]], ret_workdir, err) < 0)
-            return -1;
-    return 0;
-}
-
-static int seek(struct seeker *k, const char *path, struct error *err)
-{
-    const char *workdir;
-
-    k->path = path;
-    return path && !k->hit.name ? follow_chain(k, &workdir, err) : 0;
+        add_stage(s, &s->d->stages[chain[n]]);
+    return arena_check(&s->g->arena, err);
 }
 
 /* A path is relative to WORKDIR; so may be a name, or it is looked up along the PATH. */
@@ -151,15 +172,12 @@ static int seek_word(struct seeker *k, const char *word, struct error *err)
 {
     static const char *const path[] = {"/usr/local/sbin", "/usr/local/bin", "/usr/sbin",
                                        "/usr/bin",        "/sbin",          "/bin"};
-    const char *workdir;
 
-    if (follow_chain(k, &workdir, err) < 0)
-        return -1;
-    if ((*word == '/' || workdir) &&
-        seek(k, path_clean(k->a, workdir ? workdir : "/", word), err) < 0)
+    if ((*word == '/' || k->s->workdir) &&
+        seek(k, path_clean(k->a, k->s->workdir ? k->s->workdir : "/", word), err) < 0)
         return -1;
     for (size_t i = 0; !strchr(word, '/') && i < sizeof(path) / sizeof(path[0]); i++)
-        if (seek(k, path_clean(k->a, path[i], word), err) < 0)
+        if (!k->hit.name && seek(k, path_clean(k->a, path[i], word), err) < 0)
             return -1;
     return 0;
 }
@@ -171,6 +189,8 @@ int sandbox_script_read(struct sandbox_scripts *s, const char *word, struct buf 
     bool found = true;
 
     *ret_name = NULL;
+    if (!s->filled && fill(s, err) < 0)
+        return -1;
     if (seek_word(&k, word, err) < 0 || arena_check(k.a, err) < 0)
         return -1;
     if (!k.hit.name)

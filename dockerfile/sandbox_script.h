@@ -5,11 +5,18 @@
 #include "dockerfile/graph.h"
 #include "dockerfile/source.h"
 
+struct sandbox_copy; /* of the context or a heredoc, into the final stage */
+
 struct sandbox_scripts {
     const struct dockerfile *d;
     struct graph *g;
     const struct dockerfile_source *context; /* NULL: heredocs alone */
-    size_t lookups; /* asked of the context so far; after some thousand, nothing more is found */
+    size_t tries; /* of sources so far; after some thousand, nothing more is found */
+    /* Filled by the first reading. */
+    struct sandbox_copy *copies; /* in order */
+    size_t n_copies, cap_copies;
+    const char *workdir; /* the final one; NULL: depends on a variable */
+    bool filled;
 };
 
 /* Finds word, a path or the name of a program, among what COPY and ADD take from the context or

@@ -106,6 +106,8 @@ static void test_a_run_may_copy_it_out_of_a_mount(void **state)
                  " && rm -rf /x\n",
          NULL, NULL, ENTRYPOINT},
         {MOUNTED "dst=/mnt install -m 755 /mnt/sandbox-* /usr/local/bin\n", NULL, NULL, ENTRYPOINT},
+        {MOUNTED "target=/mnt install -m 755 /mnt/sandbox-api /s\n", NULL, NULL,
+         "ENTRYPOINT [\"/s\"]\n"},
         {MOUNTED "target=/mnt cp -r /mnt/. /opt\n", NULL, NULL,
          "ENTRYPOINT [\"/opt/sandbox-api\"]\n"},
         {MOUNTED "target=/mnt [\"cp\", \"/mnt/sandbox-api\", \"/s\"]\n", NULL, NULL,
@@ -118,6 +120,7 @@ static void test_a_run_may_copy_it_out_of_a_mount(void **state)
         {MOUNTED "target=/mnt ls /mnt\n", NULL, NULL, COPY ENTRYPOINT},
         {MOUNTED "target=/mnt cp /mnt/LICENSE /s\n", NULL, NULL, COPY ENTRYPOINT},
         {MOUNTED "target=/mnt cp $SRC/sandbox-api /s\n", NULL, NULL, COPY ENTRYPOINT},
+        {MOUNTED "target=/mnt cp /mnt/sandbox-api $DIR/s\n", NULL, NULL, COPY ENTRYPOINT},
         {MOUNTED "target=/mnt cp -r /mnt /s\n", NULL, NULL, COPY ENTRYPOINT},
         {MOUNTED "target=/mnt echo cp /mnt/sandbox-api /s\n", NULL, NULL, COPY ENTRYPOINT},
         {"FROM node AS sandbox\nFROM node\nRUN --mount=from=sandbox,target=/mnt "
@@ -189,6 +192,8 @@ static void test_a_base_that_carries_it_is_left_alone(void **state)
         /* the sandbox image itself */
         {"FROM ghcr.io/blaxel-ai/sandbox\n", CONFIG("\"Entrypoint\":[\"/sandbox-api\"]"), NULL, ""},
         {"FROM ghcr.io/blaxel-ai/sandbox\n", CONFIG(""), NULL, "ENTRYPOINT [\"/sandbox-api\"]\n"},
+        {"FROM ghcr.io/blaxel-ai/sandbox\n", CONFIG("\"Cmd\":[\"sh\"]"), NULL,
+         "ENTRYPOINT [\"/sandbox-api\"]\nCMD [\"sh\"]\n"},
     };
 
     (void)state;
@@ -206,6 +211,7 @@ static void test_the_command_of_the_base_is_said_again(void **state)
         {"FROM python\nCMD []\n", BARE, NULL, COPY ENTRYPOINT},
         {"FROM python AS a\nCMD a b\nFROM a\n", BARE, NULL, COPY ENTRYPOINT "CMD a b\n"},
         {"FROM python AS a\nCMD [\"a\"]\nFROM a\n", BARE, NULL, COPY ENTRYPOINT "CMD [\"a\"]\n"},
+        {"FROM python AS a\nCMD [\"x\"]\nFROM a\nENTRYPOINT []\n", BARE, NULL, COPY ENTRYPOINT},
         {"FROM python AS a\nENTRYPOINT [\"e\"]\nFROM a\nENTRYPOINT []\n", BARE, NULL,
          COPY ENTRYPOINT},
         /* its ENTRYPOINT would have run the CMD */
@@ -301,6 +307,7 @@ static void test_a_warning_comes_on_evidence_alone(void **state)
         {"ENTRYPOINT sandbox-api & node x", SAYS_STARTS},
         {"ENTRYPOINT [\"sh\", \"-c\", \"sandbox-api & node x\"]", SAYS_STARTS},
         {"ENTRYPOINT [\"tini\", \"--\"]\nCMD [\"sandbox-api\"]", SAYS_STARTS},
+        {"CMD [\"sandbox-api\"]\nENTRYPOINT [\"tini\", \"--\"]", SAYS_STARTS},
         /* in a script of the project */
         {"COPY entrypoint.sh /entrypoint.sh\nENTRYPOINT [\"/entrypoint.sh\"]", SAYS_STARTS},
         {"COPY entrypoint.sh /usr/local/bin/\nENTRYPOINT [\"entrypoint.sh\"]", SAYS_STARTS},
@@ -392,6 +399,35 @@ static void test_the_warning_says_what_was_read_and_what_to_do(void **state)
     dockerfile_sandbox_findings_release(&f);
 }
 
+static void test_a_base_made_to_be_a_sandbox_is_trusted(void **state)
+{
+    const struct dockerfile_base_image base = {.config = CONFIG("\"Entrypoint\":[\"node\",\"x\"]"),
+                                               .sandbox_api = "/opt/sandbox-api"};
+    struct dockerfile_sandbox_findings f;
+
+    (void)state;
+    find("FROM me/base\n", &base, NULL, &f);
+    assert_int_equal(f.lines.len, 0);
+    assert_int_equal(f.warnings.n, 0);
+    assert_non_null(strstr(buf_str(&f.notes),
+                           "Left the base image's ENTRYPOINT as it is: it has to "
+                           "start sandbox-api itself.\n"));
+    dockerfile_sandbox_findings_release(&f);
+}
+
+static void test_scratch_is_told_of_the_shell_it_lacks(void **state)
+{
+    static const char *const texts[] = {"FROM alpine\n", "FROM scratch\n"};
+    struct dockerfile_sandbox_findings f;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        find(texts[i], NULL, NULL, &f);
+        assert_int_equal(strstr(buf_str(&f.notes), "find no shell") != NULL, i == 1);
+        dockerfile_sandbox_findings_release(&f);
+    }
+}
+
 static void test_a_cmd_of_options_is_warned_of(void **state)
 {
     const struct dockerfile_base_image python = {.config = CONFIG("\"Entrypoint\":[\"python\"]")};
@@ -420,6 +456,8 @@ int main(void)
         cmocka_unit_test(test_a_config_that_is_none_is_an_error),
         cmocka_unit_test(test_a_warning_comes_on_evidence_alone),
         cmocka_unit_test(test_the_warning_says_what_was_read_and_what_to_do),
+        cmocka_unit_test(test_a_base_made_to_be_a_sandbox_is_trusted),
+        cmocka_unit_test(test_scratch_is_told_of_the_shell_it_lacks),
         cmocka_unit_test(test_a_cmd_of_options_is_warned_of),
     };
 
