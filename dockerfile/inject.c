@@ -335,7 +335,8 @@ void dockerfile_sandbox_findings_release(struct dockerfile_sandbox_findings *f)
 
 /* The user's text byte for byte, then the lines.  A continuation left open at the end of the file
  * would take them in (empty lines do not close one), so its escape token and what follows it,
- * comments and blank lines at most, give way. */
+ * comments and blank lines at most, give way; with it go words before it that are escape tokens and
+ * nothing else, as each would leave the line open again. */
 static void write_text(const struct dockerfile *d, const struct buf *lines, struct buf *text)
 {
     if (lines->len == 0) {

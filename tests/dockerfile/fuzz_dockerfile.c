@@ -1,5 +1,6 @@
-/* Anything may come as a Dockerfile; what parsed must parse again with the sandbox's lines added.
- */
+/* Anything may come as a Dockerfile; what parsed must parse again with the sandbox's lines added,
+ * unless its last line is left open after words that are escape tokens and nothing else: those can
+ * not be kept, and an instruction may need them. */
 #include <stdint.h>
 #include <string.h>
 
@@ -70,9 +71,10 @@ static void inject(const struct dockerfile *d, size_t count,
     limits.instructions_max += 3; /* COPY, ENTRYPOINT, CMD */
     /* A CMD that is repeated can be longer in one line than it was in several. */
     limits.line_max = limits.text_max;
-    must(dockerfile_parse(buf_str(&injection.text), injection.text.len, &limits, &again, &err) ==
-         0);
-    must(look_at_all(again) >= count + injection.copied + injection.entrypoint_set);
+    if (dockerfile_parse(buf_str(&injection.text), injection.text.len, &limits, &again, &err) == 0)
+        must(look_at_all(again) >= count + injection.copied + injection.entrypoint_set);
+    else
+        must(d->open_at != NOT_OPEN);
     dockerfile_free(again);
     dockerfile_injection_release(&injection);
 }
