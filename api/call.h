@@ -68,11 +68,13 @@ MUST_CHECK int api_events(struct api_call *c, const struct target *t, enum build
                           json_t **ret, struct error *err);
 
 /* Handlers. */
-api_handler api_list_images, api_post_image, api_get_image, api_delete_image, api_delete_image_tag;
+api_handler api_list_images, api_post_image, api_get_image, api_delete_image, api_delete_image_tag,
+    api_get_image_dockerfile;
 api_handler api_list_resources, api_post_resource, api_get_resource, api_put_resource,
     api_delete_resource;
 api_handler api_get_logs, api_get_build_logs;
 api_handler api_list_models, api_get_workspace, api_get_health;
 api_handler api_put_upload;
+api_handler api_post_plan;
 
 #endif

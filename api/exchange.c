@@ -39,9 +39,9 @@ static void refuse_large_body(struct exchange *x)
 {
     api_refuse(
         &x->resp, 413, "body_too_large",
-        "The body is larger than the %u bytes that this URL takes. Archives go to the upload "
+        "The body is larger than the %zu bytes that this URL takes. Archives go to the upload "
         "URL.",
-        EXCHANGE_BODY_MAX);
+        x->body.max);
 }
 
 /* The answer is known; what still comes is thrown away. */
@@ -53,14 +53,28 @@ static void refuse(struct exchange *x)
     receive_free(TAKE(x->receipt));
 }
 
-static bool is_upload(struct exchange *x)
+static const struct route *find_route(struct exchange *x)
 {
     struct api_response unused = API_RESPONSE_INIT;
     struct api_call c = {.config = x->config, .req = &x->req, .resp = &unused};
     const struct route *route = api_route_find(&c);
 
     api_response_release(&unused);
-    return route && route->streams;
+    return route;
+}
+
+/* Much memory is only for who has a key. */
+static bool admit_large_body(struct exchange *x, size_t body_max)
+{
+    struct api_call c = {.config = x->config, .req = &x->req, .resp = &x->resp};
+    struct error err = ERROR_INIT;
+    bool allowed = false;
+
+    if (api_authorize(&c, &allowed, &err) < 0)
+        api_refuse_error(&x->resp, &err);
+    if (allowed)
+        x->body.max = body_max;
+    return allowed;
 }
 
 static void refuse_target(struct exchange *x)
@@ -75,6 +89,8 @@ static void refuse_target(struct exchange *x)
 
 static bool judge_head(struct exchange *x, const struct exchange_head *head)
 {
+    const struct route *route;
+
     if (x->target_error.kind != ERR_NONE) {
         refuse_target(x);
         return false;
@@ -85,11 +101,14 @@ static bool judge_head(struct exchange *x, const struct exchange_head *head)
                    "Transfer-Encoding: chunked.");
         return false;
     }
-    if (is_upload(x)) {
+    route = find_route(x);
+    if (route && route->body_max && !admit_large_body(x, route->body_max))
+        return false;
+    if (route && route->streams) {
         x->receipt = receive_begin(x->config, &x->req, head->length, &x->resp);
         return x->receipt != NULL;
     }
-    if (head->length && *head->length > EXCHANGE_BODY_MAX) {
+    if (head->length && *head->length > x->body.max) {
         refuse_large_body(x);
         return false;
     }

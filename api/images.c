@@ -206,6 +206,33 @@ int api_get_image(struct api_call *c, struct error *err)
     return image ? api_response_json(c->resp, 200, image, err) : 0;
 }
 
+static void refuse_without_dockerfile(struct api_call *c, const char *name)
+{
+    api_refuse(c->resp, 404, "dockerfile not found",
+               "No build of %.32s %.64s has come so far that its Dockerfile is known.", c->args[0],
+               name);
+}
+
+int api_get_image_dockerfile(struct api_call *c, struct error *err)
+{
+    struct target t = {c->key.workspace, c->args[0], c->args[1]};
+    enum presence presence;
+    struct build b;
+
+    if (state_build_newest(c->config->state, &t, &presence, &b, err) < 0)
+        return -1;
+    if (presence == PRESENT &&
+        state_build_dockerfile(c->config->state, b.id, &c->resp->body, err) < 0)
+        return -1;
+    if (c->resp->body.len == 0) {
+        refuse_without_dockerfile(c, t.name);
+        return 0;
+    }
+    c->resp->status = 200;
+    api_response_header(c->resp, "Content-Type", "text/plain; charset=utf-8");
+    return 0;
+}
+
 /* ---- delete ---- */
 
 struct registry_cleanup {

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define API_PLAN_MAX (8 << 20) /* bytes of an archive that is only looked at */
+
 const struct route api_routes[] = {
     {"GET", "/healthz", api_get_health, .open = true, .help = "says whether Kiln can work"},
     {"PUT", "/uploads/{workspace}/{object}", api_put_upload, .open = true, .streams = true,
@@ -10,12 +12,16 @@ const struct route api_routes[] = {
     {"GET", "/v0/images", api_list_images, .help = "lists the workspace's images"},
     {"POST", "/v0/images", api_post_image, .help = "asks for the build of an image"},
     {"GET", "/v0/images/{type}/{image}", api_get_image, .help = "shows an image and its status"},
+    {"GET", "/v0/images/{type}/{image}/dockerfile", api_get_image_dockerfile,
+     .help = "shows the Dockerfile that the image was built with"},
     {"DELETE", "/v0/images/{type}/{image}", api_delete_image,
      .help = "deletes an image, or one tag of it as name:tag"},
     {"DELETE", "/v0/images/{type}/{image}/tags/{tag}", api_delete_image_tag,
      .help = "deletes one tag of an image"},
     {"GET", "/v0/models", api_list_models, .help = "lists nothing: Kiln has no models"},
     {"GET", "/v0/observability/logs", api_get_logs, .help = "shows the log of the current build"},
+    {"POST", "/v0/plan", api_post_plan, .body_max = API_PLAN_MAX,
+     .help = "tells what a build of the archive in the body would be"},
     {"GET", "/v0/workspaces/{workspace}", api_get_workspace,
      .help = "shows the workspace of the API key"},
     {"GET", "/v0/{kind}", api_list_resources, .help = "lists the workspace's resources of a kind"},

@@ -10,6 +10,8 @@ struct route {
     api_handler *handler;
     bool open;    /* no API key is asked for */
     bool streams; /* the body may be larger than memory: receive.h takes it */
+    size_t
+        body_max; /* bytes, where more than EXCHANGE_BODY_MAX may come from who has a key; or 0 */
     const char *help;
 };
 

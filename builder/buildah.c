@@ -174,7 +174,7 @@ static void push_build_args(const struct argv *build_args, struct jail_spec *s)
 }
 
 void buildah_describe_build(const struct builder_job *job, const struct builder_request *req,
-                            const char *ignore, bool with_bases, struct jail_spec *s)
+                            bool with_bases, struct jail_spec *s)
 {
     enum jail_net net = job->b->config->egress == BUILDER_EGRESS_NAT ? JAIL_NET_NAT : JAIL_NET_NONE;
 
@@ -182,7 +182,7 @@ void buildah_describe_build(const struct builder_job *job, const struct builder_
     add_bind(s, "context", job->dir, "context");
     add_bind(s, "kiln/storage", job->dir, "storage");
     jail_spec_add(s, JAIL_FILE, "kiln/Dockerfile", req->dockerfile);
-    jail_spec_add(s, JAIL_FILE, "kiln/ignore", ignore);
+    jail_spec_add(s, JAIL_FILE, "kiln/ignore", req->ignore ? req->ignore : "");
     push_program_on_bases(job, with_bases, s);
     argv_push(&s->argv, "build", "--isolation", "chroot", "--format", "docker", "--layers=false",
               "--pull=never", "--signature-policy", POLICY, "--cap-drop", "all", "--cap-add",

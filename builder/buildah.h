@@ -16,10 +16,9 @@
 void buildah_describe_pull(const struct builder_job *job, const struct reference *image,
                            const char *vet_host, const char *docker_config, struct jail_spec *s);
 
-/* ignore: the rules of .dockerignore, "" for none.  with_bases: the base store has been written
- * to. */
+/* with_bases: the base store has been written to. */
 void buildah_describe_build(const struct builder_job *job, const struct builder_request *req,
-                            const char *ignore, bool with_bases, struct jail_spec *s);
+                            bool with_bases, struct jail_spec *s);
 
 /* destination: "host:port/repository:tag".  The digest appears in the job's out/digest. */
 void buildah_describe_push(const struct builder_job *job, const char *destination, bool with_bases,

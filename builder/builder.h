@@ -132,6 +132,8 @@ struct builder_failure {
 
 struct builder_request {
     const char *dockerfile;        /* text */
+    const char *ignore;            /* what COPY does not see, in .dockerignore's form; NULL: nothing
+                                      is left out.  No file of the context is asked. */
     const struct argv *build_args; /* "K=V"; values never reach argv, image, history or log */
     const struct argv *labels;     /* "K=V" */
 };

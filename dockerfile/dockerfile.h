@@ -1,5 +1,7 @@
 /* dockerfile — a Dockerfile's text becomes instructions and stages, questions about them are
- * answered, and a sandbox gets its sandbox-api.
+ * answered, and a sandbox gets its sandbox-api.  Beside it stand what is known of the project
+ * around it (source.h, settings.h, ignore.h), a Dockerfile for a project without one (generate.h),
+ * and all of it together, before a build (plan.h).
  *
  * The grammar is BuildKit's (frontend/dockerfile/parser and instructions).  Everything a parsed
  * file hands out is borrowed from it and lives until dockerfile_free. */
@@ -11,6 +13,13 @@
 
 #include "base/argv.h"
 #include "base/buf.h"
+#include "dockerfile/check.h"
+#include "dockerfile/evaluate.h"
+#include "dockerfile/generate.h"
+#include "dockerfile/ignore.h"
+#include "dockerfile/plan.h"
+#include "dockerfile/settings.h"
+#include "dockerfile/source.h"
 
 struct dockerfile_limits {
     size_t text_max; /* bytes of the file */
@@ -43,7 +52,12 @@ struct dockerfile_instruction {
     const struct dockerfile_instruction *trigger; /* what ONBUILD keeps; NULL for all others */
     const struct dockerfile_heredoc *heredocs;    /* in order; ONBUILD has its trigger's */
     size_t n_heredocs;
+    /* The comment lines right above, in order, without "#" and the blanks around it: an empty line,
+     * an empty comment, another instruction and a directive all end what is above. */
+    struct argv comments;
     int first_line, last_line; /* from 1; heredocs included */
+    int text_end;              /* its last line without the heredocs */
+    bool empty_continuation;   /* an empty line is skipped inside it */
 };
 
 struct dockerfile_stage {

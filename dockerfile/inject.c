@@ -5,6 +5,7 @@
  * paths are absolute whatever WORKDIR says, and an ENTRYPOINT in JSON form knows no SHELL. */
 #include <string.h>
 
+#include "dockerfile/base.h"
 #include "dockerfile/sandbox.h"
 #include "dockerfile/sandbox_start.h"
 
@@ -253,26 +254,18 @@ static void set_entrypoint(struct injector *j)
 
 /* ---- all of it ---- */
 
-static int build_graph(struct injector *j, struct error *err)
-{
-    static const struct argv no_args = ARGV_INIT;
-
-    return graph_build(j->d, j->request->build_args ? j->request->build_args : &no_args, true,
-                       &j->g, err);
-}
-
 /* What the base image's own command says of sandbox-api. */
 static int find_base_word(struct injector *j, const char *config, struct error *err)
 {
-    struct sandbox_start base;
+    struct base_commands base;
 
     if (!config)
         return 0;
-    if (sandbox_start_of_base(&j->g.arena, config, &base, err) < 0)
+    if (base_commands(&j->g.arena, config, &base, err) < 0)
         return -1;
-    j->base_word = sandbox_start_named(&j->g.arena, &base.entrypoint.words);
+    j->base_word = sandbox_start_named(&j->g.arena, &base.entrypoint);
     if (!j->base_word)
-        j->base_word = sandbox_start_named(&j->g.arena, &base.cmd.words);
+        j->base_word = sandbox_start_named(&j->g.arena, &base.cmd);
     return 0;
 }
 
@@ -280,9 +273,10 @@ static int look(struct injector *j, struct error *err)
 {
     static const struct dockerfile_base_image unknown = {.config = NULL};
     const struct dockerfile_base_image *base = j->request->base ? j->request->base : &unknown;
+    const struct graph_request request = {.build_args = j->request->build_args, .lenient = true};
     const char *base_path = base->sandbox_api;
 
-    if (build_graph(j, err) < 0 || find_base_word(j, base->config, err) < 0)
+    if (graph_build(&j->g, j->d, &request, err) < 0 || find_base_word(j, base->config, err) < 0)
         return -1;
     if (!base_path && j->base_word && *j->base_word == '/')
         base_path = j->base_word;

@@ -11,6 +11,9 @@
 
 /* Bytes of the character at s, which is valid UTF-8 and has len > 0 bytes. */
 size_t rune_decode(const char *s, size_t len, uint32_t *ret_rune);
+
+/* The same of any text: U+FFFD, and one byte, where it is not UTF-8. */
+size_t rune_decode_any(const char *s, size_t len, uint32_t *ret_rune);
 void rune_add(struct buf *out, uint32_t rune);
 
 /* unicode.IsSpace, IsLetter (categories L*) and IsDigit (Nd) */

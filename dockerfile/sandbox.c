@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "dockerfile/csv.h"
 #include "dockerfile/flags.h"
-#include "dockerfile/paths.h"
+#include "dockerfile/image_path.h"
+#include "dockerfile/mount.h"
 #include "dockerfile/sandbox_run.h"
 
 #define BINARY     "/sandbox-api"
@@ -59,7 +59,7 @@ static void add_place(struct places *places, const char *path,
 
 /* ---- one COPY ---- */
 
-static void copy_places(struct finder *f, size_t stage, const struct path_copy *c,
+static void copy_places(struct finder *f, size_t stage, const struct image_path_copy *c,
                         const struct dockerfile_instruction *i, const struct places *from)
 {
     for (size_t w = 0; w + 1 < i->words.n; w++) {
@@ -67,9 +67,10 @@ static void copy_places(struct finder *f, size_t stage, const struct path_copy *
 
         if (strchr(i->words.v[w], '$'))
             continue;
-        source = path_clean(&f->g->arena, "/", i->words.v[w]);
+        source = image_path_clean(&f->g->arena, "/", i->words.v[w]);
         for (size_t k = 0; source && k < from->n; k++)
-            add_place(&f->places[stage], path_landing(&f->g->arena, c, source, from->v[k].path), i);
+            add_place(&f->places[stage],
+                      image_path_landing(&f->g->arena, c, source, from->v[k].path), i);
     }
 }
 
@@ -90,16 +91,17 @@ static void follow_copy(struct finder *f, size_t stage, const struct graph_use *
     const char *to = i->words.v[i->words.n - 1];
     const char *workdir = f->workdirs[stage];
     const struct places from = places_from(f, stage, use->stage, use->from, i);
-    struct path_copy c = {.into = i->words.n > 2 || text_ends(to, "/") || strcmp(to, ".") == 0};
+    struct image_path_copy c = {.into =
+                                    i->words.n > 2 || text_ends(to, "/") || strcmp(to, ".") == 0};
 
     if (strchr(to, '$') || (*to != '/' && !workdir))
         return;
-    c.to = path_clean(&f->g->arena, workdir ? workdir : "/", to);
+    c.to = image_path_clean(&f->g->arena, workdir ? workdir : "/", to);
     if (!c.to)
         return;
     c.keeps_path =
         argv_contains(&i->flags, "--parents") || argv_contains(&i->flags, "--parents=true");
-    c.into |= path_is_known_directory(c.to) || (workdir && strcmp(c.to, workdir) == 0);
+    c.into |= image_path_is_directory(c.to) || (workdir && strcmp(c.to, workdir) == 0);
     copy_places(f, stage, &c, i, &from);
 }
 
@@ -107,35 +109,47 @@ static void follow_copy(struct finder *f, size_t stage, const struct graph_use *
 
 /* What a mount shows of the places, by the paths at which RUN sees them. */
 static void mount_places(struct finder *f, size_t stage, const struct dockerfile_instruction *i,
-                         const struct argv *fields, struct places *seen)
+                         const struct dockerfile_mount *mount, struct places *seen)
 {
-    struct path_copy c = {.to = sandbox_run_field(fields, "target", "dst", "destination")};
-    const char *from = sandbox_run_field(fields, "from", NULL, NULL);
-    const char *source = sandbox_run_field(fields, "source", "src", NULL);
+    struct arena *a = &f->g->arena;
+    struct image_path_copy c = {.to = NULL};
+    const char *source;
     struct places places;
 
-    if (!from || !c.to || (*c.to != '/' && !f->workdirs[stage]))
+    if (!*mount->from || !*mount->target || strchr(mount->target, '$') ||
+        strchr(mount->source, '$'))
         return;
-    places = places_from(f, stage, stages_find(f->d, from, f->d->n_stages, true), from, i);
-    c.to = path_clean(&f->g->arena, *c.to == '/' ? "/" : f->workdirs[stage], c.to);
-    source = path_clean(&f->g->arena, "/", source ? source : "/");
+    places =
+        places_from(f, stage, stages_find(f->d, mount->from, f->d->n_stages, true), mount->from, i);
+    c.to = image_path_clean(a, f->workdirs[stage], mount->target);
+    source = image_path_clean(a, "/", mount->source);
     for (size_t k = 0; c.to && source && k < places.n; k++)
-        add_place(seen, path_landing(&f->g->arena, &c, source, places.v[k].path), i);
+        add_place(seen, image_path_landing(a, &c, source, places.v[k].path), i);
+}
+
+/* Variables stay as they are: what depends on one is left out. */
+static int keep_variables(void *self, const char *value, char **ret, struct error *err)
+{
+    struct arena *a = self;
+
+    *ret = arena_string(a, value, strlen(value));
+    return arena_check(a, err);
 }
 
 static void follow_run(struct finder *f, size_t stage, const struct dockerfile_instruction *i)
 {
+    const struct mount_expander expander = {.expand = keep_variables, .self = &f->g->arena};
     struct places seen = {.n = 0};
+    struct dockerfile_mount mount;
     struct error ignored;
-    const char *mount;
+    const char *text;
 
-    for (size_t at = 0; (mount = flags_next(&i->flags, "mount", &at));) {
-        CLEANUP(argv_release) struct argv fields = ARGV_INIT;
-
-        if (csv_read(mount, &fields, &ignored) == 0)
-            mount_places(f, stage, i, &fields, &seen);
-    }
-    for (size_t k = 0; k < seen.n && f->workdirs[stage]; k++)
+    if (!f->workdirs[stage])
+        return;
+    for (size_t at = 0; (text = flags_next(&i->flags, "mount", &at));)
+        if (mount_parse(text, &expander, &mount, &ignored) == 0)
+            mount_places(f, stage, i, &mount, &seen);
+    for (size_t k = 0; k < seen.n; k++)
         add_place(&f->places[stage],
                   sandbox_run_copy(&f->g->arena, i, f->workdirs[stage], seen.v[k].path), i);
 }
@@ -161,7 +175,7 @@ static void follow_stage(struct finder *f, size_t stage)
         const struct dockerfile_instruction *i = &s->instructions[k];
 
         if (strcmp(i->keyword, "WORKDIR") == 0)
-            f->workdirs[stage] = path_after_workdir(&f->g->arena, f->workdirs[stage], i);
+            f->workdirs[stage] = image_path_workdir(&f->g->arena, f->workdirs[stage], i);
         else if (strcmp(i->keyword, "RUN") == 0)
             follow_run(f, stage, i);
         for (; use < node->n_uses && node->uses[use].instruction == i; use++)

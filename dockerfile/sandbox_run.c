@@ -2,29 +2,12 @@
 #include "dockerfile/sandbox_run.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/text.h"
-#include "dockerfile/paths.h"
+#include "dockerfile/image_path.h"
 
 #define WORDS_MAX 64 /* of one command; a longer one is not looked at */
 #define WORD_SIZE 4096
-
-const char *sandbox_run_field(const struct argv *fields, const char *name, const char *other,
-                              const char *another)
-{
-    const char *const names[] = {name, other, another};
-
-    for (size_t i = 0; i < fields->n; i++) {
-        size_t n = strcspn(fields->v[i], "=");
-        const char *value = fields->v[i] + n + (fields->v[i][n] == '=');
-
-        for (size_t k = 0; k < 3; k++)
-            if (names[k] && strlen(names[k]) == n && strncasecmp(fields->v[i], names[k], n) == 0)
-                return *value && !strchr(value, '$') ? value : NULL;
-    }
-    return NULL;
-}
 
 /* ---- one command ---- */
 
@@ -69,7 +52,7 @@ static void judge_command(struct search *s, const struct command *c)
     const char *words[WORDS_MAX];
     const char *name = c->n ? base_name(c->words[0]) : "";
     bool install = strcmp(name, "install") == 0;
-    struct path_copy copy;
+    struct image_path_copy copy;
     size_t n;
 
     if (c->unclear || (!install && strcmp(name, "cp") != 0))
@@ -77,15 +60,15 @@ static void judge_command(struct search *s, const struct command *c)
     n = operands(c, install, words);
     if (n < 2)
         return;
-    copy = (struct path_copy){.to = path_clean(s->arena, s->workdir, words[n - 1]),
-                              .into = n > 2 || text_ends(words[n - 1], "/") ||
-                                      strcmp(words[n - 1], ".") == 0};
+    copy = (struct image_path_copy){.to = image_path_clean(s->arena, s->workdir, words[n - 1]),
+                                    .into = n > 2 || text_ends(words[n - 1], "/") ||
+                                            strcmp(words[n - 1], ".") == 0};
     if (!copy.to)
         return;
-    copy.into |= path_is_known_directory(copy.to);
+    copy.into |= image_path_is_directory(copy.to);
     for (size_t i = 0; i + 1 < n; i++) {
-        const char *source = path_clean(s->arena, s->workdir, words[i]);
-        const char *to = source ? path_landing(s->arena, &copy, source, s->file) : NULL;
+        const char *source = image_path_clean(s->arena, s->workdir, words[i]);
+        const char *to = source ? image_path_landing(s->arena, &copy, source, s->file) : NULL;
         bool whole_name = source && (strcmp(source, s->file) == 0 || strpbrk(source, "*?["));
 
         /* A directory lands in or beside the destination, which is not known; its content, by

@@ -5,11 +5,6 @@
 #include "dockerfile/arena.h"
 #include "dockerfile/dockerfile.h"
 
-/* The value of the first of the fields ("key=value") with one of these names, in any case; names
- * may be NULL.  NULL without one, or when it is empty or depends on a variable. */
-const char *sandbox_run_field(const struct argv *fields, const char *name, const char *other,
-                              const char *another);
-
 /* The path to which a cp or install of the RUN copies file, the last of them; NULL when none does
  * that can be understood.  Only plain words are: what a variable or a substitution makes is not. */
 const char *sandbox_run_copy(struct arena *a, const struct dockerfile_instruction *run,

@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 #include "dockerfile/flags.h"
-#include "dockerfile/paths.h"
+#include "dockerfile/image_path.h"
 
 #define TRIES_MAX 4096
 
@@ -57,9 +57,9 @@ static int try_below(struct seeker *k, const char *source, const char *rest, str
     if (strpbrk(name, "*?[") && !strchr(rest, '/') && strlen(name) < 64 &&
         fnmatch(name, rest, 0) == 0) {
         parent = arena_string(k->a, source, (size_t)(name - source));
-        return parent ? try_file(k, path_clean(k->a, parent, rest), err) : 0;
+        return parent ? try_file(k, image_path_clean(k->a, parent, rest), err) : 0;
     }
-    return try_file(k, path_clean(k->a, source, rest), err);
+    return try_file(k, image_path_clean(k->a, source, rest), err);
 }
 
 static int try_source(struct seeker *k, const char *source, const char *rest, struct error *err)
@@ -68,7 +68,7 @@ static int try_source(struct seeker *k, const char *source, const char *rest, st
         k->s->tries >= TRIES_MAX)
         return 0;
     k->s->tries++;
-    source = path_clean(k->a, "/", source);
+    source = image_path_clean(k->a, "/", source);
     if (!source)
         return 0;
     return *rest ? try_below(k, source, rest, err) : try_file(k, source, err);
@@ -77,7 +77,7 @@ static int try_source(struct seeker *k, const char *source, const char *rest, st
 static void try_heredoc(struct seeker *k, const struct dockerfile_heredoc *h, const char *to,
                         bool into)
 {
-    const char *at = into ? path_clean(k->a, to, h->name) : to;
+    const char *at = into ? image_path_clean(k->a, to, h->name) : to;
 
     if (at && strcmp(k->path, at) == 0)
         k->hit = (struct hit){.name = k->path, .heredoc = h->content};
@@ -131,12 +131,12 @@ static void add_copy(struct sandbox_scripts *s, const struct dockerfile_instruct
 
     if (strchr(to, '$') || (*to != '/' && !s->workdir) || flags_value(&i->flags, "from"))
         return;
-    c.to = path_clean(a, s->workdir ? s->workdir : "/", to);
+    c.to = image_path_clean(a, s->workdir ? s->workdir : "/", to);
     s->copies = arena_grow(a, s->copies, s->n_copies, &s->cap_copies, sizeof(c));
     if (!c.to || !s->copies)
         return;
     c.into = i->words.n > 2 || text_ends(to, "/") || strcmp(to, ".") == 0 ||
-             path_is_known_directory(c.to);
+             image_path_is_directory(c.to);
     s->copies[s->n_copies++] = c;
 }
 
@@ -146,7 +146,7 @@ static void add_stage(struct sandbox_scripts *s, const struct dockerfile_stage *
         const struct dockerfile_instruction *i = &stage->instructions[n];
 
         if (strcmp(i->keyword, "WORKDIR") == 0)
-            s->workdir = path_after_workdir(&s->g->arena, s->workdir, i);
+            s->workdir = image_path_workdir(&s->g->arena, s->workdir, i);
         else if (strcmp(i->keyword, "COPY") == 0 || strcmp(i->keyword, "ADD") == 0)
             add_copy(s, i);
     }
@@ -174,10 +174,10 @@ static int seek_word(struct seeker *k, const char *word, struct error *err)
                                        "/usr/bin",        "/sbin",          "/bin"};
 
     if ((*word == '/' || k->s->workdir) &&
-        seek(k, path_clean(k->a, k->s->workdir ? k->s->workdir : "/", word), err) < 0)
+        seek(k, image_path_clean(k->a, k->s->workdir ? k->s->workdir : "/", word), err) < 0)
         return -1;
     for (size_t i = 0; !strchr(word, '/') && i < sizeof(path) / sizeof(path[0]); i++)
-        if (!k->hit.name && seek(k, path_clean(k->a, path[i], word), err) < 0)
+        if (!k->hit.name && seek(k, image_path_clean(k->a, path[i], word), err) < 0)
             return -1;
     return 0;
 }

@@ -2,63 +2,10 @@
  * CMD that comes from another stage or from the base image, but not one of its own stage. */
 #include "dockerfile/sandbox_start.h"
 
-#include <jansson.h>
 #include <string.h>
 
+#include "dockerfile/base.h"
 #include "dockerfile/sandbox.h"
-
-#define CONFIG_MAX (4 << 20) /* bytes of an image's config: registries take no more */
-
-/* ---- the base image's config ---- */
-
-static int read_list(struct arena *a, const json_t *config, const char *key, struct argv *ret,
-                     struct error *err)
-{
-    const json_t *list = json_object_get(config, key);
-    const json_t *item;
-    size_t i;
-
-    if (!list || json_is_null(list))
-        return 0;
-    if (!json_is_array(list))
-        return error_set(err, ERR_INPUT, "config of the base image: %s is no array", key);
-    json_array_foreach (list, i, item) {
-        if (!json_is_string(item))
-            return error_set(err, ERR_INPUT, "config of the base image: %s holds no string", key);
-        arena_push(a, ret, arena_string(a, json_string_value(item), json_string_length(item)));
-    }
-    return arena_check(a, err);
-}
-
-static void free_json(json_t **json)
-{
-    json_decref(*json);
-}
-
-/* An image's config has what counts under "config". */
-int sandbox_start_of_base(struct arena *a, const char *text, struct sandbox_start *ret,
-                          struct error *err)
-{
-    struct sandbox_start start = {.base_known = true};
-    CLEANUP(free_json) json_t *root = NULL;
-    json_error_t where;
-    const json_t *config;
-
-    if (strlen(text) > CONFIG_MAX)
-        return error_set(err, ERR_LIMIT, "config of the base image: larger than %d bytes",
-                         CONFIG_MAX);
-    root = json_loads(text, 0, &where);
-    if (!json_is_object(root))
-        return error_set(err, ERR_INPUT, "config of the base image: no JSON object");
-    start.entrypoint.inherited = start.cmd.inherited = true;
-    config = json_object_get(root, "config");
-    if (read_list(a, config, "Entrypoint", &start.entrypoint.words, err) < 0 ||
-        read_list(a, config, "Cmd", &start.cmd.words, err) < 0 ||
-        read_list(a, config, "Shell", &start.shell, err) < 0)
-        return -1;
-    *ret = start;
-    return 0;
-}
 
 /* ---- the stages ---- */
 
@@ -92,16 +39,32 @@ static void follow_stage(struct arena *a, const struct dockerfile_stage *stage, 
     }
 }
 
+static int start_with_base(struct arena *a, const char *config, struct sandbox_start *start,
+                           struct error *err)
+{
+    struct base_commands base;
+
+    if (!config)
+        return 0;
+    if (base_commands(a, config, &base, err) < 0)
+        return -1;
+    start->entrypoint = (struct sandbox_command){.words = base.entrypoint, .inherited = true};
+    start->cmd = (struct sandbox_command){.words = base.cmd, .inherited = true};
+    start->shell = base.shell;
+    start->base_known = true;
+    return 0;
+}
+
 int sandbox_start_find(const struct dockerfile *d, struct graph *g, const char *config,
                        struct sandbox_start *ret, struct error *err)
 {
-    struct sandbox_start start = {.base_known = false};
+    struct sandbox_start start = {.shell = ARGV_INIT};
     size_t *chain = arena_alloc(&g->arena, g->n * sizeof(*chain));
     size_t n = 0;
 
     if (!chain)
         return arena_check(&g->arena, err);
-    if (config && sandbox_start_of_base(&g->arena, config, &start, err) < 0)
+    if (start_with_base(&g->arena, config, &start, err) < 0)
         return -1;
     for (size_t at = g->n - 1; at != NO_STAGE; at = g->nodes[at].base_stage)
         chain[n++] = at;

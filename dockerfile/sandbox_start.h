@@ -19,10 +19,6 @@ struct sandbox_start {
     bool base_known;   /* the base image's config is in it */
 };
 
-/* As the base image's config says, without a Dockerfile.  ERR_INPUT: config is none. */
-MUST_CHECK int sandbox_start_of_base(struct arena *a, const char *config, struct sandbox_start *ret,
-                                     struct error *err);
-
 /* Follows ENTRYPOINT, CMD and SHELL from the base image to the end of the last stage.  config: the
  * base image's, NULL if it is not known.  ERR_INPUT: config is none. */
 MUST_CHECK int sandbox_start_find(const struct dockerfile *d, struct graph *g, const char *config,

@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "programs/commands.h"
+#include "programs/context.h"
 #include "programs/installation.h"
 
 #define WORKSPACE "local"
@@ -105,14 +106,11 @@ static int open_source(const struct order *order, const char *dir, int *ret_fd, 
     if (fd < 0 || fstat(fd, &st) < 0)
         return error_set(err, ERR_INPUT, "open %s: %s", order->source, strerrordesc_np(errno));
     if (S_ISDIR(st.st_mode)) {
-        CLEANUP(argv_release) struct argv skip = ARGV_INIT;
-
-        argv_push(&skip, ".git", NULL);
         cleanup_close(&fd);
         fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
         if (fd < 0)
             return error_errno(err, errno, "make a temporary file in %s", dir);
-        if (upload_pack_directory(order->source, &skip, fd, err) < 0)
+        if (context_pack(order->source, fd, err) < 0)
             return -1;
         if (lseek(fd, 0, SEEK_SET) < 0)
             return error_errno(err, errno, "rewind the archive");

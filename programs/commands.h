@@ -9,12 +9,17 @@
 int command_serve(const struct config *config, int argc, char **argv);
 int command_worker(const struct config *config, int argc, char **argv);
 int command_build(const struct config *config, int argc, char **argv);
+int command_check(const struct config *config, int argc, char **argv);
+int command_plan(const struct config *config, int argc, char **argv);
+int command_dockerfile(const struct config *config, int argc, char **argv);
+int command_generate(const struct config *config, int argc, char **argv);
 int command_key(const struct config *config, int argc, char **argv);
 int command_doctor(const struct config *config, int argc, char **argv);
 int command_config(const struct config *config, int argc, char **argv);
 
-/* The inner main that unpacks archives inside a jail: `extract BYTES_MAX ENTRIES_MAX`, archive on
- * descriptor 0, report on descriptor 1, context at /context. */
+/* The inner main that unpacks archives inside a jail: `extract BYTES_MAX ENTRIES_MAX SANDBOX_IMAGE
+ * TYPE`, archive on descriptor 0, context at /context; on descriptor 1 a line with the report and
+ * one with the plan. */
 int inner_extract(int argc, char **argv);
 
 #endif

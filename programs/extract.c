@@ -1,42 +1,91 @@
-/* programs/extract — unpacks an archive inside a jail, where it can harm nobody. */
+/* programs/extract — unpacks an archive and plans its build, inside a jail, where what is hostile
+ * in it can harm nobody. */
 #include "base/fs.h"
 #include "base/text.h"
+#include "dockerfile/dockerfile.h"
 #include "programs/commands.h"
 #include "uploads/uploads.h"
 
-#define REPORT_MAX (8 << 20) /* bytes of JSON */
+#define OUTPUT_MAX (16 << 20) /* bytes of JSON */
 
-static int read_limits(int argc, char **argv, struct upload_limits *ret, struct error *err)
+struct order {
+    struct upload_limits limits;
+    const char *sandbox_image;
+    const char *type;
+};
+
+static int read_order(int argc, char **argv, struct order *ret, struct error *err)
 {
-    *ret = upload_limits_default;
-    if (argc != 3 || !text_to_u64(argv[1], UINT64_MAX, &ret->bytes_max) ||
-        !text_to_u64(argv[2], UINT64_MAX, &ret->entries_max))
-        return error_set(err, ERR_SYSTEM, "extract: wants two numbers");
+    ret->limits = upload_limits_default;
+    if (argc != 5 || !text_to_u64(argv[1], UINT64_MAX, &ret->limits.bytes_max) ||
+        !text_to_u64(argv[2], UINT64_MAX, &ret->limits.entries_max))
+        return error_set(err, ERR_SYSTEM, "extract: wants two numbers, an image and a type");
+    ret->sandbox_image = argv[3];
+    ret->type = argv[4];
     return 0;
 }
 
-static int unpack(int argc, char **argv, struct upload_report *report, struct error *err)
+static int unpack(const struct order *order, struct upload_report *report, struct error *err)
 {
     CLEANUP_CLOSE int context = -1;
-    struct upload_limits limits;
 
-    if (read_limits(argc, argv, &limits, err) < 0 ||
-        fs_open_dir(AT_FDCWD, "/context", &context, err) < 0)
+    if (fs_open_dir(AT_FDCWD, "/context", &context, err) < 0)
         return -1;
-    return upload_extract(STDIN_FILENO, context, &limits, report, err);
+    return upload_extract(STDIN_FILENO, context, &order->limits, report, err);
+}
+
+static int plan(const struct order *order, const struct upload_report *report, struct buf *out,
+                struct error *err)
+{
+    CLEANUP(dockerfile_plan_release) struct dockerfile_plan p;
+    CLEANUP(argv_release) struct argv build_args = ARGV_INIT;
+    CLEANUP_CLOSE int context = -1;
+    struct dockerfile_source source;
+    const struct dockerfile_plan_request req = {.source = &source,
+                                                .type = order->type,
+                                                .build_args = &build_args,
+                                                .sandbox_image = order->sandbox_image};
+
+    dockerfile_plan_init(&p);
+    if (fs_open_dir(AT_FDCWD, "/context", &context, err) < 0)
+        return -1;
+    source = dockerfile_source_directory(&context);
+    if (report->has_env_build &&
+        upload_parse_env(buf_str(&report->env_build), report->env_build.len, &build_args, err) < 0)
+        return -1;
+    if (dockerfile_plan_make(&req, &p, err) < 0)
+        return -1;
+    return dockerfile_plan_write(&p, out, err);
+}
+
+static int extract(int argc, char **argv, struct upload_report *report, struct buf *planned,
+                   struct error *err)
+{
+    struct order order;
+
+    if (read_order(argc, argv, &order, err) < 0 || unpack(&order, report, err) < 0)
+        return -1;
+    return plan(&order, report, planned, err);
 }
 
 int inner_extract(int argc, char **argv)
 {
     CLEANUP(upload_report_release) struct upload_report report;
-    CLEANUP(buf_release) struct buf json = BUF_INIT(REPORT_MAX);
+    CLEANUP(buf_release) struct buf json = BUF_INIT(OUTPUT_MAX);
+    CLEANUP(buf_release) struct buf planned = BUF_INIT(OUTPUT_MAX);
     struct error failure = ERROR_INIT;
     struct error err = ERROR_INIT;
     bool failed;
 
     upload_report_init(&report);
-    failed = unpack(argc, argv, &report, &failure) < 0;
-    if (upload_report_write(&report, failed ? &failure : NULL, &json, &err) < 0 ||
+    failed = extract(argc, argv, &report, &planned, &failure) < 0;
+    if (upload_report_write(&report, failed ? &failure : NULL, &json, &err) < 0) {
+        fprintf(stderr, "%s\n", err.msg);
+        return 1;
+    }
+    if (!failed)
+        buf_addf(&json, "\n%s", buf_str(&planned));
+    if (buf_check(&json, "the report on the archive", &err) < 0 ||
         fs_write_all(STDOUT_FILENO, buf_str(&json), json.len, &err) < 0) {
         fprintf(stderr, "%s\n", err.msg);
         return 1;

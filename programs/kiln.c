@@ -34,8 +34,41 @@ static const struct command {
      "to\n"
      "a sandbox that lacks it, builds, pushes, and reads the image back.  Shows the log as it\n"
      "grows; ends with the image's reference, digest, size, and how to run it.\n\n"
+     "Of a directory, all is built from but .git, and but what a .blaxelignore in it names: one\n"
+     "pattern a line, as in .dockerignore, but a plain name means that name in every directory.\n"
+     "The Dockerfile's own .dockerignore applies besides.\n\n"
      "  kiln build examples/hello-sandbox.zip\n"
      "  kiln build ./my-agent --type agent --name my-agent\n"},
+    {"check", command_check, "say what a build would say of a Dockerfile, without a build",
+     "usage: kiln check [DIR|DOCKERFILE|ARCHIVE] [--json] [--type TYPE] [--build-arg K=V]... "
+     "[OPTION]...\n\n"
+     "Parses the Dockerfile and runs BuildKit's checks and those that foresee a failing build, "
+     "with\n"
+     "line, excerpt and reason.  Warnings are answered with exit code 0, errors with 1; # check= "
+     "in the\n"
+     "Dockerfile skips rules or makes errors of them.\n\n"
+     "  kiln check            the project in this directory\n"
+     "  kiln check docker/web.Dockerfile --json\n"},
+    {"plan", command_plan, "show what a build of a project would be, and why",
+     "usage: kiln plan [DIR|ARCHIVE] [--json] [--type TYPE] [--build-arg K=V]... [OPTION]...\n\n"
+     "Shows the language that was detected and what decided it, the Dockerfile that would be "
+     "used,\n"
+     "its stages, the images they need, what is done about sandbox-api, and all warnings.  "
+     "Nothing is\n"
+     "built or fetched.\n\n"
+     "  kiln plan ./my-agent --type agent\n"},
+    {"generate", command_generate, "write the Dockerfile that would be used for a project",
+     "usage: kiln generate [DIR] [--type TYPE] [--stdout] [--force] [OPTION]...\n\n"
+     "For a project without a Dockerfile: writes the one that Kiln would build it with, and a\n"
+     ".dockerignore where there is none, for you to take over.  Comments say which file and key\n"
+     "decided each line.  Nothing is overwritten without --force.\n\n"
+     "  kiln generate ./my-agent --type agent --stdout\n"},
+    {"dockerfile", command_dockerfile, "answer questions about Dockerfiles, line by line",
+     "usage: kiln dockerfile --batch parse|expand|ignore\n\n"
+     "For comparing this front end with another: reads a JSON object from each line of standard\n"
+     "input and writes one to each line of standard output.  parse reads and checks whole "
+     "Dockerfiles,\n"
+     "expand puts variables into words, ignore matches paths against a .dockerignore.\n"},
     {"key", command_key, "make, list and revoke API keys",
      "usage: kiln key create --workspace NAME [--label TEXT]\n"
      "       kiln key list [--workspace NAME]\n"

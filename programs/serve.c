@@ -9,7 +9,8 @@
 #include "programs/commands.h"
 #include "programs/installation.h"
 
-#define DRAIN_MS 5000 /* for running builds at SIGTERM, before they are handed back */
+#define DRAIN_MS      5000 /* for running builds at SIGTERM, before they are handed back */
+#define PLANS_AT_ONCE 2    /* POST /v0/plan: a jail each */
 
 static void say(const char *fmt, ...) PRINTF(1, 2);
 static void say(const char *fmt, ...)
@@ -82,6 +83,7 @@ struct service {
     struct registry_server *registry;
     struct worker_config worker_config;
     struct worker *worker;
+    struct planner planner;
     unsigned char upload_key[UPLOAD_KEY_SIZE];
     struct api_config api_config;
     struct api_server *api;
@@ -107,6 +109,7 @@ static void set_api_config(struct service *s, const struct config *c)
         .clock = &clock_system,
         .upload_seconds = c->upload_expiry,
         .upload_max = (uint64_t)c->upload_max,
+        .planner = &s->planner,
         .log = operator_log,
     };
 }
@@ -118,11 +121,11 @@ static int service_start(struct service *s, const struct config *c, struct error
         state_secret(s->installation.state, "upload key", s->upload_key, sizeof(s->upload_key),
                      err) < 0)
         return -1;
-    if (c->workers > 0) {
-        s->worker_config = installation_worker(&s->installation, (int)c->workers, operator_log);
-        if (worker_start(&s->worker_config, &s->worker, err) < 0)
-            return -1;
-    }
+    s->worker_config = installation_worker(&s->installation, (int)c->workers, operator_log);
+    if (c->workers > 0 && worker_start(&s->worker_config, &s->worker, err) < 0)
+        return -1;
+    s->planner.config = &s->worker_config;
+    s->planner.max = PLANS_AT_ONCE;
     set_api_config(s, c);
     return api_server_start(&s->api_config, c->listen, &s->api, err);
 }

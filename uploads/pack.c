@@ -24,7 +24,7 @@ struct packer {
     struct archive_entry *entry;
     locale_t locale;
     unsigned char *block;
-    const struct argv *skip;
+    const struct upload_filter *filter;
     int fd;
     struct error write_error; /* of the write that did not succeed */
 };
@@ -177,29 +177,43 @@ static int list_names(int dirfd, const char *path, struct argv *ret, struct erro
 static int put_directory(struct packer *p, int dirfd, const char *path, struct error *err);
 
 static int enter_directory(struct packer *p, int dirfd, const char *name, const char *path,
-                           struct error *err)
+                           bool itself, struct error *err)
 {
     CLEANUP_CLOSE int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0)
         return pack_errno(path, "open it", err);
-    if (put_header(p, path, &st, NULL, err) < 0)
+    if (itself && put_header(p, path, &st, NULL, err) < 0)
         return -1;
     return put_directory(p, fd, path, err);
+}
+
+static enum upload_choice choose(const struct packer *p, const char *path, const struct stat *st)
+{
+    return p->filter ? p->filter->choose(p->filter->self, path, S_ISDIR(st->st_mode)) : UPLOAD_KEEP;
 }
 
 static int put_entry(struct packer *p, int dirfd, const char *name, const char *path,
                      struct error *err)
 {
+    enum upload_choice choice;
+    char normal[PATH_MAX];
     struct stat st;
+    bool slash;
 
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return pack_errno(path, "look at it", err);
+    choice = choose(p, path, &st);
+    if (choice == UPLOAD_SKIP)
+        return 0;
+    /* Also bounds the depth, and with it this recursion and its open descriptors. */
+    if (entry_name_to_path(path, &upload_limits_default, normal, &slash, err) < 0)
+        return error_wrap(err, "pack");
     if (S_ISREG(st.st_mode))
         return put_file(p, dirfd, name, path, err);
     if (S_ISDIR(st.st_mode))
-        return enter_directory(p, dirfd, name, path, err);
+        return enter_directory(p, dirfd, name, path, choice == UPLOAD_KEEP, err);
     if (S_ISLNK(st.st_mode))
         return put_symlink(p, dirfd, name, path, &st, err);
     return error_set(
@@ -213,8 +227,7 @@ static int put_entry(struct packer *p, int dirfd, const char *name, const char *
 static int put_directory(struct packer *p, int dirfd, const char *path, struct error *err)
 {
     CLEANUP(argv_release) struct argv names = ARGV_INIT;
-    char child[PATH_MAX], normal[PATH_MAX];
-    bool slash;
+    char child[PATH_MAX];
 
     if (list_names(dirfd, path, &names, err) < 0)
         return -1;
@@ -224,11 +237,6 @@ static int put_directory(struct packer *p, int dirfd, const char *path, struct e
         if (n < 0 || (size_t)n >= sizeof(child))
             return error_set(err, ERR_LIMIT, "pack %s: its path is too long",
                              entry_name_show(path).text);
-        if (p->skip && argv_contains(p->skip, child))
-            continue;
-        /* Also bounds the depth, and with it this recursion and its open descriptors. */
-        if (entry_name_to_path(child, &upload_limits_default, normal, &slash, err) < 0)
-            return error_wrap(err, "pack");
         if (put_entry(p, dirfd, names.v[i], child, err) < 0)
             return -1;
     }
@@ -254,9 +262,10 @@ static int begin(struct packer *p, struct error *err)
     return 0;
 }
 
-int upload_pack_directory(const char *dir, const struct argv *skip, int fd, struct error *err)
+int upload_pack_directory(const char *dir, const struct upload_filter *filter, int fd,
+                          struct error *err)
 {
-    CLEANUP(release) struct packer p = {.skip = skip, .fd = fd};
+    CLEANUP(release) struct packer p = {.filter = filter, .fd = fd};
     CLEANUP_CLOSE int root = -1;
 
     if (fs_open_dir(AT_FDCWD, dir, &root, err) < 0)

@@ -126,11 +126,22 @@ MUST_CHECK int upload_clean_docker_config(const char *text, size_t len, struct b
 
 /* ---- pack ---- */
 
+enum upload_choice {
+    UPLOAD_KEEP,
+    UPLOAD_SKIP,        /* a directory: with all below it */
+    UPLOAD_LOOK_INSIDE, /* a directory: not itself, but what in it is kept */
+};
+
+struct upload_filter {
+    /* path: relative to the packed directory. */
+    enum upload_choice (*choose)(void *self, const char *path, bool is_dir);
+    void *self;
+};
+
 /* Writes dir as an uncompressed pax tar to fd: names sorted, symlinks as links, hard links as
- * copies, owners zero, what skip names (paths relative to dir; NULL: nothing) left out with all
- * below it.  ERR_INPUT names what an upload could not hold either: devices, FIFOs, sockets, names
- * that are not UTF-8. */
-MUST_CHECK int upload_pack_directory(const char *dir, const struct argv *skip, int fd,
+ * copies, owners zero, what the filter (NULL: none) does not keep left out.  ERR_INPUT names what
+ * an upload could not hold either: devices, FIFOs, sockets, names that are not UTF-8. */
+MUST_CHECK int upload_pack_directory(const char *dir, const struct upload_filter *filter, int fd,
                                      struct error *err);
 
 #endif

@@ -8,8 +8,8 @@
 #include "base/text.h"
 #include "dockerfile/dockerfile.h"
 #include "worker/run.h"
+#include "worker/unpack.h"
 
-#define REPORT_MAX     (8 << 20) /* bytes of JSON about one archive */
 #define INJECTED_BYTES (1 << 20) /* at most what injection adds: a COPY, an ENTRYPOINT, a CMD */
 #define INJECTED_LINES 3
 
@@ -72,47 +72,51 @@ static int judge(struct run *r, enum builder_outcome outcome, const char *act, s
 
 /* ---- extract ---- */
 
-static int read_report(struct run *r, const struct buf *json, struct error *err)
+static int read_env(struct run *r, struct error *err)
 {
-    if (upload_report_read(buf_str(json), json->len, &r->report, err) < 0)
-        return -1;
-    for (size_t i = 0; i < r->report.warnings.n; i++)
-        journal_addf(&r->journal, LOG_WARNING, "#%d warning: %s", r->plain_log.number,
-                     r->report.warnings.v[i]);
+    CLEANUP(argv_release) struct argv given = ARGV_INIT;
+
     if (r->report.has_env_build &&
-        upload_parse_env(buf_str(&r->report.env_build), r->report.env_build.len, &r->build_args,
-                         err) < 0)
+        upload_parse_env(buf_str(&r->report.env_build), r->report.env_build.len, &given, err) < 0)
         return -1;
-    for (size_t i = 0; i < r->build_args.n; i++)
-        journal_hide(&r->journal, strchr(r->build_args.v[i], '=') + 1);
+    if (dockerfile_plan_build_args(&r->plan.settings, &given, &r->build_args, err) < 0)
+        return -1;
+    for (size_t i = 0; i < given.n; i++)
+        journal_hide(&r->journal, strchr(given.v[i], '=') + 1);
     return 0;
+}
+
+static int unpack(struct run *r, int archive, struct error *err)
+{
+    const struct process_sink sink = plain_log_sink(&r->plain_log);
+    const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
+    enum builder_outcome outcome;
+
+    if (unpack_archive(r->config, r->job, archive, r->build.type, &io, &r->report, &r->plan,
+                       &outcome, err) < 0)
+        return -1;
+    return judge(r, outcome, "unpacking the archive", err);
 }
 
 static int step_extract(struct run *r, struct error *err)
 {
-    CLEANUP(buf_release) struct buf json = BUF_INIT(REPORT_MAX);
     CLEANUP_CLOSE int archive = -1;
-    const struct process_sink sink = plain_log_sink(&r->plain_log);
-    const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
     char job[JOB_NAME];
     char packed[TEXT_SIZE];
     char unpacked[TEXT_SIZE];
-    enum builder_outcome outcome;
 
     text_size(r->build.archive_size, packed);
     plain_log_begin(&r->plain_log, "[internal] unpack archive, %s", packed);
     pipeline_job_name(&r->build, job);
     if (builder_job_begin(r->config->builder, r->build.workspace, job, &r->job, err) < 0 ||
         upload_store_get(r->config->uploads, r->build.archive, &archive, err) < 0 ||
-        builder_run_inside(r->job, "extract", r->config->extract_words, archive, &json, &io,
-                           &outcome, err) < 0)
+        unpack(r, archive, err) < 0)
         return -1;
-    if (outcome != BUILDER_FAILED && judge(r, outcome, "unpacking the archive", err) < 0)
+    for (size_t i = 0; i < r->report.warnings.n; i++)
+        journal_addf(&r->journal, LOG_WARNING, "#%d warning: %s", r->plain_log.number,
+                     r->report.warnings.v[i]);
+    if (read_env(r, err) < 0)
         return -1;
-    if (read_report(r, &json, err) < 0)
-        return -1;
-    if (outcome == BUILDER_FAILED)
-        return judge(r, outcome, "unpacking the archive", err);
     text_size(r->report.bytes, unpacked);
     journal_addf(&r->journal, LOG_INFO, "#%d %llu files, %s", r->plain_log.number,
                  (unsigned long long)r->report.files, unpacked);
@@ -121,6 +125,49 @@ static int step_extract(struct run *r, struct error *err)
 }
 
 /* ---- dockerfile ---- */
+
+static void show_lines(struct run *r, enum log_severity severity, const char *text)
+{
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+
+        journal_addf(&r->journal, severity, "#%d   %.*s", r->plain_log.number, (int)n, text);
+        text += n + (text[n] == '\n');
+    }
+}
+
+static void show_check(struct run *r, const struct dockerfile_plan_check *c)
+{
+    CLEANUP(buf_release) struct buf excerpt = BUF_INIT(64 << 10);
+    char where[32] = "";
+
+    if (c->first_line > 0) {
+        (void)snprintf(where, sizeof(where), " (line %d)", c->first_line);
+        dockerfile_excerpt_text(buf_str(&r->plan.text), r->plan.text.len, c->first_line,
+                                c->last_line, &excerpt);
+    }
+    journal_addf(&r->journal, LOG_WARNING, "#%d WARNING: %s: %s%s%s%s", r->plain_log.number,
+                 c->rule, c->detail, where, c->url ? " - " : "", c->url ? c->url : "");
+    journal_add_text(&r->journal, LOG_WARNING, buf_str(&excerpt));
+}
+
+/* What is known before the build, so that it stands in the log before the build does. */
+static void show_plan(struct run *r)
+{
+    const struct dockerfile_plan *p = &r->plan;
+    int n = r->plain_log.number;
+
+    for (size_t i = 0; i < p->notes.n; i++)
+        journal_addf(&r->journal, LOG_INFO, "#%d %s", n, p->notes.v[i]);
+    if (p->generated && p->text.len) {
+        journal_addf(&r->journal, LOG_INFO, "#%d The Dockerfile that was made for it:", n);
+        show_lines(r, LOG_INFO, buf_str(&p->text));
+    }
+    for (size_t i = 0; i < p->warnings.n; i++)
+        journal_addf(&r->journal, LOG_WARNING, "#%d warning: %s", n, p->warnings.v[i]);
+    for (size_t i = 0; i < p->n_checks; i++)
+        show_check(r, &p->checks[i]);
+}
 
 static int inject(struct run *r, struct error *err)
 {
@@ -149,19 +196,35 @@ static int inject(struct run *r, struct error *err)
     return 0;
 }
 
+static int understand(struct run *r, struct error *err)
+{
+    if (r->plan.failure.kind != ERR_NONE)
+        return error_set(err, r->plan.failure.kind, "%s", r->plan.failure.msg);
+    if (dockerfile_parse(buf_str(&r->dockerfile_text), r->dockerfile_text.len,
+                         &dockerfile_limits_default, &r->dockerfile, err) < 0)
+        return -1;
+    if (strcmp(r->build.type, "sandbox") == 0 && inject(r, err) < 0)
+        return -1;
+    return dockerfile_images(r->dockerfile, &r->build_args, &r->images, err);
+}
+
 static int step_dockerfile(struct run *r, struct error *err)
 {
-    plain_log_begin(&r->plain_log, "[internal] load build definition from Dockerfile");
-    if (!r->report.has_dockerfile)
-        return error_set(err, ERR_INPUT,
-                         "the archive has no file \"Dockerfile\" at its root: add one and upload "
-                         "again");
-    buf_add(&r->dockerfile_text, buf_str(&r->report.dockerfile), r->report.dockerfile.len);
-    if (buf_check(&r->dockerfile_text, "the Dockerfile", err) < 0 ||
-        dockerfile_parse(buf_str(&r->dockerfile_text), r->dockerfile_text.len,
-                         &dockerfile_limits_default, &r->dockerfile, err) < 0 ||
-        (strcmp(r->build.type, "sandbox") == 0 && inject(r, err) < 0) ||
-        dockerfile_images(r->dockerfile, &r->build_args, &r->images, err) < 0) {
+    const struct dockerfile_plan *p = &r->plan;
+
+    if (p->generated)
+        plain_log_begin(&r->plain_log, "[internal] generate a Dockerfile");
+    else
+        plain_log_begin(&r->plain_log, "[internal] load build definition from %s",
+                        p->file[0] ? p->file : "Dockerfile");
+    buf_add(&r->dockerfile_text, buf_str(&p->text), p->text.len);
+    if (buf_check(&r->dockerfile_text, "the Dockerfile", err) < 0)
+        return -1;
+    show_plan(r);
+    if (p->text.len &&
+        state_build_keep_dockerfile(r->config->state, r->build.id, buf_str(&p->text), err) < 0)
+        return -1;
+    if (understand(r, err) < 0) {
         int line = dockerfile_error_line(err);
 
         tell(r, err->msg, line, line);
@@ -280,6 +343,7 @@ static int step_build(struct run *r, struct error *err)
     const struct process_sink sink = plain_log_build_sink(&r->plain_log);
     const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
     const struct builder_request req = {.dockerfile = buf_str(&r->dockerfile_text),
+                                        .ignore = buf_str(&r->plan.ignore),
                                         .build_args = &r->build_args,
                                         .labels = &labels};
     struct builder_failure failure;

@@ -8,8 +8,6 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "dockerfile/dockerfile.h"
-
 #define TICK_MS       200
 #define HEARTBEAT_MAX (2 * NS_PER_SEC) /* so that a cancelled build ends soon */
 #define TEXT_MAX      (4 << 20)
@@ -114,6 +112,7 @@ static int run_init(struct run *r, const struct worker_config *config, const str
                       .failure = BUF_INIT(TEXT_MAX)};
     (void)snprintf(r->holder, sizeof(r->holder), "%s", holder);
     upload_report_init(&r->report);
+    dockerfile_plan_init(&r->plan);
     journal_init(&r->journal, config->state, &clock_system, build->id, config->log_max);
     r->plain_log.journal = &r->journal;
     return cancel_init(&r->cancel, err);
@@ -123,6 +122,7 @@ static void run_release(struct run *r)
 {
     builder_job_end(r->job);
     upload_report_release(&r->report);
+    dockerfile_plan_release(&r->plan);
     argv_release(&r->build_args);
     dockerfile_free(r->dockerfile);
     buf_release(&r->dockerfile_text);

@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "dockerfile/dockerfile.h"
 #include "worker/journal.h"
 #include "worker/pipeline.h"
 #include "worker/plain_log.h"
@@ -25,6 +26,7 @@ struct run {
     /* What the steps leave for each other. */
     struct builder_job *job;
     struct upload_report report;
+    struct dockerfile_plan plan; /* as the jail made it from the archive's files */
     struct argv build_args;
     struct dockerfile *dockerfile;
     struct buf dockerfile_text; /* what is built: the user's, with what was injected */

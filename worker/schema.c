@@ -118,5 +118,9 @@ static const char version_1[] =
     " foreign key (workspace, type, name) references images on delete cascade"
     ") strict, without rowid;";
 
-const char *const schema_migrations[] = {version_1};
+/* What a build was built with: its text, as the user wrote it or as it was made for them. */
+static const char version_2[] =
+    "alter table builds add column dockerfile text not null default '';";
+
+const char *const schema_migrations[] = {version_1, version_2};
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

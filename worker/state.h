@@ -132,6 +132,13 @@ MUST_CHECK int state_build_newest(struct state *s, const struct target *t,
                                   enum presence *ret_presence, struct build *ret,
                                   struct error *err);
 
+/* Keeps the Dockerfile that the build uses, for whoever wants to read it; the last one counts. */
+MUST_CHECK int state_build_keep_dockerfile(struct state *s, const char *id, const char *text,
+                                           struct error *err);
+/* Appends it; nothing for a build that has not come that far. */
+MUST_CHECK int state_build_dockerfile(struct state *s, const char *id, struct buf *out,
+                                      struct error *err);
+
 /* Clients were told BUILDING, or read the log, now: facts that build_status needs.  Both change
  * nothing once the end is visible. */
 MUST_CHECK int state_build_seen(struct state *s, const char *id, struct error *err);

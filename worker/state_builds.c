@@ -294,3 +294,34 @@ int state_build_unfinished(struct state *s, const char *id, bool *ret, struct er
 {
     return exists(s, "select 1 from builds where id = ? and phase in (0, 1, 2)", id, ret, err);
 }
+
+int state_build_keep_dockerfile(struct state *s, const char *id, const char *text,
+                                struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+
+    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0)
+        return -1;
+    QUERY(q, s->db, "update builds set dockerfile = ? where id = ?");
+    query_text(&q, text);
+    query_text(&q, id);
+    if (query_run(&q, NULL, err) < 0)
+        return -1;
+    return tx_commit(&tx, err);
+}
+
+int state_build_dockerfile(struct state *s, const char *id, struct buf *out, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    bool row;
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0)
+        return -1;
+    QUERY(q, s->db, "select dockerfile from builds where id = ?");
+    query_text(&q, id);
+    if (query_next(&q, &row, err) < 0)
+        return -1;
+    if (row)
+        buf_adds(out, query_get_text(&q, 0));
+    return buf_check(out, "the Dockerfile", err);
+}

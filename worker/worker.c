@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "worker/planner.h"
 #include "worker/run.h"
 
 #define IDLE_MS     500 /* between looks at a queue that another process fills */
@@ -87,6 +88,8 @@ static bool keep_job(void *self, const char *name)
     char id[BUILD_ID];
     char current[JOB_NAME];
 
+    if (planner_owns_job(name))
+        return true;
     (void)snprintf(id, sizeof(id), "%.32s", name);
     if (state_build_get(c->state, id, &presence, &b, &err) < 0)
         return true;

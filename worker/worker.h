@@ -17,6 +17,7 @@
 #define WORKER_WORKER_H
 
 #include "worker/pipeline.h"
+#include "worker/planner.h"
 #include "worker/state.h"
 #include "worker/status.h"
 

@@ -90,6 +90,13 @@ int generator_read(struct generator *g, const char *path, struct buf *out, bool 
 
 /* ---- the language ---- */
 
+static bool is_among(const char *name, const char *const *known)
+{
+    while (*known && strcmp(name, *known) != 0)
+        known++;
+    return *known != NULL;
+}
+
 /* A file that is there under a name that is nearly one that was looked for. */
 static int find_misspelt(struct generator *g, char hint[SUGGEST_SIZE], const char **ret_name,
                          struct argv *names, struct error *err)
@@ -102,7 +109,7 @@ static int find_misspelt(struct generator *g, char hint[SUGGEST_SIZE], const cha
     if (g->source->list(g->source->self, "", names, err) < 0)
         return -1;
     for (size_t i = 0; i < names->n && !*ret_name; i++)
-        if (*suggest(names->v[i], known, true, hint))
+        if (!is_among(names->v[i], known) && *suggest(names->v[i], known, true, hint))
             *ret_name = names->v[i];
     return 0;
 }

@@ -82,6 +82,26 @@ static void test_a_body_larger_than_json_may_be_is_refused_at_once(void **state)
     assert_non_null(strstr(answer, "body_too_large"));
 }
 
+/* Eight times as much is read for a plan, but not from a stranger. */
+static void test_a_large_body_needs_a_key_before_it_is_read(void **state)
+{
+    struct wire *w = wire_of(state);
+    char answer[ANSWER_MAX];
+    char request[512];
+
+    assert_int_equal(wire_exchange(w,
+                                   "POST /v0/plan HTTP/1.1\r\nHost: h\r\n"
+                                   "Content-Length: 1048577\r\n\r\n",
+                                   answer),
+                     401);
+    (void)snprintf(request, sizeof(request),
+                   "POST /v0/plan HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n"
+                   "Content-Length: 8388609\r\n\r\n",
+                   w->f->key);
+    assert_int_equal(wire_exchange(w, request, answer), 413);
+    assert_non_null(strstr(answer, "8388608"));
+}
+
 static void test_an_endless_chunked_body_is_refused(void **state)
 {
     CLEANUP(buf_release) struct buf chunk = BUF_INIT(1 << 20);
@@ -355,6 +375,7 @@ int main(void)
         WIRE_TEST(test_pipelined_requests_are_answered_in_order),
         WIRE_TEST(test_head_has_no_body),
         WIRE_TEST(test_a_body_larger_than_json_may_be_is_refused_at_once),
+        WIRE_TEST(test_a_large_body_needs_a_key_before_it_is_read),
         WIRE_TEST(test_an_endless_chunked_body_is_refused),
         WIRE_TEST(test_an_ambiguous_length_is_refused),
         WIRE_TEST(test_a_flood_of_headers_is_refused),

@@ -210,7 +210,7 @@ void attempt_run_on(struct builder_job *job, struct attempt *a)
 {
     const struct process_sink sink = {on_line, a};
     const struct builder_io io = {&sink, a->cancel};
-    const struct builder_request req = {a->dockerfile, a->build_args, a->labels};
+    const struct builder_request req = {a->dockerfile, a->ignore, a->build_args, a->labels};
 
     a->log = (struct buf)BUF_INIT(LOG_MAX);
     a->err = (struct error)ERROR_INIT;

@@ -42,6 +42,7 @@ struct attempt {
     const char *id;        /* NULL: "job" */
     const char *images;    /* blank-separated, pulled first; NULL: none */
     const char *dockerfile;
+    const char *ignore;       /* rules; NULL: none */
     const char *const *files; /* name, content, …, NULL: put into the context */
     const char *const *links; /* name, target, …, NULL */
     const struct argv *build_args;

@@ -260,10 +260,8 @@ static void test_a_cmd_that_starts_it_needs_no_entrypoint(void **state)
 static void test_a_config_that_is_none_is_an_error(void **state)
 {
     static const char *const table[][2] = {
-        {"x", "config of the base image: no JSON object"},
-        {"[]", "config of the base image: no JSON object"},
-        {CONFIG("\"Cmd\":\"x\""), "config of the base image: Cmd is no array"},
-        {CONFIG("\"Entrypoint\":[1]"), "config of the base image: Entrypoint holds no string"},
+        {"x", "failed to parse image config of the base"},
+        {"[]", "failed to parse image config of the base"},
     };
 
     (void)state;

@@ -62,11 +62,12 @@ static void put_dir(const struct fixture *f, const char *path)
 }
 
 /* Packs into a memory file; *ret_fd is the caller's. */
-static int pack(const struct fixture *f, const struct argv *skip, int *ret_fd, struct error *err)
+static int pack(const struct fixture *f, const struct upload_filter *filter, int *ret_fd,
+                struct error *err)
 {
     *ret_fd = memfd_create("tar", MFD_CLOEXEC);
     assert_true(*ret_fd >= 0);
-    return upload_pack_directory(f->dir, skip, *ret_fd, err);
+    return upload_pack_directory(f->dir, filter, *ret_fd, err);
 }
 
 static void unpack(const struct fixture *f, int fd, struct buf *listing)
@@ -111,11 +112,36 @@ static void test_a_packed_directory_unpacks_to_itself_in_any_locale(void **state
     }
 }
 
-static void test_names_are_sorted_and_what_is_skipped_is_left_out(void **state)
+/* Leaves out every .git and every "drop", and of directories "d" themselves. */
+static enum upload_choice choose(void *self, const char *path, bool is_dir)
 {
-    static const char *const order[] = {"A", "a", "b/", "b/keep", "c"};
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+
+    assert_string_equal(self, "self");
+    assert_int_equal(is_dir, !strcmp(name, "b") || !strcmp(name, "d") || !strcmp(name, ".git"));
+    if (strcmp(name, "d") == 0)
+        return UPLOAD_LOOK_INSIDE;
+    return strcmp(name, ".git") == 0 || strcmp(name, "drop") == 0 ? UPLOAD_SKIP : UPLOAD_KEEP;
+}
+
+static void check_names(const struct buf *tar, const char *const *names, size_t n)
+{
+    assert_int_equal(tar->len, (n + 2) * 512);
+    for (size_t i = 0; i < n; i++) {
+        assert_string_equal(tar->data + 512 * i, names[i]);
+        assert_memory_equal(tar->data + 512 * i + 108,
+                            "000000 \0"
+                            "000000 ",
+                            15); /* owner 0 */
+    }
+}
+
+static void test_names_are_sorted_and_what_the_filter_does_not_keep_is_left_out(void **state)
+{
+    static const char *const order[] = {"A", "a", "b/", "b/d/keep", "b/keep", "c"};
     struct fixture *f = *state;
-    CLEANUP(argv_release) struct argv skip = ARGV_INIT;
+    const struct upload_filter filter = {.choose = choose, .self = (char[]){"self"}};
     CLEANUP(buf_release) struct buf tar = BUF_INIT(1 << 20);
     CLEANUP_CLOSE int fd = -1;
     struct error err;
@@ -125,22 +151,18 @@ static void test_names_are_sorted_and_what_is_skipped_is_left_out(void **state)
     put(f, "A", "", 0644);
     put_dir(f, "b");
     put_dir(f, "b/.git");
-    put(f, "b/.git/HEAD", "ref", 0644);
+    /* What is left out may also be what no archive could hold. */
+    put(f, "b/.git/bad\\name", "ref", 0644);
     put(f, "b/keep", "", 0644);
+    put_dir(f, "b/d");
+    put(f, "b/d/keep", "", 0644);
+    put(f, "b/d/drop", "", 0644);
     put_dir(f, ".git");
     put(f, ".git/HEAD", "ref", 0644);
-    argv_push(&skip, ".git", "b/.git", NULL);
-    assert_int_equal(pack(f, &skip, &fd, &err), 0);
+    assert_int_equal(pack(f, &filter, &fd, &err), 0);
     assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
     assert_int_equal(fs_read_fd(fd, &tar, &err), 0);
-    assert_int_equal(tar.len, (5 + 2) * 512);
-    for (size_t i = 0; i < 5; i++) {
-        assert_string_equal(tar.data + 512 * i, order[i]);
-        assert_memory_equal(tar.data + 512 * i + 108,
-                            "000000 \0"
-                            "000000 ",
-                            15); /* owner 0 */
-    }
+    check_names(&tar, order, sizeof(order) / sizeof(*order));
 }
 
 static void test_a_directory_of_nothing_is_a_whole_tar(void **state)
@@ -217,7 +239,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(test_a_packed_directory_unpacks_to_itself_in_any_locale),
-        T(test_names_are_sorted_and_what_is_skipped_is_left_out),
+        T(test_names_are_sorted_and_what_the_filter_does_not_keep_is_left_out),
         T(test_a_directory_of_nothing_is_a_whole_tar),
         T(test_fifos_and_sockets_are_refused_by_name),
         T(test_names_that_an_upload_may_not_have_are_refused),

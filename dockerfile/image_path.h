@@ -1,6 +1,6 @@
-/* dockerfile/paths — paths in an image's file system, as COPY and WORKDIR name them. */
-#ifndef DOCKERFILE_PATHS_H
-#define DOCKERFILE_PATHS_H
+/* dockerfile/image_path — paths in an image's file system, as COPY and WORKDIR name them. */
+#ifndef DOCKERFILE_IMAGE_PATH_H
+#define DOCKERFILE_IMAGE_PATH_H
 
 #include <stdbool.h>
 
@@ -8,17 +8,17 @@
 #include "dockerfile/dockerfile.h"
 
 /* dir/path, or path alone when it is absolute, without ".", ".." and double slashes. */
-const char *path_clean(struct arena *a, const char *dir, const char *path);
+const char *image_path_clean(struct arena *a, const char *dir, const char *path);
 
 /* What WORKDIR makes of the directory before it; NULL when that depends on a variable. */
-const char *path_after_workdir(struct arena *a, const char *workdir,
+const char *image_path_workdir(struct arena *a, const char *workdir,
                                const struct dockerfile_instruction *i);
 
 /* A file copied to one of these by name lands in it: they are directories everywhere. */
-bool path_is_known_directory(const char *path);
+bool image_path_is_directory(const char *path);
 
 /* A COPY, or a cp, as far as one of its sources is concerned. */
-struct path_copy {
+struct image_path_copy {
     const char *to;  /* cleaned */
     bool into;       /* which is a directory: what is copied by its name lands in it */
     bool keeps_path; /* --parents */
@@ -27,7 +27,7 @@ struct path_copy {
 /* Where file (cleaned) lands when source (cleaned), which may be a pattern of COPY or of the shell,
  * names it or a directory above it; NULL when it does not.  Patterns with so many stars that trying
  * them all would take long match nothing. */
-const char *path_landing(struct arena *a, const struct path_copy *c, const char *source,
-                         const char *file);
+const char *image_path_landing(struct arena *a, const struct image_path_copy *c, const char *source,
+                               const char *file);
 
 #endif

@@ -1,46 +1,34 @@
-/* dockerfile/paths — cleaned by text alone: symlinks of an image are not known here. */
-#include "dockerfile/paths.h"
+/* dockerfile/image_path — cleaned by text alone: symlinks of an image are not known here. */
+#include "dockerfile/image_path.h"
 
 #include <fnmatch.h>
 #include <string.h>
 
-#define STARS_MAX        4 /* in a pattern, as matching may try all their combinations */
+#include "dockerfile/path.h"
+
+#define PATH_BYTES       (1 << 20) /* a line of a Dockerfile is shorter */
+#define STARS_MAX        4         /* in a pattern, as matching may try all their combinations */
 #define PATTERN_PATH_MAX 4096
 
-const char *path_clean(struct arena *a, const char *dir, const char *path)
+const char *image_path_clean(struct arena *a, const char *dir, const char *path)
 {
-    CLEANUP(buf_release) struct buf out = BUF_INIT(1 << 20);
-    CLEANUP(buf_release) struct buf in = BUF_INIT(1 << 20);
+    CLEANUP(buf_release) struct buf out = BUF_INIT(PATH_BYTES);
 
-    if (*path != '/')
-        buf_addf(&in, "%s/", dir);
-    buf_adds(&in, path);
-    for (const char *p = buf_str(&in); *p;) {
-        size_t n = strcspn(p, "/");
-
-        if (n == 2 && memcmp(p, "..", 2) == 0) {
-            while (out.len > 0 && out.data[--out.len] != '/')
-                ;
-        } else if (n > 0 && !(n == 1 && *p == '.')) {
-            buf_addc(&out, '/');
-            buf_add(&out, p, n);
-        }
-        p += n + (p[n] == '/');
-    }
-    return out.len ? arena_string(a, out.data, out.len) : "/";
+    path_join(&out, *path == '/' ? "" : dir, path);
+    return arena_string(a, buf_str(&out), out.len);
 }
 
-const char *path_after_workdir(struct arena *a, const char *workdir,
+const char *image_path_workdir(struct arena *a, const char *workdir,
                                const struct dockerfile_instruction *i)
 {
     const char *path = i->words.v[0];
 
     if (strchr(path, '$') || (*path != '/' && !workdir))
         return NULL;
-    return path_clean(a, workdir ? workdir : "/", path);
+    return image_path_clean(a, workdir ? workdir : "/", path);
 }
 
-bool path_is_known_directory(const char *path)
+bool image_path_is_directory(const char *path)
 {
     static const char *const directories[] = {"/",    "/bin",  "/sbin",          "/usr/bin",
                                               "/opt", "/root", "/usr/local/bin", "/usr/sbin",
@@ -88,16 +76,16 @@ static const char *below_source(const char *source, const char *file)
     return NULL;
 }
 
-const char *path_landing(struct arena *a, const struct path_copy *c, const char *source,
-                         const char *file)
+const char *image_path_landing(struct arena *a, const struct image_path_copy *c, const char *source,
+                               const char *file)
 {
     const char *below = below_source(source, file);
 
     if (!below)
         return NULL;
     if (c->keeps_path)
-        return path_clean(a, c->to, file + 1);
+        return image_path_clean(a, c->to, file + 1);
     if (*below)
-        return path_clean(a, c->to, below + 1);
-    return c->into ? path_clean(a, c->to, strrchr(file, '/') + 1) : c->to;
+        return image_path_clean(a, c->to, below + 1);
+    return c->into ? image_path_clean(a, c->to, strrchr(file, '/') + 1) : c->to;
 }

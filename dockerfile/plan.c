@@ -1,0 +1,244 @@
+/* dockerfile/plan — reads blaxel.toml, finds or writes the Dockerfile, and asks everything about it
+ * that can be answered before a build; see the header. */
+#include "dockerfile/plan.h"
+
+#include <string.h>
+
+#include "dockerfile/dockerfile.h"
+#include "dockerfile/generate.h"
+#include "dockerfile/graph.h"
+
+#define SETTINGS_MAX   (1 << 20)
+#define DOCKERFILE_MAX ((1 << 20) + 1) /* one more than the parser takes, so that it says so */
+#define IGNORE_MAX     (1 << 20)
+
+void dockerfile_plan_init(struct dockerfile_plan *p)
+{
+    *p = (struct dockerfile_plan){
+        .settings_text = BUF_INIT(SETTINGS_MAX),
+        .text = BUF_INIT(DOCKERFILE_MAX),
+        .ignore = BUF_INIT(IGNORE_MAX),
+    };
+    dockerfile_settings_init(&p->settings);
+}
+
+void dockerfile_plan_release(struct dockerfile_plan *p)
+{
+    for (size_t i = 0; i < p->n_checks; i++) {
+        free(p->checks[i].rule);
+        free(p->checks[i].detail);
+        free(p->checks[i].url);
+    }
+    for (size_t i = 0; i < p->n_stages; i++) {
+        free(p->stages[i].name);
+        free(p->stages[i].base);
+    }
+    free(p->checks);
+    free(p->stages);
+    buf_release(&p->settings_text);
+    dockerfile_settings_release(&p->settings);
+    argv_release(&p->build_args);
+    buf_release(&p->text);
+    buf_release(&p->ignore);
+    argv_release(&p->notes);
+    argv_release(&p->warnings);
+    argv_release(&p->images);
+    argv_release(&p->sandbox);
+}
+
+static int out_of_memory(struct error *err)
+{
+    return error_set(err, ERR_SYSTEM, "plan the build: out of memory");
+}
+
+/* ---- the project's files ---- */
+
+struct planner {
+    const struct dockerfile_plan_request *req;
+    struct dockerfile_plan *out;
+};
+
+static int read_file(struct planner *p, const char *path, struct buf *out, bool *ret_found,
+                     struct error *err)
+{
+    const struct dockerfile_source *s = p->req->source;
+
+    return s->read(s->self, path, out, ret_found, err);
+}
+
+static int add_words(struct argv *to, const struct argv *from)
+{
+    for (size_t i = 0; i < from->n; i++)
+        argv_push1(to, from->v[i]);
+    return to->failed ? -1 : 0;
+}
+
+static bool is_given(const struct argv *build_args, const char *arg)
+{
+    size_t n = strcspn(arg, "=");
+
+    for (size_t i = 0; i < build_args->n; i++)
+        if (strncmp(build_args->v[i], arg, n) == 0 && build_args->v[i][n] == '=')
+            return true;
+    return false;
+}
+
+int dockerfile_plan_build_args(const struct dockerfile_settings *settings, const struct argv *given,
+                               struct argv *ret, struct error *err)
+{
+    for (size_t i = 0; i < settings->build_args.n; i++)
+        if (!is_given(given, settings->build_args.v[i]))
+            argv_push1(ret, settings->build_args.v[i]);
+    return add_words(ret, given) < 0 ? out_of_memory(err) : 0;
+}
+
+static int read_settings(struct planner *p, struct error *err)
+{
+    struct dockerfile_plan *out = p->out;
+    const char *type = p->req->type;
+    bool found;
+
+    if (read_file(p, "blaxel.toml", &out->settings_text, &found, err) < 0)
+        return -1;
+    if (found && dockerfile_settings_read(buf_str(&out->settings_text), out->settings_text.len,
+                                          &out->settings, err) < 0)
+        return -1;
+    if (!*type)
+        type = out->settings.type ? out->settings.type : "sandbox";
+    (void)snprintf(out->type, sizeof(out->type), "%s", type);
+    if (add_words(&out->warnings, &out->settings.warnings) < 0)
+        return out_of_memory(err);
+    return dockerfile_plan_build_args(&out->settings, p->req->build_args, &out->build_args, err);
+}
+
+static int take_generation(struct planner *p, const struct dockerfile_generation *g,
+                           struct error *err)
+{
+    struct dockerfile_plan *out = p->out;
+
+    out->generated = true;
+    (void)snprintf(out->language, sizeof(out->language), "%s", g->language);
+    buf_add(&out->text, buf_str(&g->text), g->text.len);
+    buf_add(&out->ignore, buf_str(&g->ignore), g->ignore.len);
+    if (add_words(&out->notes, &g->notes) < 0 || add_words(&out->warnings, &g->warnings) < 0)
+        return out_of_memory(err);
+    return buf_check(&out->text, "the generated Dockerfile", err);
+}
+
+static int generate(struct planner *p, struct error *err)
+{
+    CLEANUP(dockerfile_generation_release) struct dockerfile_generation g;
+
+    dockerfile_generation_init(&g);
+    if (dockerfile_generate(p->req->source, &p->out->settings, p->out->type, &g, err) < 0)
+        return -1;
+    return take_generation(p, &g, err);
+}
+
+/* The one that was named, [build] dockerfile, else the names that every builder knows. */
+static int find_dockerfile(struct planner *p, bool *ret_found, struct error *err)
+{
+    const char *const names[] = {p->req->file, p->out->settings.build_dockerfile, "Dockerfile",
+                                 "Containerfile"};
+
+    *ret_found = false;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !*ret_found; i++) {
+        if (!names[i] || p->req->generate)
+            continue;
+        if (read_file(p, names[i], &p->out->text, ret_found, err) < 0)
+            return -1;
+        if (*ret_found)
+            (void)snprintf(p->out->file, sizeof(p->out->file), "%s", names[i]);
+    }
+    return 0;
+}
+
+/* BuildKit's choice: the Dockerfile's own rules, else those of the directory. */
+static int read_ignore(struct planner *p, struct error *err)
+{
+    char own[sizeof(p->out->file) + 16];
+    bool found;
+
+    (void)snprintf(own, sizeof(own), "%s.dockerignore",
+                   p->out->file[0] ? p->out->file : "Dockerfile");
+    if (read_file(p, own, &p->out->ignore, &found, err) < 0)
+        return -1;
+    return found ? 0 : read_file(p, ".dockerignore", &p->out->ignore, &found, err);
+}
+
+static int find_or_generate(struct planner *p, struct error *err)
+{
+    bool found;
+
+    if (find_dockerfile(p, &found, err) < 0 || read_ignore(p, err) < 0)
+        return -1;
+    return found ? 0 : generate(p, err);
+}
+
+/* ---- questions about the Dockerfile ---- */
+
+static int list_stages(struct planner *p, const struct dockerfile *d, struct error *err)
+{
+    CLEANUP(graph_release) struct graph g = {.nodes = NULL};
+    struct dockerfile_plan *out = p->out;
+    struct graph_request request = {.build_args = &out->build_args};
+    size_t n;
+    const struct dockerfile_stage *stages = dockerfile_stages(d, &n);
+
+    if (graph_build(&g, d, &request, err) < 0)
+        return -1;
+    out->stages = calloc(n, sizeof(*out->stages));
+    if (!out->stages)
+        return out_of_memory(err);
+    for (; out->n_stages < n; out->n_stages++) {
+        const struct dockerfile_stage *s = &stages[out->n_stages];
+        struct dockerfile_plan_stage *to = &out->stages[out->n_stages];
+
+        to->name = s->name ? strdup(s->name) : NULL;
+        to->base = strdup(g.nodes[out->n_stages].base);
+        to->line = s->instructions->first_line;
+        to->needed = g.nodes[out->n_stages].needed;
+        if (!to->base || (s->name && !to->name)) {
+            out->n_stages++;
+            return out_of_memory(err);
+        }
+    }
+    return 0;
+}
+
+static void free_dockerfile(struct dockerfile **d)
+{
+    dockerfile_free(*d);
+}
+
+static int study(struct planner *p, struct error *err)
+{
+    CLEANUP(free_dockerfile) struct dockerfile *d = NULL;
+    struct dockerfile_plan *out = p->out;
+
+    if (dockerfile_parse(buf_str(&out->text), out->text.len, &dockerfile_limits_default, &d, err) <
+        0)
+        return -1;
+    if (list_stages(p, d, err) < 0)
+        return -1;
+    return dockerfile_images(d, &out->build_args, &out->images, err);
+}
+
+static int make(struct planner *p, struct error *err)
+{
+    if (read_settings(p, err) < 0 || find_or_generate(p, err) < 0)
+        return -1;
+    return study(p, err);
+}
+
+int dockerfile_plan_make(const struct dockerfile_plan_request *req, struct dockerfile_plan *ret,
+                         struct error *err)
+{
+    struct planner p = {.req = req, .out = ret};
+
+    if (make(&p, &ret->failure) < 0 && ret->failure.kind == ERR_SYSTEM) {
+        *err = ret->failure;
+        return -1;
+    }
+    return 0;
+}

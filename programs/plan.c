@@ -1,0 +1,78 @@
+/* programs/plan — `kiln plan`: what a build of this project would be. */
+#include <string.h>
+
+#include "programs/commands.h"
+#include "programs/project.h"
+
+static void print_lines(const char *title, const struct argv *lines)
+{
+    for (size_t i = 0; i < lines->n; i++)
+        printf("%-12s %s\n", i == 0 ? title : "", lines->v[i]);
+}
+
+static void print_stages(const struct dockerfile_plan *p)
+{
+    for (size_t i = 0; i < p->n_stages; i++) {
+        const struct dockerfile_plan_stage *s = &p->stages[i];
+
+        printf("%-12s %zu %s, FROM %s (line %d)%s\n", i == 0 ? "stages" : "", i,
+               s->name ? s->name : "-", s->base, s->line,
+               i + 1 == p->n_stages ? ", the image"
+               : s->needed          ? ""
+                                    : ", not needed");
+    }
+}
+
+static void print_dockerfile(const struct dockerfile_plan *p)
+{
+    const char *text = buf_str(&p->text);
+
+    if (!p->generated || p->text.len == 0) {
+        printf("%-12s %s\n", "dockerfile", p->file[0] ? p->file : "none");
+        return;
+    }
+    printf("%-12s made by Kiln; kiln generate writes it\n\n", "dockerfile");
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+
+        printf("    %.*s\n", (int)n, text);
+        text += n + (text[n] == '\n');
+    }
+    printf("\n");
+}
+
+static void print_plan(const struct dockerfile_plan *p)
+{
+    printf("%-12s %s\n", "type", p->type);
+    print_lines("detected", &p->notes);
+    print_dockerfile(p);
+    print_stages(p);
+    print_lines("images", &p->images);
+    print_lines("sandbox-api", &p->sandbox);
+    print_lines("warnings", &p->warnings);
+    if (p->n_checks > 0 || p->failure.kind != ERR_NONE)
+        printf("\n");
+    project_print_checks(p, stdout);
+}
+
+int command_plan(const struct config *config, int argc, char **argv)
+{
+    CLEANUP(project_words_release) struct project_words words;
+    CLEANUP(dockerfile_plan_release) struct dockerfile_plan plan;
+    CLEANUP(buf_release) struct buf json = BUF_INIT(16 << 20);
+    struct error err = ERROR_INIT;
+
+    dockerfile_plan_init(&plan);
+    if (project_read_words(argc, argv, PROJECT_JSON, &words) < 0)
+        return 2;
+    if (project_plan(config, &words, &plan, &err) < 0 ||
+        (words.json && dockerfile_plan_write(&plan, &json, &err) < 0)) {
+        fprintf(stderr, "kiln plan: %s\n", err.msg);
+        return 1;
+    }
+    if (words.json)
+        puts(buf_str(&json));
+    else
+        print_plan(&plan);
+    return plan.failure.kind == ERR_NONE ? 0 : 1;
+}

@@ -1,0 +1,217 @@
+/* programs/project — see the header. */
+#include "programs/project.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fs.h"
+#include "uploads/uploads.h"
+
+#define ENV_MAX (1 << 20)
+
+/* ---- words ---- */
+
+void project_words_release(struct project_words *w)
+{
+    argv_release(&w->build_args);
+}
+
+static bool is_type(const char *word)
+{
+    static const char *const types[] = {"sandbox", "agent", "function", "job"};
+
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (strcmp(word, types[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool read_flag(const char *word, int takes, struct project_words *w)
+{
+    if (takes & PROJECT_JSON && strcmp(word, "--json") == 0)
+        w->json = true;
+    else if (takes & PROJECT_WRITES && strcmp(word, "--force") == 0)
+        w->force = true;
+    else if (takes & PROJECT_WRITES && strcmp(word, "--stdout") == 0)
+        w->to_stdout = true;
+    else if (word[0] != '-' && !w->path)
+        w->path = word;
+    else
+        return false;
+    return true;
+}
+
+int project_read_words(int argc, char **argv, int takes, struct project_words *ret)
+{
+    *ret = (struct project_words){.type = ""};
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--type") == 0 && i + 1 < argc)
+            ret->type = argv[++i];
+        else if (strcmp(argv[i], "--build-arg") == 0 && i + 1 < argc && strchr(argv[i + 1], '='))
+            argv_push1(&ret->build_args, argv[++i]);
+        else if (!read_flag(argv[i], takes, ret)) {
+            fprintf(stderr, "kiln %s: unexpected word \"%s\"; see kiln %s --help\n", argv[0],
+                    argv[i], argv[0]);
+            return -1;
+        }
+    }
+    if (!ret->path)
+        ret->path = ".";
+    if (*ret->type && !is_type(ret->type)) {
+        fprintf(stderr, "kiln %s: --type is sandbox, agent, function or job, not \"%s\"\n", argv[0],
+                ret->type);
+        return -1;
+    }
+    return 0;
+}
+
+/* ---- files ---- */
+
+struct project {
+    int dirfd;
+    const char *file; /* of a Dockerfile that was named; NULL otherwise */
+    char *directory;  /* of that file */
+    char temporary[32];
+    struct argv build_args;
+};
+
+static void project_close(struct project *p)
+{
+    struct error ignored;
+
+    if (p->dirfd >= 0)
+        close(p->dirfd);
+    if (p->temporary[0])
+        (void)!fs_remove_tree(AT_FDCWD, p->temporary, &ignored);
+    free(p->directory);
+    argv_release(&p->build_args);
+}
+
+static int read_env(struct project *p, const struct buf *text, struct error *err)
+{
+    return upload_parse_env(buf_str(text), text->len, &p->build_args, err) < 0
+               ? error_wrap(err, ".env.build")
+               : 0;
+}
+
+static int open_directory(struct project *p, const char *path, struct error *err)
+{
+    CLEANUP(buf_release) struct buf env = BUF_INIT(ENV_MAX);
+
+    if (fs_open_dir(AT_FDCWD, path, &p->dirfd, err) < 0)
+        return -1;
+    if (faccessat(p->dirfd, ".env.build", R_OK, 0) < 0)
+        return 0;
+    return fs_read_file(p->dirfd, ".env.build", &env, err) < 0 ? -1 : read_env(p, &env, err);
+}
+
+static int unpack(struct project *p, int fd, const struct config *c, struct error *err)
+{
+    CLEANUP(upload_report_release) struct upload_report report;
+    struct upload_limits limits = upload_limits_default;
+
+    upload_report_init(&report);
+    limits.bytes_max = (uint64_t)c->unpack_max;
+    limits.entries_max = (uint64_t)c->unpack_entries;
+    (void)snprintf(p->temporary, sizeof(p->temporary), "/tmp/kiln-plan-XXXXXX");
+    if (!mkdtemp(p->temporary)) {
+        int problem = errno;
+
+        p->temporary[0] = '\0';
+        return error_errno(err, problem, "make a temporary directory");
+    }
+    if (fs_open_dir(AT_FDCWD, p->temporary, &p->dirfd, err) < 0 ||
+        upload_extract(fd, p->dirfd, &limits, &report, err) < 0)
+        return -1;
+    return report.has_env_build ? read_env(p, &report.env_build, err) : 0;
+}
+
+/* A file that begins as no archive does is taken for a Dockerfile. */
+static bool is_archive(int fd)
+{
+    unsigned char head[263] = {0};
+    ssize_t n = pread(fd, head, sizeof(head), 0);
+
+    return n >= 4 && (memcmp(head, "PK", 2) == 0 || memcmp(head, "\x1f\x8b", 2) == 0 ||
+                      memcmp(head, "\x28\xb5\x2f\xfd", 4) == 0 ||
+                      (n == sizeof(head) && memcmp(head + 257, "ustar", 5) == 0));
+}
+
+static int open_dockerfile(struct project *p, const char *path, struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+
+    p->file = slash ? slash + 1 : path;
+    p->directory = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    if (!p->directory)
+        return error_set(err, ERR_SYSTEM, "open %s: out of memory", path);
+    return fs_open_dir(AT_FDCWD, p->directory, &p->dirfd, err);
+}
+
+static int open_project(struct project *p, const char *path, const struct config *c,
+                        struct error *err)
+{
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return error_set(err, ERR_INPUT, "open %s: %s", path, strerrordesc_np(errno));
+    if (S_ISDIR(st.st_mode))
+        return open_directory(p, path, err);
+    if (!S_ISREG(st.st_mode))
+        return error_set(err, ERR_INPUT, "%s is neither a file nor a directory", path);
+    return is_archive(fd) ? unpack(p, fd, c, err) : open_dockerfile(p, path, err);
+}
+
+int project_plan(const struct config *c, const struct project_words *words,
+                 struct dockerfile_plan *ret, struct error *err)
+{
+    CLEANUP(project_close) struct project p = {.dirfd = -1};
+    struct dockerfile_source source;
+
+    if (open_project(&p, words->path, c, err) < 0)
+        return -1;
+    for (size_t i = 0; i < words->build_args.n; i++)
+        argv_push1(&p.build_args, words->build_args.v[i]);
+    source = dockerfile_source_directory(&p.dirfd);
+    return dockerfile_plan_make(&(struct dockerfile_plan_request){.source = &source,
+                                                                  .type = words->type,
+                                                                  .build_args = &p.build_args,
+                                                                  .sandbox_image = c->sandbox_image,
+                                                                  .file = p.file,
+                                                                  .generate = words->generate},
+                                ret, err);
+}
+
+/* ---- showing ---- */
+
+static void print_excerpt(const struct dockerfile_plan *p, int first, int last, FILE *out)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(64 << 10);
+
+    if (first <= 0)
+        return;
+    dockerfile_excerpt_text(buf_str(&p->text), p->text.len, first, last, &text);
+    fputs(buf_str(&text), out);
+}
+
+void project_print_checks(const struct dockerfile_plan *p, FILE *out)
+{
+    int line = dockerfile_error_line(&p->failure);
+
+    for (size_t i = 0; i < p->n_checks; i++) {
+        const struct dockerfile_plan_check *c = &p->checks[i];
+
+        fprintf(out, "WARNING: %s%s%s\n%s\n", c->rule, c->url ? " - " : "", c->url ? c->url : "",
+                c->detail);
+        print_excerpt(p, c->first_line, c->last_line, out);
+        fputc('\n', out);
+    }
+    if (p->failure.kind == ERR_NONE)
+        return;
+    fprintf(out, "ERROR: %s\n", p->failure.msg);
+    print_excerpt(p, line, line, out);
+    fputc('\n', out);
+}

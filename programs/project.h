@@ -1,0 +1,34 @@
+/* programs/project — what the commands that only read a project (check, plan, generate) have in
+ * common: its words, its files, and the plan of its build. */
+#ifndef PROGRAMS_PROJECT_H
+#define PROGRAMS_PROJECT_H
+
+#include "dockerfile/dockerfile.h"
+#include "programs/config.h"
+
+struct project_words {
+    const char *path;       /* a directory, an archive, or a Dockerfile */
+    const char *type;       /* "": as blaxel.toml says, else sandbox */
+    struct argv build_args; /* of --build-arg K=V */
+    bool json;
+    bool generate; /* a Dockerfile, whether there is one or not */
+    bool force;
+    bool to_stdout;
+};
+void project_words_release(struct project_words *w);
+
+/* Which of the options a command takes. */
+enum { PROJECT_JSON = 1, PROJECT_WRITES = 2 };
+
+/* Reads argv; says on stderr what it does not understand, and returns -1 then. */
+int project_read_words(int argc, char **argv, int takes, struct project_words *ret);
+
+/* Makes the plan of what is at words->path.  An archive is unpacked into a temporary directory that
+ * is gone afterwards.  ret is initialised by the caller. */
+MUST_CHECK int project_plan(const struct config *c, const struct project_words *words,
+                            struct dockerfile_plan *ret, struct error *err);
+
+/* The checks and the failure of a plan as a person reads them, on out. */
+void project_print_checks(const struct dockerfile_plan *p, FILE *out);
+
+#endif
