@@ -87,8 +87,12 @@ static void add_continuations(struct lines *l, char escape, struct logical_line 
     while (open && lines_next(l, &raw)) {
         struct span content = line_content(raw);
 
-        if (line_is_comment(content) || span_trim_left(content).len == 0)
+        if (line_is_comment(content))
             continue;
+        if (span_trim_left(content).len == 0) {
+            line->empty_continuation = true;
+            continue;
+        }
         open = add_line(l, content, escape, line);
     }
 }
@@ -100,6 +104,17 @@ static struct span without_bom(struct span line)
     return line;
 }
 
+/* Keeps a comment for the instruction below it. */
+static void note_comment(struct span content, struct arena *arena, struct logical_line *line)
+{
+    struct span text = span_trim((struct span){content.s + 1, content.len - 1});
+
+    if (text.len == 0)
+        line->comments = (struct argv)ARGV_INIT;
+    else
+        arena_push(arena, &line->comments, arena_string(arena, text.s, text.len));
+}
+
 int lines_next_logical(struct lines *l, struct directives *directives, struct logical_line *line,
                        bool *ret_end, struct arena *arena, struct fault *fault, struct error *err)
 {
@@ -107,6 +122,7 @@ int lines_next_logical(struct lines *l, struct directives *directives, struct lo
 
     buf_clear(&line->text);
     line->open_at = NOT_OPEN;
+    line->empty_continuation = false;
     if (!lines_next(l, &raw)) {
         *ret_end = true;
         return 0;
@@ -119,8 +135,14 @@ int lines_next_logical(struct lines *l, struct directives *directives, struct lo
         return -1;
     }
     line->first_line = l->count;
-    if (!line_is_comment(content) && add_line(l, content, directives->escape, line))
+    if (line_is_comment(content)) {
+        if (directives->done)
+            note_comment(content, arena, line);
+    } else if (content.len == 0) {
+        line->comments = (struct argv)ARGV_INIT;
+    } else if (add_line(l, content, directives->escape, line)) {
         add_continuations(l, directives->escape, line);
+    }
     line->last_line = l->count;
     *ret_end = false;
     return 0;

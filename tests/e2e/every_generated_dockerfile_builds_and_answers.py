@@ -26,7 +26,7 @@ PACKAGES_OF_NPM_ITSELF = "/usr/local/lib/node_modules"
 HAS = {"python": "humanize", "node": "comma-number"}
 LACKS = {
     "python": {"iniconfig", "uv", "poetry", "pdm", "pipenv"},
-    "node": {"escape-string-regexp", "typescript", "@types"},
+    "node": {"escape-string-regexp", "typescript", "undici-types"},
     "go": {"go.mod", "main.go", "go-humanize"},
 }
 HAS_NO_DEPENDENCY = {"python-plain"}

@@ -1,0 +1,30 @@
+/* dockerfile/ports — EXPOSE's "[ip:][host:]port[-port][/protocol]", and sets of ports. */
+#ifndef DOCKERFILE_PORTS_H
+#define DOCKERFILE_PORTS_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+enum protocol { PROTOCOL_TCP, PROTOCOL_UDP, PROTOCOL_SCTP, PROTOCOLS };
+extern const char *const protocol_names[PROTOCOLS];
+
+struct port_range {
+    unsigned first, last;
+    enum protocol protocol;
+    bool odd_case;   /* the protocol is not written in lower case */
+    bool has_prefix; /* an address or a port of the host is given */
+    bool whole;      /* false: it failed before the prefix and the protocol were known */
+};
+
+/* ERR_INPUT in BuildKit's words; *ret is then good as far as it says itself. */
+MUST_CHECK int port_parse(const char *text, struct port_range *ret, struct error *err);
+
+/* A bit for each of them: there may be all 65536 of each protocol. */
+struct ports {
+    unsigned char bits[PROTOCOLS][8192];
+};
+void ports_add(struct ports *p, const struct port_range *range);
+bool ports_has(const struct ports *p, enum protocol protocol, unsigned port);
+
+#endif
