@@ -166,6 +166,7 @@ static void test_a_copy_is_from_a_stage_above_or_an_image(void **state)
            "COPY --from=host/x /x /x\nCOPY /x /x\n",
          ""},
         {"FROM a:1 AS self\nCOPY --from=self /x /x\n", ""},
+        {F "COPY --from=7 /x /x\n", ""}, /* refused as it is */
     };
     static const struct practice_case itself[] = {
         {"FROM a:1 AS self\nCOPY --from=Self /x /x\n",
@@ -306,6 +307,7 @@ static void test_manifests_are_copied_before_all_sources(void **state)
         {F "COPY . .\nRUN pip install --no-cache-dir -r requirements.txt\n",
          AGAIN("pip install -r", "3")},
         {F "COPY . .\nRUN yarn --frozen-lockfile\nRUN go mod download\n", AGAIN("yarn", "3")},
+        {F "COPY . .\nRUN npm ci\nCOPY . .\nRUN go mod download\n", AGAIN("npm ci", "3")},
         {F "COPY package.json ./\nRUN npm ci\nCOPY . .\nRUN npm ci --omit=dev\n", ""},
         {F "COPY . .\nRUN npm run build && npm install -g x && yarn build && pip install x\n", ""},
         {"FROM a:1 AS a\nCOPY . .\nFROM b:1\nCOPY package.json .\nRUN npm ci\n", ""},
