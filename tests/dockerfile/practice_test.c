@@ -111,7 +111,7 @@ static void test_an_env_does_not_use_what_it_sets_itself(void **state)
     static const struct practice_case table[] = {
         {F "ENV A=1 B=$A\n", USED("B=$A")},
         {F "ENV B=\"x ${A:-y}\" A=1\n", USED("B=\\\"x ${A:-y}\\\"")},
-        {F "ENV A=1 B='x'$A C=$A\n", USED("B='x'$A") USED("C=$A")},
+        {F "ENV A=1 B='x'$A C=$A\n", USED("B='x'$A")},
         {F "ENV A=1\nENV A=2 B=$A\n", ""},
         {F "ARG A\nENV A=2 B=$A\n", ""},
         {F "ENV PATH=/x:$PATH B=1\n", ""},
@@ -237,8 +237,7 @@ static void test_a_package_manager_is_not_left_to_ask(void **state)
 static void test_apt_is_not_for_scripts(void **state)
 {
     static const struct practice_case table[] = {
-        {F "RUN apt update && apt install -y x\n", "2: apt: it is for a person at a terminal\n"
-                                                   "2: apt: it is for a person at a terminal\n"},
+        {F "RUN apt update && apt install -y x\n", "2: apt: it is for a person at a terminal\n"},
         {F "RUN apt-get update && echo apt install && ls /etc/apt\n", ""},
     };
 
@@ -363,10 +362,9 @@ static void test_a_file_that_is_all_wrong_is_reported_to_a_limit(void **state)
     struct dockerfile_findings f;
 
     (void)state;
-    buf_adds(&text, F "RUN true");
-    for (int i = 0; i < 3000; i++)
-        buf_adds(&text, ";apt a");
-    buf_adds(&text, "\n");
+    buf_adds(&text, F);
+    for (int i = 0; i < 900; i++)
+        buf_adds(&text, "RUN sudo a; apt b | useradd -u 200000 c\n");
     find(buf_str(&text), true, true, &f);
     assert_int_equal(f.n, 2000);
     dockerfile_findings_release(&f);
