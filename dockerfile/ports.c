@@ -130,7 +130,11 @@ void ports_add(struct ports *p, const struct port_range *range)
         p->bits[range->protocol][i / 8] |= (unsigned char)(1U << i % 8);
 }
 
-bool ports_has(const struct ports *p, enum protocol protocol, unsigned port)
+unsigned ports_next(const struct ports *p, enum protocol protocol, unsigned from)
 {
-    return p->bits[protocol][port / 8] >> port % 8 & 1;
+    const unsigned char *bits = p->bits[protocol];
+
+    while (from < PORTS_END && !(bits[from / 8] >> from % 8 & 1))
+        from += bits[from / 8] >> from % 8 ? 1 : 8 - from % 8;
+    return from;
 }

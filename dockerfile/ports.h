@@ -25,6 +25,9 @@ struct ports {
     unsigned char bits[PROTOCOLS][8192];
 };
 void ports_add(struct ports *p, const struct port_range *range);
-bool ports_has(const struct ports *p, enum protocol protocol, unsigned port);
+
+/* The first of a protocol's ports that is not less than from; PORTS_END: there is none. */
+#define PORTS_END 65536U
+unsigned ports_next(const struct ports *p, enum protocol protocol, unsigned from);
 
 #endif

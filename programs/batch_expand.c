@@ -14,9 +14,10 @@ static json_t *refused(const char *why)
     return json_pack("{s:o}", "error", text ? text : json_string("not valid UTF-8"));
 }
 
+/* BuildKit's list of no words is null. */
 static json_t *list(const struct argv *words)
 {
-    json_t *array = json_array();
+    json_t *array = words->n ? json_array() : json_null();
 
     for (size_t i = 0; i < words->n; i++)
         json_array_append_new(array, json_string(words->v[i]));
