@@ -49,7 +49,7 @@ static const struct python_manager pdm = {
     .lock = "pdm.lock",
     .leaves_development = true,
     .tool = "pdm==2.29.4 \"hishel<2\"",
-    .tool_39 = "pdm==2.26.9 \"hishel<2\"",
+    .tool_39 = "pdm==2.26.9 \"hishel<2\" \"unearth<0.19\"",
     .env = "PDM_CHECK_UPDATE=false PDM_IGNORE_SAVED_PYTHON=1 PDM_NON_INTERACTIVE=1",
     .caches = {"/root/.cache/pdm"},
     .manifests = {"pyproject.toml", "pdm.lock", "pdm.toml"},

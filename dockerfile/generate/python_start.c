@@ -138,12 +138,27 @@ static void join(const struct argv *words, struct buf *out)
         buf_addf(out, "%s%s", i ? " " : "", words->v[i]);
 }
 
-/* Whether the first word of a command is a Python file. */
-static bool is_file(const char *command)
+/* What follows the runner's options, those that say nothing of what is run; "" when another one
+ * does. */
+static const char *skip_options(const char *s)
+{
+    static const char *const options[] = {"--frozen ",  "--locked ", "--no-sync ", "--no-dev ",
+                                          "--offline ", "--quiet ",  "-q ",        "-- "};
+
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+        if (text_starts(s, options[i])) {
+            s += strlen(options[i]);
+            i = (size_t)-1;
+        }
+    return *s == '-' && !text_starts(s, "-m ") ? "" : s;
+}
+
+/* "-m src" and "main.py" are Python's to run. */
+static bool is_python(const char *command)
 {
     size_t n = strcspn(command, " \t");
 
-    return n > 3 && strncmp(command + n - 3, ".py", 3) == 0;
+    return *command == '-' || (n > 3 && strncmp(command + n - 3, ".py", 3) == 0);
 }
 
 static int drop_runner(struct generator *g, struct error *err)
@@ -161,10 +176,10 @@ static int drop_runner(struct generator *g, struct error *err)
         i++;
     if (!runners[i])
         return buf_check(&line, "the start command", err);
-    s += strlen(runners[i]);
-    if (*s == '-') {
+    s = skip_options(s + strlen(runners[i]));
+    if (!*s) {
         generator_warn(g,
-                       "the start command begins with \"%s-\": that program is not in the final "
+                       "the start command begins with \"%s\": that program is not in the final "
                        "image; the project's environment is on PATH there without it",
                        runners[i]);
         return 0;
@@ -173,7 +188,7 @@ static int drop_runner(struct generator *g, struct error *err)
                    "\"%s\" is left out of the start command: the project's environment is on "
                    "PATH without it",
                    runners[i]);
-    buf_addf(&rest, "%s%s", is_file(s) ? "python " : "", s);
+    buf_addf(&rest, "%s%s", is_python(s) ? "python " : "", s);
     if (buf_check(&rest, "the start command", err) < 0)
         return -1;
     (void)snprintf(why, sizeof(why), "%s", g->start.why);
