@@ -84,6 +84,7 @@ void check_warn(struct check *c, int first_line, int last_line, const char *fmt,
             .detail = arena_string(&out->arena, detail, strlen(detail)),
             .url = c->rule->url,
             .description = c->rule->description,
+            .advice = c->rule->advice,
             .first_line = first_line,
             .last_line = last_line,
         };
@@ -142,6 +143,8 @@ static void apply_all(struct check *c, bool good)
     for (size_t i = 0; i < rule_sets_n; i++) {
         if (rule_sets[i].hadolint && !c->request->hadolint)
             continue;
+        if (good && rule_sets[i].apply)
+            rule_sets[i].apply(c);
         for (size_t k = 0; k < rule_sets[i].n; k++) {
             c->rule = &rule_sets[i].rules[k];
             apply(c, good);

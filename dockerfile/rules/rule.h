@@ -12,6 +12,7 @@ struct check;
 
 struct rule {
     const char *name, *description, *url;
+    const char *advice; /* one line: what to write instead; BuildKit's have none */
     bool experimental; /* runs only where it is asked for by name, or all of them are */
     bool whole_file;   /* a comment above an instruction does not turn it off: as in BuildKit */
 
@@ -31,6 +32,9 @@ struct rule_set {
     const struct rule *rules;
     size_t n;
     bool hadolint; /* runs only on request */
+    /* In place of rules: looks at a file of good instructions by itself, and sets c->rule and
+     * c->about before it warns. */
+    void (*apply)(struct check *c);
 };
 extern const struct rule_set rule_sets[];
 extern const size_t rule_sets_n;

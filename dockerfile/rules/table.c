@@ -1,4 +1,5 @@
 /* dockerfile/rules/table — the rules, with BuildKit's texts. */
+#include "dockerfile/practices/practice.h"
 #include "dockerfile/rules/rule.h"
 
 #define DOCS "https://docs.docker.com/go/dockerfile/rule/"
@@ -101,6 +102,7 @@ static const struct rule buildkit[] = {
 };
 
 const struct rule_set rule_sets[] = {
-    {buildkit, sizeof(buildkit) / sizeof(buildkit[0]), false},
+    {.rules = buildkit, .n = sizeof(buildkit) / sizeof(buildkit[0])},
+    {.hadolint = true, .apply = practice_apply},
 };
 const size_t rule_sets_n = sizeof(rule_sets) / sizeof(rule_sets[0]);
