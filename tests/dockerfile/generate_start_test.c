@@ -113,9 +113,12 @@ static void test_a_reason_cannot_begin_a_line_of_its_own(void **state)
     dockerfile_generation_init(&out);
     draft_line(&g, "a\nRUN evil", "FROM x");
     draft_line(&g, "a\nRUN evil", "RUN y");
-    generator_note(&g, "a\nb");
-    assert_string_equal(buf_str(&out.text), "# a RUN evil\nFROM x\nRUN y\n");
-    assert_string_equal(out.notes.v[0], "a b");
+    draft_line(&g, "caf\xc3\xa9, caf\xc3", "RUN z");
+    draft_line(&g, "caf\xc3\xa9", "RUN z");
+    generator_note(&g, "a\nb\xff");
+    assert_string_equal(buf_str(&out.text), "# a RUN evil\nFROM x\nRUN y\n"
+                                            "# caf??, caf?\nRUN z\n# caf\xc3\xa9\nRUN z\n");
+    assert_string_equal(out.notes.v[0], "a b?");
 }
 
 int main(void)
