@@ -23,6 +23,8 @@ static void test_a_framework_is_run_by_its_server(void **state)
         CASE("CMD [\"python\", \"main.py\"]", "main.py",
              "def f():\n    app = FastAPI()\n# app = FastAPI()\n", "requirements.txt",
              "fastapi\nuvicorn"),
+        CASE("CMD [\"python\", \"main.py\"]", "main.py", "app == FastAPI()\n", "requirements.txt",
+             "fastapi\nuvicorn"),
         CASE(UVICORN("main:app"), "app.py", "print()", "main.py", FASTAPI, "requirements.txt",
              "fastapi\nuvicorn"),
         CASE(SHELL("gunicorn --bind $HOST:$PORT api:web"), "api.py", FLASK, "requirements.txt",

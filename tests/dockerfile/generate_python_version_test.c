@@ -30,6 +30,7 @@ static void test_the_first_file_that_pins_a_version_decides_it(void **state)
         CASE(STAGE("3.13"), MAIN, "Pipfile",
              "[requires]\npython_full_version = \"3.13.2\"\npython_version = \"3.11\"\n",
              "Pipfile.lock", "{}"),
+        CASE(STAGE("3.14"), MAIN, "pyproject.toml", PROJECT(">=3.10")),
         SAYS(STAGE("3.11"), "no poetry.lock", MAIN, "pyproject.toml",
              PROJECT(">=3.10") POETRY("~3.11")),
         SAYS(STAGE("3.11.0"),
