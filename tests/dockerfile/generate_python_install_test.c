@@ -126,6 +126,8 @@ static void test_files_that_the_install_reads_are_copied_before_it(void **state)
              "files",
              MAIN, "requirements.txt", "-e ."),
         CASE(TREE, MAIN, "requirements.txt", "./lib"),
+        CASE("# requirements.txt looks for packages in wheels", MAIN, "requirements.txt",
+             "--find-links=wheels"),
         CASE("# lib/x in requirements.txt comes from the "
              "project's own files",
              MAIN, "requirements.txt", "lib/x"),

@@ -86,16 +86,18 @@ static void test_the_projects_own_command_comes_before_all_others(void **state)
         PROD("CMD [\".venv/bin/python3\", \"-m\", \"src\"]", NULL, ".venv/bin/python3 -m src",
              "main.py", FASTAPI, "requirements.txt", "fastapi\nuvicorn"),
         CASE("CMD [\"gunicorn\", \"x:y\"]", MAIN, "Procfile", "web: gunicorn x:y"),
-        PROD("CMD [\"python\", \"-m\", \"src\"]", "\"uv run \" is left out", "uv run python -m src",
+        PROD("CMD [\"python\", \"-m\", \"src\"]", "\"uv run\" is left out", "uv run python -m src",
              MAIN),
-        PROD("CMD [\"python\", \"main.py\"]", "\"poetry run \" is left out", "poetry run main.py",
+        PROD("CMD [\"python\", \"main.py\"]", "\"poetry run\" is left out", "poetry run main.py",
              MAIN),
-        PROD(SHELL("uvicorn x:y --port $PORT"), "\"uv run \" is left out",
+        PROD(SHELL("uvicorn x:y --port $PORT"), "\"uv run\" is left out",
              "uv run uvicorn x:y --port $PORT", MAIN),
-        PROD("CMD [\"python\", \"-m\", \"src\"]", "\"uv run \" is left out",
+        PROD("CMD [\"python\", \"-m\", \"src\"]", "\"uv run --frozen --no-sync\" is left out",
              "uv run --frozen --no-sync -m src", MAIN),
+        PROD("CMD [\"/bin/sh\", \"-c\", \"cd x && uv run y\"]",
+             "the start command uses \"uv run \"", "cd x && uv run y", MAIN),
         PROD("CMD [\"uv\", \"run\", \"--with\", \"x\", \"y\"]",
-             "the start command begins with \"uv run \"", "uv run --with x y", MAIN),
+             "the start command uses \"uv run \"", "uv run --with x y", MAIN),
     };
 
     (void)state;
