@@ -1,19 +1,35 @@
 /* dockerfile/inject — the lines that make a sandbox of an image, put at the end of the Dockerfile
- * so that the user's own steps stay cached. */
+ * so that the user's own steps stay cached.
+ *
+ * Where they stand makes no difference to what they do: COPY writes as root whatever USER says, its
+ * paths are absolute whatever WORKDIR says, and an ENTRYPOINT in JSON form knows no SHELL. */
 #include <string.h>
 
+#include "dockerfile/base.h"
 #include "dockerfile/sandbox.h"
+#include "dockerfile/sandbox_start.h"
 
 #define DESTINATION "/usr/local/bin/sandbox-api"
-#define ADDED_MAX   (256 << 10) /* the lines and notes; a CMD may be repeated in them */
+#define ADDED_MAX   (512 << 10) /* the lines and notes; a CMD may be repeated in them */
 
 struct injector {
     const struct dockerfile *d;
-    const char *image;
-    struct sandbox_findings found;
-    struct dockerfile_injection *out;
-    struct buf lines; /* to append */
+    const struct dockerfile_sandbox_request *request;
+    struct graph g;
+    struct sandbox_place place;
+    struct sandbox_start start;
+    const char *base_word; /* sandbox-api as the base image's own command names it, or NULL */
+    enum sandbox_verdict verdict;
+    const char *script; /* that decided the verdict, or NULL */
+    struct dockerfile_sandbox_findings *out;
 };
+
+static void injector_release(struct injector *j)
+{
+    graph_release(&j->g);
+}
+
+/* ---- words ---- */
 
 static void add_json_string(struct buf *out, const char *s)
 {
@@ -29,6 +45,16 @@ static void add_json_string(struct buf *out, const char *s)
     buf_addc(out, '"');
 }
 
+static void add_json_list(struct buf *out, const struct argv *words)
+{
+    buf_addc(out, '[');
+    for (size_t i = 0; i < words->n; i++) {
+        buf_adds(out, i ? ", " : "");
+        add_json_string(out, words->v[i]);
+    }
+    buf_addc(out, ']');
+}
+
 /* `final stage "app"`, or by its line when it has no name */
 static void add_stage_label(const struct injector *j, struct buf *out)
 {
@@ -40,115 +66,304 @@ static void add_stage_label(const struct injector *j, struct buf *out)
         buf_addf(out, "final stage (line %d)", last->instructions->first_line);
 }
 
+/* "The ENTRYPOINT on line 3", "The base image's ENTRYPOINT" */
+static void add_command_label(const struct sandbox_command *c, const char *keyword, struct buf *out)
+{
+    if (c->instruction)
+        buf_addf(out, "%s on line %d", keyword, c->instruction->first_line);
+    else
+        buf_addf(out, "base image's %s", keyword);
+}
+
+/* ---- the binary ---- */
+
 static void copy_binary(struct injector *j)
 {
     struct buf *notes = &j->out->notes;
 
-    if (j->found.path) {
+    if (j->place.path) {
         buf_adds(notes, "Left sandbox-api as it is: the ");
         add_stage_label(j, notes);
-        buf_addf(notes, " has it at %s by %s on line %d.\n", j->found.path,
-                 j->found.source->keyword, j->found.source->first_line);
+        buf_addf(notes, " has it at %s by %s on line %d.\n", j->place.path,
+                 j->place.source->keyword, j->place.source->first_line);
         return;
     }
-    buf_addf(&j->lines, "COPY --from=%s /sandbox-api " DESTINATION "\n", j->image);
+    if (j->base_word) {
+        buf_addf(notes, "Left sandbox-api as it is: the base image %s starts %s.\n", j->place.base,
+                 j->base_word);
+        return;
+    }
+    buf_addf(&j->out->lines, "COPY --from=%s /sandbox-api " DESTINATION "\n", j->request->image);
     buf_addf(notes, "Added sandbox-api: COPY --from=%s /sandbox-api " DESTINATION " (the ",
-             j->image);
+             j->request->image);
     add_stage_label(j, notes);
     buf_adds(notes, " neither is nor copies ghcr.io/blaxel-ai/sandbox).\n");
-    j->out->copied = true;
+    if (strcmp(j->place.base, "scratch") == 0)
+        buf_adds(notes,
+                 "The final stage is FROM scratch: commands in the sandbox find no shell but "
+                 "what the Dockerfile copies.\n");
+    j->out->lacks_copy = true;
 }
 
-/* An ENTRYPOINT clears the CMD that comes from another stage, so that one is said again. */
-static void keep_cmd(struct injector *j)
+/* ---- the CMD ---- */
+
+/* The words of CMD, a line given to its shell. */
+static void push_cmd(struct injector *j, struct argv *words)
+{
+    struct arena *a = &j->g.arena;
+    const struct sandbox_command *cmd = &j->start.cmd;
+
+    for (size_t i = 0; cmd->shell && i < j->start.shell.n; i++)
+        arena_push(a, words, j->start.shell.v[i]);
+    for (size_t i = 0; i < cmd->words.n; i++)
+        arena_push(a, words, cmd->words.v[i]);
+}
+
+/* What the container would have run is the base image's ENTRYPOINT with CMD behind it: as one
+ * command, it becomes the CMD. */
+static void join_cmd(struct injector *j, struct argv *words)
 {
     struct buf *notes = &j->out->notes;
 
-    if (!j->found.cmd) {
-        buf_adds(notes, "The base image's own ENTRYPOINT and CMD, if it has any, no longer "
-                        "apply.\n");
-        return;
+    for (size_t i = 0; i < j->start.entrypoint.words.n; i++)
+        arena_push(&j->g.arena, words, j->start.entrypoint.words.v[i]);
+    push_cmd(j, words);
+    buf_adds(&j->out->lines, "CMD ");
+    add_json_list(&j->out->lines, words);
+    buf_adds(&j->out->lines, "\n");
+    buf_adds(notes, "Added CMD ");
+    add_json_list(notes, words);
+    buf_adds(notes, ": the base image's ENTRYPOINT, with the CMD behind it, as sandbox-api's "
+                    "arguments.\n");
+}
+
+static void keep_cmd(struct injector *j, struct argv *words)
+{
+    struct buf *notes = &j->out->notes;
+    const struct sandbox_command *cmd = &j->start.cmd;
+
+    push_cmd(j, words);
+    if (cmd->inherited && cmd->instruction) {
+        buf_addf(&j->out->lines, "%s\n", cmd->instruction->original);
+    } else if (cmd->inherited) {
+        buf_adds(&j->out->lines, "CMD ");
+        add_json_list(&j->out->lines, &cmd->words);
+        buf_adds(&j->out->lines, "\n");
     }
-    if (j->found.cmd_inherited)
-        buf_addf(&j->lines, "%s\n", j->found.cmd->original);
-    buf_addf(notes, "The CMD on line %d is kept: sandbox-api gets it as its arguments%s.\n",
-             j->found.cmd->first_line,
-             j->found.cmd_inherited ? ", and it is repeated in the final stage" : "");
+    buf_adds(notes, "The ");
+    add_command_label(cmd, "CMD", notes);
+    buf_addf(notes, " is kept: sandbox-api gets it as its arguments%s.\n",
+             cmd->inherited ? ", and it is repeated in the final stage" : "");
+}
+
+/* An ENTRYPOINT clears the CMD that comes from another stage or from the base image, so that one
+ * is said again. */
+static void say_cmd(struct injector *j)
+{
+    struct argv words = ARGV_INIT; /* in the arena */
+
+    if (j->start.entrypoint.words.n > 0)
+        join_cmd(j, &words);
+    else if (j->start.cmd.words.n > 0)
+        keep_cmd(j, &words);
+    if (words.n > 0 && words.v[0] && *words.v[0] == '-')
+        argv_pushf(&j->out->warnings,
+                   "CMD begins with \"%.100s\", which sandbox-api takes for an option of its own: "
+                   "set an ENTRYPOINT that starts both, or a CMD that is a whole command",
+                   words.v[0]);
+    if (!j->start.base_known && j->start.cmd.words.n == 0)
+        buf_adds(&j->out->notes, "The base image's own ENTRYPOINT and CMD, if it has any, no "
+                                 "longer apply.\n");
+}
+
+/* ---- the ENTRYPOINT ---- */
+
+static void warn_never_started(struct injector *j, const char *keyword,
+                               const struct sandbox_command *c)
+{
+    CLEANUP(buf_release) struct buf label = BUF_INIT(256);
+
+    add_command_label(c, keyword, &label);
+    argv_pushf(&j->out->warnings,
+               "nothing starts sandbox-api: the %s does not name it%s%.200s%s, so the sandbox will "
+               "not answer; start it there in the background, or leave the ENTRYPOINT out",
+               buf_str(&label), j->script ? ", nor does " : "", j->script ? j->script : "",
+               j->script ? " (from the project)" : "");
+}
+
+/* Leaves what is there, and says what is known of it. */
+static void leave(struct injector *j, const char *keyword, const struct sandbox_command *c)
+{
+    struct buf *notes = &j->out->notes;
+
+    buf_adds(notes, "Left the ");
+    add_command_label(c, keyword, notes);
+    buf_adds(notes, " as it is: it ");
+    if (j->verdict == SANDBOX_STARTED && j->script)
+        buf_addf(notes, "starts sandbox-api (%s names it).\n", j->script);
+    else if (j->verdict == SANDBOX_STARTED)
+        buf_adds(notes, "starts sandbox-api.\n");
+    else
+        buf_adds(notes, "has to start sandbox-api itself.\n");
+    if (j->verdict == SANDBOX_NEVER_STARTED)
+        warn_never_started(j, keyword, c);
+}
+
+static void add_entrypoint(struct injector *j)
+{
+    struct buf *notes = &j->out->notes;
+    const char *path = j->place.path ? j->place.path : j->base_word ? j->base_word : DESTINATION;
+
+    buf_adds(&j->out->lines, "ENTRYPOINT [");
+    add_json_string(&j->out->lines, path);
+    buf_adds(&j->out->lines, "]\n");
+    buf_adds(notes, "Added ENTRYPOINT [");
+    add_json_string(notes, path);
+    buf_adds(notes, j->start.entrypoint.words.n > 0 ? "]: the base image's does not start it.\n"
+                                                    : "]: the Dockerfile sets none.\n");
+    say_cmd(j);
+    j->out->lacks_entrypoint = true;
+}
+
+/* A base that carries the binary was made to be a sandbox: its own command is trusted. */
+static bool is_carried_by_base(const struct injector *j)
+{
+    return j->base_word || (j->place.source && strcmp(j->place.source->keyword, "FROM") == 0 &&
+                            !j->place.is_sandbox);
 }
 
 static void set_entrypoint(struct injector *j)
 {
-    struct buf *notes = &j->out->notes;
-    const char *path = j->found.path ? j->found.path : DESTINATION;
+    const struct sandbox_command *entrypoint = &j->start.entrypoint, *cmd = &j->start.cmd;
+    const bool from_base = entrypoint->words.n > 0 && !entrypoint->instruction;
 
-    if (j->found.entrypoint) {
-        buf_addf(notes,
-                 "Left the ENTRYPOINT on line %d as it is: it has to start sandbox-api itself.\n",
-                 j->found.entrypoint->first_line);
-        return;
-    }
-    if (j->found.is_sandbox) {
-        buf_adds(notes, "Left the ENTRYPOINT to the sandbox image that the final stage is built "
-                        "from.\n");
-        return;
-    }
-    buf_adds(&j->lines, "ENTRYPOINT [");
-    add_json_string(&j->lines, path);
-    buf_adds(&j->lines, "]\n");
-    buf_adds(notes, "Added ENTRYPOINT [");
-    add_json_string(notes, path);
-    buf_adds(notes, "]: the Dockerfile sets none.\n");
-    keep_cmd(j);
-    j->out->entrypoint_set = true;
+    if (entrypoint->instruction && entrypoint->words.n > 0)
+        leave(j, "ENTRYPOINT", entrypoint);
+    else if (from_base && (j->verdict == SANDBOX_STARTED || is_carried_by_base(j)))
+        leave(j, j->verdict == SANDBOX_STARTED && j->script ? "CMD" : "ENTRYPOINT",
+              j->verdict == SANDBOX_STARTED && j->script ? cmd : entrypoint);
+    else if (j->place.is_sandbox && !j->start.base_known)
+        buf_adds(&j->out->notes, "Left the ENTRYPOINT to the sandbox image that the final stage is "
+                                 "built from.\n");
+    else if (cmd->words.n > 0 &&
+             (j->verdict == SANDBOX_STARTED || (!cmd->instruction && is_carried_by_base(j))))
+        leave(j, "CMD", cmd);
+    else
+        add_entrypoint(j);
 }
+
+/* ---- all of it ---- */
+
+/* What the base image's own command says of sandbox-api. */
+static int find_base_word(struct injector *j, const char *config, struct error *err)
+{
+    struct base_commands base;
+
+    if (!config)
+        return 0;
+    if (base_commands(&j->g.arena, config, &base, err) < 0)
+        return -1;
+    j->base_word = sandbox_start_named(&j->g.arena, &base.entrypoint);
+    if (!j->base_word)
+        j->base_word = sandbox_start_named(&j->g.arena, &base.cmd);
+    return 0;
+}
+
+static int look(struct injector *j, struct error *err)
+{
+    static const struct dockerfile_base_image unknown = {.config = NULL};
+    const struct dockerfile_base_image *base = j->request->base ? j->request->base : &unknown;
+    const struct graph_request request = {.build_args = j->request->build_args, .lenient = true};
+    const char *base_path = base->sandbox_api;
+
+    if (graph_build(&j->g, j->d, &request, err) < 0 || find_base_word(j, base->config, err) < 0)
+        return -1;
+    if (!base_path && j->base_word && *j->base_word == '/')
+        base_path = j->base_word;
+    if (sandbox_find(j->d, &j->g, j->request->image, base_path, &j->place, err) < 0 ||
+        sandbox_start_find(j->d, &j->g, base->config, &j->start, err) < 0)
+        return -1;
+    return sandbox_start_judge(j->d, &j->g, &j->start, j->place.path, j->request->context,
+                               &j->verdict, &j->script, err);
+}
+
+static int keep_names(struct injector *j, struct error *err)
+{
+    struct dockerfile_sandbox_findings *out = j->out;
+
+    out->base = strdup(j->place.base);
+    out->path = j->place.path ? strdup(j->place.path) : NULL;
+    if (!out->base || (j->place.path && !out->path) || out->warnings.failed)
+        return error_set(err, ERR_SYSTEM, "look for sandbox-api: out of memory");
+    return arena_check(&j->g.arena, err);
+}
+
+int dockerfile_find_sandbox_api(const struct dockerfile *d,
+                                const struct dockerfile_sandbox_request *request,
+                                struct dockerfile_sandbox_findings *ret, struct error *err)
+{
+    CLEANUP(injector_release) struct injector j = {.d = d, .request = request, .out = ret};
+
+    *ret = (struct dockerfile_sandbox_findings){.lines = BUF_INIT(ADDED_MAX),
+                                                .notes = BUF_INIT(ADDED_MAX)};
+    if (look(&j, err) < 0)
+        return -1;
+    copy_binary(&j);
+    set_entrypoint(&j);
+    if (buf_check(&ret->lines, "lines added to the Dockerfile", err) < 0 ||
+        buf_check(&ret->notes, "notes on the Dockerfile", err) < 0)
+        return -1;
+    return keep_names(&j, err);
+}
+
+void dockerfile_sandbox_findings_release(struct dockerfile_sandbox_findings *f)
+{
+    free(f->base);
+    free(f->path);
+    buf_release(&f->lines);
+    buf_release(&f->notes);
+    argv_release(&f->warnings);
+}
+
+/* ---- the text ---- */
 
 /* The user's text byte for byte, then the lines.  A continuation left open at the end of the file
  * would take them in (empty lines do not close one), so its escape token and what follows it,
- * comments and blank lines at most, give way. */
-static void write_text(struct injector *j)
+ * comments and blank lines at most, give way; with it go words before it that are escape tokens and
+ * nothing else, as each would leave the line open again. */
+static void write_text(const struct dockerfile *d, const struct buf *lines, struct buf *text)
 {
-    struct buf *text = &j->out->text;
-
-    if (j->lines.len == 0) {
-        buf_add(text, j->d->text, j->d->len);
+    if (lines->len == 0) {
+        buf_add(text, d->text, d->len);
         return;
     }
-    buf_add(text, j->d->text, j->d->open_at == NOT_OPEN ? j->d->len : j->d->open_at);
+    buf_add(text, d->text, d->open_at == NOT_OPEN ? d->len : d->open_at);
     if (text->len > 0 && text->data[text->len - 1] != '\n')
         buf_addc(text, '\n');
-    buf_add(text, buf_str(&j->lines), j->lines.len);
+    buf_add(text, buf_str(lines), lines->len);
 }
 
-static int inject(struct injector *j, struct error *err)
-{
-    CLEANUP(graph_release) struct graph g = {.nodes = NULL};
-    struct graph_request request = {.lenient = true};
-
-    if (graph_build(&g, j->d, &request, err) < 0 ||
-        sandbox_find(j->d, &g, j->image, &j->found, err) < 0)
-        return -1;
-    copy_binary(j);
-    set_entrypoint(j);
-    write_text(j);
-    if (buf_check(&j->lines, "lines added to the Dockerfile", err) < 0 ||
-        buf_check(&j->out->notes, "notes on the Dockerfile", err) < 0)
-        return -1;
-    return buf_check(&j->out->text, "Dockerfile", err);
-}
-
-int dockerfile_inject_sandbox_api(const struct dockerfile *d, const char *image,
+int dockerfile_inject_sandbox_api(const struct dockerfile *d,
+                                  const struct dockerfile_sandbox_request *request,
                                   struct dockerfile_injection *ret, struct error *err)
 {
-    struct dockerfile_injection out = {.text = BUF_INIT(d->len + ADDED_MAX + 1),
-                                       .notes = BUF_INIT(ADDED_MAX)};
-    struct injector j = {.d = d, .image = image, .out = &out, .lines = BUF_INIT(ADDED_MAX)};
-    int r = inject(&j, err);
+    CLEANUP(dockerfile_sandbox_findings_release)
+    struct dockerfile_sandbox_findings found = {.base = NULL};
+    struct dockerfile_injection out = {.text = BUF_INIT(d->len + ADDED_MAX + 1)};
 
-    buf_release(&j.lines);
-    if (r < 0) {
-        dockerfile_injection_release(&out);
+    if (dockerfile_find_sandbox_api(d, request, &found, err) < 0)
+        return -1;
+    write_text(d, &found.lines, &out.text);
+    if (buf_check(&out.text, "Dockerfile", err) < 0) {
+        buf_release(&out.text);
         return -1;
     }
+    out.copied = found.lacks_copy;
+    out.entrypoint_set = found.lacks_entrypoint;
+    out.notes = found.notes;
+    out.warnings = found.warnings;
+    found.notes = (struct buf)BUF_INIT(0);
+    found.warnings = (struct argv)ARGV_INIT;
     *ret = out;
     return 0;
 }
@@ -157,4 +372,5 @@ void dockerfile_injection_release(struct dockerfile_injection *i)
 {
     buf_release(&i->text);
     buf_release(&i->notes);
+    argv_release(&i->warnings);
 }

@@ -171,15 +171,19 @@ static void show_plan(struct run *r)
 
 static int inject(struct run *r, struct error *err)
 {
+    const struct dockerfile_sandbox_request request = {.image = r->config->sandbox_image,
+                                                       .build_args = &r->build_args};
     struct dockerfile_injection injection = {.text = BUF_INIT(0)};
     struct dockerfile_limits limits = dockerfile_limits_default;
     struct dockerfile *injected = NULL;
 
     limits.text_max += INJECTED_BYTES;
     limits.instructions_max += INJECTED_LINES;
-    if (dockerfile_inject_sandbox_api(r->dockerfile, r->config->sandbox_image, &injection, err) < 0)
+    if (dockerfile_inject_sandbox_api(r->dockerfile, &request, &injection, err) < 0)
         return -1;
     journal_add_text(&r->journal, LOG_INFO, buf_str(&injection.notes));
+    for (size_t i = 0; i < injection.warnings.n; i++)
+        journal_addf(&r->journal, LOG_WARNING, "warning: %s", injection.warnings.v[i]);
     buf_clear(&r->dockerfile_text);
     buf_add(&r->dockerfile_text, buf_str(&injection.text), injection.text.len);
     dockerfile_injection_release(&injection);

@@ -295,6 +295,9 @@ static void test_a_wrong_type_is_told_with_what_is_wanted(void **state)
         {"[runtime]\ntimeout = \"15 min\"",
          "line 2: runtime.timeout must be a number of seconds, or a string like \"15m\", not the "
          "string \"15 min\""},
+        {"[runtime]\ntimeout = \"1000000000\"",
+         "line 2: runtime.timeout must be a number of seconds, or a string like \"15m\", not the "
+         "string \"1000000000\""},
         {"[runtime]\ntimeout = \"\"",
          "line 2: runtime.timeout must be a number of seconds, or a string like \"15m\", not the "
          "string \"\""},
@@ -310,7 +313,7 @@ static void test_a_secret_value_is_not_shown(void **state)
         {"[env]\nPIN = 1234", "line 2: env.PIN must be a string, not a whole number"},
         {"[build.args]\nPIN = 12.5", "line 2: build.args.PIN must be a string, not a fraction"},
         {"[build.args]\nPIN = \"a\\u0000b\"",
-         "line 2: build.args.PIN must be a string, not a string"},
+         "line 2: build.args.PIN must be a string, not a string with a NUL byte"},
         {"[build]\nargs = { PIN = true }",
          "line 2: build.args.PIN must be a string, not a boolean"},
     };
