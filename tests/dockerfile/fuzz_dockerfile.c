@@ -75,6 +75,19 @@ static void inject(const struct dockerfile *d, size_t count)
     dockerfile_injection_release(&injection);
 }
 
+static void check(const struct dockerfile *d)
+{
+    const struct dockerfile_check_request request = {.all_stages = true, .hadolint = true};
+    struct dockerfile_findings f;
+    struct error err = ERROR_INIT;
+
+    must(dockerfile_check(d, &request, &f, &err) == 0);
+    for (size_t i = 0; i < f.n; i++)
+        must(f.warnings[i].rule && f.warnings[i].detail &&
+             f.warnings[i].last_line >= f.warnings[i].first_line);
+    dockerfile_findings_release(&f);
+}
+
 static void excerpts(const struct dockerfile *d)
 {
     struct buf out = BUF_INIT(4 << 20);
@@ -101,6 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     count = look_at_all(d);
     dump_text(d, &dump);
     list_images(d);
+    check(d);
     inject(d, count);
     excerpts(d);
     buf_release(&dump);
