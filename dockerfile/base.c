@@ -2,6 +2,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "dockerfile/base.h"
 #include "dockerfile/evaluator.h"
 
 #define BASE_MAX (4 << 20) /* bytes of JSON: registries do not keep more */
@@ -169,6 +170,30 @@ int base_load(struct dockerfile_evaluation *e, size_t stage, struct error *err)
     r = read_image(e, stage, image, err);
     json_decref(image);
     return r;
+}
+
+int base_commands(struct arena *arena, const char *image, struct base_commands *ret,
+                  struct error *err)
+{
+    struct base_commands commands = {.entrypoint = ARGV_INIT};
+    json_t *root = NULL;
+    const json_t *config;
+
+    if (strlen(image) > BASE_MAX)
+        return error_set(err, ERR_LIMIT, "image config of the base is larger than %d bytes",
+                         BASE_MAX);
+    root = json_loads(image, 0, NULL);
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return error_set(err, ERR_INPUT, "failed to parse image config of the base");
+    }
+    config = json_object_get(root, "config");
+    read_list(arena, json_object_get(config, "Entrypoint"), &commands.entrypoint);
+    read_list(arena, json_object_get(config, "Cmd"), &commands.cmd);
+    read_list(arena, json_object_get(config, "Shell"), &commands.shell);
+    json_decref(root);
+    *ret = commands;
+    return arena_check(arena, err);
 }
 
 void base_scratch(struct dockerfile_evaluation *e, size_t stage)

@@ -17,6 +17,7 @@ struct dockerfile_warning {
     const char *detail;
     const char *url; /* NULL: there is none */
     const char *description;
+    const char *advice; /* what to write instead; NULL: that is not known in one line */
     int first_line, last_line;
 };
 

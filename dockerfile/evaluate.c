@@ -82,10 +82,11 @@ static int prepare_those(struct dockerfile_evaluation *e, bool all, struct error
     return 0;
 }
 
-/* Those that are needed first: only their triggers run. */
+/* Those that are needed first: only their triggers run, and may bring in names of images. */
 static int prepare_all(struct dockerfile_evaluation *e, bool all, struct error *err)
 {
-    if (prepare_those(e, false, err) < 0 || (all && prepare_those(e, true, err) < 0))
+    if (check_references(e, err) < 0 || prepare_those(e, false, err) < 0 ||
+        (all && prepare_those(e, true, err) < 0))
         return -1;
     return check_references(e, err);
 }
@@ -305,9 +306,8 @@ static void describe(struct dockerfile_evaluation *e)
 
 static int run(struct dockerfile_evaluation *e, bool all, struct error *err)
 {
-    struct graph_request request = {.build_args = e->request->build_args,
-                                    .target = e->request->target,
-                                    .any_order = true};
+    struct graph_request request = {
+        .build_args = e->request->build_args, .target = e->request->target, .any_order = true};
 
     if (graph_build(&e->graph, e->d, &request, err) < 0 || check_epoch(e, err) < 0)
         return -1;
@@ -379,8 +379,8 @@ void dockerfile_evaluation_free(struct dockerfile_evaluation *e)
     free(e);
 }
 
-const struct dockerfile_outcome *dockerfile_outcomes(const struct dockerfile_evaluation *e, size_t *ret_n,
-                                               size_t *ret_target)
+const struct dockerfile_outcome *dockerfile_outcomes(const struct dockerfile_evaluation *e,
+                                                     size_t *ret_n, size_t *ret_target)
 {
     *ret_n = e->n;
     *ret_target = e->graph.target;

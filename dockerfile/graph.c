@@ -33,6 +33,7 @@ static int expand_platform(struct graph *g, const char *written, struct graph_no
     char *platform;
     struct platform parsed;
     char hint[SUGGEST_SIZE] = "";
+    struct error failure;
     int r = scope_expand(&g->scope, written, &platform, err);
 
     node->platform_names = g->scope.names;
@@ -44,10 +45,9 @@ static int expand_platform(struct graph *g, const char *written, struct graph_no
     if (!*platform)
         return error_set(err, ERR_INPUT, "empty platform value from expression %.200s%s", written,
                          hint);
-    if (platform_parse(platform, &parsed, err) < 0) {
-        (void)error_wrap(err, "failed to parse platform %.200s", written);
-        return *hint ? error_set(err, ERR_INPUT, "%.900s%s", err->msg, hint) : -1;
-    }
+    if (platform_parse(platform, &parsed, &failure) < 0)
+        return error_set(err, ERR_INPUT, "failed to parse platform %.200s: %.700s%s", written,
+                         failure.msg, hint);
     return 0;
 }
 
@@ -322,8 +322,8 @@ static int find_target(const struct dockerfile *d, const char *target, size_t *r
 int graph_build(struct graph *g, const struct dockerfile *d, const struct graph_request *request,
                 struct error *err)
 {
-    const char *target = request->target && *request->target ? request->target
-                                                             : d->stages[d->n_stages - 1].name;
+    const char *target =
+        request->target && *request->target ? request->target : d->stages[d->n_stages - 1].name;
     bool lenient = request->lenient;
 
     scope_init(&g->scope, d->directives.escape, &g->arena);
@@ -333,8 +333,7 @@ int graph_build(struct graph *g, const struct dockerfile *d, const struct graph_
         return arena_check(&g->arena, err);
     if (scope_fill_global(&g->scope, d, request->build_args, target, lenient, err) < 0 ||
         fill_nodes(d, lenient, g, err) < 0 ||
-        find_target(d, request->target, &g->target, err) < 0 ||
-        fill_uses(d, lenient, g, err) < 0)
+        find_target(d, request->target, &g->target, err) < 0 || fill_uses(d, lenient, g, err) < 0)
         return -1;
     if (!lenient && refuse_circles(d, g, err) < 0)
         return -1;

@@ -15,6 +15,7 @@ struct dockerfile_plan_request { /* borrowed for the length of the call */
     const struct argv *build_args; /* "K=V"; they win over those of blaxel.toml */
     const char *sandbox_image;     /* where sandbox-api comes from */
     const char *file;              /* the path of the Dockerfile; NULL: where the project has it */
+    bool all_stages;               /* checks look also at stages that the last one does not need */
     bool generate;                 /* one is made even where the project has its own */
 };
 

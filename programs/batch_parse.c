@@ -1,5 +1,5 @@
-/* programs/batch_parse — {"dockerfile": text, "args": {}, "target": "", "dockerignore": text} becomes
- * what BuildKit would say of it: {"ok", "dump", "error", "stages", "config", "warnings"}.
+/* programs/batch_parse — {"dockerfile": text, "args": {}, "target": "", "dockerignore": text}
+ * becomes what BuildKit would say of it: {"ok", "dump", "error", "stages", "config", "warnings"}.
  *
  * The answers that these are compared with were made with one stand-in for every base image; ours
  * are made with the same. */
@@ -103,8 +103,8 @@ static int report(const json_t *request, struct dockerfile_report *ret, struct e
         return error_set(err, ERR_INPUT, "not {\"dockerfile\": text, ...}");
     read_args(json_object_get(request, "args"), &args);
     if (json_string_length(rules) > 0 &&
-        dockerfile_ignore_parse(json_string_value(rules), json_string_length(rules), &ignore,
-                                err) < 0)
+        dockerfile_ignore_parse(json_string_value(rules), json_string_length(rules), &ignore, err) <
+            0)
         return error_wrap(err, ".dockerignore");
     with_rules.ignore = ignore;
     return dockerfile_report(json_string_value(file), json_string_length(file),

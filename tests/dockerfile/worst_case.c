@@ -16,11 +16,12 @@ static int read_dockerfile(const struct buf *text, struct error *err)
     CLEANUP(dockerfile_freep) struct dockerfile *d = NULL;
     CLEANUP(argv_release) struct argv images = ARGV_INIT;
     const struct argv no_args = ARGV_INIT;
+    const struct dockerfile_sandbox_request sandbox = {.image = "ghcr.io/blaxel-ai/sandbox:latest"};
     struct dockerfile_injection injection;
 
     if (dockerfile_parse(buf_str(text), text->len, &dockerfile_limits_default, &d, err) < 0 ||
         dockerfile_images(d, &no_args, &images, err) < 0 ||
-        dockerfile_inject_sandbox_api(d, "ghcr.io/blaxel-ai/sandbox:latest", &injection, err) < 0)
+        dockerfile_inject_sandbox_api(d, &sandbox, &injection, err) < 0)
         return -1;
     dockerfile_injection_release(&injection);
     return 0;
