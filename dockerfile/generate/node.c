@@ -60,10 +60,10 @@ static int draft(struct generator *g, struct error *err)
 {
     CLEANUP(project_release) struct node_project p = {.package = {NULL}};
 
-    if (read_project(g, &p, err) < 0 ||
-        node_start_find(g, &p.package, &p.version, &p.choice, &p.start, err) < 0)
+    if (read_project(g, &p, err) < 0 || node_start_find(g, &p, &p.start, err) < 0)
         return -1;
-    generator_note(g, "%s", p.version.why);
+    if (p.version.asked || !node_choice_is_bun(&p.choice))
+        generator_note(g, "%s", p.version.why);
     generator_note(g, "%s", p.choice.why);
     generator_note(g, "Started by %s", g->start.why);
     return node_draft(g, &p, err);

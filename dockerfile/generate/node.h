@@ -134,25 +134,24 @@ bool node_script_file(const struct node_package *p, const char *command, char *r
 /* ---- the start command ---- */
 
 struct node_start {
-    char compile[160]; /* a command that compiles before the start; "" without */
+    const char *compile; /* a command that compiles before the start; NULL without */
     char compile_why[200];
-    char keep[200];    /* why development's dependencies stay; "" when they need not */
+    char keep[256];    /* why development's dependencies stay; "" when they need not */
     bool uses_manager; /* the command runs the package manager */
 };
-
-MUST_CHECK int node_start_find(struct generator *g, const struct node_package *p,
-                               const struct node_version *version, const struct node_choice *c,
-                               struct node_start *ret, struct error *err);
-
-/* ---- lines ---- */
 
 struct node_project {
     struct node_package package;
     struct node_version version;
     struct node_choice choice;
     struct node_workspaces workspaces;
-    struct node_start start;
+    struct node_start start; /* the last that is found: from the others */
 };
+
+MUST_CHECK int node_start_find(struct generator *g, const struct node_project *project,
+                               struct node_start *ret, struct error *err);
+
+/* ---- lines ---- */
 
 MUST_CHECK int node_draft(struct generator *g, const struct node_project *p, struct error *err);
 

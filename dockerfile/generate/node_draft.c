@@ -53,14 +53,15 @@ static void write_tool(struct draft *d)
                text_starts(d->manager->name, "yarn") ? "--force " : "", d->tool);
 }
 
-/* The Yarn that the project has with it, under the name that commands call. */
+/* The Yarn that the project has with it, under the name that commands call.  Not a link: archives
+ * lose the mode of files, and nobody could run it. */
 static void write_own_yarn(struct draft *d)
 {
-    const char *yarn = d->p->choice.yarn;
-
-    if (*yarn)
-        draft_line(d->g, d->p->choice.why, "RUN chmod +x %s && ln -sf /app/%s /usr/local/bin/yarn",
-                   yarn, yarn);
+    if (*d->p->choice.yarn)
+        draft_line(d->g, d->p->choice.why,
+                   "RUN rm -f /usr/local/bin/yarn && printf '#!/bin/sh\\nexec node /app/%s "
+                   "\"$@\"\\n' >/usr/local/bin/yarn && chmod 755 /usr/local/bin/yarn",
+                   d->p->choice.yarn);
 }
 
 static void write_environment(struct draft *d)
@@ -72,6 +73,13 @@ static void write_environment(struct draft *d)
     if (d->p->choice.sets_linker)
         draft_line(d->g, "nodeLinker in .yarnrc.yml is not node-modules, which every program finds",
                    "ENV YARN_NODE_LINKER=node-modules");
+}
+
+static void write_manager(struct draft *d)
+{
+    write_tool(d);
+    write_own_yarn(d);
+    write_environment(d);
 }
 
 /* ---- the build stage ---- */
@@ -183,7 +191,7 @@ static int write_build(struct draft *d, struct error *err)
         draft_line(d->g, "scripts.build in package.json", "RUN %s%s run build", buf_str(&mount),
                    d->manager->name);
     }
-    if (d->p->start.compile[0])
+    if (d->p->start.compile)
         draft_line(d->g, d->p->start.compile_why, "RUN %s", d->p->start.compile);
     return 0;
 }
@@ -216,20 +224,17 @@ static int write_build_stage(struct draft *d, struct error *err)
 {
     if (d->has_base) {
         draft_line(d->g, image_why(d), "FROM %s AS base", d->image);
-        write_tool(d);
-        write_environment(d);
+        write_manager(d);
         draft_gap(d->g);
         draft_line(d->g, "", "FROM base AS build");
     } else {
         draft_line(d->g, image_why(d), "FROM %s AS build", d->image);
-        write_tool(d);
-        write_environment(d);
+        write_manager(d);
     }
     draft_line(d->g, "", "WORKDIR /app");
     if (d->p->workspaces.whole_tree[0] ? write_sources(d, err) < 0
                                        : d->installs && write_manifests(d, err) < 0)
         return -1;
-    write_own_yarn(d);
     if (d->installs)
         write_install(d);
     if (!d->p->workspaces.whole_tree[0] && write_sources(d, err) < 0)
@@ -262,8 +267,6 @@ static void write_final_stage(struct draft *d, bool built)
         draft_line(d->g, "", "COPY --from=build %s/app ./", chown);
     else
         draft_line(d->g, "nothing to install and nothing to build", "COPY %s. .", chown);
-    if (d->p->start.uses_manager)
-        write_own_yarn(d);
     draft_service(d->g);
     draft_start(d->g);
 }
@@ -275,8 +278,8 @@ int node_draft(struct generator *g, const struct node_project *p, struct error *
 
     name_image(&d);
     d.installs = w->has_dependencies || w->has_development || w->whole_tree[0];
-    d.builds = node_package_text(&p->package, "scripts", "build") || p->start.compile[0];
-    d.has_base = p->start.uses_manager && d.tool[0];
+    d.builds = node_package_text(&p->package, "scripts", "build") || p->start.compile;
+    d.has_base = p->start.uses_manager && (d.tool[0] || p->choice.is_berry);
     if (!d.installs && !d.builds && !d.has_base) {
         write_final_stage(&d, false);
         return 0;

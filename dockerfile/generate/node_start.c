@@ -10,6 +10,7 @@
 
 #define PATH_MAX_BYTES 256
 #define COMMAND_MAX    16384
+#define WHY_MAX        128
 
 static const char *const files[] = {
     "dist/index.js", "dist/app.js",  "dist/server.js", "index.js",      "app.js",
@@ -21,10 +22,11 @@ static const char *const typescript_files[] = {
     "server.ts",    "main.ts",    "src/index.mts", "src/index.cts", "index.mts", NULL};
 
 /* tsc writes beside the sources, whatever tsconfig.json says about where: then the path of the
- * program is known, and paths that it has relative to its own file stay right. */
+ * program is known, and paths that it has relative to its own file stay right.  "null" takes a
+ * setting of tsconfig.json back (TypeScript 4.9 to 7). */
 #define TSC_IN_PLACE                                                                               \
-    "node_modules/.bin/tsc -p . --rootDir . --outDir . --noEmit false "                            \
-    "--emitDeclarationOnly false --allowJs false --checkJs false"
+    "node_modules/.bin/tsc -p . --rootDir . --outDir null --declarationDir null --noEmit false "   \
+    "--emitDeclarationOnly false --allowJs false --checkJs false --skipLibCheck"
 #define TSC_AS_CONFIGURED "node_modules/.bin/tsc -p ."
 
 struct search {
@@ -32,6 +34,7 @@ struct search {
     const struct node_package *p;
     const struct node_version *version;
     const struct node_choice *c;
+    const struct node_workspaces *w;
     const char *runtime; /* "node" or "bun" */
     struct node_start *out;
 };
@@ -77,14 +80,21 @@ static int start_script(struct search *s, const char *script, struct error *err)
 
 /* ---- files ---- */
 
+static const char *explain(const char *file, char why[WHY_MAX])
+{
+    (void)snprintf(why, WHY_MAX, "%s is there, and package.json has no script prod or start", file);
+    return why;
+}
+
 static int start_file(struct search *s, const char *const *names, struct error *err)
 {
     const char *file;
+    char why[WHY_MAX];
 
     if (generator_first(s->g, names, &file, err) < 0)
         return -1;
     if (file)
-        generator_start_words(s->g, file, s->runtime, file, NULL);
+        generator_start_words(s->g, explain(file, why), s->runtime, file, NULL);
     return 0;
 }
 
@@ -123,18 +133,48 @@ static bool has_package(const struct search *s, const char *name)
 static void compile(struct search *s, const char *file)
 {
     size_t stem = strlen(file) - strlen("ts");
-    char built[64];
+    char built[64], why[WHY_MAX];
 
-    (void)snprintf(s->out->compile, sizeof(s->out->compile), "%s", TSC_IN_PLACE);
+    s->out->compile = TSC_IN_PLACE;
     (void)snprintf(s->out->compile_why, sizeof(s->out->compile_why),
                    "TypeScript without a build script: tsconfig.json, typescript in package.json");
     (void)snprintf(built, sizeof(built), "%.*sjs", (int)stem, file);
-    generator_start_words(s->g, file, s->runtime, built, NULL);
+    generator_start_words(s->g, explain(file, why), s->runtime, built, NULL);
+}
+
+/* A project that imports "./x.ts", which tsc leaves as it is, is written to run without tsc. */
+static int is_for_stripping(struct search *s, const char *config, bool *ret, struct error *err)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(SOURCE_FILE_MAX);
+    bool found;
+
+    if (generator_read(s->g, config, &text, &found, err) < 0)
+        return -1;
+    *ret = node_version_strips_types(s->version) &&
+           strstr(buf_str(&text), "\"allowImportingTsExtensions\"");
+    return 0;
+}
+
+static int strip_types(struct search *s, const char *file, const char *why, struct error *err)
+{
+    if (!node_version_strips_types(s->version))
+        return error_set(err, ERR_INPUT,
+                         "%s: nothing compiles it (no scripts.build, no tsx or typescript in "
+                         "package.json), and only Node.js 22.18 and later runs it as it is; add a "
+                         "build script, or set engines.node in package.json to \">=22.18\"",
+                         file);
+    generator_start_words(s->g, why, s->runtime, file, NULL);
+    generator_warn(s->g,
+                   "%s is run as it is: Node.js leaves types out, and nothing checks them; enums "
+                   "and imports without .ts fail",
+                   file);
+    return 0;
 }
 
 static int start_typescript(struct search *s, struct error *err)
 {
-    bool builds = node_package_text(s->p, "scripts", "build") != NULL, has_config;
+    bool has_config, strips = false;
+    char why[WHY_MAX];
     const char *file;
 
     if (generator_first(s->g, typescript_files, &file, err) < 0 ||
@@ -142,27 +182,19 @@ static int start_typescript(struct search *s, struct error *err)
         return -1;
     if (!file)
         return 0;
-    if (strcmp(s->runtime, "bun") == 0) {
-        generator_start_words(s->g, file, s->runtime, file, NULL);
-    } else if (has_package(s, "tsx")) {
-        generator_start_words(s->g, file, "tsx", file, NULL);
-    } else if (builds) {
+    (void)explain(file, why);
+    if (has_config && is_for_stripping(s, "tsconfig.json", &strips, err) < 0)
+        return -1;
+    if (node_choice_is_bun(s->c))
+        generator_start_words(s->g, why, s->runtime, file, NULL);
+    else if (has_package(s, "tsx"))
+        generator_start_words(s->g, why, "tsx", file, NULL);
+    else if (node_package_text(s->p, "scripts", "build"))
         return 0; /* what it writes, and where, is not said */
-    } else if (has_config && has_package(s, "typescript")) {
+    else if (has_config && has_package(s, "typescript") && !strips)
         compile(s, file);
-    } else if (node_version_strips_types(s->version)) {
-        generator_start_words(s->g, file, s->runtime, file, NULL);
-        generator_warn(s->g,
-                       "%s is run as it is: Node.js leaves types out, and nothing checks "
-                       "them; enums and imports without .ts fail",
-                       file);
-    } else {
-        return error_set(err, ERR_INPUT,
-                         "%s: nothing compiles it (no scripts.build, no tsx or typescript in "
-                         "package.json), and only Node.js 22.18 and later runs it as it is; add a "
-                         "build script, or set engines.node in package.json to \">=22.18\"",
-                         file);
-    }
+    else
+        return strip_types(s, file, why, err);
     return 0;
 }
 
@@ -172,7 +204,7 @@ static int check_file(struct search *s, const char *command, struct error *err)
     char path[PATH_MAX_BYTES];
     bool has, has_config;
 
-    if (s->out->compile[0] || node_package_text(s->p, "scripts", "build") ||
+    if (s->out->compile || node_package_text(s->p, "scripts", "build") ||
         !node_script_file(s->p, command, path, sizeof(path)))
         return 0;
     if (generator_has(s->g, path, &has, err) < 0 ||
@@ -181,7 +213,7 @@ static int check_file(struct search *s, const char *command, struct error *err)
     if (has)
         return 0;
     if (has_config && has_package(s, "typescript")) {
-        (void)snprintf(s->out->compile, sizeof(s->out->compile), "%s", TSC_AS_CONFIGURED);
+        s->out->compile = TSC_AS_CONFIGURED;
         (void)snprintf(s->out->compile_why, sizeof(s->out->compile_why),
                        "no build script, and %.80s is not there: tsconfig.json", path);
     } else {
@@ -193,20 +225,44 @@ static int check_file(struct search *s, const char *command, struct error *err)
 
 /* ---- what the command needs in the final image ---- */
 
+static void keep(struct search *s, const char *package, const char *where)
+{
+    (void)snprintf(s->out->keep, sizeof(s->out->keep),
+                   "the start command uses %.90s, which is in devDependencies of %.80s", package,
+                   where);
+}
+
+/* Of a monorepo the command may start one of its packages, whose scripts and dependencies count. */
+static int find_development(struct search *s, const char *command, struct error *err)
+{
+    char package[100], path[400];
+    bool found;
+
+    if (node_script_development(s->p, command, package, sizeof(package)))
+        keep(s, package, "package.json");
+    for (size_t i = 0; i < s->w->directories.n && !s->out->keep[0]; i++) {
+        CLEANUP(node_package_release) struct node_package p = {NULL};
+
+        (void)snprintf(path, sizeof(path), "%s/package.json", s->w->directories.v[i]);
+        if (node_package_read(s->g, path, &p, &found, err) < 0)
+            return -1;
+        if (found && node_script_development(&p, command, package, sizeof(package)))
+            keep(s, package, path);
+    }
+    return 0;
+}
+
 static int examine(struct search *s, struct error *err)
 {
     CLEANUP(buf_release) struct buf command = BUF_INIT(COMMAND_MAX);
     const struct argv *words = &s->g->start.words;
-    char package[100];
 
     for (size_t i = 0; i < words->n; i++)
         buf_addf(&command, "%s%s", i ? " " : "", words->v[i]);
     if (buf_check(&command, "the start command", err) < 0 ||
-        check_file(s, buf_str(&command), err) < 0)
+        check_file(s, buf_str(&command), err) < 0 ||
+        find_development(s, buf_str(&command), err) < 0)
         return -1;
-    if (node_script_development(s->p, buf_str(&command), package, sizeof(package)))
-        (void)snprintf(s->out->keep, sizeof(s->out->keep),
-                       "the start command uses %s, which is in devDependencies", package);
     s->out->uses_manager = node_script_uses(s->p, buf_str(&command), s->c->manager->name);
     return 0;
 }
@@ -225,14 +281,18 @@ static int refuse(const struct search *s, struct error *err)
         "none of index.js, app.js, server.js, or the same in dist or src, or with .ts");
 }
 
-int node_start_find(struct generator *g, const struct node_package *p,
-                    const struct node_version *version, const struct node_choice *c,
-                    struct node_start *ret, struct error *err)
+int node_start_find(struct generator *g, const struct node_project *project, struct node_start *ret,
+                    struct error *err)
 {
-    struct search s = {.g = g, .p = p, .version = version, .c = c, .out = ret};
+    struct search s = {.g = g,
+                       .p = &project->package,
+                       .version = &project->version,
+                       .c = &project->choice,
+                       .w = &project->workspaces,
+                       .out = ret};
 
     *ret = (struct node_start){.uses_manager = false};
-    s.runtime = node_choice_is_bun(c) ? "bun" : "node";
+    s.runtime = node_choice_is_bun(s.c) ? "bun" : "node";
     if (!g->start.found && start_script(&s, "prod", err) < 0)
         return -1;
     if (!g->start.found && start_script(&s, "start", err) < 0)

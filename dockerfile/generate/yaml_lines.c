@@ -97,7 +97,7 @@ static int read_block(const char *p, const char *key, size_t max, struct argv *r
 
         if (*item == '\n' || *item == '#')
             continue;
-        if (*item != '-' || !strchr(" \t", item[1]))
+        if (*item != '-' || !strchr(" \t\r\n", item[1]))
             break;
         if (read_value(item + 1, "", value, sizeof(value), &after) &&
             push(ret, value, max, key, err) < 0)
