@@ -61,8 +61,7 @@ static void draft_tool(struct drafting *d)
     bool old = d->version->minor == 9;
     char why[WHY_SIZE];
 
-    (void)snprintf(why, sizeof(why), "package manager %s: %s", m->name,
-                   d->choice->file ? d->choice->file : "");
+    (void)snprintf(why, sizeof(why), "package manager %s: %s", m->name, d->choice->file);
     if (m->uses_uv)
         draft_line(d->g, why, "COPY --from=%s /uv /usr/local/bin/uv", UV_IMAGE);
     if (m->tool)

@@ -49,7 +49,7 @@ static const struct python_manager pdm = {
     .lock = "pdm.lock",
     .leaves_development = true,
     .tool = "pdm==2.29.4 \"hishel<2\"",
-    .tool_39 = "pdm==2.26.9 \"hishel<2\"",
+    .tool_39 = "pdm==2.26.9 \"hishel<2\" \"unearth<0.19\"",
     .env = "PDM_CHECK_UPDATE=false PDM_IGNORE_SAVED_PYTHON=1 PDM_NON_INTERACTIVE=1",
     .caches = {"/root/.cache/pdm"},
     .manifests = {"pyproject.toml", "pdm.lock", "pdm.toml"},
@@ -110,7 +110,7 @@ static const struct python_manager plain = {
 static const struct {
     const char *file;
     const struct python_manager *manager;
-    const char *beside; /* without which the file is of no use; NULL: none */
+    const char *beside; /* without which the file is of no use */
 } locks[] = {
     {"uv.lock", &uv, "pyproject.toml"},
     {"poetry.lock", &poetry, "pyproject.toml"},
@@ -206,7 +206,7 @@ static int find_poetry_package(struct generator *g, const struct python_project 
             return -1;
     }
     if (has)
-        *ret_why = "there is a package for Poetry to install";
+        *ret_why = "Poetry finds its directory";
     return 0;
 }
 

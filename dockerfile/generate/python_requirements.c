@@ -155,7 +155,8 @@ static bool is_plain_path(const char *path)
     return n > 0 && n < PATH_SIZE / 2 && path[n] == '\0' && *path != '/' && !strstr(path, "..");
 }
 
-/* name, as a file in the directory dir says it: "./" and "../" are resolved. */
+/* name as the file "from" says it, which looks from its own directory; false: it leaves the
+ * project, or cannot stand in a COPY line. */
 static bool resolve(const char *from, const char *name, char ret[PATH_SIZE])
 {
     const char *slash = strrchr(from, '/');
@@ -239,6 +240,8 @@ static int read_requirement(struct python_project *p, const char *file, char *li
         return include(p, file, value, err);
     if ((value = option(line, "-e", "--editable")))
         return python_declare(p, value, file, err);
+    if ((value = option(line, "-f", "--find-links")) && !strstr(value, "://"))
+        python_need_tree(p, "%.64s looks for packages in %.64s", file, value);
     return *line && *line != '-' ? python_declare(p, line, file, err) : 0;
 }
 
@@ -287,8 +290,6 @@ static int read_setup(struct generator *g, struct python_project *p, struct erro
 
     if (generator_read(g, "setup.py", &text, &found, err) < 0)
         return -1;
-    if (found)
-        buf_addc(&text, '\n');
     for (const char *s = found ? strstr(buf_str(&text), "install_requires") : NULL; s && *s;) {
         char name[NAME_SIZE];
         size_t n;

@@ -138,42 +138,68 @@ static void join(const struct argv *words, struct buf *out)
         buf_addf(out, "%s%s", i ? " " : "", words->v[i]);
 }
 
-/* Whether the first word of a command is a Python file. */
-static bool is_file(const char *command)
+static const char *without_prefix(const char *s, const char *const *prefixes)
+{
+    for (; *prefixes; prefixes++)
+        if (text_starts(s, *prefixes))
+            return s + strlen(*prefixes);
+    return NULL;
+}
+
+/* What follows the runner's options, those that say nothing of what is run; "" when another one
+ * does. */
+static const char *skip_options(const char *s)
+{
+    static const char *const options[] = {"--frozen ", "--locked ",  "--no-sync ",
+                                          "--no-dev ", "--offline ", "--quiet ",
+                                          "-q ",       "-- ",        NULL};
+    const char *next;
+
+    while ((next = without_prefix(s, options)))
+        s = next;
+    return *s == '-' && !text_starts(s, "-m ") ? "" : s;
+}
+
+static void warn_of_runner(struct generator *g, const char *command)
+{
+    for (const char *const *r = runners; *r; r++)
+        if (strstr(command, *r))
+            generator_warn(g,
+                           "the start command uses \"%s\": that program is not in the final image; "
+                           "the project's environment is on PATH there without it",
+                           *r);
+}
+
+/* "-m src" and "main.py" are Python's to run. */
+static bool is_python(const char *command)
 {
     size_t n = strcspn(command, " \t");
 
-    return n > 3 && strncmp(command + n - 3, ".py", 3) == 0;
+    return *command == '-' || (n > 3 && strncmp(command + n - 3, ".py", 3) == 0);
 }
 
 static int drop_runner(struct generator *g, struct error *err)
 {
     CLEANUP(buf_release) struct buf line = BUF_INIT(COMMAND_MAX), rest = BUF_INIT(COMMAND_MAX);
     char why[sizeof(g->start.why)];
-    const char *s;
-    size_t i = 0;
+    const char *s, *command;
 
     join(&g->start.words, &line);
     s = buf_str(&line);
     if (g->start.shell && text_starts(s, "exec "))
         s += strlen("exec ");
-    while (runners[i] && !text_starts(s, runners[i]))
-        i++;
-    if (!runners[i])
+    command = without_prefix(s, runners);
+    command = command ? skip_options(command) : "";
+    if (!*command) {
+        warn_of_runner(g, s);
         return buf_check(&line, "the start command", err);
-    s += strlen(runners[i]);
-    if (*s == '-') {
-        generator_warn(g,
-                       "the start command begins with \"%s-\": that program is not in the final "
-                       "image; the project's environment is on PATH there without it",
-                       runners[i]);
-        return 0;
     }
     generator_note(g,
-                   "\"%s\" is left out of the start command: the project's environment is on "
+                   "\"%.*s\" is left out of the start command: the project's environment is on "
                    "PATH without it",
-                   runners[i]);
-    buf_addf(&rest, "%s%s", is_file(s) ? "python " : "", s);
+                   (int)(command - s) - 1, s);
+    warn_of_runner(g, command);
+    buf_addf(&rest, "%s%s", is_python(command) ? "python " : "", command);
     if (buf_check(&rest, "the start command", err) < 0)
         return -1;
     (void)snprintf(why, sizeof(why), "%s", g->start.why);

@@ -159,10 +159,13 @@ static int from_constraints(struct generator *g, const struct python_project *p,
 
     if (parse_constraints(p, s, err) < 0)
         return -1;
-    if (!choose(s, p->n_constraints, v))
-        return error_set(err, ERR_INPUT, "%s \"%s\"%s%s: no version of Python satisfies it; %s",
-                         c->key, c->text, p->n_constraints > 1 ? " and " : "",
-                         p->n_constraints > 1 ? c[1].text : "", supported);
+    if (!choose(s, p->n_constraints, v) && p->n_constraints > 1)
+        return error_set(err, ERR_INPUT,
+                         "%s \"%s\" and %s \"%s\": no version of Python satisfies both; %s", c->key,
+                         c->text, c[1].key, c[1].text, supported);
+    if (v->minor < PYTHON_MINOR_MIN)
+        return error_set(err, ERR_INPUT, "%s \"%s\": no version of Python satisfies it; %s", c->key,
+                         c->text, supported);
     (void)snprintf(v->why, sizeof(v->why), "the newest that %.60s allows: \"%.60s\"", c->key,
                    c->text);
     if (v->patch != PYTHON_PATCH_ANY)
