@@ -2,7 +2,7 @@
 
     with Containers(directory) as containers:
         with containers.start("127.0.0.1:5000/acme/agent/hello:latest") as container:
-            container.get("/")
+            container.request("GET", "/")
 
 buildah makes the container and runc runs it, on the host's network, so that a server in it is
 reached on loopback.  It lives in mount and process namespaces of its own: it ends, and what was
@@ -35,34 +35,42 @@ class Containers:
         return subprocess.run([str(w) for w in self.command(*words)], check=True, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=300).stdout
 
-    def start(self, reference):
+    def start(self, reference, **variables):
         name = self.buildah("from", "--quiet", "--tls-verify=false",
                             f"docker://{reference}").strip()
-        return Container(self, name)
+        return Container(self, name, variables)
 
 
 class Container:
-    """A running server; its `config` is the image's."""
+    """The program of an image, running; `config` is the image's."""
 
-    def __init__(self, containers, name):
+    def __init__(self, containers, name, variables):
         self.containers, self.name = containers, name
         self.config = json.loads(containers.buildah("inspect", name))["OCIv1"]["config"]
         self.port = free_port()
         argv = self.config.get("Entrypoint", []) + self.config.get("Cmd", [])
+        variables = {"HOST": "127.0.0.1", "PORT": self.port, **variables}
         self.process = Process(
             ["unshare", "--mount-proc", "--pid", "--fork", "--kill-child", *containers.command(
-                "run", "--isolation", "oci", "--network", "host", "--env", "HOST=127.0.0.1",
-                "--env", f"PORT={self.port}", name, "--", *argv)],
+                "run", "--isolation", "oci", "--network", "host",
+                *(f"--env={key}={value}" for key, value in variables.items()), name, "--", *argv)],
             containers.directory / f"{name}.log")
 
-    def get(self, path):
-        """The answer to a GET, as soon as there is one."""
+    def wait(self, seconds=60):
+        """The exit code of a program that ends, and what it said."""
+        return self.process.popen.wait(seconds), self.process.text()
+
+    def request(self, method, path, body=None, headers=()):
+        """The answer, as soon as there is one; a body is sent as JSON."""
+        sent = {**dict(headers), **({"Content-Type": "application/json"} if body else {})}
+        content = json.dumps(body).encode() if body else None
+
         def ask():
             if self.process.popen.poll() is not None:
                 raise AssertionError(f"{self.name} ended with {self.process.popen.returncode}:\n"
                                      + self.process.text()[-3000:])
             try:
-                return http_request("GET", f"http://127.0.0.1:{self.port}{path}")
+                return http_request(method, f"http://127.0.0.1:{self.port}{path}", content, sent)
             except OSError:
                 return None
         try:
@@ -72,20 +80,12 @@ class Container:
 
     def processes(self):
         """Ids, as the host sees them, of the processes whose root directory is the container's."""
-        ours, found, parents = os.stat("/"), [], {self.process.popen.pid}
-        pids = sorted(int(p.name) for p in pathlib.Path("/proc").iterdir() if p.name.isdigit())
-        grown = True
-        while grown:
-            children = {pid for pid in pids if pid not in parents and parent_of(pid) in parents}
-            grown = bool(children)
-            parents |= children
-        for pid in sorted(parents):
-            try:
+        ours, found = os.stat("/"), []
+        for pid in descendants(self.process.popen.pid):
+            with contextlib.suppress(OSError):
                 root = os.stat(f"/proc/{pid}/root/")
-            except OSError:
-                continue
-            if (root.st_dev, root.st_ino) != (ours.st_dev, ours.st_ino):
-                found.append(pid)
+                if (root.st_dev, root.st_ino) != (ours.st_dev, ours.st_ino):
+                    found.append(pid)
         return found
 
     def users(self):
@@ -122,8 +122,14 @@ class Container:
         self.stop()
 
 
-def parent_of(pid):
-    try:
-        return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
+def descendants(pid):
+    """Ids of the processes that it started, and that those started."""
+    children = {}
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(stat.parent.name))
+    found = [pid]
+    for each in found:
+        found += children.get(each, [])
+    return found[1:]
