@@ -113,6 +113,7 @@ class Container:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.popen.wait(20)
         self.process.kill_group()
+        self.process.log.unlink()  # the next container may be called the same
         self.containers.buildah("rm", self.name)
 
     def __enter__(self):
