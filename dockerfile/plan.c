@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "dockerfile/context.h"
 #include "dockerfile/dockerfile.h"
 #include "dockerfile/generate.h"
 #include "dockerfile/missing.h"
@@ -313,6 +314,9 @@ static int study(struct planner *p, struct error *err)
     if (check(p, d, ignore, err) < 0)
         return -1;
     if (evaluate(p, d, ignore, err) < 0)
+        return -1;
+    if (p->req->dirfd &&
+        dockerfile_context_digest(*p->req->dirfd, ignore, p->out->context, err) < 0)
         return -1;
     return strcmp(out->type, "sandbox") == 0 ? look_for_sandbox_api(p, d, err) : 0;
 }
