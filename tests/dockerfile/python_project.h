@@ -40,7 +40,7 @@ static inline int generate(const struct python_case *c, struct dockerfile_genera
 /* Nothing that Kiln itself would warn of. */
 static inline void check_advice(const struct dockerfile *d, const char *text)
 {
-    const struct dockerfile_check_request request = {.all_stages = true};
+    const struct dockerfile_check_request request = {.all_stages = true, .hadolint = true};
     struct dockerfile_findings findings;
     struct error err = ERROR_INIT;
 
