@@ -9,6 +9,7 @@
  *
  *   parse     dockerfile_parse and dockerfile_free
  *   images    the same, and between them dockerfile_images, which expands what it needs to
+ *   check     instead of that dockerfile_check, which evaluates all stages and applies all rules
  */
 #include <fcntl.h>
 #include <jansson.h>
@@ -85,12 +86,28 @@ static void images(const char *text, size_t len)
     dockerfile_free(d);
 }
 
+static void check(const char *text, size_t len)
+{
+    const struct dockerfile_check_request request = {.all_stages = true, .hadolint = true};
+    struct dockerfile_findings findings;
+    struct dockerfile *d = NULL;
+    struct error err;
+
+    if (dockerfile_parse(text, len, &dockerfile_limits_default, &d, &err) < 0)
+        return;
+    if (dockerfile_check(d, &request, &findings, &err) < 0)
+        die(err.msg);
+    dockerfile_findings_release(&findings);
+    dockerfile_free(d);
+}
+
 static const struct step {
     const char *name;
     void (*run)(const char *text, size_t len);
 } steps[] = {
     {"parse", parse},
     {"images", images},
+    {"check", check},
 };
 
 /* ---- measuring ---- */

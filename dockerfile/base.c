@@ -64,10 +64,14 @@ static int read_members(json_t *object, struct vars *ret, struct error *err)
     return 0;
 }
 
-static int read_ports(json_t *object, struct ports *ports, struct error *err)
+static int read_ports(json_t *object, struct arena *arena, struct state *s, struct error *err)
 {
+    struct ports *ports = json_object_size(object) > 0 ? own_ports(s, arena) : NULL;
     const char *key;
     json_t *value;
+
+    if (!ports)
+        return arena_check(arena, err);
 
     json_object_foreach (object, key, value) {
         struct port_range range;
@@ -125,7 +129,7 @@ static int read_config(struct arena *arena, const json_t *c, struct state *s, st
         read_members(json_object_get(c, "Labels"), &s->labels, err) < 0 ||
         read_members(json_object_get(c, "Volumes"), &s->volumes, err) < 0)
         return -1;
-    return read_ports(json_object_get(c, "ExposedPorts"), &s->ports, err);
+    return read_ports(json_object_get(c, "ExposedPorts"), arena, s, err);
 }
 
 static int read_image(struct dockerfile_evaluation *e, size_t stage, const json_t *image,

@@ -3,12 +3,14 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "dockerfile/directives.h"
 #include "dockerfile/dockerfile.h"
+#include "dockerfile/lines.h"
 #include "dockerfile/rules/rule.h"
 #include "dockerfile/runes.h"
 
-#define WARNINGS_MAX 2000    /* more than that nobody reads */
-#define DETAIL_MAX   (4096)  /* bytes of one */
+#define WARNINGS_MAX 2000   /* more than that nobody reads */
+#define DETAIL_MAX   (4096) /* bytes of one */
 
 /* ---- which rules count ---- */
 
@@ -40,27 +42,35 @@ static const char *behind(const char *comment, const char *word, const char *sec
     return *comment == '=' ? comment + 1 : NULL;
 }
 
-/* Comments above the instruction may turn a rule off for it, or an experimental one on. */
-static bool skipped_here(const struct check *c)
+/* What the comments above the instruction say; one that is no good says nothing. */
+static void note_comments(struct check *c)
 {
-    struct arena scratch = {.blocks = NULL};
-    bool skipped = skipped_by(&c->options, c->rule);
     const struct argv *comments = &c->about->comments;
+    struct arena *arena = &c->out->arena;
 
+    c->noted = c->about;
+    c->here = (struct check_options){.skip_all = false};
     for (size_t k = 0; k < comments->n; k++) {
-        struct check_options o = {.skip_all = false};
-        struct error ignored;
         const char *check = behind(comments->v[k], "check", "");
         const char *hadolint = behind(comments->v[k], "hadolint", "ignore");
+        struct error ignored;
 
-        if (check && check_options_read(check, &scratch, &o, &ignored) == 0)
-            skipped = c->rule->experimental ? skipped && skipped_by(&o, c->rule)
-                                            : skipped || skipped_by(&o, c->rule);
-        if (hadolint && check_options_skip(hadolint, &scratch, &o, &ignored) == 0)
-            skipped = skipped || argv_contains(&o.skip, c->rule->name);
+        if (check && check_options_read_comment(check, arena, &c->here, &ignored) < 0)
+            continue;
+        if (hadolint)
+            check_options_skip(hadolint, arena, &c->here);
     }
-    arena_release(&scratch);
-    return skipped;
+}
+
+/* Comments may turn a rule off for the instruction, or an experimental one on. */
+static bool skipped_here(struct check *c)
+{
+    bool skipped = skipped_by(&c->options, c->rule);
+
+    if (c->noted != c->about)
+        note_comments(c);
+    return c->rule->experimental ? skipped && skipped_by(&c->here, c->rule)
+                                 : skipped || skipped_by(&c->here, c->rule);
 }
 
 void check_warn(struct check *c, int first_line, int last_line, const char *fmt, ...)
@@ -154,13 +164,31 @@ static void apply_all(struct check *c, bool good)
 
 /* ---- the way through ---- */
 
+/* The directive counts behind a first line "#!…", too, where others do not. */
+static const char *check_directive(struct check *c)
+{
+    struct directives directives = DIRECTIVES_INIT;
+    struct lines l = {.text = c->d->text, .len = c->d->len, .line_max = c->d->limits.line_max};
+    struct error ignored;
+    struct span line;
+
+    if (!text_starts(c->d->text, "#!") || !lines_next(&l, &line))
+        return c->d->directives.check;
+    while (!directives.done && lines_next(&l, &line))
+        if (directives_read_line(&directives, span_trim_left(line_content(line)), &c->out->arena,
+                                 &ignored) < 0)
+            return NULL;
+    return directives.check;
+}
+
 static int read_options(struct check *c, struct error *err)
 {
-    const char *text = build_arg(c->request->build.build_args, "BUILDKIT_DOCKERFILE_CHECK", 25);
+    const char *argument = build_arg(c->request->build.build_args, "BUILDKIT_DOCKERFILE_CHECK", 25);
+    const char *directive = argument ? NULL : check_directive(c);
 
-    if (!text)
-        text = c->d->directives.check;
-    return text ? check_options_read(text, &c->out->arena, &c->options, err) : 0;
+    if (argument)
+        return check_options_read(argument, &c->out->arena, &c->options, err);
+    return directive ? check_options_read_comment(directive, &c->out->arena, &c->options, err) : 0;
 }
 
 static void name_rules(const struct dockerfile_findings *f, struct buf *out)

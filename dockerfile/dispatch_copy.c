@@ -1,5 +1,6 @@
 /* dockerfile/dispatch_copy — COPY and ADD. */
 #include <string.h>
+#include <strings.h>
 
 #include "base/text.h"
 #include "dockerfile/evaluator.h"
@@ -106,8 +107,7 @@ static int expand(struct dispatcher *d, struct error *err)
     if (split_sources(d, &paths, &docs, &n, err) < 0 ||
         expand_flag(d, "chown", &step->chown, err) < 0 ||
         expand_flag(d, "chmod", &step->chmod, err) < 0 ||
-        expand_flag(d, "checksum", &step->checksum, err) < 0 ||
-        expand_paths(d, &paths, err) < 0)
+        expand_flag(d, "checksum", &step->checksum, err) < 0 || expand_paths(d, &paths, err) < 0)
         return -1;
     step->heredocs = docs;
     step->n_heredocs = n;
@@ -227,10 +227,11 @@ static int resolve_from(struct dispatcher *d, struct error *err)
 
 /* ---- together ---- */
 
-static bool has_flag(const struct dockerfile_instruction *i, const char *flag)
+static bool has_parents(const struct dockerfile_instruction *i)
 {
     for (size_t k = 0; k < i->flags.n; k++)
-        if (strcmp(i->flags.v[k], flag) == 0)
+        if (strcmp(i->flags.v[k], "--parents") == 0 ||
+            strcasecmp(i->flags.v[k], "--parents=true") == 0)
             return true;
     return false;
 }
@@ -241,7 +242,7 @@ static int commit(struct dispatcher *d, struct error *err)
     const struct dockerfile_step *step = d->step;
 
     buf_adds(&line, step->instruction->keyword);
-    if (has_flag(step->instruction, "--parents") || has_flag(step->instruction, "--parents=true"))
+    if (has_parents(step->instruction))
         buf_adds(&line, " --parents");
     if (*step->chown)
         buf_addf(&line, " --chown=%s", step->chown);

@@ -58,15 +58,18 @@ static void add_range(struct buf *line, const struct port_range *range)
 int dispatch_expose(struct dispatcher *d, struct error *err)
 {
     CLEANUP(buf_release) struct buf line = BUF_INIT(HISTORY_MAX);
+    struct ports *ports = own_ports(d->state, &d->e->arena);
     struct port_range range;
 
+    if (!ports)
+        return arena_check(&d->e->arena, err);
     if (expand_ports(d, err) < 0)
         return -1;
     buf_adds(&line, "EXPOSE [");
     for (size_t i = 0; i < d->step->words.n; i++) {
         if (port_parse(d->step->words.v[i], &range, err) < 0)
             return -1;
-        ports_add(&d->state->ports, &range);
+        ports_add(ports, &range);
         add_range(&line, &range);
     }
     buf_addc(&line, ']');

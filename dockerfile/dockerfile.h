@@ -134,10 +134,11 @@ struct dockerfile_sandbox_findings {
 
 /* Decides it.  COPY is lacking unless the final image gets the binary already: its stage is, or
  * descends from, a sandbox image or a base that carries it, or it is copied from one, through any
- * number of stages.  ENTRYPOINT is lacking when nothing is set that could start it; one that the
- * Dockerfile sets is never replaced, and the command that the container would have run without
- * ours stays the image's CMD.  ERR_INPUT: request->image or base->config is none.  ret is
- * initialised in any case and is to be released. */
+ * number of stages.  It goes to /usr/local/bin, or to where the Dockerfile's own command names it.
+ * ENTRYPOINT is lacking when nothing is set that could start it; one that the Dockerfile sets is
+ * never replaced, and the command that the container would have run without ours stays the image's
+ * CMD.  ERR_INPUT: request->image or base->config is none.  ret is initialised in any case and is
+ * to be released. */
 MUST_CHECK int dockerfile_find_sandbox_api(const struct dockerfile *d,
                                            const struct dockerfile_sandbox_request *request,
                                            struct dockerfile_sandbox_findings *ret,

@@ -82,15 +82,42 @@ static int prepare_those(struct dockerfile_evaluation *e, bool all, struct error
     return 0;
 }
 
-/* Those that are needed first: only their triggers run. */
+/* Those that are needed first: only their triggers run, and may bring in names of images. */
 static int prepare_all(struct dockerfile_evaluation *e, bool all, struct error *err)
 {
-    if (prepare_those(e, false, err) < 0 || (all && prepare_those(e, true, err) < 0))
+    if (check_references(e, err) < 0 || prepare_those(e, false, err) < 0 ||
+        (all && prepare_those(e, true, err) < 0))
         return -1;
     return check_references(e, err);
 }
 
 /* ---- one stage ---- */
+
+struct ports *own_ports(struct state *s, struct arena *arena)
+{
+    if (s->ports_owned)
+        return s->ports_owned;
+    s->ports_owned = arena_alloc(arena, sizeof(*s->ports_owned));
+    if (s->ports_owned && s->ports)
+        *s->ports_owned = *s->ports;
+    s->ports = s->ports_owned;
+    return s->ports_owned;
+}
+
+/* A stage on another has all its variables once more: without a limit, a megabyte could become
+ * gigabytes. */
+static int spend_inherited(struct dockerfile_evaluation *e, const struct state *base,
+                           struct error *err)
+{
+    const struct vars *all[] = {&base->scope, &base->args, &base->env, &base->labels,
+                                &base->volumes};
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        e->inherited_len += vars_size(all[i]);
+    if (e->inherited_len > INHERITED_MAX)
+        return error_set(err, ERR_LIMIT, "the stages inherit too many variables");
+    return 0;
+}
 
 static int inherit(struct dockerfile_evaluation *e, size_t stage, struct error *err)
 {
@@ -98,6 +125,8 @@ static int inherit(struct dockerfile_evaluation *e, size_t stage, struct error *
     const struct state *base = &e->work[e->graph.nodes[stage].base_stage].state;
     struct argv history = ARGV_INIT;
 
+    if (spend_inherited(e, base, err) < 0)
+        return -1;
     for (size_t i = 0; i < base->config.history.n; i++)
         arena_push(&e->arena, &history, base->config.history.v[i]);
     s->config = base->config;
@@ -140,18 +169,35 @@ static struct dockerfile_pairs pairs_of(struct arena *arena, const struct vars *
     return pairs;
 }
 
-static void list_ports(struct arena *arena, const struct ports *ports, struct argv *ret)
+static int list_ports(struct dockerfile_evaluation *e, const struct ports *ports, struct argv *ret,
+                      struct error *err)
 {
     char text[32];
 
     for (unsigned p = 0; p < PROTOCOLS; p++) {
-        for (unsigned n = 0; n < 65536; n++) {
-            if (!ports_has(ports, (enum protocol)p, n))
-                continue;
+        for (unsigned n = 0; (n = ports_next(ports, (enum protocol)p, n)) != PORTS_END; n++) {
+            if (++e->n_ports > PORTS_MAX)
+                return error_set(err, ERR_LIMIT, "the stages expose too many ports");
             (void)snprintf(text, sizeof(text), "%u/%s", n, protocol_names[p]);
-            arena_push(arena, ret, arena_string(arena, text, strlen(text)));
+            arena_push(&e->arena, ret, arena_string(&e->arena, text, strlen(text)));
         }
     }
+    return 0;
+}
+
+/* Most stages have no ports, or those of their base. */
+static int finish_ports(struct dockerfile_evaluation *e, size_t stage, struct error *err)
+{
+    const struct ports *ports = e->work[stage].state.ports;
+    size_t base = e->graph.nodes[stage].base_stage;
+    struct argv *ret = &e->outcomes[stage].config.exposed_ports;
+
+    if (!ports)
+        return 0;
+    if (base == NO_STAGE || ports != e->work[base].state.ports)
+        return list_ports(e, ports, ret, err);
+    *ret = e->outcomes[base].config.exposed_ports;
+    return 0;
 }
 
 static int finish(struct dockerfile_evaluation *e, size_t stage, struct error *err)
@@ -162,7 +208,8 @@ static int finish(struct dockerfile_evaluation *e, size_t stage, struct error *e
     outcome->config = s->config;
     outcome->config.env = pairs_of(&e->arena, &s->env);
     outcome->config.labels = pairs_of(&e->arena, &s->labels);
-    list_ports(&e->arena, &s->ports, &outcome->config.exposed_ports);
+    if (finish_ports(e, stage, err) < 0)
+        return graph_fail_at(e->d->stages[stage].instructions, err);
     for (size_t i = 0; i < s->volumes.n; i++)
         arena_push(&e->arena, &outcome->config.volumes,
                    arena_string(&e->arena, s->volumes.v[i].name, strlen(s->volumes.v[i].name)));
@@ -259,9 +306,8 @@ static void describe(struct dockerfile_evaluation *e)
 
 static int run(struct dockerfile_evaluation *e, bool all, struct error *err)
 {
-    struct graph_request request = {.build_args = e->request->build_args,
-                                    .target = e->request->target,
-                                    .any_order = true};
+    struct graph_request request = {
+        .build_args = e->request->build_args, .target = e->request->target, .any_order = true};
 
     if (graph_build(&e->graph, e->d, &request, err) < 0 || check_epoch(e, err) < 0)
         return -1;
@@ -333,8 +379,8 @@ void dockerfile_evaluation_free(struct dockerfile_evaluation *e)
     free(e);
 }
 
-const struct dockerfile_outcome *dockerfile_outcomes(const struct dockerfile_evaluation *e, size_t *ret_n,
-                                               size_t *ret_target)
+const struct dockerfile_outcome *dockerfile_outcomes(const struct dockerfile_evaluation *e,
+                                                     size_t *ret_n, size_t *ret_target)
 {
     *ret_n = e->n;
     *ret_target = e->graph.target;

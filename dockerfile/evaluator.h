@@ -17,6 +17,8 @@
 
 #define STEPS_MAX    4096      /* of all stages; triggers multiply what the file's limit allows */
 #define HISTORY_MAX  (8 << 20) /* bytes of all history lines: registries stop at less */
+#define PORTS_MAX     (1 << 20)  /* of all stages */
+#define INHERITED_MAX (32 << 20) /* bytes of variables that stages take over from others */
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* What a stage has come to while its instructions are gone through. */
@@ -24,7 +26,8 @@ struct state {
     struct vars scope; /* what its words see: the image's environment, ARG and ENV */
     struct vars args;  /* those declared by ARG */
     struct vars env, labels, volumes;
-    struct ports ports;
+    const struct ports *ports; /* NULL: none; those of the base until own_ports changes them */
+    struct ports *ports_owned;
     struct dockerfile_config config; /* all but the lists that are kept above */
     bool workdir_set;
     bool cmd_set; /* by this stage */
@@ -52,7 +55,7 @@ struct dockerfile_evaluation {
     size_t n;
     struct dockerfile **triggers; /* files of one instruction each */
     size_t n_triggers, cap_triggers;
-    size_t n_steps, history_len, n_unset;
+    size_t n_steps, history_len, n_unset, n_ports, inherited_len;
     const struct dockerfile_request *request; /* for the length of the run */
 };
 
@@ -69,6 +72,11 @@ struct dispatcher {
 MUST_CHECK int evaluation_run(struct dockerfile_evaluation *e, const struct dockerfile *d,
                               const struct dockerfile_request *request, bool all,
                               struct error *err);
+
+/* ---- evaluate.c ---- */
+
+/* The stage's ports, to add to.  NULL: out of memory. */
+struct ports *own_ports(struct state *s, struct arena *arena);
 
 /* ---- base.c ---- */
 MUST_CHECK int base_load(struct dockerfile_evaluation *e, size_t stage, struct error *err);

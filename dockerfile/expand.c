@@ -479,6 +479,11 @@ int expand_word(struct expander *x, const char *word, struct buf *out, struct er
 {
     struct splitter none = {.words = NULL};
 
+    /* Most words are nothing but themselves. */
+    if (!word[strcspn(word, "$'\"<\\`")]) {
+        buf_adds(out, word);
+        return buf_check(out, "expanded text", err);
+    }
     return run(x, word, out, &none, err);
 }
 

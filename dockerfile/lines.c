@@ -54,13 +54,15 @@ static bool cut_continuation(struct span *line, char escape)
     return true;
 }
 
-/* Where the text would have to end for another line to follow this open one.  Cutting a line that
- * holds nothing else would leave the one before it open. */
+/* Where the text would have to end for another line to follow this open one: CRs that would then
+ * end the line do not hide an escape token before them.  Cutting a line that holds nothing else
+ * would leave the one before it open. */
 static void note_open(const struct lines *l, struct span content, char escape,
                       struct logical_line *line)
 {
-    while (cut_continuation(&content, escape))
-        ;
+    do {
+        content = line_content(content);
+    } while (cut_continuation(&content, escape));
     if (span_trim_left(content).len > 0 || line->open_at == NOT_OPEN)
         line->open_at = (size_t)(content.s + content.len - l->text);
 }

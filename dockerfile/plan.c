@@ -276,6 +276,29 @@ static int evaluate(struct planner *p, const struct dockerfile *d,
     return missing_refuse(e, p->req->source, g, err);
 }
 
+/* What is lacking as far as the project tells: its base image is not here yet. */
+static int look_for_sandbox_api(struct planner *p, const struct dockerfile *d, struct error *err)
+{
+    struct dockerfile_plan *out = p->out;
+    const struct dockerfile_sandbox_request req = {
+        .image = p->req->sandbox_image, .build_args = &out->build_args, .context = p->req->source};
+    CLEANUP(dockerfile_sandbox_findings_release) struct dockerfile_sandbox_findings found;
+    const char *note;
+    size_t n;
+
+    if (dockerfile_find_sandbox_api(d, &req, &found, err) < 0)
+        return -1;
+    for (note = buf_str(&found.notes); *note; note += n + (note[n] == '\n')) {
+        n = strcspn(note, "\n");
+        argv_pushf(&out->sandbox, "%.*s", (int)n, note);
+    }
+    if (found.lacks_copy && !argv_contains(&out->images, p->req->sandbox_image))
+        argv_push1(&out->images, p->req->sandbox_image);
+    if (add_words(&out->warnings, &found.warnings) < 0 || out->sandbox.failed)
+        return out_of_memory(err);
+    return 0;
+}
+
 static int study(struct planner *p, struct error *err)
 {
     CLEANUP(dockerfile_freep) struct dockerfile *d = NULL;
@@ -289,7 +312,9 @@ static int study(struct planner *p, struct error *err)
         return error_wrap(err, "the ignore file");
     if (check(p, d, ignore, err) < 0)
         return -1;
-    return evaluate(p, d, ignore, err);
+    if (evaluate(p, d, ignore, err) < 0)
+        return -1;
+    return strcmp(out->type, "sandbox") == 0 ? look_for_sandbox_api(p, d, err) : 0;
 }
 
 static int make(struct planner *p, struct error *err)

@@ -126,11 +126,31 @@ int port_parse(const char *text, struct port_range *ret, struct error *err)
 
 void ports_add(struct ports *p, const struct port_range *range)
 {
-    for (unsigned i = range->first; i <= range->last; i++)
-        p->bits[range->protocol][i / 8] |= (unsigned char)(1U << i % 8);
+    uint64_t *words = p->words[range->protocol];
+    unsigned first = range->first / 64, last = range->last / 64;
+    uint64_t from = UINT64_MAX << range->first % 64;
+    uint64_t to = UINT64_MAX >> (63 - range->last % 64);
+
+    if (first == last) {
+        words[first] |= from & to;
+        return;
+    }
+    words[first] |= from;
+    words[last] |= to;
+    memset(words + first + 1, 0xff, (last - first - 1) * sizeof(*words));
 }
 
-bool ports_has(const struct ports *p, enum protocol protocol, unsigned port)
+unsigned ports_next(const struct ports *p, enum protocol protocol, unsigned from)
 {
-    return p->bits[protocol][port / 8] >> port % 8 & 1;
+    const uint64_t *words = p->words[protocol];
+
+    for (unsigned i = from / 64; i < PORTS_END / 64; i++) {
+        uint64_t word = words[i];
+
+        if (i == from / 64)
+            word &= UINT64_MAX << from % 64;
+        if (word)
+            return i * 64 + (unsigned)__builtin_ctzll(word);
+    }
+    return PORTS_END;
 }

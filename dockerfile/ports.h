@@ -3,6 +3,7 @@
 #define DOCKERFILE_PORTS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -22,9 +23,12 @@ MUST_CHECK int port_parse(const char *text, struct port_range *ret, struct error
 
 /* A bit for each of them: there may be all 65536 of each protocol. */
 struct ports {
-    unsigned char bits[PROTOCOLS][8192];
+    uint64_t words[PROTOCOLS][1024];
 };
 void ports_add(struct ports *p, const struct port_range *range);
-bool ports_has(const struct ports *p, enum protocol protocol, unsigned port);
+
+/* The first port that is in the set, from the given one on; PORTS_END when there is none. */
+#define PORTS_END 65536U
+unsigned ports_next(const struct ports *p, enum protocol protocol, unsigned from);
 
 #endif

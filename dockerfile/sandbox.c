@@ -17,15 +17,13 @@
 #define BINARY     "/sandbox-api"
 #define REPOSITORY "ghcr.io/blaxel-ai/sandbox"
 
-#define PLACES_MAX 8 /* of one stage; nobody needs the ninth copy */
-
 struct place {
     const char *path;
     const struct dockerfile_instruction *source;
 };
 
 struct places {
-    struct place v[PLACES_MAX];
+    struct place v[SANDBOX_PATHS_MAX];
     size_t n;
 };
 
@@ -53,7 +51,7 @@ static bool is_sandbox_image(const struct finder *f, const char *text)
 static void add_place(struct places *places, const char *path,
                       const struct dockerfile_instruction *source)
 {
-    if (path && places->n < PLACES_MAX)
+    if (path && places->n < SANDBOX_PATHS_MAX)
         places->v[places->n++] = (struct place){path, source};
 }
 
@@ -214,6 +212,8 @@ int sandbox_find(const struct dockerfile *d, struct graph *g, const char *image,
         return -1;
     places = &f.places[g->n - 1];
     *ret = (struct sandbox_place){.base = f.base, .is_sandbox = is_sandbox_image(&f, f.base)};
+    for (size_t i = 0; i < places->n; i++)
+        ret->paths[ret->n_paths++] = places->v[i].path;
     if (places->n) {
         ret->path = places->v[places->n - 1].path;
         ret->source = places->v[places->n - 1].source;

@@ -6,9 +6,13 @@
 
 #define SANDBOX_WORD "sandbox-api"
 
+#define SANDBOX_PATHS_MAX 8 /* of one stage; nobody needs the ninth copy */
+
 struct sandbox_place {
-    /* Where the final stage has the binary; NULL: nowhere that can be seen. */
+    /* Where the final stage has the binary, the last copy; NULL: nowhere that can be seen. */
     const char *path;
+    const char *paths[SANDBOX_PATHS_MAX]; /* all of them */
+    size_t n_paths;
     const struct dockerfile_instruction *source; /* the COPY, RUN or FROM that brings it */
     const char *base; /* the image that the final stage descends from, expanded */
     bool is_sandbox;  /* which is the sandbox image itself */

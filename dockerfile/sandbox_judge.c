@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "dockerfile/sandbox.h"
 #include "dockerfile/sandbox_script.h"
 #include "dockerfile/sandbox_start.h"
 
@@ -16,7 +15,7 @@
 
 struct judge {
     struct sandbox_scripts scripts;
-    const char *path;
+    const struct sandbox_place *place;
     struct argv words;   /* in the arena; a line for a shell is cut into its words */
     const char *program; /* of the words, the one that decides */
     bool unclear;        /* a line does more than run one command */
@@ -37,7 +36,7 @@ static bool is_one_of(const char *word, const char *const *names)
 static bool names_it(const struct judge *j, const char *text, size_t len)
 {
     return memmem(text, len, SANDBOX_WORD, strlen(SANDBOX_WORD)) ||
-           (j->path && memmem(text, len, j->path, strlen(j->path)));
+           (j->place->path && memmem(text, len, j->place->path, strlen(j->place->path)));
 }
 
 /* ---- words ---- */
@@ -199,21 +198,55 @@ static int judge_words(struct judge *j, struct error *err)
     return 0;
 }
 
-int sandbox_start_judge(const struct dockerfile *d, struct graph *g,
-                        const struct sandbox_start *start, const char *path,
-                        const struct dockerfile_source *context, enum sandbox_verdict *ret,
-                        const char **ret_script, struct error *err)
+/* ---- paths ---- */
+
+/* /bin is /usr/bin where it is a link, which it is nearly everywhere. */
+static const char *without_usr(const char *path)
 {
-    struct judge j = {.scripts = {.d = d, .g = g, .context = context}, .path = path};
+    return text_starts(path, "/usr/bin/") || text_starts(path, "/usr/sbin/") ? path + 4 : path;
+}
+
+/* Paths in which COPY would see a variable or a quote are left alone. */
+static int find_missing(struct judge *j, const char **ret, struct error *err)
+{
+    CLEANUP(buf_release) struct buf ignored = BUF_INIT(SOURCE_FILE_MAX);
+    const char *word = j->program;
+    const char *from;
+
+    *ret = NULL;
+    if (!word || *word != '/' || strcmp(base_name(word), SANDBOX_WORD) != 0 ||
+        strpbrk(word, "$\\\"'") || is_named_by_a_run(j))
+        return 0;
+    for (size_t i = 0; i < j->place->n_paths; i++)
+        if (strcmp(without_usr(word), without_usr(j->place->paths[i])) == 0)
+            return 0;
+    if (sandbox_script_read(&j->scripts, word, &ignored, &from, err) < 0)
+        return -1;
+    if (!from)
+        *ret = word;
+    return 0;
+}
+
+/* ---- all of it ---- */
+
+int sandbox_start_judge(const struct dockerfile *d, struct graph *g,
+                        const struct sandbox_start *start, const struct sandbox_place *place,
+                        const struct dockerfile_source *context, struct sandbox_judgement *ret,
+                        struct error *err)
+{
+    struct judge j = {.scripts = {.d = d, .g = g, .context = context}, .place = place};
+    const char *missing;
 
     add_command(&j, &start->entrypoint);
     if (!start->entrypoint.shell)
         add_command(&j, &start->cmd);
     /* What the base image's own script does cannot be seen. */
     j.doubt = start->entrypoint.words.n > 0 && !start->entrypoint.instruction;
-    if (arena_check(&g->arena, err) < 0 || judge_words(&j, err) < 0)
+    if (arena_check(&g->arena, err) < 0 || judge_words(&j, err) < 0 ||
+        find_missing(&j, &missing, err) < 0)
         return -1;
-    *ret = j.verdict;
-    *ret_script = j.verdict == SANDBOX_UNKNOWN ? NULL : j.script;
+    *ret = (struct sandbox_judgement){.verdict = j.verdict, .missing = missing};
+    if (j.verdict != SANDBOX_UNKNOWN)
+        ret->script = j.script;
     return 0;
 }

@@ -2,7 +2,7 @@
 #ifndef DOCKERFILE_SANDBOX_START_H
 #define DOCKERFILE_SANDBOX_START_H
 
-#include "dockerfile/graph.h"
+#include "dockerfile/sandbox.h"
 #include "dockerfile/source.h"
 
 /* An ENTRYPOINT or a CMD that counts. */
@@ -33,13 +33,20 @@ enum sandbox_verdict {
     SANDBOX_NEVER_STARTED, /* on evidence */
 };
 
-/* Whether ENTRYPOINT and CMD together start the sandbox-api at path (NULL: not known).  Scripts are
- * looked for among the heredocs of COPY and, unless it is NULL, in the context.  *ret_script: the
- * file that decided it, NULL if none did. */
+struct sandbox_judgement {
+    enum sandbox_verdict verdict;
+    const char *script; /* the file that decided it, NULL if none did */
+    /* The sandbox-api that the command's first word names by its path, where none has been seen:
+     * neither among the places nor from the context, nor made by a RUN; NULL: there is none. */
+    const char *missing;
+};
+
+/* Whether ENTRYPOINT and CMD together start the sandbox-api that is at place.  Scripts are looked
+ * for among the heredocs of COPY and, unless it is NULL, in the context. */
 MUST_CHECK int sandbox_start_judge(const struct dockerfile *d, struct graph *g,
-                                   const struct sandbox_start *start, const char *path,
+                                   const struct sandbox_start *start,
+                                   const struct sandbox_place *place,
                                    const struct dockerfile_source *context,
-                                   enum sandbox_verdict *ret, const char **ret_script,
-                                   struct error *err);
+                                   struct sandbox_judgement *ret, struct error *err);
 
 #endif

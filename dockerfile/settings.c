@@ -76,10 +76,11 @@ static struct error *fault_at(struct reading *r, int line)
 static void note_unknown(struct reading *r, const char *path, int line)
 {
     char hint[SETTINGS_HINT_SIZE];
-    struct unknown *u = &r->unknown[r->n_unknown];
+    struct unknown *u;
 
     if (r->n_unknown++ >= UNKNOWN_MAX)
         return;
+    u = &r->unknown[r->n_unknown - 1];
     u->line = line;
     (void)snprintf(u->text, sizeof(u->text), "unknown key %.*s%s is ignored", settings_shown(path),
                    path, settings_hint(path, hint));

@@ -112,6 +112,15 @@ int vars_copy(struct vars *to, const struct vars *from, struct error *err)
     return 0;
 }
 
+size_t vars_size(const struct vars *v)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < v->n; i++)
+        size += strlen(v->v[i].name) + strlen(v->v[i].value);
+    return size;
+}
+
 const char *vars_get(void *self, const char *name, size_t len)
 {
     const struct vars *v = self;

@@ -27,6 +27,9 @@ MUST_CHECK int vars_set(struct vars *v, const char *name, size_t len, const char
 /* Sets all that from has. */
 MUST_CHECK int vars_copy(struct vars *to, const struct vars *from, struct error *err);
 
+/* Bytes of all names and values. */
+size_t vars_size(const struct vars *v);
+
 /* The value, NULL when it is unset; self is a struct vars *, as struct expander wants it. */
 const char *vars_get(void *self, const char *name, size_t len);
 

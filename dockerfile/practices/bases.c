@@ -15,8 +15,8 @@ static bool read_base(const struct practice *p, struct dockerfile_reference *ret
     return dockerfile_parse_reference(base, ret, &ignored) == 0;
 }
 
-/* A tag that was written: the reference has "latest" also when none was. */
-static bool has_tag(const char *base)
+/* A tag or digest that was written: the reference has "latest" also when none was. */
+static bool is_pinned(const char *base)
 {
     const char *slash = strrchr(base, '/');
 
@@ -29,7 +29,7 @@ static void look_untagged(struct practice *p, const struct dockerfile_instructio
     struct dockerfile_reference ref;
 
     (void)i;
-    if (read_base(p, &ref) && !ref.digest[0] && !has_tag(base))
+    if (read_base(p, &ref) && !is_pinned(base))
         practice_found(p, "the base image %.200s has no tag", base);
 }
 
@@ -39,7 +39,7 @@ static void look_latest(struct practice *p, const struct dockerfile_instruction 
     struct dockerfile_reference ref;
 
     (void)i;
-    if (read_base(p, &ref) && !ref.digest[0] && has_tag(base) && strcmp(ref.tag, "latest") == 0)
+    if (read_base(p, &ref) && !ref.digest[0] && is_pinned(base) && strcmp(ref.tag, "latest") == 0)
         practice_found(p, "the base image %.200s is another one after each release", base);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "dockerfile/practices/practice.h"
+#include "dockerfile/quote.h"
 
 static const char *program(const struct shell_command *c)
 {
@@ -87,6 +88,8 @@ static bool sets_pipefail(const struct shell_command *c)
 
 static void look_pipe(struct practice *p, const struct dockerfile_instruction *i)
 {
+    char quoted[QUOTE_SIZE];
+
     (void)i;
     if (p->stage.pipefail)
         return;
@@ -94,8 +97,8 @@ static void look_pipe(struct practice *p, const struct dockerfile_instruction *i
         if (sets_pipefail(&p->script.v[k]))
             return;
         if (p->script.v[k].piped && k > 0 && !cannot_fail(&p->script.v[k - 1])) {
-            practice_found(p, "when %.60s fails, the RUN goes on with what it wrote",
-                           program(&p->script.v[k - 1]));
+            practice_found(p, "when %s fails, the RUN goes on with what it wrote",
+                           quote_short(program(&p->script.v[k - 1]), quoted));
             return;
         }
     }

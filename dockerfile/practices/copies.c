@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "dockerfile/practices/practice.h"
+#include "dockerfile/quote.h"
 #include "dockerfile/suggest.h"
 
 #define SUGGESTED_MAX 64 /* stages whose names are compared */
@@ -40,13 +41,16 @@ static bool is_archive(const char *source)
 
 static void look_add(struct practice *p, const struct dockerfile_instruction *i)
 {
+    char quoted[QUOTE_SIZE];
+
     if (i->n_heredocs > 0)
         return;
     for (size_t k = 0; k + 1 < i->words.n; k++)
         if (strchr(i->words.v[k], '$') || is_remote(i->words.v[k]) || is_archive(i->words.v[k]))
             return;
     if (i->words.n > 1)
-        practice_found(p, "ADD of %.200s, which is neither remote nor an archive", i->words.v[0]);
+        practice_found(p, "ADD of %s, which is neither remote nor an archive",
+                       quote_short(i->words.v[0], quoted));
 }
 
 /* ---- COPY ---- */
@@ -54,11 +58,13 @@ static void look_add(struct practice *p, const struct dockerfile_instruction *i)
 static void look_destination(struct practice *p, const struct dockerfile_instruction *i)
 {
     const char *to = destination(i);
+    char quoted[QUOTE_SIZE];
 
     if (i->words.n < 3 || text_ends(to, "/") || text_ends(to, "\\") || strcmp(to, ".") == 0 ||
         strcmp(to, "..") == 0 || text_ends(to, "/.") || strchr(to, '$'))
         return;
-    practice_found(p, "several sources are copied to %.200s, which does not end with /", to);
+    practice_found(p, "several sources are copied to %s, which does not end with /",
+                   quote_short(to, quoted));
 }
 
 static bool is_itself(const struct practice *p, const char *from)
@@ -79,7 +85,7 @@ static bool is_number(const char *s)
 static void look_from_unknown(struct practice *p, const struct dockerfile_instruction *i)
 {
     const char *from = practice_flag(i, "from"), *names[SUGGESTED_MAX + 1];
-    char hint[SUGGEST_SIZE];
+    char hint[SUGGEST_SIZE], quoted[QUOTE_SIZE];
     size_t n = 0;
 
     if (!from || strpbrk(from, "$:@/") || is_number(from) || is_itself(p, from) ||
@@ -89,22 +95,24 @@ static void look_from_unknown(struct practice *p, const struct dockerfile_instru
         if (p->stages[k].name)
             names[n++] = p->stages[k].name;
     names[n] = NULL;
-    practice_found(p, "--from=%.100s is no stage above this one%s", from,
+    practice_found(p, "--from=%s is no stage above this one%s", quote_short(from, quoted),
                    suggest(from, names, true, hint));
 }
 
 static void look_from_itself(struct practice *p, const struct dockerfile_instruction *i)
 {
     const char *from = practice_flag(i, "from");
+    char quoted[QUOTE_SIZE];
 
     if (from && is_itself(p, from))
-        practice_found(p, "--from=%.100s is the stage that it stands in", from);
+        practice_found(p, "--from=%s is the stage that it stands in", quote_short(from, quoted));
 }
 
 /* Onto an empty image the whole of another one is a way to make it one layer. */
 static void look_whole(struct practice *p, const struct dockerfile_instruction *i)
 {
     const char *from = practice_flag(i, "from");
+    char quoted[QUOTE_SIZE];
 
     if (!from || strcmp(p->stages[p->index].base, "scratch") == 0)
         return;
@@ -112,7 +120,7 @@ static void look_whole(struct practice *p, const struct dockerfile_instruction *
         const char *source = i->words.v[k];
 
         if (strcmp(source, "/") == 0 || strcmp(source, "/.") == 0 || strcmp(source, "/*") == 0) {
-            practice_found(p, "all files of %.100s are copied", from);
+            practice_found(p, "all files of %s are copied", quote_short(from, quoted));
             return;
         }
     }

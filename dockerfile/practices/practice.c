@@ -8,6 +8,8 @@
 
 #include "base/text.h"
 
+#define NAME_MAX_BYTES 128 /* of a variable that is remembered */
+
 static const struct practice_rule *const tables[] = {practice_bases,    practice_values,
                                                      practice_copies,   practice_packages,
                                                      practice_commands, practice_sources};
@@ -21,6 +23,11 @@ void practice_found_at(struct practice *p, const struct dockerfile_instruction *
     char detail[512];
     va_list ap;
 
+    /* Each finding is held against all comments above: one for each rule is enough to read. */
+    if (p->last.rule == p->check->rule && p->last.at == at)
+        return;
+    p->last.rule = p->check->rule;
+    p->last.at = at;
     va_start(ap, fmt);
     (void)vsnprintf(detail, sizeof(detail), fmt, ap);
     va_end(ap);
@@ -100,9 +107,9 @@ static void read_json(struct practice *p, const struct argv *words)
 {
     if (words->n >= 3 && is_posix_shell(shell_name(words->v[0])) && words->v[1][0] == '-' &&
         text_ends(words->v[1], "c"))
-        shell_split(&p->arena, words->v[2], &p->script);
+        shell_split(&p->script_arena, words->v[2], &p->script);
     else
-        shell_add(&p->arena, words, &p->script);
+        shell_add(&p->script_arena, words, &p->script);
 }
 
 static void read_script(struct practice *p, const struct dockerfile_instruction *i)
@@ -113,9 +120,9 @@ static void read_script(struct practice *p, const struct dockerfile_instruction 
     if (i->json)
         read_json(p, &i->words);
     else if (!is_heredoc_script(i))
-        shell_split(&p->arena, i->text, &p->script);
+        shell_split(&p->script_arena, i->text, &p->script);
     else if (is_shell_script(i->heredocs[0].content))
-        shell_split(&p->arena, i->heredocs[0].content, &p->script);
+        shell_split(&p->script_arena, i->heredocs[0].content, &p->script);
 }
 
 /* ---- the stage ---- */
@@ -125,7 +132,8 @@ static void remember_names(struct practice *p, const struct dockerfile_instructi
     for (size_t k = 0; k < i->words.n && p->stage.names.n < PRACTICE_NAMES_MAX; k++) {
         size_t len = strcspn(i->words.v[k], "=");
 
-        arena_push(&p->arena, &p->stage.names, arena_string(&p->arena, i->words.v[k], len));
+        if (len <= NAME_MAX_BYTES)
+            arena_push(&p->arena, &p->stage.names, arena_string(&p->arena, i->words.v[k], len));
         if (i->legacy)
             break;
     }
@@ -161,6 +169,9 @@ static void look(struct practice *p, const struct dockerfile_instruction *i)
                 row->look(p, i);
         }
     remember(p, i);
+    if (p->script_arena.failed)
+        p->arena.failed = true;
+    arena_release(&p->script_arena);
 }
 
 static void look_at_stage(struct practice *p)

@@ -37,8 +37,13 @@ struct practice {
     size_t n_stages, index; /* of the current stage */
     struct practice_stage stage;
     struct shell_script script;              /* of a RUN */
+    struct arena script_arena;               /* emptied with each instruction */
     const struct dockerfile_instruction *at; /* the current one, or the ONBUILD that keeps it */
-    struct arena arena;
+    struct {
+        const struct rule *rule;
+        const struct dockerfile_instruction *at;
+    } last;             /* finding */
+    struct arena arena; /* for the rest */
 };
 
 /* Tables, each ended by a row without a keyword. */
@@ -48,7 +53,8 @@ extern const struct practice_rule practice_bases[], practice_values[], practice_
 /* Looks at the whole file: the apply of a rule set. */
 void practice_apply(struct check *c);
 
-/* A finding of the current rule at the current instruction, or at another. */
+/* A finding of the current rule at the current instruction, or at another; only the first that it
+ * has there counts. */
 #define practice_found(p, ...) practice_found_at(p, (p)->at, __VA_ARGS__)
 void practice_found_at(struct practice *p, const struct dockerfile_instruction *at, const char *fmt,
                        ...) PRINTF(3, 4);

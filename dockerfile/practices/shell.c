@@ -209,8 +209,11 @@ static size_t find_program(const struct argv *words)
 static void add_command(struct arena *a, const struct shell_command *command,
                         struct shell_script *out)
 {
-    struct shell_command *v = arena_grow(a, out->v, out->n, &out->cap, sizeof(*v));
+    struct shell_command *v;
 
+    if (out->n >= SHELL_COMMANDS_MAX)
+        return;
+    v = arena_grow(a, out->v, out->n, &out->cap, sizeof(*v));
     if (!v)
         return;
     out->v = v;

@@ -10,6 +10,8 @@
 
 #include "dockerfile/arena.h"
 
+#define SHELL_COMMANDS_MAX 20000 /* of one script; what comes after is not looked at */
+
 struct shell_command {
     struct argv words; /* quotes and escapes removed; in the arena */
     size_t program;    /* index of its name: behind assignments and words as "if" and "!" */

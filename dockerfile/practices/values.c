@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "dockerfile/practices/practice.h"
+#include "dockerfile/quote.h"
 
 /* ---- WORKDIR ---- */
 
@@ -15,10 +16,11 @@ static bool is_windows_path(const char *s)
 static void look_workdir(struct practice *p, const struct dockerfile_instruction *i)
 {
     const char *path = i->words.n ? i->words.v[0] : i->text;
+    char quoted[QUOTE_SIZE];
 
     path += *path == '"' || *path == '\'';
     if (*path && *path != '/' && *path != '$' && !is_windows_path(path))
-        practice_found(p, "WORKDIR %.200s depends on the WORKDIR before it", path);
+        practice_found(p, "WORKDIR %s depends on the WORKDIR before it", quote_short(path, quoted));
 }
 
 /* ---- EXPOSE ---- */
@@ -47,11 +49,13 @@ static bool is_port_range(const char *word)
 
 static void look_port(struct practice *p, const struct dockerfile_instruction *i)
 {
+    char quoted[QUOTE_SIZE];
+
     for (size_t k = 0; k < i->words.n; k++) {
         const char *word = i->words.v[k];
 
         if (!strpbrk(word, "$:\"'") && !is_port_range(word))
-            practice_found(p, "%.100s is no port from 0 to 65535", word);
+            practice_found(p, "%s is no port from 0 to 65535", quote_short(word, quoted));
     }
 }
 
@@ -78,7 +82,7 @@ static struct name name_at(const char *s)
 
 /* The next $NAME or ${NAME behind *s, which moves behind it; len 0 at the end.  Single quotes and
  * backslashes keep a dollar from being one. */
-static struct name next_reference(const char **s, bool *quoted)
+static struct name next_reference(const char **s, bool *single)
 {
     struct name n = {*s, 0};
 
@@ -86,8 +90,8 @@ static struct name next_reference(const char **s, bool *quoted)
         if (**s == '\\' && (*s)[1]) {
             ++*s;
         } else if (**s == '\'') {
-            *quoted = !*quoted;
-        } else if (**s == '$' && !*quoted) {
+            *single = !*single;
+        } else if (**s == '$' && !*single) {
             n = name_at(*s + 1 + ((*s)[1] == '{'));
             if (n.len > 0) {
                 *s = n.s + n.len;
@@ -110,44 +114,54 @@ static bool is_set_before(const struct practice *p, const struct name *n)
     return false;
 }
 
-/* Another word of the same line that sets the name. */
-static bool is_set_beside(const struct dockerfile_instruction *i, size_t self, const struct name *n)
-{
-    for (size_t k = 0; k < i->words.n && k < PRACTICE_NAMES_MAX; k++) {
-        struct name other = {i->words.v[k], strcspn(i->words.v[k], "=")};
+/* The names that an ENV sets, and what it is about them that is asked for each reference. */
+struct line {
+    struct name names[PRACTICE_NAMES_MAX];
+    size_t n;
+};
 
-        if (k != self && is_same(n, &other))
+/* Another word of the same line that sets the name. */
+static bool is_set_beside(const struct line *line, size_t self, const struct name *n)
+{
+    for (size_t k = 0; k < line->n; k++)
+        if (k != self && is_same(n, &line->names[k]))
             return true;
-    }
     return false;
 }
 
-static void look_env_word(struct practice *p, const struct dockerfile_instruction *i, size_t k)
+/* The first name that the word at k refers to and the line sets; len 0 when there is none. */
+static struct name find_unset(const struct practice *p, const struct line *line, size_t k)
 {
-    const char *value = strchr(i->words.v[k], '=');
-    bool quoted = false;
-    struct name n;
+    const char *value = line->names[k].s + line->names[k].len;
+    bool single = false;
+    struct name n = next_reference(&value, &single);
 
-    if (!value)
-        return;
-    for (n = next_reference(&value, &quoted); n.len > 0; n = next_reference(&value, &quoted)) {
-        struct name self = {i->words.v[k], strcspn(i->words.v[k], "=")};
-
-        if (is_same(&n, &self) || !is_set_beside(i, k, &n) || is_set_before(p, &n))
-            continue;
-        practice_found(p, "$%.*s is not set yet where %.*s uses it: it is set by the same ENV",
-                       (int)(n.len < 100 ? n.len : 100), n.s,
-                       (int)(self.len < 100 ? self.len : 100), self.s);
-        return;
+    for (size_t count = 0; n.len > 0 && count < PRACTICE_NAMES_MAX; count++) {
+        if (!is_same(&n, &line->names[k]) && is_set_beside(line, k, &n) && !is_set_before(p, &n))
+            return n;
+        n = next_reference(&value, &single);
     }
+    n.len = 0;
+    return n;
 }
 
 static void look_env(struct practice *p, const struct dockerfile_instruction *i)
 {
+    struct line line = {.n = 0};
+    char quoted[QUOTE_SIZE];
+
     if (i->legacy)
         return;
-    for (size_t k = 0; k < i->words.n && k < PRACTICE_NAMES_MAX; k++)
-        look_env_word(p, i, k);
+    for (; line.n < i->words.n && line.n < PRACTICE_NAMES_MAX; line.n++)
+        line.names[line.n] = (struct name){i->words.v[line.n], strcspn(i->words.v[line.n], "=")};
+    for (size_t k = 0; k < line.n; k++) {
+        struct name n = find_unset(p, &line, k);
+
+        if (n.len > 0)
+            practice_found(p, "$%.*s is used by %s and set by the same ENV, so it is not set yet",
+                           (int)(n.len < 100 ? n.len : 100), n.s,
+                           quote_short(i->words.v[k], quoted));
+    }
 }
 
 const struct practice_rule practice_values[] = {

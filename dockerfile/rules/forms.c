@@ -40,8 +40,7 @@ static bool begins_with(const char *comment, const char *word, size_t len)
 static const char *description(const struct dockerfile_instruction *i)
 {
     for (size_t k = i->comments.n; k-- > 0;)
-        if (!text_starts(i->comments.v[k], "check=") &&
-            !text_starts(i->comments.v[k], "hadolint "))
+        if (!text_starts(i->comments.v[k], "check=") && !text_starts(i->comments.v[k], "hadolint "))
             return i->comments.v[k];
     return NULL;
 }

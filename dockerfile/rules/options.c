@@ -75,9 +75,8 @@ static int read_option(struct span part, struct arena *arena, struct check_optio
 int check_options_read(const char *text, struct arena *arena, struct check_options *ret,
                        struct error *err)
 {
-    const char *remark = strstr(text, "//");
-    struct span rest = cut(text, remark ? (size_t)(remark - text) : strlen(text));
-    struct check_options options = {.skip_all = false};
+    struct span rest = cut(text, strlen(text));
+    struct check_options options = *ret;
 
     for (int parts = 1; rest.len > 0 || parts > 1; parts++) {
         const char *end = parts < 3 ? memchr(rest.s, ';', rest.len) : NULL;
@@ -93,12 +92,15 @@ int check_options_read(const char *text, struct arena *arena, struct check_optio
     return arena_check(arena, err);
 }
 
-int check_options_skip(const char *text, struct arena *arena, struct check_options *ret,
-                       struct error *err)
+int check_options_read_comment(const char *text, struct arena *arena, struct check_options *ret,
+                               struct error *err)
 {
-    struct check_options options = {.skip_all = false};
+    char *word = arena_string(arena, text, strcspn(text, " "));
 
-    read_names(cut(text, strlen(text)), arena, &options.skip, &options.skip_all);
-    *ret = options;
-    return arena_check(arena, err);
+    return word ? check_options_read(word, arena, ret, err) : arena_check(arena, err);
+}
+
+void check_options_skip(const char *text, struct arena *arena, struct check_options *ret)
+{
+    read_names(cut(text, strlen(text)), arena, &ret->skip, &ret->skip_all);
 }

@@ -1,7 +1,7 @@
 /* dockerfile/rules/rule — what a rule is, and what it can ask.
  *
- * A rule is a row: its texts, and one function for each kind of thing it looks at.  BuildKit's stand
- * in table.c; a set of others is one more entry of rule_sets there. */
+ * A rule is a row: its texts, and one function for each kind of thing it looks at.  BuildKit's
+ * stand in table.c; a set of others is one more entry of rule_sets there. */
 #ifndef DOCKERFILE_RULES_RULE_H
 #define DOCKERFILE_RULES_RULE_H
 
@@ -45,13 +45,16 @@ struct check_options {
     bool skip_all, experimental_all, error;
 };
 
-/* ERR_INPUT in BuildKit's words. */
+/* Adds to what is in *ret.  ERR_INPUT in BuildKit's words. */
 MUST_CHECK int check_options_read(const char *text, struct arena *arena, struct check_options *ret,
                                   struct error *err);
 
-/* The list alone: "A,B". */
-MUST_CHECK int check_options_skip(const char *text, struct arena *arena, struct check_options *ret,
-                                  struct error *err);
+/* The same from a comment or a directive, where a blank ends it: "check=skip=A // why". */
+MUST_CHECK int check_options_read_comment(const char *text, struct arena *arena,
+                                          struct check_options *ret, struct error *err);
+
+/* Adds the rules of "hadolint ignore=A,B". */
+void check_options_skip(const char *text, struct arena *arena, struct check_options *ret);
 
 /* What dockerfile_check does, for a file whose instructions may not all be good: then only those
  * up to the first bad one are looked at.  *out is released by the caller in any case. */
@@ -67,7 +70,9 @@ struct check {
     size_t stage;
     const struct rule *rule;                    /* the one at work */
     const struct dockerfile_instruction *about; /* the instruction it looks at; NULL: the file */
-    struct check_options options;
+    struct check_options options;               /* of the file */
+    const struct dockerfile_instruction *noted; /* whose comments here says */
+    struct check_options here;
     struct dockerfile_findings *out;
 };
 

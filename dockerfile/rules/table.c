@@ -19,7 +19,8 @@ static const struct rule buildkit[] = {
      .whole_file = true,
      .line = rule_empty_continuation},
     {.name = "ConsistentInstructionCasing",
-     .description = "All commands within the Dockerfile should use the same casing (either upper or lower)",
+     .description =
+         "All commands within the Dockerfile should use the same casing (either upper or lower)",
      .url = DOCS "consistent-instruction-casing/",
      .whole_file = true,
      .file = rule_consistent_casing},
@@ -34,11 +35,13 @@ static const struct rule buildkit[] = {
      .whole_file = true,
      .file = rule_reserved_stage},
     {.name = "JSONArgsRecommended",
-     .description = "JSON arguments recommended for ENTRYPOINT/CMD to prevent unintended behavior related to OS signals",
+     .description = "JSON arguments recommended for ENTRYPOINT/CMD to prevent unintended behavior "
+                    "related to OS signals",
      .url = DOCS "json-args-recommended/",
      .step = rule_json_arguments},
     {.name = "MaintainerDeprecated",
-     .description = "The MAINTAINER instruction is deprecated, use a label instead to define an image author",
+     .description =
+         "The MAINTAINER instruction is deprecated, use a label instead to define an image author",
      .url = DOCS "maintainer-deprecated/",
      .instruction = rule_maintainer},
     {.name = "UndefinedArgInFrom",
@@ -46,7 +49,8 @@ static const struct rule buildkit[] = {
      .url = DOCS "undefined-arg-in-from/",
      .stage = rule_undefined_arg},
     {.name = "WorkdirRelativePath",
-     .description = "Relative workdir without an absolute workdir declared within the build can have unexpected results if the base image changes",
+     .description = "Relative workdir without an absolute workdir declared within the build can "
+                    "have unexpected results if the base image changes",
      .url = DOCS "workdir-relative-path/",
      .step = rule_relative_workdir},
     {.name = "UndefinedVar",
@@ -66,7 +70,8 @@ static const struct rule buildkit[] = {
      .whole_file = true,
      .stage = rule_base_platform},
     {.name = "RedundantTargetPlatform",
-     .description = "Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default behavior",
+     .description = "Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this "
+                    "is the default behavior",
      .url = DOCS "redundant-target-platform/",
      .stage = rule_redundant_platform},
     {.name = "SecretsUsedInArgOrEnv",
@@ -87,7 +92,9 @@ static const struct rule buildkit[] = {
      .url = DOCS "copy-ignored-file/",
      .step = rule_ignored_file},
     {.name = "InvalidDefinitionDescription",
-     .description = "Comment for build stage or argument should follow the format: `# <arg/stage name> <description>`. If this is not intended to be a description comment, add an empty line or comment between the instruction and the comment.",
+     .description = "Comment for build stage or argument should follow the format: `# <arg/stage "
+                    "name> <description>`. If this is not intended to be a description comment, "
+                    "add an empty line or comment between the instruction and the comment.",
      .url = DOCS "invalid-definition-description/",
      .experimental = true,
      .instruction = rule_description},
@@ -96,7 +103,8 @@ static const struct rule buildkit[] = {
      .url = DOCS "expose-proto-casing/",
      .step = rule_expose_casing},
     {.name = "ExposeInvalidFormat",
-     .description = "IP address and host-port mapping should not be used in EXPOSE instruction. This will become an error in a future release",
+     .description = "IP address and host-port mapping should not be used in EXPOSE instruction. "
+                    "This will become an error in a future release",
      .url = DOCS "expose-invalid-format/",
      .step = rule_expose_format},
 };

@@ -31,9 +31,9 @@ static bool has_word(const char *name, const char *const *words)
 
 static bool is_secret(const char *name)
 {
-    static const char *const secret[] = {"apikey",   "auth",  "credential", "credentials",
-                                         "key",      "pword", "password",   "passwd",
-                                         "secret",   "token", NULL};
+    static const char *const secret[] = {"apikey", "auth",  "credential", "credentials",
+                                         "key",    "pword", "password",   "passwd",
+                                         "secret", "token", NULL};
     static const char *const open[] = {"public", "file", "version", NULL};
 
     return has_word(name, secret) && !has_word(name, open);

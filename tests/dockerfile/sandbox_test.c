@@ -173,6 +173,8 @@ static void test_a_base_that_carries_it_is_left_alone(void **state)
         {"FROM me/base\n", CONFIG("\"Entrypoint\":[\"/entrypoint.sh\"]"), "/opt/sandbox-api", ""},
         {"FROM me/base\n", CONFIG("\"Cmd\":[\"/start.sh\"]"), "/opt/sandbox-api", ""},
         {"FROM me/base\nENTRYPOINT [\"/e.sh\"]\n", NULL, "/opt/sandbox-api", ""},
+        {"FROM me/base\n", CONFIG("\"Cmd\":[\"node\",\"x\"]"), "/opt/sandbox-api",
+         "ENTRYPOINT [\"/opt/sandbox-api\"]\nCMD [\"node\", \"x\"]\n"},
         /* nothing starts it any more */
         {"FROM me/base\nCMD [\"node\", \"x\"]\n", CONFIG("\"Cmd\":[\"/opt/sandbox-api\"]"), NULL,
          "ENTRYPOINT [\"/opt/sandbox-api\"]\n"},
@@ -251,6 +253,28 @@ static void test_a_cmd_that_starts_it_needs_no_entrypoint(void **state)
         {"FROM python\nCOPY <<E /start.sh\nsandbox-api &\nE\nCMD [\"/start.sh\"]\n", NULL, NULL,
          COPY},
         {"FROM node\nCMD [\"sandbox-api\"]\n", NODE, NULL, COPY},
+    };
+
+    (void)state;
+    CHECK_ALL(table);
+}
+
+static void test_it_is_put_where_the_dockerfile_starts_it(void **state)
+{
+#define AT(path) "COPY --from=" IMAGE " [\"/sandbox-api\", \"" path "\"]\n"
+    static const struct find_case table[] = {
+        {"FROM alpine\nENTRYPOINT [\"/opt/sandbox-api\"]\n", NULL, NULL, AT("/opt/sandbox-api")},
+        {"FROM alpine\nENTRYPOINT [\"/a b/$x/sandbox-api\", \"-p\", \"80\"]\n", NULL, NULL, COPY},
+        {"FROM alpine\nENTRYPOINT [\"/a b/sandbox-api\", \"-p\", \"80\"]\n", NULL, NULL,
+         AT("/a b/sandbox-api")},
+        {"FROM alpine\nENTRYPOINT [\"tini\", \"--\", \"/sandbox-api\"]\n", NULL, NULL,
+         AT("/sandbox-api")},
+        {"FROM alpine\nCMD /sandbox-api\n", NULL, NULL, AT("/sandbox-api")},
+        {"FROM alpine\nENTRYPOINT [\"sandbox-api\"]\n", NULL, NULL, COPY},
+        {"FROM alpine\nENTRYPOINT [\"./sandbox-api\"]\n", NULL, NULL, COPY},
+        /* it is brought there some other way */
+        {"FROM alpine\nRUN curl -o /sandbox-api x\nENTRYPOINT [\"/sandbox-api\"]\n", NULL, NULL,
+         COPY},
     };
 
     (void)state;
@@ -375,6 +399,25 @@ static void test_a_warning_comes_on_evidence_alone(void **state)
     }
 }
 
+static void test_the_note_names_the_one_that_starts_it(void **state)
+{
+    static const struct dockerfile_base_image node = {.config = NODE};
+    static const struct dockerfile_base_image own = {
+        .config = CONFIG("\"Entrypoint\":[\"/opt/sandbox-api\"],\"Cmd\":[\"-p\",\"80\"]")};
+    struct dockerfile_sandbox_findings f;
+
+    (void)state;
+    find("FROM node\nCMD [\"sandbox-api\"]\n", &node, NULL, &f);
+    assert_non_null(
+        strstr(buf_str(&f.notes), "Left the CMD on line 2 as it is: it starts sandbox-api.\n"));
+    dockerfile_sandbox_findings_release(&f);
+    find("FROM me/base\n", &own, NULL, &f);
+    assert_non_null(strstr(buf_str(&f.notes),
+                           "Left the base image's ENTRYPOINT as it is: it starts "
+                           "sandbox-api.\n"));
+    dockerfile_sandbox_findings_release(&f);
+}
+
 static void test_the_warning_says_what_was_read_and_what_to_do(void **state)
 {
     const struct dockerfile_source_files in_memory = {.v = files,
@@ -413,6 +456,44 @@ static void test_a_base_made_to_be_a_sandbox_is_trusted(void **state)
     dockerfile_sandbox_findings_release(&f);
 }
 
+static void test_a_path_where_it_is_not_is_warned_of(void **state)
+{
+#define COPIED(to) "FROM alpine\nCOPY --from=ghcr.io/blaxel-ai/sandbox /sandbox-api " to "\n"
+#define STARTED    "ENTRYPOINT [\"/usr/local/bin/sandbox-api\"]\n"
+    static const struct dockerfile_source_file own = {.path = "bin/sandbox-api", .text = "x"};
+    static const struct {
+        const char *text;
+        bool warns;
+    } table[] = {
+        {COPIED("/opt/api") STARTED, true},
+        {COPIED("/opt/api") "ENTRYPOINT [\"tini\", \"/usr/local/bin/sandbox-api\"]\n", true},
+        {COPIED("/opt/api") "CMD [\"/usr/local/bin/sandbox-api\"]\n", true},
+        {COPIED("/usr/local/bin/") STARTED, false},
+        {COPIED("/usr/bin/sandbox-api") "ENTRYPOINT [\"/bin/sandbox-api\"]\n", false},
+        {COPIED("/usr/local/bin/") "COPY --from=ghcr.io/blaxel-ai/sandbox / /opt\n" STARTED, false},
+        {COPIED("/opt/api") "COPY bin /usr/local/bin\n" STARTED, false},
+        {COPIED("/opt/api") "RUN ln -s /opt/api /usr/local/bin/sandbox-api\n" STARTED, false},
+        {COPIED("/opt/api") "ENTRYPOINT [\"sandbox-api\"]\n", false},
+        {"FROM alpine\nENTRYPOINT [\"/opt/sandbox-api\"]\n", false},
+    };
+    const struct dockerfile_source_files in_memory = {.v = &own, .n = 1};
+    const struct dockerfile_source source = dockerfile_source_memory(&in_memory);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct dockerfile_sandbox_findings f;
+
+        find(table[i].text, NULL, &source, &f);
+        if (f.warnings.n != (table[i].warns ? 1 : 0))
+            fail_msg("%s\n%s", table[i].text, f.warnings.n ? f.warnings.v[0] : "no warning");
+        if (table[i].warns)
+            assert_string_equal(f.warnings.v[0],
+                                "the container starts /usr/local/bin/sandbox-api, but sandbox-api "
+                                "is at /opt/api: make the two the same");
+        dockerfile_sandbox_findings_release(&f);
+    }
+}
+
 static void test_scratch_is_told_of_the_shell_it_lacks(void **state)
 {
     static const char *const texts[] = {"FROM alpine\n", "FROM scratch\n"};
@@ -422,6 +503,7 @@ static void test_scratch_is_told_of_the_shell_it_lacks(void **state)
     for (size_t i = 0; i < 2; i++) {
         find(texts[i], NULL, NULL, &f);
         assert_int_equal(strstr(buf_str(&f.notes), "find no shell") != NULL, i == 1);
+        assert_int_equal(strstr(buf_str(&f.notes), "no longer apply") != NULL, i == 0);
         dockerfile_sandbox_findings_release(&f);
     }
 }
@@ -451,10 +533,13 @@ int main(void)
         cmocka_unit_test(test_a_base_that_carries_it_is_left_alone),
         cmocka_unit_test(test_the_command_of_the_base_is_said_again),
         cmocka_unit_test(test_a_cmd_that_starts_it_needs_no_entrypoint),
+        cmocka_unit_test(test_it_is_put_where_the_dockerfile_starts_it),
         cmocka_unit_test(test_a_config_that_is_none_is_an_error),
         cmocka_unit_test(test_a_warning_comes_on_evidence_alone),
+        cmocka_unit_test(test_the_note_names_the_one_that_starts_it),
         cmocka_unit_test(test_the_warning_says_what_was_read_and_what_to_do),
         cmocka_unit_test(test_a_base_made_to_be_a_sandbox_is_trusted),
+        cmocka_unit_test(test_a_path_where_it_is_not_is_warned_of),
         cmocka_unit_test(test_scratch_is_told_of_the_shell_it_lacks),
         cmocka_unit_test(test_a_cmd_of_options_is_warned_of),
     };

@@ -1,6 +1,10 @@
 /* blaxel.toml: what a build needs of it, and the line of whatever is wrong with it. */
+#include <fcntl.h>
+#include <stdlib.h>
+
 #include "tests/dockerfile/sample.h"
 
+#include "base/fs.h"
 #include "base/text.h"
 #include "dockerfile/settings.h"
 
@@ -151,6 +155,32 @@ static void test_files_of_real_projects_are_read_without_a_word(void **state)
         read_settings(table[i], &s);
         if (s.warnings.n)
             fail_msg("%s\n%s", s.warnings.v[0], table[i]);
+        dockerfile_settings_release(&s);
+    }
+}
+
+static void test_the_examples_are_read_without_a_word(void **state)
+{
+    static const char *const types[][2] = {
+        {"blank-agent-py", "agent"},  {"blank-agent-ts", "agent"}, {"mcp-hello-py", "function"},
+        {"mcp-hello-ts", "function"}, {"job-py", "job"},           {"job-ts", "job"},
+        {"hello-sandbox", "sandbox"},
+    };
+    struct dockerfile_settings s;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        CLEANUP(buf_release) struct buf path = BUF_INIT(4096);
+        CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 16);
+        struct error err = ERROR_INIT;
+
+        buf_addf(&path, "%s/examples/%s/blaxel.toml", getenv("KILN_SOURCE"), types[i][0]);
+        if (fs_read_file(AT_FDCWD, buf_str(&path), &text, &err) < 0)
+            fail_msg("%s", err.msg);
+        read_settings(buf_str(&text), &s);
+        assert_int_equal(s.warnings.n, 0);
+        assert_string_equal(s.type, types[i][1]);
+        assert_string_equal(s.name, types[i][0]);
         dockerfile_settings_release(&s);
     }
 }
@@ -478,6 +508,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_set_has_its_default),
         cmocka_unit_test(test_a_volume_template_has_three_names),
         cmocka_unit_test(test_files_of_real_projects_are_read_without_a_word),
+        cmocka_unit_test(test_the_examples_are_read_without_a_word),
         cmocka_unit_test(test_an_unknown_key_is_told_with_its_line_and_the_nearest),
         cmocka_unit_test(test_unknown_keys_come_in_the_order_of_their_lines),
         cmocka_unit_test(test_a_flood_of_unknown_keys_is_cut_short),
