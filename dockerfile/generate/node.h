@@ -88,12 +88,13 @@ struct node_manager {
 struct node_choice {
     const struct node_manager *manager;
     char version[64];
-    char why[200];    /* "package manager pnpm 9.15.9: lockfileVersion 9.0 in pnpm-lock.yaml" */
-    const char *lock; /* of this manager; NULL without */
-    char yarn[256];   /* yarnPath in .yarnrc.yml; "" without */
-    bool is_berry;    /* Yarn 2 and later */
-    bool prunes;      /* it has the command */
-    bool sets_linker; /* berry would plug'n'play: node_modules is what every program finds */
+    char why[200];     /* "package manager pnpm 9.15.9: lockfileVersion 9.0 in pnpm-lock.yaml" */
+    const char *lock;  /* of this manager; NULL without */
+    char yarn[256];    /* yarnPath in .yarnrc.yml; "" without */
+    bool is_berry;     /* Yarn 2 and later */
+    bool prunes;       /* it has the command */
+    bool notes_itself; /* pnpm 12 would write into a frozen lock file which pnpm it is */
+    bool sets_linker;  /* berry would plug'n'play: node_modules is what every program finds */
 };
 
 MUST_CHECK int node_manager_choose(struct generator *g, const struct node_package *p,

@@ -434,8 +434,12 @@ int node_manager_choose(struct generator *g, const struct node_package *p,
         return -1;
     if (!ret->manager && !from_engines(p, ret))
         ret->manager = &npm;
-    if (ret->manager == &pnpm)
-        return settle_pnpm(g, p, version, mark, ret, err);
+    if (ret->manager == &pnpm) {
+        if (settle_pnpm(g, p, version, mark, ret, err) < 0)
+            return -1;
+        ret->notes_itself = major_of(ret->version) >= 12;
+        return 0;
+    }
     if (ret->manager == &yarn_classic || ret->manager == &yarn_berry)
         return settle_yarn(g, mark, ret, err);
     if (!*ret->version) {
