@@ -209,7 +209,9 @@ static int add_check(struct dockerfile_plan *out, const struct dockerfile_warnin
     struct dockerfile_plan_check *to = &out->checks[out->n_checks++];
 
     to->rule = strdup(w->rule);
-    to->detail = strdup(w->detail);
+    if (asprintf(&to->detail, "%s%s%s", w->detail, w->advice ? "; " : "",
+                 w->advice ? w->advice : "") < 0)
+        to->detail = NULL;
     to->url = w->url ? strdup(w->url) : NULL;
     to->first_line = w->first_line;
     to->last_line = w->last_line;

@@ -29,7 +29,7 @@ struct dockerfile_plan_stage {
 };
 
 struct dockerfile_plan_check { /* one finding of the build checks */
-    char *rule, *detail, *url;
+    char *rule, *detail, *url; /* detail: what to write instead is at its end, if that is known */
     int first_line, last_line; /* 0: the file as a whole */
 };
 
