@@ -41,6 +41,7 @@ struct graph_request {
     bool lenient;
     /* That a stage comes too late is not looked for: dispatch will, instruction by instruction. */
     bool any_order;
+    bool epoch; /* SOURCE_DATE_EPOCH is looked at, too */
 };
 
 /* Fills an empty g, which the caller releases in any case, and does not move: after a failure it

@@ -287,6 +287,11 @@ static void test_sudo_useradd_and_pipes(void **state)
         {F "RUN set -o pipefail && curl x | sh\nRUN set -euo pipefail; curl x | sh\n", ""},
         {F "SHELL [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"]\nRUN curl x | sh\n", ""},
         {F "SHELL [\"pwsh\", \"-c\"]\nRUN curl x | sh\n", ""},
+        {"FROM a:1 AS a\nSHELL [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"]\n"
+         "FROM a\nRUN curl x | sh\n",
+         ""},
+        {F "ONBUILD SHELL [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"]\nRUN curl x | sh\n",
+         "3: when \"curl\" fails, the RUN goes on with what it wrote\n"},
     };
 
     (void)state;
