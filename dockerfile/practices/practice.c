@@ -165,7 +165,7 @@ static void look(struct practice *p, const struct dockerfile_instruction *i)
     for (size_t t = 0; t < TABLES; t++)
         for (const struct practice_rule *row = tables[t]; row->keyword; row++) {
             p->check->rule = &row->rule;
-            if (strcmp(row->keyword, i->keyword) == 0)
+            if (*row->keyword == *i->keyword && strcmp(row->keyword, i->keyword) == 0)
                 row->look(p, i);
         }
     if (p->script_arena.failed)
