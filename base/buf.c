@@ -60,12 +60,20 @@ void buf_addc(struct buf *b, char c)
 
 void buf_addf(struct buf *b, const char *fmt, ...)
 {
+    size_t room = b->full || !b->data ? 0 : b->cap - b->len;
     va_list ap;
     int n;
 
+    /* Where there is room already, printing to measure is all the printing. */
     va_start(ap, fmt);
-    n = vsnprintf(NULL, 0, fmt, ap);
+    n = vsnprintf(room ? b->data + b->len : NULL, room, fmt, ap);
     va_end(ap);
+    if (n >= 0 && (size_t)n < room && (size_t)n <= b->max - b->len) {
+        b->len += (size_t)n;
+        return;
+    }
+    if (room)
+        b->data[b->len] = '\0';
     if (n < 0)
         b->full = true;
     if (n < 0 || !reserve(b, (size_t)n))

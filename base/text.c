@@ -25,12 +25,30 @@ static size_t utf8_sequence(const unsigned char *s, size_t len)
     return n;
 }
 
+/* Bytes of ASCII at s, rounded down to whole words: most text is nothing else. */
+static size_t ascii_words(const unsigned char *s, size_t len)
+{
+    const uint64_t high_bits = UINT64_C(0x8080808080808080);
+    uint64_t word;
+    size_t n = 0;
+
+    for (; len - n >= sizeof(word); n += sizeof(word)) {
+        memcpy(&word, s + n, sizeof(word));
+        if (word & high_bits)
+            break;
+    }
+    return n;
+}
+
 bool text_is_utf8(const char *s, size_t len)
 {
     const unsigned char *p = (const unsigned char *)s;
 
     while (len > 0) {
-        size_t n = utf8_sequence(p, len);
+        size_t n = ascii_words(p, len);
+
+        if (n == 0)
+            n = utf8_sequence(p, len);
 
         if (n == 0)
             return false;

@@ -122,6 +122,22 @@ MUST_CHECK int builder_pull(struct builder_job *j, const char *image, const char
                             const struct builder_io *io, enum builder_outcome *ret_outcome,
                             struct error *err);
 
+#define BUILDER_DIGEST 80
+
+/* What is known of an image that builder_pull has fetched. */
+struct builder_base {
+    struct buf config;           /* its OCI config, JSON; its digest was checked */
+    char digest[BUILDER_DIGEST]; /* of the manifest */
+    const char *program;         /* the first of the paths asked for that it has; NULL: none */
+};
+void builder_base_release(struct builder_base *b);
+
+/* Looks the image up in the workspace's base store, without starting anything.  programs, ended by
+ * NULL: absolute paths at which an executable file is looked for.  ret is to be released. */
+MUST_CHECK int builder_base_find(const struct builder_job *j, const char *name,
+                                 const char *const *programs, bool *ret_found,
+                                 struct builder_base *ret, struct error *err);
+
 /* Where a failed build stood. */
 struct builder_failure {
     int stage;      /* from 0, among the stages buildah ran; -1: unknown */
@@ -145,7 +161,6 @@ MUST_CHECK int builder_build(struct builder_job *j, const struct builder_request
 
 /* Pushes what builder_build made to <push_registry>/<repository>:<tag>.  ret_digest: that of the
  * manifest, "sha256:…". */
-#define BUILDER_DIGEST 80
 MUST_CHECK int builder_push(struct builder_job *j, const char *repository, const char *tag,
                             const struct builder_io *io, enum builder_outcome *ret_outcome,
                             char ret_digest[BUILDER_DIGEST], struct error *err);

@@ -47,7 +47,7 @@ static bool add_block(struct arena *a, size_t need)
     return true;
 }
 
-static char *take(struct arena *a, size_t size)
+char *arena_room(struct arena *a, size_t size)
 {
     char *p;
 
@@ -73,13 +73,13 @@ void *arena_alloc(struct arena *a, size_t size)
         a->next += skew;
     else if (!add_block(a, size))
         return NULL;
-    p = take(a, size);
+    p = arena_room(a, size);
     return p ? memset(p, 0, size) : NULL;
 }
 
 char *arena_string(struct arena *a, const char *s, size_t len)
 {
-    char *p = take(a, len + 1);
+    char *p = arena_room(a, len + 1);
 
     if (!p)
         return NULL;

@@ -23,6 +23,9 @@ void arena_release(struct arena *a);
 /* Zeroed, aligned for any object. */
 void *arena_alloc(struct arena *a, size_t size);
 
+/* Bytes to write text to: neither zeroed nor aligned. */
+char *arena_room(struct arena *a, size_t size);
+
 /* A NUL-terminated copy of len bytes. */
 char *arena_string(struct arena *a, const char *s, size_t len);
 

@@ -13,6 +13,8 @@
 
 #include "base/argv.h"
 #include "base/buf.h"
+#include "dockerfile/check.h"
+#include "dockerfile/evaluate.h"
 #include "dockerfile/generate.h"
 #include "dockerfile/ignore.h"
 #include "dockerfile/plan.h"
@@ -50,7 +52,13 @@ struct dockerfile_instruction {
     const struct dockerfile_instruction *trigger; /* what ONBUILD keeps; NULL for all others */
     const struct dockerfile_heredoc *heredocs;    /* in order; ONBUILD has its trigger's */
     size_t n_heredocs;
+    /* The comment lines above, in order, without "#" and the blanks around them; an indented one
+     * keeps its "#".  An empty comment, another instruction and a directive end what is above; an
+     * empty line does not. */
+    struct argv comments;
     int first_line, last_line; /* from 1; heredocs included */
+    int text_end;              /* its last line without the heredocs */
+    bool empty_continuation;   /* an empty line is skipped inside it */
 };
 
 struct dockerfile_stage {
@@ -97,18 +105,59 @@ MUST_CHECK int dockerfile_parse_reference(const char *text, struct dockerfile_re
 
 /* ---- sandbox-api ---- */
 
+struct dockerfile_source; /* dockerfile/source.h */
+
+/* What is known of the image that the final stage descends from. */
+struct dockerfile_base_image {
+    const char *config; /* its OCI config, JSON; NULL: not known */
+    const char
+        *sandbox_api; /* where it has an executable sandbox-api; NULL: nowhere, or not known */
+};
+
+struct dockerfile_sandbox_request {
+    /* The sandbox image: "ghcr.io/blaxel-ai/sandbox:latest" or what the operator configured, with
+     * its digest where that is known. */
+    const char *image;
+    const struct argv *build_args;            /* "K=V"; NULL: none */
+    const struct dockerfile_base_image *base; /* NULL: nothing is known of it */
+    const struct dockerfile_source *context;  /* where scripts are looked up; NULL: not there */
+};
+
+/* What a sandbox lacks.  Strings are owned. */
+struct dockerfile_sandbox_findings {
+    char *base; /* the image that the final stage descends from, variables expanded */
+    char *path; /* where the final image has sandbox-api; NULL: nowhere that can be seen */
+    bool lacks_copy, lacks_entrypoint;
+    struct buf lines;     /* what is to be added at the end of the Dockerfile for that */
+    struct buf notes;     /* what is added or left and why, one line each */
+    struct argv warnings; /* that nothing will start it, and the like */
+};
+
+/* Decides it.  COPY is lacking unless the final image gets the binary already: its stage is, or
+ * descends from, a sandbox image or a base that carries it, or it is copied from one, through any
+ * number of stages.  It goes to /usr/local/bin, or to where the Dockerfile's own command names it.
+ * ENTRYPOINT is lacking when nothing is set that could start it; one that the Dockerfile sets is
+ * never replaced, and the command that the container would have run without ours stays the image's
+ * CMD.  ERR_INPUT: request->image or base->config is none.  ret is initialised in any case and is
+ * to be released. */
+MUST_CHECK int dockerfile_find_sandbox_api(const struct dockerfile *d,
+                                           const struct dockerfile_sandbox_request *request,
+                                           struct dockerfile_sandbox_findings *ret,
+                                           struct error *err);
+void dockerfile_sandbox_findings_release(struct dockerfile_sandbox_findings *f);
+
 struct dockerfile_injection {
     bool copied;         /* a COPY line was added */
     bool entrypoint_set; /* an ENTRYPOINT line was added */
     struct buf text;     /* the Dockerfile to build; the original when nothing was added */
     struct buf notes;    /* what was done and why, for the build log, one line each */
+    struct argv warnings;
 };
 
-/* Adds, at the end of the last stage, COPY --from=<image> /sandbox-api /usr/local/bin/sandbox-api
- * unless the final image gets it already, and the ENTRYPOINT that starts it unless the last stage
- * or a stage it descends from sets one.  image: "ghcr.io/blaxel-ai/sandbox:latest" or what the
- * operator configured.  Release ret's buffers. */
-MUST_CHECK int dockerfile_inject_sandbox_api(const struct dockerfile *d, const char *image,
+/* Decides as above, and puts the lines at the end of the last stage, so that all before them stays
+ * cached.  Release ret's parts. */
+MUST_CHECK int dockerfile_inject_sandbox_api(const struct dockerfile *d,
+                                             const struct dockerfile_sandbox_request *request,
                                              struct dockerfile_injection *ret, struct error *err);
 void dockerfile_injection_release(struct dockerfile_injection *i);
 

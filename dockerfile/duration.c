@@ -96,3 +96,41 @@ int duration_parse(const char *text, int64_t *ret_ns, struct error *err)
     *ret_ns = *text == '-' ? -total : total;
     return 0;
 }
+
+/* n / unit as a decimal number without zeros at its end. */
+static void add_decimal(struct buf *out, uint64_t n, uint64_t unit)
+{
+    uint64_t rest = n % unit;
+
+    buf_addf(out, "%llu", (unsigned long long)(n / unit));
+    if (rest)
+        buf_addc(out, '.');
+    while (rest) {
+        unit /= 10;
+        buf_addc(out, (char)('0' + rest / unit));
+        rest %= unit;
+    }
+}
+
+void duration_add(struct buf *out, int64_t ns)
+{
+    const uint64_t second = 1000000000;
+    uint64_t n = ns < 0 ? -(uint64_t)ns : (uint64_t)ns;
+    uint64_t minutes = n / second / 60;
+
+    if (ns < 0)
+        buf_addc(out, '-');
+    if (n > 0 && n < second) {
+        bool micro = n >= 1000, milli = n >= 1000000;
+
+        add_decimal(out, n, milli ? 1000000 : micro ? 1000 : 1);
+        buf_adds(out, milli ? "ms" : micro ? "\xc2\xb5s" : "ns");
+        return;
+    }
+    if (minutes >= 60)
+        buf_addf(out, "%lluh", (unsigned long long)(minutes / 60));
+    if (minutes > 0)
+        buf_addf(out, "%llum", (unsigned long long)(minutes % 60));
+    add_decimal(out, n - minutes * 60 * second, second);
+    buf_addc(out, 's');
+}

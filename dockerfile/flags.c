@@ -37,7 +37,7 @@ void flags_split(struct arena *a, const char *text, struct argv *ret_flags, cons
         *ret_rest = text;
         if (text[0] != '-' || text[1] != '-')
             return;
-        if (!out && !(out = arena_alloc(a, strlen(text) + 1)))
+        if (!out && !(out = arena_room(a, strlen(text) + 1)))
             return;
         start = out;
         text = copy_flag(text, &out);

@@ -19,7 +19,8 @@ struct runes {
 
 struct matcher {
     struct runes items;
-    bool *now, *then; /* places 0…items.n reached; items.n is a match */
+    bool *now, *then;  /* places 0…items.n reached; items.n is a match */
+    size_t first_star; /* items.n: there is none */
     bool longest;
     size_t *work;
 };
@@ -95,6 +96,8 @@ static int matcher_init(struct matcher *m, const char *pattern, struct error *er
 {
     if (runes_of(pattern, &m->items, err) < 0 || compile(&m->items, pattern, err) < 0)
         return -1;
+    while (m->first_star < m->items.n && m->items.v[m->first_star] != STAR)
+        m->first_star++;
     m->now = calloc(m->items.n + 1, sizeof(bool));
     m->then = calloc(m->items.n + 1, sizeof(bool));
     return m->now && m->then ? 0 : out_of_memory(err);
@@ -130,8 +133,19 @@ static bool step(struct matcher *m, uint32_t c)
     return alive;
 }
 
-/* How many characters of the text, from its start, the pattern matches.  -1 out of work. */
-static int match(struct matcher *m, const uint32_t *text, size_t n, size_t *ret)
+/* Where the next try may start after one that led nowhere from character i on.  A try that got to
+ * the first star has been wherever later ones could get to by way of it, so those may be left out
+ * that would have got there by now. */
+static size_t next_start(const struct matcher *m, size_t i)
+{
+    bool starred = m->first_star < m->items.n && m->now[m->first_star];
+
+    return starred && i > m->first_star ? i - m->first_star + 1 : 1;
+}
+
+/* How many characters of the text, from its start, the pattern matches.  When it is NO_MATCH,
+ * *ret_next is how many characters on a match may start at the earliest.  -1 out of work. */
+static int match(struct matcher *m, const uint32_t *text, size_t n, size_t *ret, size_t *ret_next)
 {
     *ret = NO_MATCH;
     memset(m->now, 0, m->items.n + 1);
@@ -141,6 +155,7 @@ static int match(struct matcher *m, const uint32_t *text, size_t n, size_t *ret)
 
         if (m->now[m->items.n])
             *ret = i;
+        *ret_next = next_start(m, i);
         if (i == n || (*ret != NO_MATCH && !m->longest))
             return 0;
         if (*m->work <= m->items.n)
@@ -167,7 +182,7 @@ static void add_runes(struct buf *out, const uint32_t *v, size_t n)
 static int trim(const struct glob_trim *t, struct matcher *m, struct runes *value, struct buf *out,
                 struct error *err)
 {
-    size_t n;
+    size_t n, next;
 
     if (matcher_init(m, t->pattern, err) < 0 || runes_of(t->value, value, err) < 0)
         return -1;
@@ -175,7 +190,7 @@ static int trim(const struct glob_trim *t, struct matcher *m, struct runes *valu
         reverse(&m->items);
         reverse(value);
     }
-    if (match(m, value->v, value->n, &n) < 0)
+    if (match(m, value->v, value->n, &n, &next) < 0)
         return out_of_work(err);
     if (n == NO_MATCH)
         n = 0;
@@ -247,13 +262,16 @@ static int replace_all(struct matcher *m, const struct runes *value, const char 
 {
     size_t copied = 0, last_end = NO_MATCH, by_len = strlen(by);
 
-    for (size_t i = 0; i <= value->n; i++) {
+    for (size_t i = 0, next; i <= value->n; i += next) {
         size_t n;
 
-        if (match(m, value->v + i, value->n - i, &n) < 0)
+        if (match(m, value->v + i, value->n - i, &n, &next) < 0)
             return out_of_work(err);
+        if (n == NO_MATCH)
+            continue;
+        next = n > 0 ? n : 1;
         /* An empty match right behind another does not count. */
-        if (n == NO_MATCH || (n == 0 && i == last_end))
+        if (n == 0 && i == last_end)
             continue;
         if (*m->work < by_len)
             return out_of_work(err);
@@ -261,8 +279,6 @@ static int replace_all(struct matcher *m, const struct runes *value, const char 
         add_runes(out, value->v + copied, i - copied);
         add_template(out, by, value->v + i, n);
         copied = last_end = i + n;
-        if (n > 0)
-            i += n - 1;
     }
     add_runes(out, value->v + copied, value->n - copied);
     return 0;
@@ -271,10 +287,10 @@ static int replace_all(struct matcher *m, const struct runes *value, const char 
 static int replace_first(struct matcher *m, const struct runes *value, const char *by,
                          struct buf *out, struct error *err)
 {
-    for (size_t i = 0; i <= value->n; i++) {
+    for (size_t i = 0, next; i <= value->n; i += next) {
         size_t n;
 
-        if (match(m, value->v + i, value->n - i, &n) < 0)
+        if (match(m, value->v + i, value->n - i, &n, &next) < 0)
             return out_of_work(err);
         if (n == NO_MATCH)
             continue;

@@ -33,25 +33,26 @@ static const struct flag_rule health_flags[] = {
 };
 
 /* clang-format off */
+/* The most frequent ones come first, as grammar_find goes from the top. */
 static const struct grammar_row table[] = {
-    {.name = "ADD", .form = FORM_JSON_OR_WORDS, .count = COUNT_SOURCE_AND_DESTINATION,
-     .heredocs = true, .flags = add_flags, .check = check_copy},
-    {.name = "ARG", .form = FORM_QUOTED, .count = COUNT_AT_LEAST_ONE, .own_flags = true,
-     .check = check_arg},
-    {.name = "CMD", .form = FORM_JSON_OR_TEXT},
+    {.name = "RUN", .form = FORM_JSON_OR_TEXT, .heredocs = true, .flags = run_flags,
+     .check = check_run},
     {.name = "COPY", .form = FORM_JSON_OR_WORDS, .count = COUNT_SOURCE_AND_DESTINATION,
      .heredocs = true, .flags = copy_flags, .check = check_copy},
-    {.name = "ENTRYPOINT", .form = FORM_JSON_OR_TEXT},
     {.name = "ENV", .form = FORM_PAIRS, .check = check_pairs},
-    {.name = "EXPOSE", .form = FORM_WORDS, .count = COUNT_AT_LEAST_ONE},
     {.name = "FROM", .form = FORM_WORDS, .flags = from_flags, .check = check_from},
+    {.name = "ARG", .form = FORM_QUOTED, .count = COUNT_AT_LEAST_ONE, .own_flags = true,
+     .check = check_arg},
+    {.name = "ADD", .form = FORM_JSON_OR_WORDS, .count = COUNT_SOURCE_AND_DESTINATION,
+     .heredocs = true, .flags = add_flags, .check = check_copy},
+    {.name = "CMD", .form = FORM_JSON_OR_TEXT},
+    {.name = "ENTRYPOINT", .form = FORM_JSON_OR_TEXT},
+    {.name = "EXPOSE", .form = FORM_WORDS, .count = COUNT_AT_LEAST_ONE},
     {.name = "HEALTHCHECK", .form = FORM_HEALTH, .count = COUNT_AT_LEAST_ONE, .own_flags = true,
      .flags = health_flags, .check = check_healthcheck},
     {.name = "LABEL", .form = FORM_PAIRS, .check = check_pairs},
     {.name = "MAINTAINER", .form = FORM_TEXT, .count = COUNT_EXACTLY_ONE},
     {.name = "ONBUILD", .form = FORM_TRIGGER, .count = COUNT_AT_LEAST_ONE, .check = check_onbuild},
-    {.name = "RUN", .form = FORM_JSON_OR_TEXT, .heredocs = true, .flags = run_flags,
-     .check = check_run},
     {.name = "SHELL", .form = FORM_JSON_OR_TEXT, .check = check_shell},
     {.name = "STOPSIGNAL", .form = FORM_TEXT, .count = COUNT_EXACTLY_ONE, .own_flags = true},
     {.name = "USER", .form = FORM_TEXT, .count = COUNT_EXACTLY_ONE},
@@ -69,7 +70,7 @@ const char *const grammar_names[] = {
 const struct grammar_row *grammar_find(const char *keyword)
 {
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-        if (strcmp(table[i].name, keyword) == 0)
+        if (*table[i].name == *keyword && strcmp(table[i].name, keyword) == 0)
             return &table[i];
     return NULL;
 }
@@ -94,10 +95,11 @@ static int read_json(struct dockerfile *d, const char *text, struct dockerfile_i
     return 0;
 }
 
+/* All of a text that lies in the arena, as one word. */
 static void push_text(struct dockerfile *d, const char *text, struct argv *words)
 {
     if (*text)
-        arena_push(&d->arena, words, arena_string(&d->arena, text, strlen(text)));
+        arena_push(&d->arena, words, (char *)text);
 }
 
 /* A name with its "=value" each, or, as in the oldest Dockerfiles, a name and the rest. */
@@ -208,10 +210,17 @@ static int read_arguments(struct dockerfile *d, const struct grammar_row *row,
     return 0;
 }
 
-static char *upper(struct arena *a, struct span s)
+/* The word in upper case, which it mostly is already. */
+static const char *upper(struct arena *a, const char *word)
 {
-    char *copy = arena_string(a, s.s, s.len);
+    size_t n = 0;
+    char *copy;
 
+    while (word[n] && !islower((unsigned char)word[n]))
+        n++;
+    if (!word[n])
+        return word;
+    copy = arena_string(a, word, strlen(word));
     for (char *p = copy; p && *p; p++)
         *p = (char)toupper((unsigned char)*p);
     return copy;
@@ -229,9 +238,13 @@ int grammar_read(struct dockerfile *d, const char *line, size_t len,
     while (n < all.len && !is_blank(all.s[n]))
         n++;
     ret->written = arena_string(&d->arena, all.s, n);
-    ret->keyword = upper(&d->arena, (struct span){all.s, n});
+    if (arena_check(&d->arena, err) < 0)
+        return -1;
+    ret->keyword = upper(&d->arena, ret->written);
     all = span_trim_left((struct span){all.s + n, all.len - n});
-    ret->text = arena_string(&d->arena, all.s, all.len);
+    /* Without white space behind it, the text is the end of the line. */
+    ret->text = all.s + all.len == line + len ? ret->original + (all.s - line)
+                                              : arena_string(&d->arena, all.s, all.len);
     if (arena_check(&d->arena, err) < 0)
         return -1;
     flags_split(&d->arena, ret->text, &ret->flags, &rest);

@@ -2,7 +2,7 @@
 #ifndef DOCKERFILE_GRAPH_H
 #define DOCKERFILE_GRAPH_H
 
-#include "dockerfile/parse.h"
+#include "dockerfile/scope.h"
 #include "dockerfile/stages.h"
 
 /* A stage or an image that a COPY --from or a RUN --mount=from= takes files from. */
@@ -10,30 +10,59 @@ struct graph_use {
     const struct dockerfile_instruction *instruction;
     const char *from; /* as written */
     size_t stage;     /* NO_STAGE: an image, or scratch */
+    int line;         /* of the instruction; a trigger's is that of the FROM it runs after */
 };
 
 struct graph_node {
-    const char *base;  /* expanded; as written if that failed and lenient */
+    const char *base;     /* expanded; as written if that failed and lenient */
+    const char *platform; /* expanded; NULL without */
+    struct names base_names, platform_names;
     size_t base_stage; /* NO_STAGE: an image, or scratch */
     struct graph_use *uses;
     size_t n_uses, cap_uses;
-    bool needed; /* by the last stage, or it is the last */
+    bool needed; /* by the target, or it is the target */
 };
 
 struct graph {
     struct arena arena;
+    struct scope scope; /* the global one */
     struct graph_node *nodes; /* one for each stage */
     size_t n;
+    size_t n_read; /* of them whose FROM has been expanded, or failed to be */
+    size_t target;
 };
 void graph_release(struct graph *g);
 
-/* build_args are "K=V".  ERR_INPUT with the line: a blank base or platform, a stage that does not
- * exist or comes later, a circle, a variable in --from; lenient lets all of these pass and takes
- * the names for images. */
-MUST_CHECK int graph_build(const struct dockerfile *d, const struct argv *build_args, bool lenient,
-                           struct graph *ret, struct error *err);
+struct graph_request {
+    const struct argv *build_args; /* "K=V"; NULL: none */
+    const char *target;            /* a stage's name or index; NULL or "": the last */
+    /* What is wrong is no error, and names are taken for images: for looking at a file that the
+     * build will refuse in better words. */
+    bool lenient;
+    /* That a stage comes too late is not looked for: dispatch will, instruction by instruction. */
+    bool any_order;
+    bool epoch; /* SOURCE_DATE_EPOCH is looked at, too */
+};
+
+/* Fills an empty g, which the caller releases in any case, and does not move: after a failure it
+ * holds what was found before.  ERR_INPUT with the line: a blank base or platform, a stage that
+ * does not exist or comes later, a circle, a variable in --from; no such target. */
+MUST_CHECK int graph_build(struct graph *g, const struct dockerfile *d,
+                           const struct graph_request *request, struct error *err);
+
+/* Adds what one more instruction of that stage uses: a trigger's.  Uses made after the build are
+ * not looked at for circles: a trigger of a later stage can not be meant. */
+MUST_CHECK int graph_collect(struct graph *g, const struct dockerfile *d, size_t stage,
+                             const struct dockerfile_instruction *i, int line, struct error *err);
+
+/* Marks a stage and all it is made from. */
+void graph_mark_needed(struct graph *g, size_t stage);
 
 /* Puts "dockerfile parse error on line N: " before the message; -1. */
 int graph_fail_at(const struct dockerfile_instruction *i, struct error *err);
+
+/* "build", or "stage-2" when it has no name. */
+#define STAGE_LABEL_SIZE 128
+void graph_stage_label(const struct dockerfile *d, size_t stage, char text[STAGE_LABEL_SIZE]);
 
 #endif

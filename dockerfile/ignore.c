@@ -12,6 +12,7 @@ struct dockerfile_ignore {
     size_t n, cap;
     size_t wild; /* bytes of those that have wildcards */
     bool has_exceptions;
+    bool for_all;  /* a pattern is "*", "**" or "**" "/" "*" */
     bool anywhere; /* patterns without wildcards match in every directory */
 };
 
@@ -135,6 +136,12 @@ static int add_anywhere(struct dockerfile_ignore *g, struct span *text, struct e
     return 0;
 }
 
+static bool is_for_all(struct span text)
+{
+    return (text.len == 1 && *text.s == '*') || (text.len == 2 && memcmp(text.s, "**", 2) == 0) ||
+           (text.len == 4 && memcmp(text.s, "**/*", 4) == 0);
+}
+
 static int add_pattern(struct dockerfile_ignore *g, struct span text, struct error *err)
 {
     struct ignore_pattern p = {.exception = false};
@@ -164,6 +171,7 @@ static int add_pattern(struct dockerfile_ignore *g, struct span text, struct err
     }
     if (ignore_pattern_compile(text, &g->arena, &p, err) < 0)
         return -1;
+    g->for_all = g->for_all || (!p.exception && is_for_all(text));
     return store(g, &p, err);
 }
 
@@ -239,6 +247,11 @@ bool dockerfile_ignore_matches(const struct dockerfile_ignore *g, const char *pa
 bool dockerfile_ignore_has_exceptions(const struct dockerfile_ignore *g)
 {
     return g->has_exceptions;
+}
+
+bool dockerfile_ignore_has_all(const struct dockerfile_ignore *g)
+{
+    return g->for_all;
 }
 
 /* Whether something below dir may begin with that. */

@@ -45,6 +45,9 @@ bool dockerfile_ignore_matches(const struct dockerfile_ignore *g, const char *pa
 /* Whether there is a "!" pattern at all. */
 bool dockerfile_ignore_has_exceptions(const struct dockerfile_ignore *g);
 
+/* Whether a pattern names all there is: "*", "**", or both with a slash between them. */
+bool dockerfile_ignore_has_all(const struct dockerfile_ignore *g);
+
 /* Whether a "!" pattern may bring back something below an ignored directory, which then has to be
  * walked all the same. */
 bool dockerfile_ignore_may_reinclude(const struct dockerfile_ignore *g, const char *dir);

@@ -62,8 +62,9 @@ int dockerfile_images(const struct dockerfile *d, const struct argv *build_args,
 {
     CLEANUP(argv_release) struct argv images = ARGV_INIT;
     CLEANUP(graph_release) struct graph g = {.nodes = NULL};
+    struct graph_request request = {.build_args = build_args};
 
-    if (graph_build(d, build_args, false, &g, err) < 0)
+    if (graph_build(&g, d, &request, err) < 0)
         return -1;
     for (size_t i = 0; i < g.n; i++)
         if (add_stage(d, &g, i, &images, err) < 0)

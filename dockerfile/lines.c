@@ -54,13 +54,15 @@ static bool cut_continuation(struct span *line, char escape)
     return true;
 }
 
-/* Where the text would have to end for another line to follow this open one.  Cutting a line that
- * holds nothing else would leave the one before it open. */
+/* Where the text would have to end for another line to follow this open one: CRs that would then
+ * end the line do not hide an escape token before them.  Cutting a line that holds nothing else
+ * would leave the one before it open. */
 static void note_open(const struct lines *l, struct span content, char escape,
                       struct logical_line *line)
 {
-    while (cut_continuation(&content, escape))
-        ;
+    do {
+        content = line_content(content);
+    } while (cut_continuation(&content, escape));
     if (span_trim_left(content).len > 0 || line->open_at == NOT_OPEN)
         line->open_at = (size_t)(content.s + content.len - l->text);
 }
@@ -87,8 +89,12 @@ static void add_continuations(struct lines *l, char escape, struct logical_line 
     while (open && lines_next(l, &raw)) {
         struct span content = line_content(raw);
 
-        if (line_is_comment(content) || span_trim_left(content).len == 0)
+        if (line_is_comment(content))
             continue;
+        if (span_trim_left(content).len == 0) {
+            line->empty_continuation = true;
+            continue;
+        }
         open = add_line(l, content, escape, line);
     }
 }
@@ -100,6 +106,18 @@ static struct span without_bom(struct span line)
     return line;
 }
 
+/* Keeps a comment for the instruction below it, without the first character of its line: BuildKit
+ * takes that for the "#", so an indented comment keeps it and says nothing to the checks. */
+static void note_comment(struct span raw, struct arena *arena, struct logical_line *line)
+{
+    struct span text = span_trim((struct span){raw.s + 1, raw.len - 1});
+
+    if (text.len == 0)
+        line->comments = (struct argv)ARGV_INIT;
+    else
+        arena_push(arena, &line->comments, arena_string(arena, text.s, text.len));
+}
+
 int lines_next_logical(struct lines *l, struct directives *directives, struct logical_line *line,
                        bool *ret_end, struct arena *arena, struct fault *fault, struct error *err)
 {
@@ -107,6 +125,7 @@ int lines_next_logical(struct lines *l, struct directives *directives, struct lo
 
     buf_clear(&line->text);
     line->open_at = NOT_OPEN;
+    line->empty_continuation = false;
     if (!lines_next(l, &raw)) {
         *ret_end = true;
         return 0;
@@ -119,8 +138,12 @@ int lines_next_logical(struct lines *l, struct directives *directives, struct lo
         return -1;
     }
     line->first_line = l->count;
-    if (!line_is_comment(content) && add_line(l, content, directives->escape, line))
+    if (line_is_comment(content)) {
+        if (directives->done)
+            note_comment(raw, arena, line);
+    } else if (add_line(l, content, directives->escape, line)) {
         add_continuations(l, directives->escape, line);
+    }
     line->last_line = l->count;
     *ret_end = false;
     return 0;

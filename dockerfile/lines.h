@@ -24,7 +24,9 @@ bool line_is_comment(struct span line);
 struct logical_line {
     struct buf text; /* continuations joined; empty for a comment, a directive or an empty line */
     int first_line, last_line;
-    size_t open_at; /* as in struct dockerfile */
+    size_t open_at;          /* as in struct dockerfile */
+    bool empty_continuation; /* as in struct dockerfile_instruction */
+    struct argv comments;    /* likewise, in the arena; of this line and those above */
 };
 
 /* Reads one logical line; *ret_end: there was none left.  On failure *fault says where. */

@@ -49,7 +49,10 @@ static int refuse_long_line(const struct lines *l, struct fault *fault, struct e
 static int add_instruction(struct dockerfile *d, struct lines *l, const struct logical_line *line,
                            struct error *err)
 {
-    struct dockerfile_instruction i = {.first_line = line->first_line};
+    struct dockerfile_instruction i = {.comments = line->comments,
+                                       .first_line = line->first_line,
+                                       .text_end = line->last_line,
+                                       .empty_continuation = line->empty_continuation};
 
     if (d->n_instructions == d->limits.instructions_max)
         return error_set(err, ERR_LIMIT, "more than %zu instructions", d->limits.instructions_max);
@@ -85,6 +88,7 @@ static int read_lines(struct dockerfile *d, struct lines *l, struct logical_line
         *fault = (struct fault){line->first_line, line->first_line};
         if (add_instruction(d, l, line, err) < 0)
             return -1;
+        line->comments = (struct argv)ARGV_INIT;
     }
 }
 

@@ -39,7 +39,8 @@ struct dockerfile {
     int trigger_depth;                           /* of ONBUILDs being read */
     struct dockerfile_instruction *instructions; /* all, in order */
     size_t n_instructions, cap_instructions;
-    size_t n_global; /* of them before the first FROM: ARGs */
+    size_t n_checked; /* of them seen by step 2; the last may be what it failed at */
+    size_t n_global;  /* of them before the first FROM: ARGs */
     struct dockerfile_stage *stages;
     size_t n_stages;
     /* When the text ends in the middle of a continuation: the offset of the escape token that

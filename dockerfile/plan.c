@@ -4,9 +4,10 @@
 
 #include <string.h>
 
+#include "dockerfile/context.h"
 #include "dockerfile/dockerfile.h"
 #include "dockerfile/generate.h"
-#include "dockerfile/graph.h"
+#include "dockerfile/missing.h"
 
 #define SETTINGS_MAX   (1 << 20)
 #define DOCKERFILE_MAX ((1 << 20) + 1) /* one more than the parser takes, so that it says so */
@@ -177,50 +178,149 @@ static int find_or_generate(struct planner *p, struct error *err)
 
 /* ---- questions about the Dockerfile ---- */
 
-static int list_stages(struct planner *p, const struct dockerfile *d, struct error *err)
+static int add_stage(struct dockerfile_plan *out, const struct dockerfile_outcome *o)
 {
-    CLEANUP(graph_release) struct graph g = {.nodes = NULL};
-    struct dockerfile_plan *out = p->out;
-    size_t n;
-    const struct dockerfile_stage *stages = dockerfile_stages(d, &n);
+    struct dockerfile_plan_stage *to = &out->stages[out->n_stages++];
 
-    if (graph_build(d, &out->build_args, false, &g, err) < 0)
-        return -1;
+    to->name = o->stage->name ? strdup(o->stage->name) : NULL;
+    to->base = strdup(o->base);
+    to->line = o->stage->instructions->first_line;
+    to->needed = o->needed;
+    return !to->base || (o->stage->name && !to->name) ? -1 : 0;
+}
+
+static int list_stages(struct planner *p, const struct dockerfile_evaluation *e, struct error *err)
+{
+    struct dockerfile_plan *out = p->out;
+    size_t n, target;
+    const struct dockerfile_outcome *outcomes = dockerfile_outcomes(e, &n, &target);
+
     out->stages = calloc(n, sizeof(*out->stages));
     if (!out->stages)
         return out_of_memory(err);
-    for (; out->n_stages < n; out->n_stages++) {
-        const struct dockerfile_stage *s = &stages[out->n_stages];
-        struct dockerfile_plan_stage *to = &out->stages[out->n_stages];
-
-        to->name = s->name ? strdup(s->name) : NULL;
-        to->base = strdup(g.nodes[out->n_stages].base);
-        to->line = s->instructions->first_line;
-        to->needed = g.nodes[out->n_stages].needed;
-        if (!to->base || (s->name && !to->name)) {
-            out->n_stages++;
+    for (size_t i = 0; i < n; i++)
+        if (add_stage(out, &outcomes[i]) < 0)
             return out_of_memory(err);
-        }
-    }
     return 0;
 }
 
-static void free_dockerfile(struct dockerfile **d)
+static int add_check(struct dockerfile_plan *out, const struct dockerfile_warning *w)
 {
-    dockerfile_free(*d);
+    struct dockerfile_plan_check *to = &out->checks[out->n_checks++];
+
+    to->rule = strdup(w->rule);
+    if (asprintf(&to->detail, "%s%s%s", w->detail, w->advice ? "; " : "",
+                 w->advice ? w->advice : "") < 0)
+        to->detail = NULL;
+    to->url = w->url ? strdup(w->url) : NULL;
+    to->first_line = w->first_line;
+    to->last_line = w->last_line;
+    return !to->rule || !to->detail || (w->url && !to->url) ? -1 : 0;
+}
+
+/* BuildKit tells them in the order of its phases; people read from top to bottom. */
+static int compare_lines(const void *a, const void *b)
+{
+    const struct dockerfile_plan_check *x = a, *y = b;
+
+    if (x->first_line != y->first_line)
+        return x->first_line < y->first_line ? -1 : 1;
+    return strcmp(x->rule, y->rule);
+}
+
+static int take_findings(struct planner *p, const struct dockerfile_findings *f, struct error *err)
+{
+    struct dockerfile_plan *out = p->out;
+
+    out->checks = calloc(f->n + 1, sizeof(*out->checks));
+    if (!out->checks)
+        return out_of_memory(err);
+    for (size_t i = 0; i < f->n; i++)
+        if (add_check(out, &f->warnings[i]) < 0)
+            return out_of_memory(err);
+    qsort(out->checks, out->n_checks, sizeof(*out->checks), compare_lines);
+    if (f->failure.kind == ERR_NONE)
+        return 0;
+    *err = f->failure;
+    return -1;
+}
+
+static void free_ignore(struct dockerfile_ignore **g)
+{
+    dockerfile_ignore_free(*g);
+}
+
+static int check(struct planner *p, const struct dockerfile *d, const struct dockerfile_ignore *g,
+                 struct error *err)
+{
+    const struct dockerfile_check_request req = {.build.build_args = &p->out->build_args,
+                                                 .ignore = g,
+                                                 .all_stages = p->req->all_stages,
+                                                 .hadolint = true};
+    struct dockerfile_findings findings;
+    int r;
+
+    if (dockerfile_check(d, &req, &findings, err) < 0)
+        return -1;
+    r = take_findings(p, &findings, err);
+    dockerfile_findings_release(&findings);
+    return r;
+}
+
+static int evaluate(struct planner *p, const struct dockerfile *d,
+                    const struct dockerfile_ignore *g, struct error *err)
+{
+    CLEANUP(dockerfile_evaluation_freep) struct dockerfile_evaluation *e = NULL;
+    const struct dockerfile_request req = {.build_args = &p->out->build_args};
+
+    if (dockerfile_evaluate(d, &req, &e, err) < 0 || list_stages(p, e, err) < 0 ||
+        dockerfile_images(d, &p->out->build_args, &p->out->images, err) < 0)
+        return -1;
+    return missing_refuse(e, p->req->source, g, err);
+}
+
+/* What is lacking as far as the project tells: its base image is not here yet. */
+static int look_for_sandbox_api(struct planner *p, const struct dockerfile *d, struct error *err)
+{
+    struct dockerfile_plan *out = p->out;
+    const struct dockerfile_sandbox_request req = {
+        .image = p->req->sandbox_image, .build_args = &out->build_args, .context = p->req->source};
+    CLEANUP(dockerfile_sandbox_findings_release) struct dockerfile_sandbox_findings found;
+    const char *note;
+    size_t n;
+
+    if (dockerfile_find_sandbox_api(d, &req, &found, err) < 0)
+        return -1;
+    for (note = buf_str(&found.notes); *note; note += n + (note[n] == '\n')) {
+        n = strcspn(note, "\n");
+        argv_pushf(&out->sandbox, "%.*s", (int)n, note);
+    }
+    if (found.lacks_copy && !argv_contains(&out->images, p->req->sandbox_image))
+        argv_push1(&out->images, p->req->sandbox_image);
+    if (add_words(&out->warnings, &found.warnings) < 0 || out->sandbox.failed)
+        return out_of_memory(err);
+    return 0;
 }
 
 static int study(struct planner *p, struct error *err)
 {
-    CLEANUP(free_dockerfile) struct dockerfile *d = NULL;
-    struct dockerfile_plan *out = p->out;
+    CLEANUP(dockerfile_freep) struct dockerfile *d = NULL;
+    CLEANUP(free_ignore) struct dockerfile_ignore *ignore = NULL;
+    const struct dockerfile_plan *out = p->out;
 
     if (dockerfile_parse(buf_str(&out->text), out->text.len, &dockerfile_limits_default, &d, err) <
         0)
         return -1;
-    if (list_stages(p, d, err) < 0)
+    if (dockerfile_ignore_parse(buf_str(&out->ignore), out->ignore.len, &ignore, err) < 0)
+        return error_wrap(err, "the ignore file");
+    if (check(p, d, ignore, err) < 0)
         return -1;
-    return dockerfile_images(d, &out->build_args, &out->images, err);
+    if (evaluate(p, d, ignore, err) < 0)
+        return -1;
+    if (p->req->dirfd &&
+        dockerfile_context_digest(*p->req->dirfd, ignore, p->out->context, err) < 0)
+        return -1;
+    return strcmp(out->type, "sandbox") == 0 ? look_for_sandbox_api(p, d, err) : 0;
 }
 
 static int make(struct planner *p, struct error *err)

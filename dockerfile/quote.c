@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dockerfile/runes.h"
+#include "dockerfile/words.h"
 
 /* unicode.IsPrint for what text holds in practice: spaces other than ' ', controls, format
  * characters and private use are not; unassigned characters are taken as printable. */
@@ -42,9 +43,14 @@ void quote_add(struct buf *out, const char *s)
     buf_addc(out, '"');
     for (size_t i = 0; i < len;) {
         uint32_t r;
-        size_t n = rune_decode(s + i, len - i, &r);
+        size_t n = rune_decode_any(s + i, len - i, &r);
 
-        if (r != '"' && r != '\\' && is_printable(r))
+        if (strncmp(s + i, WORD_NUL, sizeof(WORD_NUL) - 1) == 0) {
+            buf_adds(out, "\\x00");
+            n = sizeof(WORD_NUL) - 1;
+        } else if (n == 1 && (unsigned char)s[i] >= 0x80) /* no UTF-8 */
+            buf_addf(out, "\\x%02x", (unsigned char)s[i]);
+        else if (r != '"' && r != '\\' && is_printable(r))
             buf_add(out, s + i, n);
         else
             add_escaped(out, r);

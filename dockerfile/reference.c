@@ -228,8 +228,7 @@ static int split_digest(const char *digest, struct dockerfile_reference *ret, st
     return 0;
 }
 
-int dockerfile_parse_reference(const char *text, struct dockerfile_reference *ret,
-                               struct error *err)
+int reference_read(const char *text, struct dockerfile_reference *ret, struct error *err)
 {
     struct dockerfile_reference r = {.tag = ""};
     size_t len = strcspn(text, "@");
@@ -238,8 +237,6 @@ int dockerfile_parse_reference(const char *text, struct dockerfile_reference *re
     const char *colon = memchr(last, ':', len - (size_t)(last - text));
     size_t name_len = colon ? (size_t)(colon - text) : len;
 
-    if (reference_refuse_transport(text, err) < 0)
-        return -1;
     if (strlen(text) > NAME_MAX_LEN + sizeof(r.tag) + sizeof(r.digest))
         return malformed(err);
     if (colon && !is_tag(colon + 1, len - name_len - 1))
@@ -259,4 +256,10 @@ int dockerfile_parse_reference(const char *text, struct dockerfile_reference *re
         (void)snprintf(r.tag, sizeof(r.tag), "latest");
     *ret = r;
     return 0;
+}
+
+int dockerfile_parse_reference(const char *text, struct dockerfile_reference *ret,
+                               struct error *err)
+{
+    return reference_refuse_transport(text, err) < 0 ? -1 : reference_read(text, ret, err);
 }

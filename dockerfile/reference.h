@@ -7,4 +7,8 @@
 /* ERR_INPUT when text names a place other than a registry: "oci-archive:/x". */
 MUST_CHECK int reference_refuse_transport(const char *text, struct error *err);
 
+/* dockerfile_parse_reference without that: a transport's name may be an image's, too. */
+MUST_CHECK int reference_read(const char *text, struct dockerfile_reference *ret,
+                               struct error *err);
+
 #endif

@@ -63,13 +63,24 @@ bool rune_is_space(uint32_t rune)
            rune == 0x2028 || rune == 0x2029 || rune == 0x202f || rune == 0x205f || rune == 0x3000;
 }
 
+/* Bytes of the white space character at s, 0 if it is none. */
+static size_t space_length(const char *s, size_t len)
+{
+    uint32_t rune;
+    size_t n;
+
+    if ((unsigned char)*s < 0x80)
+        return is_ascii_space(*s);
+    n = rune_decode(s, len, &rune);
+    return rune_is_space(rune) ? n : 0;
+}
+
 struct span span_trim_left(struct span text)
 {
     while (text.len > 0) {
-        uint32_t rune;
-        size_t n = rune_decode(text.s, text.len, &rune);
+        size_t n = space_length(text.s, text.len);
 
-        if (!rune_is_space(rune))
+        if (n == 0)
             break;
         text.s += n;
         text.len -= n;
@@ -81,12 +92,10 @@ struct span span_trim_right(struct span text)
 {
     while (text.len > 0) {
         size_t start = text.len - 1;
-        uint32_t rune;
 
         while (start > 0 && ((unsigned char)text.s[start] & 0xc0) == 0x80)
             start--;
-        (void)rune_decode(text.s + start, text.len - start, &rune);
-        if (!rune_is_space(rune))
+        if (space_length(text.s + start, text.len - start) == 0)
             break;
         text.len = start;
     }

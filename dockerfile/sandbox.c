@@ -1,21 +1,21 @@
 /* dockerfile/sandbox — follows the file /sandbox-api from the sandbox image through the stages.
  *
  * Every stage has a list of places where the binary is: those of the stage it is FROM, and those
- * that its COPY --from lines make of the places in other stages.  A place that depends on a
- * variable cannot be told, and counts as none: a second copy of the binary does no harm, none at
- * all leaves the sandbox dead. */
+ * that its COPY --from lines, and cp in a RUN with a mount, make of the places in other stages.  A
+ * place that depends on a variable cannot be told, and counts as none: a second copy of the binary
+ * does no harm, none at all leaves the sandbox dead. */
 #include "dockerfile/sandbox.h"
 
-#include <fnmatch.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "dockerfile/flags.h"
+#include "dockerfile/image_path.h"
+#include "dockerfile/mount.h"
+#include "dockerfile/sandbox_run.h"
 
 #define BINARY     "/sandbox-api"
 #define REPOSITORY "ghcr.io/blaxel-ai/sandbox"
-
-#define PLACES_MAX 8 /* of one stage; nobody needs the ninth copy */
-#define STARS_MAX  4 /* in a source pattern, as matching may try all their combinations */
 
 struct place {
     const char *path;
@@ -23,7 +23,7 @@ struct place {
 };
 
 struct places {
-    struct place v[PLACES_MAX];
+    struct place v[SANDBOX_PATHS_MAX];
     size_t n;
 };
 
@@ -33,6 +33,8 @@ struct finder {
     struct dockerfile_reference image, repository;
     struct places *places; /* of each stage */
     const char **workdirs; /* of each stage, at its end; NULL: depends on a variable */
+    const char *base;      /* the final stage's base image, and where that has the binary */
+    const char *base_path;
 };
 
 static bool is_sandbox_image(const struct finder *f, const char *text)
@@ -49,146 +51,108 @@ static bool is_sandbox_image(const struct finder *f, const char *text)
 static void add_place(struct places *places, const char *path,
                       const struct dockerfile_instruction *source)
 {
-    if (path && places->n < PLACES_MAX)
+    if (path && places->n < SANDBOX_PATHS_MAX)
         places->v[places->n++] = (struct place){path, source};
-}
-
-/* ---- paths ---- */
-
-/* dir/path, or path alone when it is absolute, without ".", ".." and double slashes. */
-static const char *clean_path(struct arena *a, const char *dir, const char *path)
-{
-    CLEANUP(buf_release) struct buf out = BUF_INIT(1 << 20);
-    CLEANUP(buf_release) struct buf in = BUF_INIT(1 << 20);
-
-    if (*path != '/')
-        buf_addf(&in, "%s/", dir);
-    buf_adds(&in, path);
-    for (const char *p = buf_str(&in); *p;) {
-        size_t n = strcspn(p, "/");
-
-        if (n == 2 && memcmp(p, "..", 2) == 0) {
-            while (out.len > 0 && out.data[--out.len] != '/')
-                ;
-        } else if (n > 0 && !(n == 1 && *p == '.')) {
-            buf_addc(&out, '/');
-            buf_add(&out, p, n);
-        }
-        p += n + (p[n] == '/');
-    }
-    return out.len ? arena_string(a, out.data, out.len) : "/";
-}
-
-static size_t count_stars(const char *pattern)
-{
-    size_t n = 0;
-
-    for (; *pattern; pattern++)
-        n += *pattern == '*';
-    return n;
-}
-
-/* Where the copied file is under the destination: "" when the source names the file itself,
- * "/rest" when it names a directory above it; NULL when it does not bring it. */
-static const char *below_source(const char *source, const char *path)
-{
-    size_t n = strlen(source);
-
-    if (strcmp(source, "/") == 0)
-        return path;
-    if (strncmp(path, source, n) == 0 && (path[n] == '/' || !path[n]))
-        return path + n;
-    if (strpbrk(source, "*?[") && count_stars(source) <= STARS_MAX &&
-        fnmatch(source, path, FNM_PATHNAME) == 0)
-        return "";
-    return NULL;
-}
-
-/* A file copied to one of these by name lands in it: they are directories everywhere. */
-static bool is_known_directory(const char *path)
-{
-    static const char *const directories[] = {"/",    "/bin",  "/sbin",          "/usr/bin",
-                                              "/opt", "/root", "/usr/local/bin", "/usr/sbin",
-                                              "/tmp", "/home", "/usr/local/sbin"};
-
-    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
-        if (strcmp(path, directories[i]) == 0)
-            return true;
-    return false;
 }
 
 /* ---- one COPY ---- */
 
-struct copy {
-    const struct dockerfile_instruction *instruction;
-    const char *to;  /* cleaned */
-    bool into;       /* to is a directory */
-    bool keeps_path; /* --parents */
-};
-
-static const char *landing(struct arena *a, const struct copy *c, const char *path,
-                           const char *below)
+static void copy_places(struct finder *f, size_t stage, const struct image_path_copy *c,
+                        const struct dockerfile_instruction *i, const struct places *from)
 {
-    if (c->keeps_path)
-        return clean_path(a, c->to, path + 1);
-    if (*below)
-        return clean_path(a, c->to, below + 1);
-    return c->into ? clean_path(a, c->to, strrchr(path, '/') + 1) : c->to;
-}
-
-static void copy_places(struct finder *f, size_t stage, const struct copy *c,
-                        const struct places *from)
-{
-    const struct argv *words = &c->instruction->words;
-
-    for (size_t w = 0; w + 1 < words->n; w++) {
+    for (size_t w = 0; w + 1 < i->words.n; w++) {
         const char *source;
 
-        if (strchr(words->v[w], '$'))
+        if (strchr(i->words.v[w], '$'))
             continue;
-        source = clean_path(&f->g->arena, "/", words->v[w]);
-        for (size_t k = 0; source && k < from->n; k++) {
-            const char *below = below_source(source, from->v[k].path);
-
-            if (below)
-                add_place(&f->places[stage], landing(&f->g->arena, c, from->v[k].path, below),
-                          c->instruction);
-        }
+        source = image_path_clean(&f->g->arena, "/", i->words.v[w]);
+        for (size_t k = 0; source && k < from->n; k++)
+            add_place(&f->places[stage],
+                      image_path_landing(&f->g->arena, c, source, from->v[k].path), i);
     }
+}
+
+/* The places in a stage before this one, or in a sandbox image. */
+static struct places places_from(const struct finder *f, size_t stage, size_t from_stage,
+                                 const char *from, const struct dockerfile_instruction *i)
+{
+    if (from_stage != NO_STAGE && from_stage < stage)
+        return f->places[from_stage];
+    if (from_stage == NO_STAGE && is_sandbox_image(f, from))
+        return (struct places){.v = {{BINARY, i}}, .n = 1};
+    return (struct places){.n = 0};
 }
 
 static void follow_copy(struct finder *f, size_t stage, const struct graph_use *use)
 {
-    const struct argv *words = &use->instruction->words;
-    const char *to = words->v[words->n - 1];
+    const struct dockerfile_instruction *i = use->instruction;
+    const char *to = i->words.v[i->words.n - 1];
     const char *workdir = f->workdirs[stage];
-    struct places image = {.v = {{BINARY, use->instruction}}, .n = 1};
-    struct copy c = {.instruction = use->instruction};
+    const struct places from = places_from(f, stage, use->stage, use->from, i);
+    struct image_path_copy c = {.into =
+                                    i->words.n > 2 || text_ends(to, "/") || strcmp(to, ".") == 0};
 
     if (strchr(to, '$') || (*to != '/' && !workdir))
         return;
-    c.to = clean_path(&f->g->arena, workdir ? workdir : "/", to);
-    c.keeps_path = argv_contains(&use->instruction->flags, "--parents") ||
-                   argv_contains(&use->instruction->flags, "--parents=true");
-    c.into = words->n > 2 || text_ends(to, "/") || strcmp(to, ".") == 0 || is_known_directory(c.to);
-    if (use->stage != NO_STAGE && use->stage < stage)
-        copy_places(f, stage, &c, &f->places[use->stage]);
-    else if (use->stage == NO_STAGE && is_sandbox_image(f, use->from))
-        copy_places(f, stage, &c, &image);
+    c.to = image_path_clean(&f->g->arena, workdir ? workdir : "/", to);
+    if (!c.to)
+        return;
+    c.keeps_path =
+        argv_contains(&i->flags, "--parents") || argv_contains(&i->flags, "--parents=true");
+    c.into |= image_path_is_directory(c.to) || (workdir && strcmp(c.to, workdir) == 0);
+    copy_places(f, stage, &c, i, &from);
+}
+
+/* ---- one RUN with a mount ---- */
+
+/* What a mount shows of the places, by the paths at which RUN sees them. */
+static void mount_places(struct finder *f, size_t stage, const struct dockerfile_instruction *i,
+                         const struct dockerfile_mount *mount, struct places *seen)
+{
+    struct arena *a = &f->g->arena;
+    struct image_path_copy c = {.to = NULL};
+    const char *source;
+    struct places places;
+
+    if (!*mount->from || !*mount->target || strchr(mount->target, '$') ||
+        strchr(mount->source, '$'))
+        return;
+    places =
+        places_from(f, stage, stages_find(f->d, mount->from, f->d->n_stages, true), mount->from, i);
+    c.to = image_path_clean(a, f->workdirs[stage], mount->target);
+    source = image_path_clean(a, "/", mount->source);
+    for (size_t k = 0; c.to && source && k < places.n; k++)
+        add_place(seen, image_path_landing(a, &c, source, places.v[k].path), i);
+}
+
+/* Variables stay as they are: what depends on one is left out. */
+static int keep_variables(void *self, const char *value, char **ret, struct error *err)
+{
+    struct arena *a = self;
+
+    *ret = arena_string(a, value, strlen(value));
+    return arena_check(a, err);
+}
+
+static void follow_run(struct finder *f, size_t stage, const struct dockerfile_instruction *i)
+{
+    const struct mount_expander expander = {.expand = keep_variables, .self = &f->g->arena};
+    struct places seen = {.n = 0};
+    struct dockerfile_mount mount;
+    struct error ignored;
+    const char *text;
+
+    if (!f->workdirs[stage])
+        return;
+    for (size_t at = 0; (text = flags_next(&i->flags, "mount", &at));)
+        if (mount_parse(text, &expander, &mount, &ignored) == 0)
+            mount_places(f, stage, i, &mount, &seen);
+    for (size_t k = 0; k < seen.n; k++)
+        add_place(&f->places[stage],
+                  sandbox_run_copy(&f->g->arena, i, f->workdirs[stage], seen.v[k].path), i);
 }
 
 /* ---- one stage ---- */
-
-static void follow_workdir(struct finder *f, size_t stage, const struct dockerfile_instruction *i)
-{
-    const char *path = i->words.v[0];
-    const char **workdir = &f->workdirs[stage];
-
-    if (strchr(path, '$') || (*path != '/' && !*workdir))
-        *workdir = NULL;
-    else
-        *workdir = clean_path(&f->g->arena, *workdir ? *workdir : "/", path);
-}
 
 static void follow_stage(struct finder *f, size_t stage)
 {
@@ -202,51 +166,37 @@ static void follow_stage(struct finder *f, size_t stage)
         f->workdirs[stage] = f->workdirs[node->base_stage];
     } else if (is_sandbox_image(f, node->base)) {
         add_place(&f->places[stage], BINARY, s->instructions);
+    } else if (f->base_path && strcmp(node->base, f->base) == 0) {
+        add_place(&f->places[stage], f->base_path, s->instructions);
     }
     for (size_t k = 1; k < s->n_instructions; k++) {
         const struct dockerfile_instruction *i = &s->instructions[k];
 
         if (strcmp(i->keyword, "WORKDIR") == 0)
-            follow_workdir(f, stage, i);
+            f->workdirs[stage] = image_path_workdir(&f->g->arena, f->workdirs[stage], i);
+        else if (strcmp(i->keyword, "RUN") == 0)
+            follow_run(f, stage, i);
         for (; use < node->n_uses && node->uses[use].instruction == i; use++)
             if (strcmp(i->keyword, "COPY") == 0)
                 follow_copy(f, stage, &node->uses[use]);
     }
 }
 
-/* ---- ENTRYPOINT and CMD ---- */
+/* ---- all of them ---- */
 
-/* The last one in the final stage or the stages it is FROM, nearest first; *ret_stage is where. */
-static const struct dockerfile_instruction *last_of_chain(const struct finder *f,
-                                                          const char *keyword, size_t *ret_stage)
+static const char *final_base(const struct graph *g)
 {
-    for (size_t at = f->g->n - 1; at != NO_STAGE; at = f->g->nodes[at].base_stage) {
-        const struct dockerfile_stage *s = &f->d->stages[at];
+    size_t at = g->n - 1;
 
-        for (size_t k = s->n_instructions; k-- > 1;) {
-            if (strcmp(s->instructions[k].keyword, keyword) != 0)
-                continue;
-            *ret_stage = at;
-            return s->instructions[k].words.n ? &s->instructions[k] : NULL;
-        }
-    }
-    return NULL;
-}
-
-static bool starts_from_sandbox(const struct finder *f)
-{
-    size_t at = f->g->n - 1;
-
-    while (f->g->nodes[at].base_stage != NO_STAGE)
-        at = f->g->nodes[at].base_stage;
-    return is_sandbox_image(f, f->g->nodes[at].base);
+    while (g->nodes[at].base_stage != NO_STAGE)
+        at = g->nodes[at].base_stage;
+    return g->nodes[at].base;
 }
 
 int sandbox_find(const struct dockerfile *d, struct graph *g, const char *image,
-                 struct sandbox_findings *ret, struct error *err)
+                 const char *base_path, struct sandbox_place *ret, struct error *err)
 {
-    struct finder f = {.d = d, .g = g};
-    size_t last = g->n - 1, stage = last;
+    struct finder f = {.d = d, .g = g, .base = final_base(g), .base_path = base_path};
     const struct places *places;
 
     if (dockerfile_parse_reference(image, &f.image, err) < 0 ||
@@ -260,14 +210,13 @@ int sandbox_find(const struct dockerfile *d, struct graph *g, const char *image,
         follow_stage(&f, i);
     if (arena_check(&g->arena, err) < 0)
         return -1;
-    places = &f.places[last];
-    *ret = (struct sandbox_findings){.is_sandbox = starts_from_sandbox(&f)};
+    places = &f.places[g->n - 1];
+    *ret = (struct sandbox_place){.base = f.base, .is_sandbox = is_sandbox_image(&f, f.base)};
+    for (size_t i = 0; i < places->n; i++)
+        ret->paths[ret->n_paths++] = places->v[i].path;
     if (places->n) {
         ret->path = places->v[places->n - 1].path;
         ret->source = places->v[places->n - 1].source;
     }
-    ret->entrypoint = last_of_chain(&f, "ENTRYPOINT", &stage);
-    ret->cmd = last_of_chain(&f, "CMD", &stage);
-    ret->cmd_inherited = ret->cmd && stage != last;
     return 0;
 }

@@ -5,19 +5,16 @@
 #include "dockerfile/settings.h"
 
 #include <ctype.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/text.h"
 #include "base/toml.h"
-#include "dockerfile/settings_keys.h"
+#include "dockerfile/settings_words.h"
 #include "dockerfile/suggest.h"
 
 #define UNKNOWN_MAX 50 /* keys that are told; a file with more is no blaxel.toml */
-#define SHOWN_MAX   60 /* bytes of a value in a message */
-#define PATH_SHOWN  120
 
 void dockerfile_settings_init(struct dockerfile_settings *s)
 {
@@ -42,7 +39,7 @@ void dockerfile_settings_release(struct dockerfile_settings *s)
 
 struct unknown {
     int line;
-    char text[PATH_SHOWN + SETTINGS_HINT_SIZE + 64];
+    char text[SETTINGS_SHOWN_MAX + SETTINGS_HINT_SIZE + 64];
 };
 
 struct reading {
@@ -76,132 +73,20 @@ static struct error *fault_at(struct reading *r, int line)
     return &r->fault;
 }
 
-/* How many bytes of s fit into max without cutting a character. */
-static size_t whole_characters(const char *s, size_t len, size_t max)
-{
-    size_t n = len <= max ? len : max;
-
-    while (n < len && n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80)
-        n--;
-    return n;
-}
-
-static int shown(const char *path)
-{
-    return (int)whole_characters(path, strlen(path), PATH_SHOWN);
-}
-
 static void note_unknown(struct reading *r, const char *path, int line)
 {
     char hint[SETTINGS_HINT_SIZE];
-    struct unknown *u = &r->unknown[r->n_unknown];
+    struct unknown *u;
 
     if (r->n_unknown++ >= UNKNOWN_MAX)
         return;
+    u = &r->unknown[r->n_unknown - 1];
     u->line = line;
-    (void)snprintf(u->text, sizeof(u->text), "unknown key %.*s%s is ignored", shown(path), path,
-                   settings_hint(path, hint));
+    (void)snprintf(u->text, sizeof(u->text), "unknown key %.*s%s is ignored", settings_shown(path),
+                   path, settings_hint(path, hint));
 }
 
-/* ---- what is wanted and what is there, in words ---- */
-
-static void add_allowed(struct buf *out, const char *const *allowed)
-{
-    for (size_t i = 0; allowed[i]; i++)
-        buf_addf(out, "%s\"%s\"", i == 0 ? "" : allowed[i + 1] ? ", " : " or ", allowed[i]);
-}
-
-static void add_range(struct buf *out, const struct settings_key *k)
-{
-    buf_adds(out, "a whole number");
-    if (k->min || k->max)
-        buf_addf(out, " from %" PRId64 " to %" PRId64, k->min, k->max);
-}
-
-static void add_wanted(struct buf *out, const struct settings_key *k)
-{
-    switch (k->kind) {
-    case SETTINGS_STRING:
-        if (k->allowed)
-            add_allowed(out, k->allowed);
-        else
-            buf_adds(out, k->inside ? "a path inside the project" : "a string");
-        break;
-    case SETTINGS_INTEGER:
-        add_range(out, k);
-        break;
-    case SETTINGS_BOOL:
-        buf_adds(out, "true or false");
-        break;
-    case SETTINGS_SECONDS:
-        buf_adds(out, "a number of seconds, or a string like \"15m\"");
-        break;
-    case SETTINGS_ANY:
-        break;
-    }
-}
-
-/* In quotes, on one line, cut short at a character. */
-static void add_quoted(struct buf *out, const char *s, size_t len)
-{
-    size_t n = whole_characters(s, len, SHOWN_MAX);
-
-    buf_addc(out, '"');
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)s[i] < ' ' || s[i] == 0x7f)
-            buf_addf(out, "\\u%04x", (unsigned char)s[i]);
-        else
-            buf_addc(out, s[i]);
-    buf_adds(out, n < len ? "…\"" : "\"");
-}
-
-static void add_found(struct buf *out, const struct toml_leaf *leaf, bool secret)
-{
-    static const char *const types[] = {
-        [TOML_STRING] = "a string", [TOML_INTEGER] = "a whole number", [TOML_FLOAT] = "a fraction",
-        [TOML_BOOL] = "a boolean",  [TOML_DATETIME] = "a date",
-    };
-
-    if (secret) {
-        buf_adds(out, types[leaf->type]);
-        return;
-    }
-    switch (leaf->type) {
-    case TOML_STRING:
-        buf_adds(out, "the string ");
-        add_quoted(out, leaf->text, leaf->text_len);
-        break;
-    case TOML_INTEGER:
-        buf_addf(out, "%" PRId64, leaf->integer);
-        break;
-    case TOML_FLOAT:
-        buf_addf(out, "the fraction %g", leaf->real);
-        break;
-    case TOML_BOOL:
-        buf_adds(out, leaf->boolean ? "true" : "false");
-        break;
-    case TOML_DATETIME:
-        buf_addf(out, "the date %.*s", SHOWN_MAX, leaf->text);
-        break;
-    }
-}
-
-static void add_group_wanted(struct buf *out, const char *path, const struct settings_place *place)
-{
-    const char *plain = strchr(path, '[') ? NULL : path;
-
-    if (place->key) {
-        add_wanted(out, place->key);
-    } else if (place->table) {
-        buf_adds(out, "a table");
-        if (plain)
-            buf_addf(out, " ([%.*s])", shown(plain), plain);
-    } else {
-        buf_addf(out, "an array of %s", place->array_of_tables ? "tables" : "strings");
-        if (place->array_of_tables && plain)
-            buf_addf(out, " ([[%.*s]])", shown(plain), plain);
-    }
-}
+/* ---- faults ---- */
 
 static void refuse(struct reading *r, const char *path, int line, struct buf *wanted,
                    struct buf *found)
@@ -210,7 +95,7 @@ static void refuse(struct reading *r, const char *path, int line, struct buf *wa
 
     if (fault)
         (void)error_set(fault, ERR_INPUT, "blaxel.toml line %d: %.*s must be %s, not %s", line,
-                        shown(path), path, buf_str(wanted), buf_str(found));
+                        settings_shown(path), path, buf_str(wanted), buf_str(found));
 }
 
 /* ---- values ---- */
@@ -307,8 +192,8 @@ static void refuse_leaf(struct reading *r, const struct settings_place *place,
     CLEANUP(buf_release) struct buf found = BUF_INIT(4096);
     char hint[SUGGEST_SIZE] = "";
 
-    add_group_wanted(&wanted, leaf->path, place);
-    add_found(&found, leaf, place->key && place->key->secret);
+    settings_add_wanted(&wanted, leaf->path, place);
+    settings_add_found(&found, leaf, place->key && place->key->secret);
     if (place->key && place->key->allowed && leaf->text_len > strlen("vt"))
         buf_adds(&found, suggest(leaf->text, place->key->allowed, false, hint));
     refuse(r, leaf->path, leaf->line, &wanted, &found);
@@ -323,7 +208,7 @@ static void refuse_arg_name(struct reading *r, const struct toml_leaf *leaf)
             fault, ERR_INPUT,
             "blaxel.toml line %d: %.*s: the name of a build argument is letters, digits "
             "and _, and begins with no digit",
-            leaf->line, shown(leaf->path), leaf->path);
+            leaf->line, settings_shown(leaf->path), leaf->path);
 }
 
 static int keep(struct reading *r, const struct settings_key *k, const struct toml_leaf *leaf,
@@ -380,7 +265,7 @@ static int read_group(void *self, const struct toml_group *group, struct error *
     if (!place.key && !place.table && !place.array) {
         note_unknown(r, group->path, group->line);
     } else {
-        add_group_wanted(&wanted, group->path, &place);
+        settings_add_wanted(&wanted, group->path, &place);
         buf_adds(&found, group->array ? "an array" : "a table");
         refuse(r, group->path, group->line, &wanted, &found);
     }

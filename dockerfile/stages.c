@@ -82,6 +82,7 @@ int stages_build(struct dockerfile *d, struct fault *fault, struct error *err)
     for (size_t k = 0; k < d->n_instructions; k++) {
         const struct dockerfile_instruction *i = &d->instructions[k];
 
+        d->n_checked = k + 1;
         if (add_instruction(d, i, &cap, err) < 0) {
             *fault = (struct fault){i->first_line, i->first_line};
             return -1;

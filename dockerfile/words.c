@@ -51,7 +51,7 @@ void words_split_quoted(struct arena *a, const char *text, char escape, struct a
 {
     struct span rest = span_trim_left((struct span){text, strlen(text)});
     const char *end = rest.s + rest.len;
-    char *out = arena_alloc(a, rest.len + 1); /* words and NULs fit where words and blanks did */
+    char *out = arena_room(a, rest.len + 1); /* words and NULs fit where words and blanks did */
 
     while (out && rest.len > 0) {
         char *start = out;

@@ -32,6 +32,7 @@ int command_check(const struct config *config, int argc, char **argv)
     dockerfile_plan_init(&plan);
     if (project_read_words(argc, argv, PROJECT_JSON, &words) < 0)
         return 2;
+    words.all_stages = true;
     if (project_plan(config, &words, &plan, &err) < 0 ||
         (words.json && dockerfile_plan_write(&plan, &json, &err) < 0)) {
         fprintf(stderr, "kiln check: %s\n", err.msg);

@@ -63,6 +63,12 @@ static const struct command {
      ".dockerignore where there is none, for you to take over.  Comments say which file and key\n"
      "decided each line.  Nothing is overwritten without --force.\n\n"
      "  kiln generate ./my-agent --type agent --stdout\n"},
+    {"dockerfile", command_dockerfile, "answer questions about Dockerfiles, line by line",
+     "usage: kiln dockerfile --batch parse|expand|ignore\n\n"
+     "For comparing this front end with another: reads a JSON object from each line of standard\n"
+     "input and writes one to each line of standard output.  parse reads and checks whole "
+     "Dockerfiles,\n"
+     "expand puts variables into words, ignore matches paths against a .dockerignore.\n"},
     {"key", command_key, "make, list and revoke API keys",
      "usage: kiln key create --workspace NAME [--label TEXT]\n"
      "       kiln key list [--workspace NAME]\n"

@@ -181,6 +181,7 @@ int project_plan(const struct config *c, const struct project_words *words,
                                                                   .build_args = &p.build_args,
                                                                   .sandbox_image = c->sandbox_image,
                                                                   .file = p.file,
+                                                                  .all_stages = words->all_stages,
                                                                   .generate = words->generate},
                                 ret, err);
 }

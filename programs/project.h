@@ -11,7 +11,8 @@ struct project_words {
     const char *type;       /* "": as blaxel.toml says, else sandbox */
     struct argv build_args; /* of --build-arg K=V */
     bool json;
-    bool generate; /* a Dockerfile, whether there is one or not */
+    bool all_stages; /* checks look at all of them */
+    bool generate;   /* a Dockerfile, whether there is one or not */
     bool force;
     bool to_stdout;
 };

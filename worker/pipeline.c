@@ -7,11 +7,8 @@
 
 #include "base/text.h"
 #include "dockerfile/dockerfile.h"
-#include "worker/run.h"
+#include "worker/steps.h"
 #include "worker/unpack.h"
-
-#define INJECTED_BYTES (1 << 20) /* at most what injection adds: a COPY, an ENTRYPOINT, a CMD */
-#define INJECTED_LINES 3
 
 /* Says which step begins; stops the run when the build is no longer ours. */
 static int begin_step(struct run *r, const char *step, struct error *err)
@@ -33,9 +30,7 @@ static int begin_step(struct run *r, const char *step, struct error *err)
     return 0;
 }
 
-/* Tells log and event of a failure in BuildKit's way (PROTOCOL.md 6.3): the reason, the lines of
- * the Dockerfile it is about (first 0: none), the reason again. */
-static void tell(struct run *r, const char *reason, int first, int last)
+void step_tell(struct run *r, const char *reason, int first, int last)
 {
     const struct buf *text = &r->dockerfile_text;
     CLEANUP(buf_release) struct buf excerpt = BUF_INIT(64 << 10);
@@ -49,8 +44,7 @@ static void tell(struct run *r, const char *reason, int first, int last)
              reason, buf_str(&excerpt), reason);
 }
 
-/* What an outcome other than DONE and FAILED means for the build. */
-static int judge(struct run *r, enum builder_outcome outcome, const char *act, struct error *err)
+int step_judge(struct run *r, enum builder_outcome outcome, const char *act, struct error *err)
 {
     switch (outcome) {
     case BUILDER_DONE:
@@ -95,7 +89,7 @@ static int unpack(struct run *r, int archive, struct error *err)
     if (unpack_archive(r->config, r->job, archive, r->build.type, &io, &r->report, &r->plan,
                        &outcome, err) < 0)
         return -1;
-    return judge(r, outcome, "unpacking the archive", err);
+    return step_judge(r, outcome, "unpacking the archive", err);
 }
 
 static int step_extract(struct run *r, struct error *err)
@@ -169,37 +163,12 @@ static void show_plan(struct run *r)
         show_check(r, &p->checks[i]);
 }
 
-static int inject(struct run *r, struct error *err)
-{
-    struct dockerfile_injection injection = {.text = BUF_INIT(0)};
-    struct dockerfile_limits limits = dockerfile_limits_default;
-    struct dockerfile *injected = NULL;
-
-    limits.text_max += INJECTED_BYTES;
-    limits.instructions_max += INJECTED_LINES;
-    if (dockerfile_inject_sandbox_api(r->dockerfile, r->config->sandbox_image, &injection, err) < 0)
-        return -1;
-    journal_add_text(&r->journal, LOG_INFO, buf_str(&injection.notes));
-    buf_clear(&r->dockerfile_text);
-    buf_add(&r->dockerfile_text, buf_str(&injection.text), injection.text.len);
-    dockerfile_injection_release(&injection);
-    if (buf_check(&r->dockerfile_text, "the Dockerfile", err) < 0 ||
-        dockerfile_parse(buf_str(&r->dockerfile_text), r->dockerfile_text.len, &limits, &injected,
-                         err) < 0)
-        return -1;
-    dockerfile_free(r->dockerfile);
-    r->dockerfile = injected;
-    return 0;
-}
-
 static int understand(struct run *r, struct error *err)
 {
     if (r->plan.failure.kind != ERR_NONE)
         return error_set(err, r->plan.failure.kind, "%s", r->plan.failure.msg);
     if (dockerfile_parse(buf_str(&r->dockerfile_text), r->dockerfile_text.len,
                          &dockerfile_limits_default, &r->dockerfile, err) < 0)
-        return -1;
-    if (strcmp(r->build.type, "sandbox") == 0 && inject(r, err) < 0)
         return -1;
     return dockerfile_images(r->dockerfile, &r->build_args, &r->images, err);
 }
@@ -223,62 +192,10 @@ static int step_dockerfile(struct run *r, struct error *err)
     if (understand(r, err) < 0) {
         int line = dockerfile_error_line(err);
 
-        tell(r, err->msg, line, line);
+        step_tell(r, err->msg, line, line);
         return -1;
     }
     plain_log_done(&r->plain_log);
-    return 0;
-}
-
-/* ---- pull ---- */
-
-static int clean_credentials(struct run *r, struct buf *ret, struct error *err)
-{
-    if (!r->report.has_docker_config)
-        return 0;
-    if (upload_clean_docker_config(buf_str(&r->report.docker_config), r->report.docker_config.len,
-                                   ret, err) < 0) {
-        journal_addf(&r->journal, LOG_ERROR, "error: %s", err->msg);
-        return -1;
-    }
-    return 0;
-}
-
-/* Shows the FROM that names the image, where one does. */
-static void tell_missing_base(struct run *r, const char *image, const struct error *err)
-{
-    size_t n;
-    const struct dockerfile_stage *stages = dockerfile_stages(r->dockerfile, &n);
-    int line = 0;
-
-    for (size_t i = 0; i < n && !line; i++)
-        if (strcmp(stages[i].base, image) == 0)
-            line = stages[i].instructions[0].first_line;
-    tell(r, err->msg, line, line);
-}
-
-static int step_pull(struct run *r, struct error *err)
-{
-    CLEANUP(buf_release) struct buf credentials = BUF_INIT(1 << 20);
-    const struct process_sink sink = plain_log_sink(&r->plain_log);
-    const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
-
-    if (clean_credentials(r, &credentials, err) < 0)
-        return -1;
-    for (size_t i = 0; i < r->images.n; i++) {
-        enum builder_outcome outcome;
-
-        plain_log_begin(&r->plain_log, "[internal] load base image %s", r->images.v[i]);
-        if (builder_pull(r->job, r->images.v[i], credentials.len ? buf_str(&credentials) : NULL,
-                         &io, &outcome, err) < 0)
-            return -1;
-        if (judge(r, outcome, "loading a base image", err) < 0) {
-            if (outcome == BUILDER_FAILED)
-                tell_missing_base(r, r->images.v[i], err);
-            return -1;
-        }
-        plain_log_done(&r->plain_log);
-    }
     return 0;
 }
 
@@ -329,7 +246,7 @@ static int tell_build_failure(struct run *r, const struct builder_failure *f, st
                  in->json ? "" : "/bin/sh -c ", in->text, f->exit_code);
     else
         buf_adds(&reason, bare_reason(r, f));
-    tell(r, buf_str(&reason), in ? in->first_line : 0, in ? in->last_line : 0);
+    step_tell(r, buf_str(&reason), in ? in->first_line : 0, in ? in->last_line : 0);
     return error_set(err, ERR_INPUT, "%s", buf_str(&reason));
 }
 
@@ -350,7 +267,7 @@ static int step_build(struct run *r, struct error *err)
         return -1;
     if (outcome == BUILDER_FAILED)
         return tell_build_failure(r, &failure, err);
-    if (judge(r, outcome, "the build", err) < 0)
+    if (step_judge(r, outcome, "the build", err) < 0)
         return -1;
     plain_log_done(&r->plain_log);
     return 0;
@@ -370,7 +287,7 @@ static int step_push(struct run *r, struct error *err)
                     repository, r->build.tag);
     if (builder_push(r->job, repository, r->build.tag, &io, &outcome, r->digest, err) < 0)
         return -1;
-    if (judge(r, outcome, "pushing the image", err) < 0) {
+    if (step_judge(r, outcome, "pushing the image", err) < 0) {
         if (outcome == BUILDER_FAILED)
             err->kind = ERR_REMOTE; /* never the user's fault */
         return -1;
@@ -420,18 +337,22 @@ int pipeline_run(struct run *r, struct error *err)
     static const struct {
         const char *name;
         int (*run)(struct run *r, struct error *err);
+        bool makes_image; /* not needed when one is reused */
     } steps[] = {
-        {"extract", step_extract}, {"dockerfile", step_dockerfile},
-        {"pull", step_pull},       {"build", step_build},
-        {"push", step_push},       {"deploy", step_deploy},
+        {"extract", step_extract, false}, {"dockerfile", step_dockerfile, false},
+        {"pull", step_pull, false},       {"reuse", step_reuse, false},
+        {"build", step_build, true},      {"push", step_push, true},
+        {"deploy", step_deploy, false},
     };
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        if (r->reused && steps[i].makes_image)
+            continue;
         if (begin_step(r, steps[i].name, err) < 0)
             return -1;
         if (steps[i].run(r, err) < 0) {
             if (err->kind != ERR_NONE && r->failure.len == 0)
-                tell(r, err->msg, 0, 0);
+                step_tell(r, err->msg, 0, 0);
             return -1;
         }
     }

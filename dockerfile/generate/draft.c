@@ -9,14 +9,31 @@
 
 static const char default_port[] = "8080";
 
-/* Characters that would end the comment, or begin another line of a Dockerfile, become blanks:
- * reasons quote names that come from the project. */
+/* Reasons, notes and warnings quote names that come from the project, or the first bytes of them.
+ * A control character would end the line that it stands in, and becomes a blank; what is not UTF-8
+ * no Dockerfile and no JSON can hold, and its bytes beyond ASCII become "?". */
+static void make_quotable(char *text)
+{
+    bool ascii_only = !text_is_utf8(text, strlen(text));
+
+    for (char *c = text; *c; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = ' ';
+        else if (ascii_only && (unsigned char)*c > 0x7f)
+            *c = '?';
+    }
+}
+
 static void add_comment(struct buf *out, const char *why)
 {
-    buf_adds(out, "# ");
-    for (; *why; why++)
-        buf_addc(out, (unsigned char)*why < ' ' || *why == 0x7f ? ' ' : *why);
-    buf_addc(out, '\n');
+    CLEANUP_FREE char *text = strdup(why);
+
+    if (!text) {
+        out->full = true;
+        return;
+    }
+    make_quotable(text);
+    buf_addf(out, "# %s\n", text);
 }
 
 static bool is_same_reason(struct generator *g, const char *why)
@@ -121,9 +138,7 @@ static void push_line(struct argv *lines, const char *fmt, va_list ap)
         lines->failed = true;
         return;
     }
-    for (char *p = text; *p; p++)
-        if ((unsigned char)*p < ' ' || *p == 0x7f)
-            *p = ' ';
+    make_quotable(text);
     argv_push1(lines, text);
     free(text);
 }

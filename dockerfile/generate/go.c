@@ -2,14 +2,15 @@
  *
  * Modules are downloaded before the sources are copied, unless what is downloaded depends on them:
  * a workspace, a replacement by a directory of the project.  Then the build downloads them, into a
- * cache that stays.  The final stage has the program, and
- * the directories of data that programs commonly open; glibc is there for what cgo links. */
+ * cache that stays.  The final stage has the program, and the directories of data that programs
+ * commonly open; glibc is there for what cgo links. */
 #include <string.h>
 
 #include "base/text.h"
 #include "dockerfile/generate/go_command.h"
 #include "dockerfile/generate/go_package.h"
 #include "dockerfile/generate/go_version.h"
+#include "dockerfile/quote.h"
 
 #define MODULE_CACHE "--mount=type=cache,target=/go/pkg/mod"
 #define BUILD_CACHE  "--mount=type=cache,target=/root/.cache/go-build"
@@ -46,21 +47,18 @@ static int detect(struct generator *g, const char **ret_reason, struct error *er
 static int check_directory(struct generator *g, const char *file, const char *verb, const char *dir,
                            int line, struct error *err)
 {
-    char path[GO_PATH_MAX], mod[GO_PATH_MAX];
+    char path[GO_PATH_MAX], mod[GO_PATH_MAX], quoted[QUOTE_SIZE];
     bool has = false;
 
-    if (!go_path_join("", dir, path))
-        return error_set(err, ERR_INPUT, "%s line %d: %s %.200s is outside the project", file, line,
-                         verb, dir);
-    if (!go_path_join(path, "go.mod", mod))
-        return error_set(err, ERR_LIMIT, "%s line %d: a path longer than %d bytes", file, line,
-                         GO_PATH_MAX);
+    if (!go_path_join("", dir, path) || !go_path_join(path, "go.mod", mod))
+        return error_set(err, ERR_INPUT, "%s line %d: %s %s is outside the project", file, line,
+                         verb, quote_short(dir, quoted));
     if (generator_has(g, mod, &has, err) < 0)
         return -1;
     return has ? 0
                : error_set(err, ERR_INPUT,
-                           "%s line %d: %s %.200s: there is no %.200s in the project", file, line,
-                           verb, dir, mod);
+                           "%s line %d: %s %s: there is no go.mod in that directory of the project",
+                           file, line, verb, quote_short(dir, quoted));
 }
 
 static int check_directories(struct generator *g, const struct go_module *m, struct error *err)

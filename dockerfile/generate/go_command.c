@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "dockerfile/generate/go_run.h"
+#include "dockerfile/quote.h"
 
 #define COMMAND_MAX 16384
 
@@ -100,7 +101,10 @@ static bool image_path(const char *word, char ret[GO_PATH_MAX])
 
 static int refuse_path(const struct generator *g, const char *word, struct error *err)
 {
-    return error_set(err, ERR_INPUT, "%s: %.100s is no path of a program", g->start.why, word);
+    char quoted[QUOTE_SIZE];
+
+    return error_set(err, ERR_INPUT, "%s: %s is no path of a program", g->start.why,
+                     quote_short(word, quoted));
 }
 
 static int refuse_tool(const struct generator *g, const char *word, struct error *err)

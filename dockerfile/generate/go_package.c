@@ -270,7 +270,8 @@ int go_package_read(struct generator *g, const char *dir, struct go_package *ret
             continue;
         p.main = p.main || file.main;
         if (file.cgo && !p.cgo[0])
-            (void)snprintf(p.cgo, sizeof(p.cgo), "%.127s", path);
+            (void)snprintf(p.cgo, sizeof(p.cgo), "%.127s",
+                           go_path_is_plain(path) ? path : "a file");
     }
     *ret = p;
     return 0;

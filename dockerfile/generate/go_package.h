@@ -15,7 +15,7 @@ void go_file_read(const char *name, const char *text, size_t len, struct go_file
 
 struct go_package {
     bool main;
-    char cgo[128]; /* the path of a file with import "C"; "" without */
+    char cgo[128]; /* the name, if it can be shown, of a file with import "C"; "" without */
 };
 
 /* Reads the Go files of a directory ("": the root) that a build for Linux takes in. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "dockerfile/quote.h"
 
 #define WORD_MAX 256
 
@@ -23,7 +24,9 @@ static bool next(const char **line, char ret[WORD_MAX])
 
 static int refuse(const struct generator *g, const char *word, const char *what, struct error *err)
 {
-    return error_set(err, ERR_INPUT, "%s: %.100s %s", g->start.why, word, what);
+    char quoted[QUOTE_SIZE];
+
+    return error_set(err, ERR_INPUT, "%s: %s %s", g->start.why, quote_short(word, quoted), what);
 }
 
 /* ---- flags ---- */
@@ -56,7 +59,7 @@ static int read_flag(struct generator *g, char *word, const char **line, struct 
 {
     char *name = word + 1 + (word[1] == '-'), *equals = strchr(name, '=');
     const char *value = equals ? equals + 1 : NULL;
-    char next_word[WORD_MAX] = "";
+    char next_word[WORD_MAX] = "", quoted[QUOTE_SIZE];
 
     if (equals)
         *equals = '\0';
@@ -66,7 +69,8 @@ static int read_flag(struct generator *g, char *word, const char **line, struct 
         return refuse(g, "-C", "is not known here: name the package by its path from the root",
                       err);
     if (strcmp(name, "tags") != 0) {
-        generator_warn(g, "%s: the flag -%s of go run is left out", g->start.why, name);
+        generator_warn(g, "%s: the flag %s of go run is left out", g->start.why,
+                       quote_short(name, quoted));
         return 0;
     }
     if (!value || !is_tag_list(value))

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "dockerfile/generate/go_package.h"
+#include "dockerfile/quote.h"
 
 #define CANDIDATES_MAX 200 /* programs of one project; each costs a directory that is read */
 #define LISTED_MAX     8   /* of them in a message */
@@ -39,6 +40,7 @@ static int add_if_program(struct generator *g, const char *dir, struct argv *fou
 static bool is_usable(struct generator *g, const char *parent, char *name)
 {
     size_t len = strlen(name);
+    char quoted[QUOTE_SIZE];
 
     if (len < 2 || name[len - 1] != '/')
         return false;
@@ -48,9 +50,9 @@ static bool is_usable(struct generator *g, const char *parent, char *name)
     if (go_path_is_plain(name))
         return true;
     generator_warn(g,
-                   "%s/%s is not looked at: a program's directory has letters, digits and \"_.-\" "
-                   "in its name",
-                   parent, name);
+                   "%s in %s is not looked at: a program's directory has letters, digits and "
+                   "\"_.-\" in its name",
+                   quote_short(name, quoted), parent);
     return false;
 }
 
@@ -94,7 +96,7 @@ static int add_workspace(struct generator *g, const struct go_module *work, stru
                          struct error *err)
 {
     CLEANUP(argv_release) struct argv seen = ARGV_INIT;
-    char dir[GO_PATH_MAX];
+    char dir[GO_PATH_MAX], quoted[QUOTE_SIZE];
 
     for (size_t i = 0; i < work->used.n; i++) {
         if (!go_path_join("", work->used.v[i].value, dir) || !*dir || argv_contains(&seen, dir))
@@ -104,7 +106,7 @@ static int add_workspace(struct generator *g, const struct go_module *work, stru
             generator_warn(g,
                            "%s line %d: %s is not looked at for a program: letters, digits and "
                            "\"_.-/\" make up a name that is",
-                           work->file, work->used.v[i].line, dir);
+                           work->file, work->used.v[i].line, quote_short(dir, quoted));
         else if (add_module(g, dir, found, err) < 0)
             return -1;
     }

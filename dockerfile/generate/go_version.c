@@ -99,7 +99,9 @@ void go_image_choose(const struct go_module *m, struct go_image *ret)
 
     *ret = (struct go_image){.fetch = false};
     if (asked) {
-        (void)snprintf(ret->asked, sizeof(ret->asked), "%.30s", asked);
+        int len = (int)strspn(asked, "0123456789.abcdefghijklmnopqrstuvwxyz-");
+
+        (void)snprintf(ret->asked, sizeof(ret->asked), "%.*s", len < 30 ? len : 30, asked);
         choose_known(m, &v, keyword, ret);
         return;
     }

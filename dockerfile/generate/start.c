@@ -65,6 +65,8 @@ int generator_start_line(struct generator *g, const char *line, const char *why,
         len--;
     if (len == 0)
         return error_set(err, ERR_INPUT, "%.200s: the command is empty", why);
+    if (!text_is_utf8(line, len))
+        return error_set(err, ERR_INPUT, "%.200s: the command is not UTF-8", why);
     if (len > COMMAND_MAX)
         return error_set(err, ERR_LIMIT, "%.200s: the command is longer than %d bytes", why,
                          COMMAND_MAX);

@@ -1,9 +1,11 @@
-/* Anything may come as a Dockerfile; what parsed must parse again with the sandbox's lines added.
- */
+/* Anything may come as a Dockerfile; what parsed must parse again with the sandbox's lines added,
+ * unless its last line is left open after words that are escape tokens and nothing else: those can
+ * not be kept, and an instruction may need them. */
 #include <stdint.h>
 #include <string.h>
 
 #include "dockerfile/dump.h"
+#include "dockerfile/source.h"
 
 static void must(bool holds)
 {
@@ -55,24 +57,43 @@ static void list_images(const struct dockerfile *d)
     argv_release(&args);
 }
 
-static void inject(const struct dockerfile *d, size_t count)
+static void inject(const struct dockerfile *d, size_t count,
+                   const struct dockerfile_sandbox_request *request)
 {
     struct dockerfile_limits limits = dockerfile_limits_default;
     struct dockerfile_injection injection;
     struct dockerfile *again = NULL;
     struct error err = ERROR_INIT;
 
-    if (dockerfile_inject_sandbox_api(d, "ghcr.io/blaxel-ai/sandbox:latest", &injection, &err) < 0)
+    if (dockerfile_inject_sandbox_api(d, request, &injection, &err) < 0)
         abort();
     limits.text_max *= 2;
-    limits.instructions_max += 3;
+    limits.instructions_max += 3; /* COPY, ENTRYPOINT, CMD */
     /* A CMD that is repeated can be longer in one line than it was in several. */
     limits.line_max = limits.text_max;
-    must(dockerfile_parse(buf_str(&injection.text), injection.text.len, &limits, &again, &err) ==
-         0);
-    must(look_at_all(again) >= count + injection.copied + injection.entrypoint_set);
+    if (dockerfile_parse(buf_str(&injection.text), injection.text.len, &limits, &again, &err) == 0)
+        must(look_at_all(again) >= count + injection.copied + injection.entrypoint_set);
+    else
+        must(d->open_at != NOT_OPEN);
     dockerfile_free(again);
     dockerfile_injection_release(&injection);
+}
+
+/* With nothing known, and with all that can be. */
+static void inject_twice(const struct dockerfile *d, size_t count)
+{
+    static const struct dockerfile_source_file files[] = {
+        {"a.sh", "sandbox-api &\n"}, {"b/run", "exec node x\n"}, {"c", ". ./a.sh\n"}};
+    const struct dockerfile_source_files in_memory = {.v = files, .n = 3};
+    const struct dockerfile_source context = dockerfile_source_memory(&in_memory);
+    const struct dockerfile_base_image base = {
+        .config = "{\"config\":{\"Entrypoint\":[\"e\"],\"Cmd\":[\"c\",\"\\n\"]}}"};
+    const struct dockerfile_sandbox_request blind = {.image = "ghcr.io/blaxel-ai/sandbox:latest"};
+    const struct dockerfile_sandbox_request seeing = {
+        .image = "ghcr.io/blaxel-ai/sandbox:latest", .base = &base, .context = &context};
+
+    inject(d, count, &blind);
+    inject(d, count, &seeing);
 }
 
 static void excerpts(const struct dockerfile *d)
@@ -101,7 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     count = look_at_all(d);
     dump_text(d, &dump);
     list_images(d);
-    inject(d, count);
+    inject_twice(d, count);
     excerpts(d);
     buf_release(&dump);
     dockerfile_free(d);

@@ -81,7 +81,7 @@ static void test_a_procfile_says_it_when_the_configuration_does_not(void **state
         expect(&table[i]);
 }
 
-static void test_a_command_that_is_blank_or_too_long_is_refused(void **state)
+static void test_a_command_that_is_blank_too_long_or_no_text_is_refused(void **state)
 {
     static char text[9000];
     const struct dockerfile_source_files files = {NULL, 0};
@@ -99,6 +99,9 @@ static void test_a_command_that_is_blank_or_too_long_is_refused(void **state)
     settings.entrypoint_prod = text;
     assert_int_equal(generator_start_from_project(&g, &err), -1);
     assert_int_equal(err.kind, ERR_LIMIT);
+    settings.entrypoint_prod = (char[]){"run \xa0"};
+    assert_int_equal(generator_start_from_project(&g, &err), -1);
+    assert_string_equal(err.msg, "[entrypoint] prod in blaxel.toml: the command is not UTF-8");
 }
 
 static void test_a_reason_cannot_begin_a_line_of_its_own(void **state)
@@ -110,9 +113,12 @@ static void test_a_reason_cannot_begin_a_line_of_its_own(void **state)
     dockerfile_generation_init(&out);
     draft_line(&g, "a\nRUN evil", "FROM x");
     draft_line(&g, "a\nRUN evil", "RUN y");
-    generator_note(&g, "a\nb");
-    assert_string_equal(buf_str(&out.text), "# a RUN evil\nFROM x\nRUN y\n");
-    assert_string_equal(out.notes.v[0], "a b");
+    draft_line(&g, "caf\xc3\xa9, caf\xc3", "RUN z");
+    draft_line(&g, "caf\xc3\xa9", "RUN z");
+    generator_note(&g, "a\nb\xff");
+    assert_string_equal(buf_str(&out.text), "# a RUN evil\nFROM x\nRUN y\n"
+                                            "# caf??, caf?\nRUN z\n# caf\xc3\xa9\nRUN z\n");
+    assert_string_equal(out.notes.v[0], "a b?");
 }
 
 int main(void)
@@ -120,7 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_plain_command_is_words_and_others_get_a_shell),
         cmocka_unit_test(test_a_procfile_says_it_when_the_configuration_does_not),
-        cmocka_unit_test(test_a_command_that_is_blank_or_too_long_is_refused),
+        cmocka_unit_test(test_a_command_that_is_blank_too_long_or_no_text_is_refused),
         cmocka_unit_test(test_a_reason_cannot_begin_a_line_of_its_own),
     };
 

@@ -12,10 +12,11 @@ struct inject_case {
 
 static void inject(const char *text, const char *image, struct dockerfile_injection *ret)
 {
+    const struct dockerfile_sandbox_request request = {.image = image};
     struct dockerfile *d = must_parse(text);
     struct error err = ERROR_INIT;
 
-    if (dockerfile_inject_sandbox_api(d, image, ret, &err) < 0)
+    if (dockerfile_inject_sandbox_api(d, &request, ret, &err) < 0)
         fail_msg("%s\n%s", err.msg, text);
     dockerfile_free(d);
 }
@@ -255,12 +256,13 @@ static void test_doubly_open_lines_are_closed(void **state)
 
 static void test_an_image_that_is_none_is_an_error(void **state)
 {
+    const struct dockerfile_sandbox_request request = {.image = "x y"};
     struct dockerfile *d = must_parse("FROM a\n");
     struct dockerfile_injection i;
     struct error err = ERROR_INIT;
 
     (void)state;
-    assert_int_equal(dockerfile_inject_sandbox_api(d, "x y", &i, &err), -1);
+    assert_int_equal(dockerfile_inject_sandbox_api(d, &request, &i, &err), -1);
     assert_string_equal(err.msg, "sandbox image x y: invalid reference format");
     dockerfile_free(d);
 }

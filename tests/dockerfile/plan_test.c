@@ -124,6 +124,13 @@ static void test_what_is_wrong_is_told_with_the_plan(void **state)
         {{"blaxel.toml", "name = 3\n", "Dockerfile", "FROM a\n", NULL}, "blaxel.toml line 1: name"},
         {{"requirments.txt", "", NULL},
          "there is requirments.txt (did you mean requirements.txt?)"},
+        {{"Dockerfile", "FROM a\nCOPY b /\n", NULL},
+         "line 2: COPY \"b\": not found in the build context: no such file was uploaded"},
+        {{"Dockerfile", "FROM a\nRUN --mount=type=bind,source=b,target=/b x\n", NULL},
+         "line 2: RUN \"b\": not found in the build context"},
+        {{"Dockerfile", "# check=error=true\nFROM a as B\n", NULL}, "lint violation found"},
+        {{".dockerignore", "[a-\n", "Dockerfile", "FROM a\n", NULL},
+         "the ignore file: line 1: syntax error in pattern"},
         {{"README", "", NULL}, "no Dockerfile, and no language detected"},
     };
 
@@ -136,6 +143,87 @@ static void test_what_is_wrong_is_told_with_the_plan(void **state)
         if (!strstr(p.failure.msg, table[i].message))
             fail_msg("%s", p.failure.msg);
     }
+}
+
+/* What is there, what cannot be known from names, and what comes from elsewhere. */
+static void test_sources_that_may_be_there_are_not_refused(void **state)
+{
+    static const char *const instructions[] = {
+        "COPY . /",
+        "COPY a /x",
+        "COPY /a/b /",
+        "COPY ./a/../a/ /",
+        "COPY c* /",
+        "COPY *.none /",
+        "COPY --from=s /none /",
+        "COPY <<E /x\nE",
+        "COPY kept/x /x",
+        "COPY kept /x",
+        "ADD https://h/x /x",
+        "COPY [\"a\", \"/\"]",
+        "ADD a /x",
+        "ADD git@h:r /x",
+        "RUN --mount=type=cache,source=none,target=/x y",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(instructions) / sizeof(instructions[0]); i++) {
+        char text[256];
+        const char *const files[] = {
+            "a/b",        "",   "kept/x", "", ".dockerignore", "kept/*\n!kept/x\n",
+            "Dockerfile", text, NULL};
+        CLEANUP(dockerfile_plan_release) struct dockerfile_plan p;
+
+        (void)snprintf(text, sizeof(text), "FROM a AS s\nFROM a\n%s\n", instructions[i]);
+        make_plan(&plain, files, &p);
+        if (p.failure.kind != ERR_NONE)
+            fail_msg("%s: %s", instructions[i], p.failure.msg);
+    }
+}
+
+static void test_a_source_that_the_ignore_rules_hide_is_not_found(void **state)
+{
+    static const char *const files[] = {
+        "a/b", "", ".dockerignore", "a\n", "Dockerfile", "FROM a\nCOPY a /\n", NULL};
+    static const char *const unneeded[] = {"Dockerfile", "FROM a AS s\nCOPY none /\nFROM a\n",
+                                           NULL};
+    CLEANUP(dockerfile_plan_release) struct dockerfile_plan p, q;
+
+    (void)state;
+    make_plan(&plain, files, &p);
+    assert_non_null(strstr(p.failure.msg, "the ignore file leaves it out"));
+    make_plan(&plain, unneeded, &q);
+    assert_string_equal(q.failure.msg, "");
+}
+
+static void test_checks_stand_in_the_plan_with_their_lines(void **state)
+{
+    static const char *const files[] = {"Dockerfile",
+                                        "FROM a AS b\nMAINTAINER me\nFROM a\nCMD x \\\n y\n", NULL};
+    const struct dockerfile_plan_request all = {.all_stages = true};
+    CLEANUP(dockerfile_plan_release) struct dockerfile_plan p, q;
+
+    (void)state;
+    make_plan(&plain, files, &p);
+    make_plan(&all, files, &q);
+    assert_true(p.n_checks > 0);
+    assert_string_equal(p.checks[p.n_checks - 1].rule, "JSONArgsRecommended");
+    assert_int_equal(p.checks[p.n_checks - 1].first_line, 4);
+    assert_int_equal(p.checks[p.n_checks - 1].last_line, 5);
+}
+
+static void test_a_check_says_what_to_write_instead(void **state)
+{
+    const char *const files[] = {"Dockerfile", "FROM a:1\nRUN sudo b\n", NULL};
+    const struct dockerfile_plan_request asked = {.type = "agent"};
+    struct dockerfile_plan p;
+
+    (void)state;
+    make_plan(&asked, files, &p);
+    assert_int_equal(p.n_checks, 1);
+    assert_string_equal(p.checks[0].rule, "DL3004");
+    assert_string_equal(p.checks[0].detail, "sudo in a RUN; leave sudo out, or change the USER");
+    dockerfile_plan_release(&p);
 }
 
 static void test_a_project_without_a_dockerfile_gets_one(void **state)
@@ -272,6 +360,10 @@ int main(void)
         cmocka_unit_test(test_the_type_is_the_requests_then_the_projects_then_sandbox),
         cmocka_unit_test(test_build_arguments_of_the_request_win),
         cmocka_unit_test(test_what_is_wrong_is_told_with_the_plan),
+        cmocka_unit_test(test_sources_that_may_be_there_are_not_refused),
+        cmocka_unit_test(test_a_source_that_the_ignore_rules_hide_is_not_found),
+        cmocka_unit_test(test_checks_stand_in_the_plan_with_their_lines),
+        cmocka_unit_test(test_a_check_says_what_to_write_instead),
         cmocka_unit_test(test_a_project_without_a_dockerfile_gets_one),
         cmocka_unit_test(test_a_plan_crosses_as_json_without_the_values_of_build_arguments),
         cmocka_unit_test(test_a_failure_crosses_too),

@@ -1,6 +1,10 @@
 /* blaxel.toml: what a build needs of it, and the line of whatever is wrong with it. */
+#include <fcntl.h>
+#include <stdlib.h>
+
 #include "tests/dockerfile/sample.h"
 
+#include "base/fs.h"
 #include "base/text.h"
 #include "dockerfile/settings.h"
 
@@ -155,6 +159,32 @@ static void test_files_of_real_projects_are_read_without_a_word(void **state)
     }
 }
 
+static void test_the_examples_are_read_without_a_word(void **state)
+{
+    static const char *const types[][2] = {
+        {"blank-agent-py", "agent"},  {"blank-agent-ts", "agent"}, {"mcp-hello-py", "function"},
+        {"mcp-hello-ts", "function"}, {"job-py", "job"},           {"job-ts", "job"},
+        {"hello-sandbox", "sandbox"},
+    };
+    struct dockerfile_settings s;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        CLEANUP(buf_release) struct buf path = BUF_INIT(4096);
+        CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 16);
+        struct error err = ERROR_INIT;
+
+        buf_addf(&path, "%s/examples/%s/blaxel.toml", getenv("KILN_SOURCE"), types[i][0]);
+        if (fs_read_file(AT_FDCWD, buf_str(&path), &text, &err) < 0)
+            fail_msg("%s", err.msg);
+        read_settings(buf_str(&text), &s);
+        assert_int_equal(s.warnings.n, 0);
+        assert_string_equal(s.type, types[i][1]);
+        assert_string_equal(s.name, types[i][0]);
+        dockerfile_settings_release(&s);
+    }
+}
+
 /* ---- unknown keys ---- */
 
 static void test_an_unknown_key_is_told_with_its_line_and_the_nearest(void **state)
@@ -295,6 +325,9 @@ static void test_a_wrong_type_is_told_with_what_is_wanted(void **state)
         {"[runtime]\ntimeout = \"15 min\"",
          "line 2: runtime.timeout must be a number of seconds, or a string like \"15m\", not the "
          "string \"15 min\""},
+        {"[runtime]\ntimeout = \"1000000000\"",
+         "line 2: runtime.timeout must be a number of seconds, or a string like \"15m\", not the "
+         "string \"1000000000\""},
         {"[runtime]\ntimeout = \"\"",
          "line 2: runtime.timeout must be a number of seconds, or a string like \"15m\", not the "
          "string \"\""},
@@ -310,7 +343,7 @@ static void test_a_secret_value_is_not_shown(void **state)
         {"[env]\nPIN = 1234", "line 2: env.PIN must be a string, not a whole number"},
         {"[build.args]\nPIN = 12.5", "line 2: build.args.PIN must be a string, not a fraction"},
         {"[build.args]\nPIN = \"a\\u0000b\"",
-         "line 2: build.args.PIN must be a string, not a string"},
+         "line 2: build.args.PIN must be a string, not a string with a NUL byte"},
         {"[build]\nargs = { PIN = true }",
          "line 2: build.args.PIN must be a string, not a boolean"},
     };
@@ -475,6 +508,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_set_has_its_default),
         cmocka_unit_test(test_a_volume_template_has_three_names),
         cmocka_unit_test(test_files_of_real_projects_are_read_without_a_word),
+        cmocka_unit_test(test_the_examples_are_read_without_a_word),
         cmocka_unit_test(test_an_unknown_key_is_told_with_its_line_and_the_nearest),
         cmocka_unit_test(test_unknown_keys_come_in_the_order_of_their_lines),
         cmocka_unit_test(test_a_flood_of_unknown_keys_is_cut_short),

@@ -6,6 +6,8 @@
 
 #include "tests/dockerfile/sample.h"
 
+#include "dockerfile/source.h"
+
 #define SMALL ((size_t)24 << 10)
 #define TIMES 8
 #define BOUND 24.0
@@ -40,6 +42,17 @@ static const struct shape shapes[] = {
     {"triggers", "FROM a\n", "ONBUILD ", "RUN x\n", true},
     {"copies", "FROM a\n", "COPY --from=b /*/*/* /x\n", "", true},
     {"long names", "FROM a\nCOPY --from=", "b", " /a /b\n", true},
+    {"files that could be the entrypoint", "FROM a\nENTRYPOINT [\"x\", \"y\", \"z\"]\n",
+     "COPY a b* /\n", "", true},
+    {"sources of one copy", "FROM a\nENTRYPOINT [\"x\", \"y\", \"z\"]\nCOPY ", "a b* ", "/\n",
+     false},
+    {"words of an entrypoint", "FROM a\nCOPY . /\nENTRYPOINT ", "a.sh ", "\n", false},
+    {"entrypoints", "FROM a\n", "ENTRYPOINT [\"x\"]\nCMD y z\n", "", true},
+    {"commands beside a mount",
+     "FROM ghcr.io/x/sandbox AS s\nFROM a\nRUN --mount=from=s,target=/m --mount=from=s,target=/n ",
+     "cp /m/s* /n/sandbox-api /x; ", "\n", false},
+    {"runs with a mount", "FROM ghcr.io/x/sandbox AS s\nFROM a\n",
+     "RUN --mount=from=s,target=/m cp /m/sandbox-api /x\n", "", true},
     {"long paths", "FROM ghcr.io/blaxel-ai/sandbox\nFROM a\nCOPY --from=0 / ", "/a/..", "/b\n",
      true},
 };
@@ -70,6 +83,11 @@ static void work(const struct buf *text)
                                                   .stages_max = 1 << 20};
     CLEANUP(argv_release) struct argv images = ARGV_INIT;
     CLEANUP(buf_release) struct buf excerpt = BUF_INIT(32 << 20);
+    static const struct dockerfile_source_file file = {.path = "a/x", .text = "x"};
+    static const struct dockerfile_source_files files = {.v = &file, .n = 1};
+    const struct dockerfile_source context = dockerfile_source_memory(&files);
+    const struct dockerfile_sandbox_request request = {.image = "ghcr.io/x/sandbox",
+                                                       .context = &context};
     struct argv no_args = ARGV_INIT;
     struct dockerfile_injection injection;
     struct dockerfile *d;
@@ -79,7 +97,7 @@ static void work(const struct buf *text)
     if (dockerfile_parse(buf_str(text), text->len, &wide, &d, &err) < 0)
         return;
     (void)!dockerfile_images(d, &no_args, &images, &err);
-    if (dockerfile_inject_sandbox_api(d, "ghcr.io/x/sandbox", &injection, &err) == 0)
+    if (dockerfile_inject_sandbox_api(d, &request, &injection, &err) == 0)
         dockerfile_injection_release(&injection);
     dockerfile_free(d);
 }

@@ -1,0 +1,30 @@
+/* builder/bases — what lies in a workspace's base store, read without starting buildah.
+ *
+ * The store is containers/storage's (1.43, as buildah 1.28 has it): <driver>-images/images.json
+ * names the images, <driver>-layers/layers.json their layers, and the trees lie below <driver>/.
+ * Their content came from outside; that it lies where it should is buildah's doing. */
+#ifndef BUILDER_BASES_H
+#define BUILDER_BASES_H
+
+#include "builder/builder.h"
+
+struct bases_image {
+    char id[65];    /* hex: of the config, which is "sha256:<id>" */
+    char layer[65]; /* the top one; "" for an image without any */
+    char digest[BUILDER_DIGEST];
+};
+
+/* dir: the store.  name: "docker.io/library/alpine:3.20".  *ret_found false: it is not there. */
+MUST_CHECK int bases_find(const char *dir, const char *driver, const char *name, bool *ret_found,
+                          struct bases_image *ret, struct error *err);
+
+/* Appends the image's config, whose digest is checked. */
+MUST_CHECK int bases_config(const char *dir, const char *driver, const struct bases_image *image,
+                            struct buf *out, struct error *err);
+
+/* Whether the image has an executable regular file at path (no symlink on the way is followed). */
+MUST_CHECK int bases_has_program(const char *dir, const char *driver,
+                                 const struct bases_image *image, const char *path, bool *ret,
+                                 struct error *err);
+
+#endif

@@ -1,0 +1,261 @@
+/* A base image is looked at where it lies: its config, and whether it has a program. */
+#include "machine.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+#include "base/digest.h"
+#include "base/fs.h"
+#include "builder/bases.h"
+
+#define TOP    "1111111111111111111111111111111111111111111111111111111111111111"
+#define MIDDLE "2222222222222222222222222222222222222222222222222222222222222222"
+#define BOTTOM "3333333333333333333333333333333333333333333333333333333333333333"
+
+/* ---- a store made by hand: what buildah writes, with layers as a test wants them ---- */
+
+struct store {
+    char dir[64];
+    struct bases_image image;
+};
+
+static void put(const char *path, const char *text, mode_t mode)
+{
+    struct error err = ERROR_INIT;
+    char parent[512];
+
+    (void)snprintf(parent, sizeof(parent), "%s", path);
+    *strrchr(parent, '/') = '\0';
+    if (fs_mkdirs(parent, 0755, &err) < 0 ||
+        fs_write_file(AT_FDCWD, path, text, strlen(text), mode, &err) < 0)
+        fail_msg("%s", err.msg);
+}
+
+static int store_setup(void **state)
+{
+    static struct store s;
+    char path[256];
+
+    (void)snprintf(s.dir, sizeof(s.dir), "/tmp/kiln-bases-XXXXXX");
+    assert_non_null(mkdtemp(s.dir));
+    (void)snprintf(path, sizeof(path), "%s/overlay-layers/layers.json", s.dir);
+    put(path,
+        "[{\"id\":\"" TOP "\",\"parent\":\"" MIDDLE "\"},{\"id\":\"" BOTTOM "\"},"
+        "{\"id\":\"" MIDDLE "\",\"parent\":\"" BOTTOM "\"}]",
+        0600);
+    s.image = (struct bases_image){.layer = TOP};
+    for (size_t i = 0; i < 3; i++) {
+        (void)snprintf(path, sizeof(path), "%s/overlay/%s/diff", s.dir,
+                       ((const char *const[]){TOP, MIDDLE, BOTTOM})[i]);
+        struct error err = ERROR_INIT;
+
+        assert_int_equal(fs_mkdirs(path, 0755, &err), 0);
+    }
+    *state = &s;
+    return 0;
+}
+
+static int store_teardown(void **state)
+{
+    const struct store *s = *state;
+    struct error err;
+
+    return fs_remove_tree(AT_FDCWD, s->dir, &err);
+}
+
+static void in_layer(const struct store *s, const char *layer, const char *path, char ret[512])
+{
+    (void)snprintf(ret, 512, "%s/overlay/%s/diff%s", s->dir, layer, path);
+}
+
+static void put_in(const struct store *s, const char *layer, const char *path, mode_t mode)
+{
+    char full[512];
+
+    in_layer(s, layer, path, full);
+    put(full, "#!", mode);
+}
+
+static bool has(const struct store *s, const char *path)
+{
+    struct error err = ERROR_INIT;
+    bool ret;
+
+    if (bases_has_program(s->dir, "overlay", &s->image, path, &ret, &err) < 0)
+        fail_msg("%s", err.msg);
+    return ret;
+}
+
+static void test_a_program_of_any_layer_is_seen(void **state)
+{
+    const struct store *s = *state;
+
+    put_in(s, TOP, "/top", 0755);
+    put_in(s, MIDDLE, "/usr/local/bin/middle", 0700);
+    put_in(s, BOTTOM, "/usr/local/bin/bottom", 0001);
+    assert_true(has(s, "/top"));
+    assert_true(has(s, "/usr/local/bin/middle"));
+    assert_true(has(s, "/usr/local/bin/bottom"));
+    assert_false(has(s, "/usr/local/bin/none"));
+    assert_false(has(s, "/usr"));
+}
+
+static void test_the_topmost_layer_that_has_the_path_decides(void **state)
+{
+    const struct store *s = *state;
+    char path[512];
+
+    put_in(s, BOTTOM, "/a", 0755);
+    put_in(s, TOP, "/a", 0644);
+    put_in(s, BOTTOM, "/dir/b", 0755);
+    put_in(s, MIDDLE, "/dir", 0755);
+    put_in(s, BOTTOM, "/link/c", 0755);
+    in_layer(s, MIDDLE, "/link", path);
+    assert_int_equal(symlink("/etc", path), 0);
+    assert_false(has(s, "/a"));
+    assert_false(has(s, "/dir/b"));
+    assert_false(has(s, "/link/c"));
+}
+
+static void test_whiteouts_and_opaque_directories_hide(void **state)
+{
+    const struct store *s = *state;
+    char path[512];
+
+    put_in(s, BOTTOM, "/gone", 0755);
+    put_in(s, BOTTOM, "/opaque/x", 0755);
+    put_in(s, BOTTOM, "/opaque/deep/y", 0755);
+    put_in(s, TOP, "/opaque/other", 0755);
+    in_layer(s, TOP, "/gone", path);
+    if (mknod(path, S_IFCHR, makedev(0, 0)) < 0)
+        skip();
+    in_layer(s, TOP, "/opaque", path);
+    if (setxattr(path, "trusted.overlay.opaque", "y", 1, 0) < 0)
+        skip();
+    assert_false(has(s, "/gone"));
+    assert_false(has(s, "/opaque/x"));
+    assert_false(has(s, "/opaque/deep/y"));
+    assert_true(has(s, "/opaque/other"));
+}
+
+static void test_layers_that_go_round_in_a_circle_end(void **state)
+{
+    const struct store *s = *state;
+    char path[256];
+
+    (void)snprintf(path, sizeof(path), "%s/overlay-layers/layers.json", s->dir);
+    put(path, "[{\"id\":\"" TOP "\",\"parent\":\"" TOP "\"}]", 0600);
+    assert_false(has(s, "/none"));
+}
+
+static void test_an_index_that_is_none_is_an_error(void **state)
+{
+    const struct store *s = *state;
+    struct bases_image image;
+    struct error err = ERROR_INIT;
+    char path[256];
+    bool found = true;
+
+    assert_int_equal(bases_find(s->dir, "overlay", "x", &found, &image, &err), 0);
+    assert_false(found);
+    (void)snprintf(path, sizeof(path), "%s/overlay-images/images.json", s->dir);
+    put(path, "{}", 0600);
+    assert_int_equal(bases_find(s->dir, "overlay", "x", &found, &image, &err), -1);
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    /* an id that would lead out of the store */
+    put(path, "[{\"id\":\"../../../etc\",\"names\":[\"x\"],\"digest\":\"sha256:" TOP "\"}]", 0600);
+    assert_int_equal(bases_find(s->dir, "overlay", "x", &found, &image, &err), 0);
+    assert_false(found);
+}
+
+/* ---- what buildah makes of a pull ---- */
+
+static void test_a_pulled_image_is_described(void **state)
+{
+    static const char *const programs[] = {"/bin/none", "/sandbox-api", NULL};
+    const struct machine *m = *state;
+    struct builder_job *job;
+    struct attempt a = {.images = ALPINE " " SANDBOX, .dockerfile = "FROM scratch\n"};
+    struct builder_base base;
+    struct error err = ERROR_INIT;
+    bool found;
+
+    if (builder_job_begin(m->b, "ws", "bases", &job, &err) < 0)
+        fail_msg("%s", err.msg);
+    attempt_run_on(job, &a);
+    if (builder_base_find(job, SANDBOX, programs, &found, &base, &err) < 0)
+        fail_msg("%s", err.msg);
+    assert_true(found);
+    assert_string_equal(base.program, "/sandbox-api");
+    assert_non_null(strstr(buf_str(&base.config), "\"Entrypoint\":[\"/sandbox-api\"]"));
+    assert_int_equal(strlen(base.digest), 71);
+    builder_base_release(&base);
+    assert_int_equal(builder_base_find(job, ALPINE, programs, &found, &base, &err), 0);
+    assert_true(found);
+    assert_null(base.program);
+    builder_base_release(&base);
+    assert_int_equal(builder_base_find(job, "alpine:none", programs, &found, &base, &err), 0);
+    assert_false(found);
+    builder_base_release(&base);
+    builder_job_end(job);
+    attempt_release(&a);
+}
+
+static void test_a_copy_from_an_image_by_its_digest_finds_what_was_pulled_by_tag(void **state)
+{
+    static const char *const nothing[] = {NULL};
+    const struct machine *m = *state;
+    struct builder_job *job;
+    struct attempt pulled = {.images = SANDBOX, .dockerfile = "FROM scratch\n"};
+    struct attempt built = {.images = ALPINE};
+    struct builder_base base;
+    struct error err = ERROR_INIT;
+    char text[512], name[256];
+    bool found;
+
+    if (builder_job_begin(m->b, "ws", "bases", &job, &err) < 0)
+        fail_msg("%s", err.msg);
+    attempt_run_on(job, &pulled);
+    assert_int_equal(builder_base_find(job, SANDBOX, nothing, &found, &base, &err), 0);
+    (void)snprintf(text, sizeof(text),
+                   "FROM " ALPINE "\nCOPY --from=ghcr.io/blaxel-ai/sandbox@%s /sandbox-api /x\n"
+                   "RUN [ -x /x ]\n",
+                   base.digest);
+    built.dockerfile = text;
+    builder_base_release(&base);
+    (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(strstr(text, "ghcr.io"), " "),
+                   strstr(text, "ghcr.io"));
+    assert_int_equal(builder_base_find(job, name, nothing, &found, &base, &err), 0);
+    assert_true(found);
+    attempt_run_on(job, &built);
+    assert_built(&built);
+    builder_base_release(&base);
+    builder_job_end(job);
+    attempt_release(&pulled);
+    attempt_release(&built);
+}
+
+#define STORE(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest by_hand[] = {
+        STORE(test_a_program_of_any_layer_is_seen),
+        STORE(test_the_topmost_layer_that_has_the_path_decides),
+        STORE(test_whiteouts_and_opaque_directories_hide),
+        STORE(test_layers_that_go_round_in_a_circle_end),
+        STORE(test_an_index_that_is_none_is_an_error),
+    };
+    const struct CMUnitTest by_buildah[] = {
+        cmocka_unit_test(test_a_pulled_image_is_described),
+        cmocka_unit_test(test_a_copy_from_an_image_by_its_digest_finds_what_was_pulled_by_tag),
+    };
+    int failed;
+
+    builder_jail_main(argc, argv, NULL);
+    failed = cmocka_run_group_tests(by_hand, NULL, NULL);
+    return failed + cmocka_run_group_tests(by_buildah, machine_start, machine_stop);
+}

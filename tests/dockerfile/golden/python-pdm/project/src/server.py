@@ -1,0 +1,4 @@
+from mcp.server.fastmcp import FastMCP
+
+mcp = FastMCP("demo")
+mcp.run()

@@ -1,0 +1,1 @@
+from setuptools import setup; setup(name="x", install_requires=["six"])

@@ -1,0 +1,4 @@
+import settings
+from starlette.applications import Starlette
+
+app: Starlette = Starlette(debug=settings.DEBUG)

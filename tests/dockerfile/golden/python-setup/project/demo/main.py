@@ -1,0 +1,4 @@
+from demo.views import views
+from flask import Flask
+
+app = Flask(__name__)

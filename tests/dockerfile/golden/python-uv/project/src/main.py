@@ -1,0 +1,4 @@
+from fastapi import FastAPI
+from .agent import agent
+
+app = FastAPI()

@@ -1,0 +1,266 @@
+/* tests/dockerfile/worst_cases — see the header. */
+#include "tests/dockerfile/worst_cases.h"
+
+#include <string.h>
+
+static void repeat(struct buf *text, const char *what, size_t n)
+{
+    while (n-- > 0)
+        buf_adds(text, what);
+}
+
+/* before, n times what, after */
+static void surround(struct buf *text, const char *before, const char *what, size_t n,
+                     const char *after)
+{
+    buf_adds(text, before);
+    repeat(text, what, n);
+    buf_adds(text, after);
+}
+
+#define SURROUND(name, before, what, after)                                                        \
+    static void name(size_t n, struct buf *text, struct buf *path)                                 \
+    {                                                                                              \
+        (void)path;                                                                                \
+        surround(text, before, what, n, after);                                                    \
+    }
+
+SURROUND(continuations, "FROM a\nRUN a", " \\\nb", "\n")
+SURROUND(comments_inside, "FROM a\nRUN a \\\n", "# c\n", "b\n")
+SURROUND(blank_lines_inside, "FROM a\nRUN a \\\n", "\n", "b\n")
+SURROUND(open_continuation, "FROM a\nRUN a \\\n", "# c\n\\\n", "")
+SURROUND(escape_tokens, "FROM a\nRUN a", " \\", "\n b\n")
+SURROUND(comments, "FROM a\n", "# comment\n", "")
+SURROUND(directives, "# syntax=a\n", "# check=skip\n", "FROM a\n")
+SURROUND(carriage_returns, "FROM a\nRUN a", "\r", "\n")
+SURROUND(blanks, "FROM a\nRUN", " ", "a\n")
+SURROUND(instructions, "FROM a\n", "run a\nRUN b\n", "")
+SURROUND(unknown_instruction, "FROM a\nRUN", "n", " a\n")
+SURROUND(unknown_flag, "FROM a\nRUN --moun", "t", "=a b\n")
+SURROUND(bad_utf8_at_the_end, "FROM a\n", "# comment\n", "\xff\n")
+
+SURROUND(json_array, "FROM a\nRUN [\"a\"", ",\"\\u00e9\"", "]\n")
+SURROUND(json_over_lines, "FROM a\nRUN [\"a\"", ", \\\n\"a\"", "]\n")
+SURROUND(json_that_is_none, "FROM a\nRUN [\"a\"", ",\"a\"", "] && b\n")
+SURROUND(json_nested, "FROM a\nRUN ", "[", "\n")
+
+SURROUND(words, "FROM a\nCOPY", " a", " b\n")
+SURROUND(exposed, "FROM a\nEXPOSE", " 80", "\n")
+SURROUND(labels, "FROM a\nLABEL", " a=b", "\n")
+SURROUND(labels_over_lines, "FROM a\nLABEL", " \\\n a=\"b\"", "\n")
+SURROUND(quotes_in_a_label, "FROM a\nLABEL a=", "\"b\"'c'", "\n")
+SURROUND(env_in_the_old_form, "FROM a\nENV a", " b", "\n")
+SURROUND(flags, "FROM a\nRUN", " --mount=from=b", " c\n")
+SURROUND(flags_that_repeat, "FROM a\nCOPY", " --exclude=a", " b c\n")
+SURROUND(mount_fields, "FROM a\nRUN --mount=from=b", ",\"a=\"\"b\"", " c\n")
+
+SURROUND(dollars, "ARG a=", "$", "\nFROM a\n")
+SURROUND(dollars_in_a_base, "FROM a", "$$", "\n")
+SURROUND(quotes_in_an_arg, "ARG a=", "\"b\"'c'", "\nFROM a\n")
+SURROUND(variables, "ARG a=b\nARG c=", "$a${a}", "\nFROM a\n")
+SURROUND(long_name, "ARG a=$", "b", "\nFROM a\n")
+SURROUND(braces_that_do_not_end, "ARG a=", "${b:-", "\nFROM a\n")
+
+SURROUND(shifts, "FROM a\nRUN a", " <<b<", "\n")
+SURROUND(shifts_without_blanks, "FROM a\nRUN a", "<<b", "\n")
+SURROUND(angles, "FROM a\nRUN a ", "<", "\n")
+SURROUND(quotes_beside_a_heredoc, "FROM a\nRUN <<a ", "\"b\"'c' ", "\na\n")
+SURROUND(heredoc_lines, "FROM a\nRUN <<a\n", "a b\n", "a\n")
+SURROUND(heredoc_with_tabs, "FROM a\nRUN <<-a\n", "\t\ta b\n", "\ta\n")
+SURROUND(heredoc_instructions, "FROM a\n", "RUN <<a\nb\na\n", "")
+SURROUND(heredoc_without_end, "FROM a\nRUN <<a\n", "b\n", "")
+SURROUND(triggers, "FROM a\n", "ONBUILD RUN a\n", "")
+
+/* Every ${…} in the next one, with some text. */
+static void nested_defaults(size_t n, struct buf *text, struct buf *path)
+{
+    (void)path;
+    buf_adds(text, "ARG a=");
+    repeat(text, "bbbbbbbb${c:-", n);
+    repeat(text, "}", n);
+    buf_adds(text, "\nFROM a\n");
+}
+
+static void long_text_nested_deep(size_t n, struct buf *text, struct buf *path)
+{
+    (void)path;
+    buf_adds(text, "ARG a=");
+    repeat(text, "${c:-", 60);
+    repeat(text, "b", n);
+    repeat(text, "}", 60);
+    buf_adds(text, "\nFROM a\n");
+}
+
+static void replace(const char *what, size_t n, struct buf *text)
+{
+    surround(text, "ARG a=", "b", n, "\nARG c=");
+    surround(text, what, "", 0, "\nFROM a\n");
+}
+
+static void replace_all(size_t n, struct buf *text, struct buf *path)
+{
+    (void)path;
+    replace("${a//b/cc}", n, text);
+}
+
+static void replace_what_is_not_there(size_t n, struct buf *text, struct buf *path)
+{
+    (void)path;
+    replace("${a//b*c/d}${a/b*c/d}${a//*c/d}${a//?*b*?c/d}", n, text);
+}
+
+static void replace_stars(size_t n, struct buf *text, struct buf *path)
+{
+    (void)path;
+    replace("${a//b*b*b*b*b/d}", n, text);
+}
+
+static void trim(size_t n, struct buf *text, struct buf *path)
+{
+    (void)path;
+    replace("${a##*b*c}${a%%c*b*}${a%b*b}", n, text);
+}
+
+static void heredocs_in_one_line(size_t n, struct buf *text, struct buf *path)
+{
+    (void)path;
+    surround(text, "FROM a\nRUN", " <<a", n, "\n");
+    repeat(text, "b\na\n", n);
+}
+
+static void many_args(size_t n, struct buf *text, struct buf *path)
+{
+    (void)path;
+    /* Downwards: each comes before all that are there. */
+    while (n-- > 0)
+        buf_addf(text, "%s a%05zu=$a%05zu", text->len ? "" : "ARG", n, n + 1);
+    buf_adds(text, "\nFROM a\n");
+}
+
+static void stages(size_t n, struct buf *text, struct buf *path)
+{
+    (void)path;
+    for (size_t i = 0; i < n; i++)
+        buf_addf(text, "FROM a AS s%zu\nCOPY%s a b\nRUN --mount=from=%s,target=/a b\n", i,
+                 i ? " --from=s0" : "", i ? "s0" : "b");
+}
+
+static void stages_on_each_other(size_t n, struct buf *text, struct buf *path)
+{
+    (void)path;
+    buf_adds(text, "FROM a AS s0\n");
+    for (size_t i = 1; i < n; i++)
+        buf_addf(text, "FROM s%zu AS s%zu\nCOPY --from=s0 a b\n", i - 1, i);
+}
+
+/* ---- ignore files ---- */
+
+static void ignore_many(size_t n, struct buf *text, struct buf *path)
+{
+    repeat(text, "**/a*b/**/[a-z]*c\n!d/*\n", n);
+    repeat(path, "aaaaaaab/", 16);
+}
+
+static void ignore_exact(size_t n, struct buf *text, struct buf *path)
+{
+    repeat(text, "a/a/a/b\n", n);
+    repeat(path, "a/", 64);
+}
+
+static void ignore_stars(size_t n, struct buf *text, struct buf *path)
+{
+    surround(text, "", "*a", n, "*b");
+    repeat(path, "a", 256);
+}
+
+static void ignore_directories(size_t n, struct buf *text, struct buf *path)
+{
+    surround(text, "a/", "**/a/", n, "b");
+    repeat(path, "a/", 256);
+}
+
+static void ignore_long_path(size_t n, struct buf *text, struct buf *path)
+{
+    buf_adds(text, "**/a*a*a*b\n**b/**/c\n*/?/[a-c]/d\n");
+    repeat(path, "aaa/", n);
+}
+
+static void ignore_classes(size_t n, struct buf *text, struct buf *path)
+{
+    surround(text, "*[", "b-c", n, "]x");
+    repeat(path, "a", 64);
+}
+
+/* ---- all ---- */
+
+#define CASE(name, n)                                                                              \
+    {                                                                                              \
+#name, name, n, false                                                                      \
+    }
+#define REFUSED(name, n)                                                                           \
+    {                                                                                              \
+#name, name, n, true                                                                       \
+    }
+
+/* clang-format off */
+const struct worst_case worst_cases[] = {
+    CASE(continuations, 10000),
+    CASE(comments_inside, 10000),
+    CASE(blank_lines_inside, 10000),
+    CASE(open_continuation, 10000),
+    CASE(escape_tokens, 4000),
+    CASE(comments, 10000),
+    REFUSED(directives, 5000),
+    CASE(carriage_returns, 8000),
+    CASE(blanks, 8000),
+    CASE(instructions, 60),
+    REFUSED(unknown_instruction, 8000),
+    REFUSED(unknown_flag, 8000),
+    REFUSED(bad_utf8_at_the_end, 10000),
+    CASE(json_array, 800),
+    CASE(json_over_lines, 10000),
+    CASE(json_that_is_none, 1500),
+    CASE(json_nested, 120),
+    CASE(words, 4000),
+    CASE(exposed, 2500),
+    CASE(labels, 2000),
+    CASE(labels_over_lines, 5000),
+    CASE(quotes_in_a_label, 1000),
+    CASE(env_in_the_old_form, 4000),
+    CASE(flags, 500),
+    CASE(flags_that_repeat, 600),
+    CASE(mount_fields, 700),
+    CASE(dollars, 8000),
+    CASE(dollars_in_a_base, 4000),
+    CASE(quotes_in_an_arg, 1000),
+    CASE(variables, 1200),
+    CASE(long_name, 8000),
+    CASE(nested_defaults, 8),
+    CASE(long_text_nested_deep, 4000),
+    REFUSED(braces_that_do_not_end, 8),
+    CASE(replace_all, 4000),
+    CASE(replace_what_is_not_there, 1500),
+    CASE(replace_stars, 4000),
+    CASE(trim, 2000),
+    CASE(many_args, 500),
+    CASE(stages, 8),
+    CASE(stages_on_each_other, 8),
+    CASE(shifts, 1000),
+    CASE(shifts_without_blanks, 2500),
+    CASE(angles, 8000),
+    CASE(quotes_beside_a_heredoc, 1000),
+    CASE(heredocs_in_one_line, 1000),
+    CASE(heredoc_lines, 10000),
+    CASE(heredoc_with_tabs, 10000),
+    CASE(heredoc_instructions, 100),
+    REFUSED(heredoc_without_end, 10000),
+    CASE(triggers, 100),
+    CASE(ignore_many, 100),
+    CASE(ignore_exact, 1000),
+    CASE(ignore_stars, 20),
+    CASE(ignore_directories, 20),
+    CASE(ignore_long_path, 100),
+    CASE(ignore_classes, 150),
+    {NULL, NULL, 0, false},
+};
+/* clang-format on */

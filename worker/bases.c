@@ -1,0 +1,177 @@
+/* worker/bases — the images that a build stands on: fetched, looked at, and, for a sandbox, given
+ * what they lack.
+ *
+ * Whether a sandbox's base brings sandbox-api is only known once it is here; the image that brings
+ * it otherwise is then fetched too, and named by its digest. */
+#include <string.h>
+
+#include "base/text.h"
+#include "dockerfile/dockerfile.h"
+#include "worker/steps.h"
+
+#define INJECTED_BYTES (1 << 20) /* at most what injection adds: a COPY, an ENTRYPOINT, a CMD */
+#define INJECTED_LINES 3
+
+static int clean_credentials(struct run *r, struct buf *ret, struct error *err)
+{
+    if (!r->report.has_docker_config)
+        return 0;
+    if (upload_clean_docker_config(buf_str(&r->report.docker_config), r->report.docker_config.len,
+                                   ret, err) < 0) {
+        journal_addf(&r->journal, LOG_ERROR, "error: %s", err->msg);
+        return -1;
+    }
+    return 0;
+}
+
+/* Shows the FROM that names the image, where one does. */
+static void tell_missing_base(struct run *r, const char *image, const struct error *err)
+{
+    size_t n;
+    const struct dockerfile_stage *stages = dockerfile_stages(r->dockerfile, &n);
+    int line = 0;
+
+    for (size_t i = 0; i < n && !line; i++)
+        if (strcmp(stages[i].base, image) == 0)
+            line = stages[i].instructions[0].first_line;
+    step_tell(r, err->msg, line, line);
+}
+
+static int pull_one(struct run *r, const char *image, const char *credentials, struct error *err)
+{
+    const struct process_sink sink = plain_log_sink(&r->plain_log);
+    const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
+    enum builder_outcome outcome;
+
+    plain_log_begin(&r->plain_log, "[internal] load base image %s", image);
+    if (builder_pull(r->job, image, *credentials ? credentials : NULL, &io, &outcome, err) < 0)
+        return -1;
+    if (step_judge(r, outcome, "loading a base image", err) < 0) {
+        if (outcome == BUILDER_FAILED)
+            tell_missing_base(r, image, err);
+        return -1;
+    }
+    plain_log_done(&r->plain_log);
+    return 0;
+}
+
+/* ---- sandbox-api ---- */
+
+/* Where images that are made for sandboxes have it. */
+static const char *const places[] = {"/usr/local/bin/sandbox-api",
+                                     "/sandbox-api",
+                                     "/usr/bin/sandbox-api",
+                                     "/bin/sandbox-api",
+                                     "/usr/local/sbin/sandbox-api",
+                                     "/blaxel/sandbox-api",
+                                     "/app/sandbox-api",
+                                     NULL};
+
+/* "ghcr.io/blaxel-ai/sandbox@sha256:…": what was fetched, whatever its tag names later. */
+static int pin(const char *image, const char *digest, char *ret, size_t size, struct error *err)
+{
+    struct dockerfile_reference ref;
+
+    if (dockerfile_parse_reference(image, &ref, err) < 0)
+        return -1;
+    if (snprintf(ret, size, "%s/%s@%s", ref.host, ref.path, digest) >= (int)size)
+        return error_set(err, ERR_SYSTEM, "name the sandbox image: %.100s is too long", image);
+    return 0;
+}
+
+static int load_sandbox_image(struct run *r, const char *credentials, char *ret, size_t size,
+                              struct error *err)
+{
+    static const char *const nothing[] = {NULL};
+    CLEANUP(builder_base_release) struct builder_base found = {.program = NULL};
+    const char *image = r->config->sandbox_image;
+    bool is_there;
+
+    if (pull_one(r, image, credentials, err) < 0 ||
+        builder_base_find(r->job, image, nothing, &is_there, &found, err) < 0)
+        return -1;
+    if (!is_there)
+        return error_set(err, ERR_SYSTEM, "look at %s: it was fetched and is not there", image);
+    return pin(image, found.digest, ret, size, err);
+}
+
+static int take_injected(struct run *r, const struct dockerfile_injection *injection,
+                         struct error *err)
+{
+    struct dockerfile_limits limits = dockerfile_limits_default;
+    struct dockerfile *injected = NULL;
+
+    limits.text_max += INJECTED_BYTES;
+    limits.instructions_max += INJECTED_LINES;
+    journal_add_text(&r->journal, LOG_INFO, buf_str(&injection->notes));
+    for (size_t i = 0; i < injection->warnings.n; i++)
+        if (!argv_contains(&r->plan.warnings,
+                           injection->warnings.v[i])) /* which are told already */
+            journal_addf(&r->journal, LOG_WARNING, "warning: %s", injection->warnings.v[i]);
+    buf_clear(&r->dockerfile_text);
+    buf_add(&r->dockerfile_text, buf_str(&injection->text), injection->text.len);
+    if (buf_check(&r->dockerfile_text, "the Dockerfile", err) < 0 ||
+        dockerfile_parse(buf_str(&r->dockerfile_text), r->dockerfile_text.len, &limits, &injected,
+                         err) < 0)
+        return -1;
+    dockerfile_free(r->dockerfile);
+    r->dockerfile = injected;
+    return 0;
+}
+
+static int inject(struct run *r, const struct dockerfile_sandbox_request *request,
+                  struct error *err)
+{
+    struct dockerfile_injection injection = {.text = BUF_INIT(0)};
+    int result;
+
+    plain_log_begin(&r->plain_log, "[internal] see to sandbox-api");
+    if (dockerfile_inject_sandbox_api(r->dockerfile, request, &injection, err) < 0)
+        return -1;
+    result = take_injected(r, &injection, err);
+    dockerfile_injection_release(&injection);
+    if (result == 0)
+        plain_log_done(&r->plain_log);
+    return result;
+}
+
+/* What is lacking is asked twice: without the base, to learn which image that is, and with it. */
+static int make_sandbox(struct run *r, const char *credentials, struct error *err)
+{
+    CLEANUP(dockerfile_sandbox_findings_release) struct dockerfile_sandbox_findings first, second;
+    CLEANUP(builder_base_release) struct builder_base base = {.program = NULL};
+    struct dockerfile_base_image known = {.config = NULL};
+    struct dockerfile_sandbox_request request = {
+        .image = r->config->sandbox_image, .build_args = &r->build_args, .base = &known};
+    char pinned[1024];
+    bool is_there = false;
+    int result = dockerfile_find_sandbox_api(r->dockerfile, &request, &first, err);
+
+    if (result == 0 && first.base && strcmp(first.base, "scratch") != 0)
+        result = builder_base_find(r->job, first.base, places, &is_there, &base, err);
+    if (is_there)
+        known = (struct dockerfile_base_image){buf_str(&base.config), base.program};
+    /* Both are initialised whatever happens. */
+    if (dockerfile_find_sandbox_api(r->dockerfile, &request, &second, err) < 0 || result < 0)
+        return -1;
+    if (second.lacks_copy) {
+        if (load_sandbox_image(r, credentials, pinned, sizeof(pinned), err) < 0)
+            return -1;
+        request.image = pinned;
+    }
+    return inject(r, &request, err);
+}
+
+int step_pull(struct run *r, struct error *err)
+{
+    CLEANUP(buf_release) struct buf credentials = BUF_INIT(1 << 20);
+
+    if (clean_credentials(r, &credentials, err) < 0)
+        return -1;
+    for (size_t i = 0; i < r->images.n; i++)
+        if (pull_one(r, r->images.v[i], buf_str(&credentials), err) < 0)
+            return -1;
+    if (strcmp(r->build.type, "sandbox") != 0)
+        return 0;
+    return make_sandbox(r, buf_str(&credentials), err);
+}

@@ -1,0 +1,22 @@
+/* worker/steps — what the files of the pipeline's steps share. */
+#ifndef WORKER_STEPS_H
+#define WORKER_STEPS_H
+
+#include "worker/run.h"
+
+/* Tells log and event of a failure in BuildKit's way (PROTOCOL.md 6.3): the reason, the lines of
+ * the Dockerfile it is about (first 0: none), the reason again. */
+void step_tell(struct run *r, const char *reason, int first, int last);
+
+/* What an outcome other than DONE and FAILED means for the build; -1 unless it is DONE. */
+MUST_CHECK int step_judge(struct run *r, enum builder_outcome outcome, const char *act,
+                          struct error *err);
+
+/* bases.c: fetches the images that the Dockerfile names, and, for a sandbox, looks at its base and
+ * adds what that lacks. */
+MUST_CHECK int step_pull(struct run *r, struct error *err);
+
+/* reuse.c: finds the image of an identical build, and tags it for this one. */
+MUST_CHECK int step_reuse(struct run *r, struct error *err);
+
+#endif
