@@ -261,23 +261,39 @@ static void pnpm_from_engines(struct generator *g, const struct node_package *p,
                       "packageManager to the one to use");
 }
 
+/* What packageManager asks for, unless Node.js 20 and later break it: their URLSearchParams stopped
+ * every download of these. */
+static void pnpm_from_field(struct generator *g, const struct node_version *node,
+                            struct node_choice *c)
+{
+    static const struct {
+        struct semver below;
+        const char *instead;
+    } broken[] = {{{{7, 33, 7}}, "7.33.7"}, {{{8, 0, 0}}, NULL}, {{{8, 5, 0}}, "8.15.9"}};
+    struct semver v;
+    size_t i = 0;
+    int parts;
+
+    if (node->version.v[0] < 20 || !semver_parse(c->version, &v, &parts) || parts < 3)
+        return;
+    while (i < sizeof(broken) / sizeof(broken[0]) && semver_compare(&v, &broken[i].below) >= 0)
+        i++;
+    if (i == sizeof(broken) / sizeof(broken[0]) || !broken[i].instead)
+        return;
+    generator_warn(g, "pnpm %s does not run on Node.js %u; pnpm %s is used", c->version,
+                   node->version.v[0], broken[i].instead);
+    set_version(c, broken[i].instead);
+    explain(c, "packageManager in package.json asks for one that this Node.js does not run");
+}
+
 static int settle_pnpm(struct generator *g, const struct node_package *p,
                        const struct node_version *node, const char *mark, struct node_choice *c,
                        struct error *err)
 {
-    static const struct semver first = {{7, 33, 0}}; /* that runs on Node.js 20 and later */
     char version[64], why[128];
-    struct semver v;
-    int parts;
 
     if (*c->version) {
-        if (node->version.v[0] < 20 || !semver_parse(c->version, &v, &parts) ||
-            semver_compare(&v, &first) >= 0)
-            return 0;
-        generator_warn(g, "pnpm %s does not run on Node.js %u; pnpm %s is used", c->version,
-                       node->version.v[0], "7.33.7");
-        set_version(c, "7.33.7");
-        explain(c, "packageManager in package.json asks for one that this Node.js does not run");
+        pnpm_from_field(g, node, c);
         return 0;
     }
     (void)snprintf(version, sizeof(version), "%s", pnpm.version);

@@ -184,6 +184,11 @@ static void test_the_manager_is_told_by_packagemanager_then_by_lock_files(void *
         {{WITH(ONE ", \"packageManager\": \"pnpm@10.1.0+sha512.00ff\""),
           {"package-lock.json", "{}"}},
          {"+pnpm@10.1.0\n", "?package-lock.json is left out of account", "?no lock file"}},
+        {{WITH(ONE ", \"packageManager\": \"pnpm@8.3.0\"")}, {"+pnpm@8.15.9\n"}},
+        {{WITH(ONE ", \"packageManager\": \"pnpm@7.33.7\"")}, {"+pnpm@7.33.7\n"}},
+        {{WITH(ONE ", \"packageManager\": \"pnpm@8.5.0\"")}, {"+pnpm@8.5.0\n"}},
+        {{WITH(ONE ", \"packageManager\": \"pnpm@8\"")}, {"+pnpm@8\n"}},
+        {{WITH(ONE ", \"packageManager\": \"pnpm@6.35.1\""), {".nvmrc", "18"}}, {"+pnpm@6.35.1\n"}},
         {{WITH(ONE ", \"packageManager\": \"pnpm@12.1.0\"")},
          {"+pnpm@12.1.0\n", "+ENV pnpm_config_pm_on_fail=ignore\n"}},
         {{WITH(ONE ", \"packageManager\": \"pnpm@11.9.0\"")}, {"-pm_on_fail"}},
@@ -345,6 +350,14 @@ static void test_development_dependencies_go_unless_the_start_command_uses_one(v
         {{STARTS("node a.js", "}, \"devDependencies\": {\"@types/node\": \"4\", \"@x/node\": "
                               "\"1\"}")},
          {"+npm prune"}},
+        {{STARTS("serve .", "}, \"devDependencies\": {\"@types/serve\": \"1\"}, "
+                            "\"dependencies\": {\"serve\": \"1\"}")},
+         {"+npm prune"}},
+        {{STARTS("npm run x",
+                 ", \"x\": \"npm run x x x x x x x x x x x x x x x x x x x x x x x x x "
+                 "x x x x x x x x x x y\", \"y\": \"tsx a.ts\"}, "
+                 "\"devDependencies\": {\"tsx\": \"4\"}")},
+         {"-npm prune"}},
         {{STARTS("run start", "}, \"devDependencies\": {\"@x/run\": \"1\"}")}, {"-npm prune"}},
         {{STARTS("node a.js", "}, \"devDependencies\": {\"x\": \"1\"}"), {"bun.lock", ""}},
          {"+rm -rf node_modules && bun install --production --frozen-lockfile\n"}},
@@ -384,6 +397,10 @@ static void test_manifests_come_before_the_sources_unless_installing_needs_them(
           {"apps/y/package.json", "{}"}},
          {"+COPY packages/a/package.json ./packages/a/\n", "+COPY apps/x/package.json ./apps/x/\n",
           "-apps/y", "-packages/b"}},
+        {{WITH(", \"workspaces\": [\"a/*\", \"!a/old\"]" ONE),
+          {"a/b/package.json", "{}"},
+          {"a/old/package.json", "{}"}},
+         {"+COPY a/b/package.json ./a/b/\n", "-a/old"}},
         {{WITH(", \"workspaces\": {\"packages\": [\"**\", \"!old/*\"]}"),
           {"a/b/package.json", "{\"dependencies\": {\"x\": \"1\"}}"},
           {"old/c/package.json", "{}"},

@@ -127,8 +127,8 @@ class Process:
         self.kill()
 
 
-class Bases:
-    """A registry on loopback that holds the stand-in base images, made once and kept."""
+class Registry:
+    """A docker-registry on loopback, for the files of a directory."""
 
     def __init__(self, directory):
         self.port = free_port()
@@ -143,7 +143,7 @@ class Bases:
         self.config = config
         self.process = Process(["docker-registry", "serve", config], f"{config}.log")
         try:
-            wait_until("the registry of base images answers", self.answers, 20)
+            wait_until("the registry answers", self.answers, 20)
             self.fill()
         except BaseException:
             self.stop()
@@ -155,22 +155,34 @@ class Bases:
         return False
 
     def fill(self):
-        script = SOURCE / "tests/bases/make-bases"
-        recipe = hashlib.sha256(b"".join(
-            p.read_bytes() for p in sorted(script.parent.rglob("*")) if p.is_file())).hexdigest()
-        stamp = self.directory / "made-by"
-        with open(self.directory / "lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if stamp.exists() and stamp.read_text() == recipe:
-                return
-            subprocess.run([script, self.directory / "cache"], check=True, stdin=subprocess.DEVNULL,
-                           env={**os.environ, "REGISTRY": f"127.0.0.1:{self.port}"})
-            stamp.write_text(recipe)
+        pass
 
     def stop(self):
         self.process.kill_group()
         for path in (self.config, self.process.log):
             path.unlink(missing_ok=True)
+
+
+class Bases(Registry):
+    """The stand-in base images that a script of tests/bases makes: made once and kept."""
+
+    def __init__(self, directory, script="make-bases"):
+        self.script = SOURCE / "tests/bases" / script
+        super().__init__(directory)
+
+    def fill(self):
+        recipe = hashlib.sha256(b"".join(
+            p.read_bytes() for p in sorted(self.script.parent.rglob("*")) if p.is_file())
+        ).hexdigest()
+        stamp = self.directory / "made-by"
+        with open(self.directory / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if stamp.exists() and stamp.read_text() == recipe:
+                return
+            subprocess.run([self.script, self.directory / "cache"], check=True,
+                           stdin=subprocess.DEVNULL,
+                           env={**os.environ, "REGISTRY": f"127.0.0.1:{self.port}"})
+            stamp.write_text(recipe)
 
 
 class Kiln:
