@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-#include "base/text.h"
-
 #define PNPM_STORE "--store-dir=/root/.pnpm-store"
 
 static const struct node_manager npm = {.name = "npm",
@@ -82,14 +80,15 @@ static const struct node_manager bun = {
 static const struct {
     const char *file;
     const struct node_manager *manager;
-} marks[] = {{"pnpm-lock.yaml", &pnpm},
-             {"bun.lock", &bun},
-             {"bun.lockb", &bun},
-             {"yarn.lock", &yarn_classic},
-             {"package-lock.json", &npm},
-             {"npm-shrinkwrap.json", &npm},
-             {"pnpm-workspace.yaml", &pnpm},
-             {".yarnrc.yml", &node_yarn_berry}};
+    bool is_lock;
+} marks[] = {{"pnpm-lock.yaml", &pnpm, true},
+             {"bun.lock", &bun, true},
+             {"bun.lockb", &bun, true},
+             {"yarn.lock", &yarn_classic, true},
+             {"package-lock.json", &npm, true},
+             {"npm-shrinkwrap.json", &npm, true},
+             {"pnpm-workspace.yaml", &pnpm, false},
+             {".yarnrc.yml", &node_yarn_berry, false}};
 #define N_MARKS (sizeof(marks) / sizeof(marks[0]))
 
 void node_choice_explain(struct node_choice *c, const char *why)
@@ -172,8 +171,7 @@ static int from_files(struct generator *g, struct node_choice *ret, const char *
         }
         if (strcmp(marks[i].manager->name, ret->manager->name) != 0)
             others[n++] = marks[i].file;
-        else if (!ret->lock && strcmp(marks[i].file, "pnpm-workspace.yaml") != 0 &&
-                 strcmp(marks[i].file, ".yarnrc.yml") != 0)
+        else if (!ret->lock && marks[i].is_lock)
             ret->lock = marks[i].file;
     }
     for (size_t i = 0; i < n; i++)
