@@ -5,7 +5,9 @@
  *   semver.c           ranges of versions
  *   node_version.c     the version of Node.js, and what decided it
  *   yaml_lines.c       single facts of YAML files that tools have written
- *   node_manager.c     the package manager and its version, and what decided them
+ *   node_manager.c     the package manager, its version and commands, and what decided them;
+ *   node_pnpm.c        of pnpm and
+ *   node_yarn.c        of Yarn there are several to tell apart
  *   node_workspaces.c  the packages of a monorepo; whether installing needs the sources
  *   node_script.c      what a script or a command line runs, through other scripts too
  *   node_start.c       the start command, and what has to be compiled for it
