@@ -25,7 +25,7 @@ struct graph_node {
 
 struct graph {
     struct arena arena;
-    struct scope scope; /* the global one */
+    struct scope scope;       /* the global one */
     struct graph_node *nodes; /* one for each stage */
     size_t n;
     size_t n_read; /* of them whose FROM has been expanded, or failed to be */
