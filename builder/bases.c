@@ -58,6 +58,28 @@ static bool is_id(const char *s)
     return s && strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
 }
 
+/* The part before tag and digest. */
+static size_t repository_len(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+
+    return (size_t)(slash ? slash - name : 0) + strcspn(slash ? slash : name, ":@");
+}
+
+/* A name with a digest is that of any tag of the repository whose image has the digest, as buildah
+ * understands it too. */
+static bool is_name_of(const json_t *image, const char *have, const char *name)
+{
+    const char *at = strchr(name, '@');
+    const char *digest = json_string_value(json_object_get(image, "digest"));
+    size_t n = repository_len(name);
+
+    if (strcmp(have, name) == 0)
+        return true;
+    return at && digest && strcmp(at + 1, digest) == 0 && repository_len(have) == n &&
+           memcmp(have, name, n) == 0;
+}
+
 static bool has_name(const json_t *image, const char *name)
 {
     const json_t *names = json_object_get(image, "names");
@@ -65,7 +87,7 @@ static bool has_name(const json_t *image, const char *name)
     size_t i;
 
     json_array_foreach (names, i, n)
-        if (json_is_string(n) && strcmp(json_string_value(n), name) == 0)
+        if (json_is_string(n) && is_name_of(image, json_string_value(n), name))
             return true;
     return false;
 }

@@ -21,44 +21,54 @@ static bool skipped_by(const struct check_options *o, const struct rule *rule)
     return o->skip_all || argv_contains(&o->skip, rule->name);
 }
 
-/* What stands behind "check=" or "hadolint ignore="; NULL: the comment is about something else. */
-static const char *behind(const char *comment, const char *word, const char *second)
+/* What stands behind "hadolint ignore="; NULL: the comment is about something else. */
+static const char *hadolint_ignores(const char *comment)
 {
-    size_t n = strlen(word);
+    static const char *const words[] = {"hadolint", "ignore", "="};
 
-    if (strncmp(comment, word, n) != 0)
-        return NULL;
-    comment += n;
-    while (is_blank(*comment))
-        comment++;
-    if (*second) {
-        n = strlen(second);
-        if (strncmp(comment, second, n) != 0)
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (!text_starts(comment, words[i]))
             return NULL;
-        comment += n;
+        comment += strlen(words[i]);
         while (is_blank(*comment))
             comment++;
     }
-    return *comment == '=' ? comment + 1 : NULL;
+    return comment;
 }
 
-/* What the comments above the instruction say; one that is no good says nothing. */
+/* What stands behind "check=", read as if it stood at the top of the file; NULL likewise. */
+static const char *check_directive_of(const char *comment, struct arena *arena)
+{
+    struct directives directives = DIRECTIVES_INIT;
+    CLEANUP(buf_release) struct buf line = BUF_INIT(1 << 20);
+    struct error ignored;
+
+    buf_addf(&line, "#%s", comment);
+    if (line.full || directives_read_line(&directives, (struct span){buf_str(&line), line.len},
+                                          arena, &ignored) < 0)
+        return NULL;
+    return directives.check;
+}
+
+/* What the comments above the instruction say: the first that is about checks counts. */
 static void note_comments(struct check *c)
 {
     const struct argv *comments = &c->about->comments;
     struct arena *arena = &c->out->arena;
+    bool found = false;
 
     c->noted = c->about;
     c->here = (struct check_options){.skip_all = false};
     for (size_t k = 0; k < comments->n; k++) {
-        const char *check = behind(comments->v[k], "check", "");
-        const char *hadolint = behind(comments->v[k], "hadolint", "ignore");
+        const char *ignores = hadolint_ignores(comments->v[k]);
+        const char *check = found ? NULL : check_directive_of(comments->v[k], arena);
         struct error ignored;
 
+        found = found || check;
         if (check && check_options_read_comment(check, arena, &c->here, &ignored) < 0)
-            continue;
-        if (hadolint)
-            check_options_skip(hadolint, arena, &c->here);
+            continue; /* it says nothing, and no other does */
+        if (ignores)
+            check_options_skip(ignores, arena, &c->here);
     }
 }
 
@@ -164,19 +174,23 @@ static void apply_all(struct check *c, bool good)
 
 /* ---- the way through ---- */
 
-/* The directive counts behind a first line "#!…", too, where others do not. */
+/* The directive as BuildKit's linter finds it, which is not how its parser does: also behind a
+ * first line "#!…", and not when it is indented. */
 static const char *check_directive(struct check *c)
 {
     struct directives directives = DIRECTIVES_INIT;
-    struct lines l = {.text = c->d->text, .len = c->d->len, .line_max = c->d->limits.line_max};
+    bool bom = text_starts(c->d->text, "\xef\xbb\xbf");
+    struct lines l = {.text = c->d->text,
+                      .len = c->d->len,
+                      .pos = bom ? 3 : 0,
+                      .line_max = c->d->limits.line_max};
     struct error ignored;
     struct span line;
 
-    if (!text_starts(c->d->text, "#!") || !lines_next(&l, &line))
-        return c->d->directives.check;
+    if (text_starts(l.text + l.pos, "#!") && !lines_next(&l, &line))
+        return NULL;
     while (!directives.done && lines_next(&l, &line))
-        if (directives_read_line(&directives, span_trim_left(line_content(line)), &c->out->arena,
-                                 &ignored) < 0)
+        if (directives_read_line(&directives, line_content(line), &c->out->arena, &ignored) < 0)
             return NULL;
     return directives.check;
 }

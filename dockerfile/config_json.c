@@ -1,5 +1,5 @@
-/* dockerfile/config_json — the "config" object of image-spec's config.md, with Docker's Healthcheck,
- * OnBuild and Shell. */
+/* dockerfile/config_json — the "config" object of image-spec's config.md, with Docker's
+ * Healthcheck, OnBuild and Shell. */
 #include <jansson.h>
 
 #include "dockerfile/evaluate.h"

@@ -26,8 +26,8 @@ static int note_one(struct dispatcher *d, const char *name, struct error *err)
         return 0;
     if (e->n_unset++ < HINTS_MAX)
         (void)scope_hint(&e->scope, name, "$", hint);
-    step->unset = arena_grow(&e->arena, step->unset, step->n_unset, &step->cap_unset,
-                             sizeof(*step->unset));
+    step->unset =
+        arena_grow(&e->arena, step->unset, step->n_unset, &step->cap_unset, sizeof(*step->unset));
     if (!step->unset)
         return arena_check(&e->arena, err);
     step->unset[step->n_unset++] = (struct dockerfile_unset){

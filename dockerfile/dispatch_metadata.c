@@ -1,5 +1,5 @@
-/* dockerfile/dispatch_metadata — EXPOSE, HEALTHCHECK and STOPSIGNAL: what a container's host will be
- * told. */
+/* dockerfile/dispatch_metadata — EXPOSE, HEALTHCHECK and STOPSIGNAL: what a container's host will
+ * be told. */
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -37,14 +37,16 @@ static int expand_ports(struct dispatcher *d, struct error *err)
     const struct argv *words = &d->step->instruction->words;
     struct arena *arena = &d->e->arena;
     char **sorted = arena_alloc(arena, (words->n + 1) * sizeof(*sorted));
+    struct argv expanded = ARGV_INIT;
 
     if (!sorted)
         return arena_check(arena, err);
     memcpy(sorted, words->v, words->n * sizeof(*sorted));
     qsort(sorted, words->n, sizeof(*sorted), compare_words);
     for (size_t i = 0; i < words->n; i++)
-        if (scope_expand_words(&d->e->scope, sorted[i], &d->step->words, err) < 0)
+        if (scope_expand_words(&d->e->scope, sorted[i], &expanded, err) < 0)
             return -1;
+    d->step->words = expanded;
     return 0;
 }
 
@@ -162,10 +164,10 @@ static bool is_real_time(const char *name)
 static bool is_signal(const char *text)
 {
     static const char *const names[] = {
-        "ABRT", "ALRM", "BUS",  "CHLD", "CLD",  "CONT", "FPE",    "HUP",  "ILL",  "INT",  "IO",
-        "IOT",  "KILL", "PIPE", "POLL", "PROF", "PWR",  "QUIT",   "SEGV", "STKFLT", "STOP", "SYS",
-        "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "URG",  "USR1",   "USR2", "VTALRM", "WINCH",
-        "XCPU", "XFSZ", NULL,
+        "ABRT", "ALRM",   "BUS",  "CHLD",   "CLD",   "CONT", "FPE",  "HUP",  "ILL",
+        "INT",  "IO",     "IOT",  "KILL",   "PIPE",  "POLL", "PROF", "PWR",  "QUIT",
+        "SEGV", "STKFLT", "STOP", "SYS",    "TERM",  "TRAP", "TSTP", "TTIN", "TTOU",
+        "URG",  "USR1",   "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ", NULL,
     };
     const char *digits = text + (*text == '-' || *text == '+');
     char upper[16] = "";

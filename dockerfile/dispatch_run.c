@@ -114,8 +114,8 @@ static int set_command(struct dispatcher *d, struct error *err)
         d->step->words = i->words;
         return 0;
     }
-    if (i->n_heredocs > 0 &&
-        heredoc_parse_word(&d->e->arena, text, &is, &doc, &ignored) == 0 && is) {
+    if (i->n_heredocs > 0 && heredoc_parse_word(&d->e->arena, text, &is, &doc, &ignored) == 0 &&
+        is) {
         run_heredoc(d, &i->heredocs[0]);
         return 0;
     }

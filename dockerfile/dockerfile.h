@@ -52,8 +52,9 @@ struct dockerfile_instruction {
     const struct dockerfile_instruction *trigger; /* what ONBUILD keeps; NULL for all others */
     const struct dockerfile_heredoc *heredocs;    /* in order; ONBUILD has its trigger's */
     size_t n_heredocs;
-    /* The comment lines right above, in order, without "#" and the blanks around it: an empty line,
-     * an empty comment, another instruction and a directive all end what is above. */
+    /* The comment lines above, in order, without "#" and the blanks around them; an indented one
+     * keeps its "#".  An empty comment, another instruction and a directive end what is above; an
+     * empty line does not. */
     struct argv comments;
     int first_line, last_line; /* from 1; heredocs included */
     int text_end;              /* its last line without the heredocs */

@@ -55,7 +55,9 @@ static void add_instruction(const struct dockerfile_instruction *i, struct buf *
         buf_addc(out, ' ');
         add_instruction(i->trigger, out);
     } else if (!grammar_find(i->keyword)) {
-        add_word(out, "");
+        if (*i->written || i->flags.n)
+            buf_addc(out, ' ');
+        quote_add(out, "");
     } else {
         add_words(i, out);
     }

@@ -270,26 +270,6 @@ static int run_stage(struct dockerfile_evaluation *e, size_t stage, struct error
 
 /* ---- all of it ---- */
 
-/* SOURCE_DATE_EPOCH is a number of seconds, or names what has a time. */
-static int check_epoch(const struct dockerfile_evaluation *e, struct error *err)
-{
-    const char *name = "SOURCE_DATE_EPOCH";
-    const char *value = build_arg(e->request->build_args, name, strlen(name));
-    const char *global = vars_get((void *)&e->graph.scope.vars, name, strlen(name));
-    const char *digits;
-
-    if (!value)
-        value = global;
-    if (!value || !*value || strcmp(value, "context") == 0)
-        return 0;
-    digits = value + (*value == '-' || *value == '+');
-    if (*digits && strspn(digits, "0123456789") == strlen(digits) && strlen(digits) < 19)
-        return 0;
-    if (stages_find(e->d, value, e->d->n_stages, true) != NO_STAGE)
-        return 0;
-    return error_set(err, ERR_INPUT, "invalid SOURCE_DATE_EPOCH: %.200s", value);
-}
-
 static void describe(struct dockerfile_evaluation *e)
 {
     for (size_t i = 0; i < e->n; i++) {
@@ -306,10 +286,12 @@ static void describe(struct dockerfile_evaluation *e)
 
 static int run(struct dockerfile_evaluation *e, bool all, struct error *err)
 {
-    struct graph_request request = {
-        .build_args = e->request->build_args, .target = e->request->target, .any_order = true};
+    struct graph_request request = {.build_args = e->request->build_args,
+                                    .target = e->request->target,
+                                    .any_order = true,
+                                    .epoch = true};
 
-    if (graph_build(&e->graph, e->d, &request, err) < 0 || check_epoch(e, err) < 0)
+    if (graph_build(&e->graph, e->d, &request, err) < 0)
         return -1;
     e->n = e->graph.n;
     e->outcomes = arena_alloc(&e->arena, e->n * sizeof(*e->outcomes));

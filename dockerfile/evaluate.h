@@ -43,7 +43,7 @@ struct dockerfile_pairs {
 };
 
 struct dockerfile_health {
-    struct argv test; /* empty: no check */
+    struct argv test;                                        /* empty: no check */
     int64_t interval, timeout, start_period, start_interval; /* nanoseconds; 0: the default */
     int retries;
 };
@@ -76,8 +76,8 @@ enum dockerfile_mount_type {
 
 struct dockerfile_mount {
     enum dockerfile_mount_type type;
-    const char *from;  /* "": the context, or for a cache nothing */
-    size_t from_stage; /* DOCKERFILE_NO_STAGE: an image, or none */
+    const char *from;                                 /* "": the context, or for a cache nothing */
+    size_t from_stage;                                /* DOCKERFILE_NO_STAGE: an image, or none */
     const char *source, *target, *id, *env, *sharing; /* "" when not given */
     bool read_only, required;
     int64_t mode, uid, gid; /* -1: not given */
@@ -101,10 +101,10 @@ struct dockerfile_step {
      * there is one; COPY, ADD: sources, then the destination; RUN, CMD, ENTRYPOINT: what is
      * executed, the shell included; all others: as the instruction's. */
     struct argv words;
-    const char *from;      /* COPY: "" for the context */
-    size_t from_stage;     /* DOCKERFILE_NO_STAGE: an image, or the context */
-    const char *chown, *chmod, *checksum;       /* "" when not given */
-    const struct dockerfile_heredoc *heredocs;  /* COPY, ADD: with their content expanded */
+    const char *from;                          /* COPY: "" for the context */
+    size_t from_stage;                         /* DOCKERFILE_NO_STAGE: an image, or the context */
+    const char *chown, *chmod, *checksum;      /* "" when not given */
+    const struct dockerfile_heredoc *heredocs; /* COPY, ADD: with their content expanded */
     size_t n_heredocs;
     /* RUN: its command is a heredoc that begins with #!, to be run as the file words[0]. */
     const char *script;
@@ -144,8 +144,8 @@ static inline void dockerfile_evaluation_freep(struct dockerfile_evaluation **e)
 }
 
 /* One for each stage of the file, in its order; *ret_target is the target's index. */
-const struct dockerfile_outcome *dockerfile_outcomes(const struct dockerfile_evaluation *e, size_t *ret_n,
-                                               size_t *ret_target);
+const struct dockerfile_outcome *dockerfile_outcomes(const struct dockerfile_evaluation *e,
+                                                     size_t *ret_n, size_t *ret_target);
 
 /* One word as a build sees it: env ("K=V", the first of a name counts) put in and quotes taken off,
  * appended to ret_word; the same cut at white space goes to ret_words.  ERR_INPUT in BuildKit's

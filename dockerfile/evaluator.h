@@ -15,11 +15,11 @@
 #include "dockerfile/graph.h"
 #include "dockerfile/ports.h"
 
-#define STEPS_MAX    4096      /* of all stages; triggers multiply what the file's limit allows */
-#define HISTORY_MAX  (8 << 20) /* bytes of all history lines: registries stop at less */
+#define STEPS_MAX     4096       /* of all stages; triggers multiply what the file's limit allows */
+#define HISTORY_MAX   (8 << 20)  /* bytes of all history lines: registries stop at less */
 #define PORTS_MAX     (1 << 20)  /* of all stages */
 #define INHERITED_MAX (32 << 20) /* bytes of variables that stages take over from others */
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define DEFAULT_PATH  "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* What a stage has come to while its instructions are gone through. */
 struct state {

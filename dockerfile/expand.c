@@ -237,6 +237,11 @@ static int trim_value(struct lexer *lx, struct substitution *s, char op, struct 
     return glob_trim(&trim, out, &lx->x->work, lx->err);
 }
 
+static int unsupported(struct lexer *lx, const struct substitution *s)
+{
+    return error_set(lx->err, ERR_INPUT, "unsupported modifier (%s) in substitution", s->modifier);
+}
+
 static int apply_modifier(struct lexer *lx, struct substitution *s, struct buf *out)
 {
     bool or_empty = s->modifier[0] == ':';
@@ -259,8 +264,7 @@ static int apply_modifier(struct lexer *lx, struct substitution *s, struct buf *
             return trim_value(lx, s, op, out);
         /* fall through */
     default:
-        return error_set(lx->err, ERR_INPUT, "unsupported modifier (%s) in substitution",
-                         s->modifier);
+        return unsupported(lx, s);
     }
 }
 
@@ -274,6 +278,9 @@ static int lex_modifier(struct lexer *lx, struct substitution *s, struct buf *ou
         s->modifier[1] = op = *lx->p++;
     if (lex_until(lx, '}', op == '#' || op == '%', &s->word) < 0)
         return missing_brace(lx);
+    if (!op || !strchr("+-?#%", op))
+        return unsupported(lx, s);
+    s->value = value_of(lx, s->name);
     if (!s->value && lx->x->keep_unset) {
         buf_adds(out, "${");
         buf_add(out, s->name.s, s->name.len);
@@ -286,7 +293,7 @@ static int lex_modifier(struct lexer *lx, struct substitution *s, struct buf *ou
 static int lex_replace(struct lexer *lx, struct substitution *s, struct buf *out)
 {
     CLEANUP(buf_release) struct buf by = BUF_INIT(out->max);
-    struct glob_replace replace = {.value = s->value ? s->value : ""};
+    struct glob_replace replace = {.all = false};
 
     lx->p++;
     if (peek(lx) == '/') {
@@ -299,20 +306,23 @@ static int lex_replace(struct lexer *lx, struct substitution *s, struct buf *out
                    : -1;
     if (lex_until(lx, '}', true, &by) < 0)
         return missing_brace(lx);
+    s->value = value_of(lx, s->name);
     if (!s->value && lx->x->keep_unset) {
         buf_adds(out, "${");
         buf_add(out, s->name.s, s->name.len);
         buf_addf(out, "/%s/%s}", buf_str(&s->word), buf_str(&by));
         return 0;
     }
+    replace.value = s->value ? s->value : "";
     replace.pattern = buf_str(&s->word);
     replace.by = buf_str(&by);
     return glob_replace(&replace, out, &lx->x->work, lx->err);
 }
 
-static int lex_plain_brace(struct lexer *lx, const struct substitution *s, struct buf *out)
+static int lex_plain_brace(struct lexer *lx, struct substitution *s, struct buf *out)
 {
     lx->p++;
+    s->value = value_of(lx, s->name);
     if (s->value || !lx->x->keep_unset)
         return add_value(lx, out, s->value);
     buf_adds(out, "${");
@@ -333,7 +343,6 @@ static int lex_brace(struct lexer *lx, struct buf *out)
     if (c == '{' || c == '}' || c == ':')
         return fail(lx, "syntax error: bad substitution");
     s.name = scan_name(lx);
-    s.value = value_of(lx, s.name);
     c = peek(lx);
     if (c == '}')
         r = lex_plain_brace(lx, &s, out);

@@ -300,6 +300,27 @@ static int fill_uses(const struct dockerfile *d, bool lenient, struct graph *g, 
     return 0;
 }
 
+/* SOURCE_DATE_EPOCH is a number of seconds, or names what has a time. */
+static int check_epoch(struct graph *g, const struct dockerfile *d, const struct argv *build_args,
+                       struct error *err)
+{
+    const char *name = "SOURCE_DATE_EPOCH";
+    const char *value = build_arg(build_args, name, strlen(name));
+    const char *global = vars_get(&g->scope.vars, name, strlen(name));
+    const char *digits;
+
+    if (!value)
+        value = global;
+    if (!value || !*value || strcmp(value, "context") == 0)
+        return 0;
+    digits = value + (*value == '-' || *value == '+');
+    if (*digits && strspn(digits, "0123456789") == strlen(digits) && strlen(digits) < 19)
+        return 0;
+    if (stages_find(d, value, d->n_stages, true) != NO_STAGE)
+        return 0;
+    return error_set(err, ERR_INPUT, "invalid SOURCE_DATE_EPOCH: %.200s", value);
+}
+
 static int find_target(const struct dockerfile *d, const char *target, size_t *ret,
                        struct error *err)
 {
@@ -332,6 +353,7 @@ int graph_build(struct graph *g, const struct dockerfile *d, const struct graph_
     if (!g->nodes)
         return arena_check(&g->arena, err);
     if (scope_fill_global(&g->scope, d, request->build_args, target, lenient, err) < 0 ||
+        (request->epoch && check_epoch(g, d, request->build_args, err) < 0) ||
         fill_nodes(d, lenient, g, err) < 0 ||
         find_target(d, request->target, &g->target, err) < 0 || fill_uses(d, lenient, g, err) < 0)
         return -1;

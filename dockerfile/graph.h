@@ -25,7 +25,7 @@ struct graph_node {
 
 struct graph {
     struct arena arena;
-    struct scope scope; /* the global one */
+    struct scope scope;       /* the global one */
     struct graph_node *nodes; /* one for each stage */
     size_t n;
     size_t n_read; /* of them whose FROM has been expanded, or failed to be */
@@ -41,6 +41,7 @@ struct graph_request {
     bool lenient;
     /* That a stage comes too late is not looked for: dispatch will, instruction by instruction. */
     bool any_order;
+    bool epoch; /* SOURCE_DATE_EPOCH is looked at, too */
 };
 
 /* Fills an empty g, which the caller releases in any case, and does not move: after a failure it

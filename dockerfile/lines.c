@@ -106,10 +106,11 @@ static struct span without_bom(struct span line)
     return line;
 }
 
-/* Keeps a comment for the instruction below it. */
-static void note_comment(struct span content, struct arena *arena, struct logical_line *line)
+/* Keeps a comment for the instruction below it, without the first character of its line: BuildKit
+ * takes that for the "#", so an indented comment keeps it and says nothing to the checks. */
+static void note_comment(struct span raw, struct arena *arena, struct logical_line *line)
 {
-    struct span text = span_trim((struct span){content.s + 1, content.len - 1});
+    struct span text = span_trim((struct span){raw.s + 1, raw.len - 1});
 
     if (text.len == 0)
         line->comments = (struct argv)ARGV_INIT;
@@ -139,9 +140,7 @@ int lines_next_logical(struct lines *l, struct directives *directives, struct lo
     line->first_line = l->count;
     if (line_is_comment(content)) {
         if (directives->done)
-            note_comment(content, arena, line);
-    } else if (content.len == 0) {
-        line->comments = (struct argv)ARGV_INIT;
+            note_comment(raw, arena, line);
     } else if (add_line(l, content, directives->escape, line)) {
         add_continuations(l, directives->escape, line);
     }

@@ -65,8 +65,8 @@ static int set_type(struct reader *r, struct error *err)
         r->m->type = (enum dockerfile_mount_type)i;
         return 0;
     }
-    return error_set(err, ERR_INPUT, "unsupported mount type %s%s",
-                     quote_short(r->value, quoted), suggest(r->value, type_names, false, hint));
+    return error_set(err, ERR_INPUT, "unsupported mount type %s%s", quote_short(r->value, quoted),
+                     suggest(r->value, type_names, false, hint));
 }
 
 static int set_sharing(struct reader *r, struct error *err)
@@ -80,8 +80,7 @@ static int set_sharing(struct reader *r, struct error *err)
         return 0;
     }
     return error_set(err, ERR_INPUT, "unsupported sharing value %s%s",
-                     quote_short(r->value, quoted),
-                     suggest(r->value, sharing_names, false, hint));
+                     quote_short(r->value, quoted), suggest(r->value, sharing_names, false, hint));
 }
 
 static int set_from(struct reader *r, struct error *err)
@@ -162,8 +161,8 @@ static int set_size(struct reader *r, struct error *err)
 
     if (r->m->type != DOCKERFILE_MOUNT_TMPFS)
         return refuse_for_type(r, err);
-    if (n == 0 || n > 18 || !known || (*unit && unit[1] && strcasecmp(unit + 1, "b") != 0 &&
-                                       strcasecmp(unit + 1, "ib") != 0))
+    if (n == 0 || n > 18 || !known ||
+        (*unit && unit[1] && strcasecmp(unit + 1, "b") != 0 && strcasecmp(unit + 1, "ib") != 0))
         return refuse_value(r, err);
     size = strtod(s, &end);
     if (end != s + n || *r->value == '-')
@@ -211,15 +210,24 @@ static const struct field {
     bool bare; /* may stand without a value */
     int (*set)(struct reader *r, struct error *err);
 } fields[] = {
-    {"type", false, set_type},         {"from", false, set_from},
-    {"source", false, set_source},     {"target", false, set_target},
-    {"readonly", true, set_read_only}, {"id", false, set_id},
-    {"sharing", false, set_sharing},   {"required", true, set_required},
-    {"size", false, set_size},         {"mode", false, set_mode},
-    {"uid", false, set_uid},           {"gid", false, set_gid},
-    {"src", false, set_source},        {"dst", false, set_target},
-    {"destination", false, set_target}, {"ro", true, set_read_only},
-    {"rw", true, set_read_write},      {"readwrite", true, set_read_write},
+    {"type", false, set_type},
+    {"from", false, set_from},
+    {"source", false, set_source},
+    {"target", false, set_target},
+    {"readonly", true, set_read_only},
+    {"id", false, set_id},
+    {"sharing", false, set_sharing},
+    {"required", true, set_required},
+    {"size", false, set_size},
+    {"mode", false, set_mode},
+    {"uid", false, set_uid},
+    {"gid", false, set_gid},
+    {"src", false, set_source},
+    {"dst", false, set_target},
+    {"destination", false, set_target},
+    {"ro", true, set_read_only},
+    {"rw", true, set_read_write},
+    {"readwrite", true, set_read_write},
     {"env", false, set_env},
 };
 #define FIELDS (sizeof(fields) / sizeof(fields[0]))
@@ -276,10 +284,7 @@ static int check_secret(const struct dockerfile_mount *m, struct error *err)
 static int check(const struct dockerfile_mount *m, struct error *err)
 {
     const char *type = type_names[m->type];
-    const char *owned = m->mode >= 0  ? "mode"
-                        : m->uid >= 0 ? "uid"
-                        : m->gid >= 0 ? "gid"
-                                      : NULL;
+    const char *owned = m->mode >= 0 ? "mode" : m->uid >= 0 ? "uid" : m->gid >= 0 ? "gid" : NULL;
 
     if (owned && (m->type == DOCKERFILE_MOUNT_BIND || m->type == DOCKERFILE_MOUNT_TMPFS))
         return error_set(err, ERR_INPUT, "%s not allowed for \"%s\" type mounts", owned, type);

@@ -43,6 +43,8 @@ struct dockerfile {
     size_t n_global;  /* of them before the first FROM: ARGs */
     struct dockerfile_stage *stages;
     size_t n_stages;
+    size_t *named; /* the stages that have names, by name, of one name in order */
+    size_t n_named, cap_named;
     /* When the text ends in the middle of a continuation: the offset of the escape token that
      * would swallow a line put after it, or of the first of several.  NOT_OPEN otherwise. */
     size_t open_at;

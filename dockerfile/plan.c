@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "dockerfile/context.h"
 #include "dockerfile/dockerfile.h"
 #include "dockerfile/generate.h"
 #include "dockerfile/missing.h"
@@ -208,7 +209,9 @@ static int add_check(struct dockerfile_plan *out, const struct dockerfile_warnin
     struct dockerfile_plan_check *to = &out->checks[out->n_checks++];
 
     to->rule = strdup(w->rule);
-    to->detail = strdup(w->detail);
+    if (asprintf(&to->detail, "%s%s%s", w->detail, w->advice ? "; " : "",
+                 w->advice ? w->advice : "") < 0)
+        to->detail = NULL;
     to->url = w->url ? strdup(w->url) : NULL;
     to->first_line = w->first_line;
     to->last_line = w->last_line;
@@ -313,6 +316,9 @@ static int study(struct planner *p, struct error *err)
     if (check(p, d, ignore, err) < 0)
         return -1;
     if (evaluate(p, d, ignore, err) < 0)
+        return -1;
+    if (p->req->dirfd &&
+        dockerfile_context_digest(*p->req->dirfd, ignore, p->out->context, err) < 0)
         return -1;
     return strcmp(out->type, "sandbox") == 0 ? look_for_sandbox_api(p, d, err) : 0;
 }

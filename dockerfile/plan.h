@@ -5,11 +5,13 @@
 #ifndef DOCKERFILE_PLAN_H
 #define DOCKERFILE_PLAN_H
 
+#include "base/digest.h"
 #include "dockerfile/settings.h"
 #include "dockerfile/source.h"
 
 struct dockerfile_plan_request { /* borrowed for the length of the call */
     const struct dockerfile_source *source;
+    const int *dirfd;              /* the same as a directory, to be hashed; NULL: it is not */
     const char *type;              /* "sandbox", "agent", "function" or "job"; "": the project's own
                                       word in blaxel.toml, else "sandbox" */
     const struct argv *build_args; /* "K=V"; they win over those of blaxel.toml */
@@ -27,7 +29,7 @@ struct dockerfile_plan_stage {
 };
 
 struct dockerfile_plan_check { /* one finding of the build checks */
-    char *rule, *detail, *url;
+    char *rule, *detail, *url; /* detail: what to write instead is at its end, if that is known */
     int first_line, last_line; /* 0: the file as a whole */
 };
 
@@ -49,8 +51,9 @@ struct dockerfile_plan {
     size_t n_stages;
     struct argv images;  /* to be had from registries */
     struct argv sandbox; /* what will be done about sandbox-api, one line each; a sandbox's only */
-    struct error
-        failure; /* ERR_NONE, or why it cannot be built; INPUT and LIMIT are the project's */
+    char context[SHA256_HEX]; /* dockerfile_context_digest of it; "" where none was asked for */
+    /* ERR_NONE, or why it cannot be built; INPUT and LIMIT are the project's. */
+    struct error failure;
 };
 
 void dockerfile_plan_init(struct dockerfile_plan *p);

@@ -112,14 +112,14 @@ static json_t *from_failure(const struct error *failure)
 
 static json_t *from_plan(const struct dockerfile_plan *p)
 {
-    return json_pack("{s:s,s:b,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "type",
-                     p->type, "generated", p->generated, "file",
-                     from_text(p->file[0] ? p->file : NULL), "language", p->language, "dockerfile",
-                     from_buf(&p->text), "notes", from_words(&p->notes), "warnings",
-                     from_words(&p->warnings), "checks", from_checks(p), "stages", from_stages(p),
-                     "images", from_words(&p->images), "sandboxApi", from_words(&p->sandbox),
-                     "buildArgs", from_build_args(&p->build_args), "ignore", from_buf(&p->ignore),
-                     "settings", from_buf(&p->settings_text), "failure", from_failure(&p->failure));
+    return json_pack(
+        "{s:s,s:b,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:o}", "type", p->type,
+        "generated", p->generated, "file", from_text(p->file[0] ? p->file : NULL), "language",
+        p->language, "dockerfile", from_buf(&p->text), "notes", from_words(&p->notes), "warnings",
+        from_words(&p->warnings), "checks", from_checks(p), "stages", from_stages(p), "images",
+        from_words(&p->images), "sandboxApi", from_words(&p->sandbox), "buildArgs",
+        from_build_args(&p->build_args), "ignore", from_buf(&p->ignore), "settings",
+        from_buf(&p->settings_text), "context", p->context, "failure", from_failure(&p->failure));
 }
 
 int dockerfile_plan_write(const struct dockerfile_plan *p, struct buf *out, struct error *err)
@@ -256,6 +256,7 @@ static bool to_plan(const json_t *j, struct dockerfile_plan *p)
            to_words(json_object_get(j, "notes"), &p->notes) &&
            to_words(json_object_get(j, "warnings"), &p->warnings) &&
            to_words(json_object_get(j, "images"), &p->images) &&
+           to_array(json_object_get(j, "context"), p->context, sizeof(p->context)) &&
            to_words(json_object_get(j, "sandboxApi"), &p->sandbox) &&
            to_checks(json_object_get(j, "checks"), p) &&
            to_stages(json_object_get(j, "stages"), p) &&

@@ -19,21 +19,20 @@ static bool is_one_of(const char *s, const char *const *names)
 
 static bool is_known_os(const char *os)
 {
-    static const char *const names[] = {"aix",     "android", "darwin",  "dragonfly", "freebsd",
-                                        "hurd",    "illumos", "ios",     "js",        "linux",
-                                        "nacl",    "netbsd",  "openbsd", "plan9",     "solaris",
-                                        "windows", "zos",     NULL};
+    static const char *const names[] = {
+        "aix",   "android", "darwin", "dragonfly", "freebsd", "hurd",    "illumos", "ios", "js",
+        "linux", "nacl",    "netbsd", "openbsd",   "plan9",   "solaris", "windows", "zos", NULL};
 
     return is_one_of(os, names);
 }
 
 static bool is_known_architecture(const char *name)
 {
-    static const char *const names[] = {
-        "386",      "amd64",  "amd64p32",   "arm",   "armbe",   "arm64",  "arm64be",  "ppc64",
-        "ppc64le",  "mips",   "mipsle",     "mips64", "mips64le", "mips64p32", "mips64p32le",
-        "ppc",      "riscv",  "riscv64",    "s390",  "s390x",   "sparc",  "sparc64",  "wasm",
-        "loong64",  NULL};
+    static const char *const names[] = {"386",    "amd64",   "amd64p32", "arm",       "armbe",
+                                        "arm64",  "arm64be", "ppc64",    "ppc64le",   "mips",
+                                        "mipsle", "mips64",  "mips64le", "mips64p32", "mips64p32le",
+                                        "ppc",    "riscv",   "riscv64",  "s390",      "s390x",
+                                        "sparc",  "sparc64", "wasm",     "loong64",   NULL};
 
     return is_one_of(name, names);
 }
@@ -50,8 +49,8 @@ static void normalize(struct platform *p)
     static const struct {
         const char *written, *architecture, *variant; /* variant NULL: as written */
     } names[] = {
-        {"i386", "386", NULL},   {"x86_64", "amd64", NULL},  {"x86-64", "amd64", NULL},
-        {"aarch64", "arm64", NULL}, {"armhf", "arm", "v7"}, {"armel", "arm", "v6"},
+        {"i386", "386", NULL},      {"x86_64", "amd64", NULL}, {"x86-64", "amd64", NULL},
+        {"aarch64", "arm64", NULL}, {"armhf", "arm", "v7"},    {"armel", "arm", "v6"},
     };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -98,8 +97,7 @@ static int refuse(const char *part, size_t len, const char *text, bool first, st
 
     (void)snprintf(copy, sizeof(copy), "%.*s", (int)(len > 100 ? 100 : len), part);
     return error_set(err, ERR_INPUT,
-                     "%s is an invalid %s of %s: %s must match \"" COMPONENT
-                     "\": invalid argument",
+                     "%s is an invalid %s of %s: %s must match \"" COMPONENT "\": invalid argument",
                      quote_short(copy, quoted), first ? "OS component" : "component",
                      quote_short(text, whole),
                      first ? "OSAndVersion specifier component" : "platform specifier component");

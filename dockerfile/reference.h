@@ -9,6 +9,6 @@ MUST_CHECK int reference_refuse_transport(const char *text, struct error *err);
 
 /* dockerfile_parse_reference without that: a transport's name may be an image's, too. */
 MUST_CHECK int reference_read(const char *text, struct dockerfile_reference *ret,
-                               struct error *err);
+                              struct error *err);
 
 #endif

@@ -73,12 +73,15 @@ static int examine(struct dockerfile *d, const struct dockerfile_check_request *
     if (!r->accepted || d->n_stages == 0)
         return 0;
     r->d = d;
+    /* A failure without a line is about the file as a whole: its checks, its target. */
+    if (r->findings.failure.kind && !r->findings.failure_line)
+        return 0;
     return write_config(d, &request->build, r, err);
 }
 
 int dockerfile_report(const char *text, size_t len, const struct dockerfile_limits *limits,
-                      const struct dockerfile_check_request *request,
-                      struct dockerfile_report *ret, struct error *err)
+                      const struct dockerfile_check_request *request, struct dockerfile_report *ret,
+                      struct error *err)
 {
     struct dockerfile_report r = {.dump = BUF_INIT(DUMP_MAX), .config = BUF_INIT(CONFIG_MAX)};
     struct dockerfile *d = calloc(1, sizeof(*d));

@@ -21,15 +21,43 @@ bool stages_name_is_valid(const char *name)
     return *name != '\0';
 }
 
+/* How many of d->named come before stage n of that name, if it had it.  Names of stages are in
+ * lower case. */
+static size_t count_before(const struct dockerfile *d, const char *name, size_t n)
+{
+    size_t low = 0, high = d->n_named;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2, stage = d->named[middle];
+        int order = strcasecmp(d->stages[stage].name, name);
+
+        if (order < 0 || (order == 0 && stage < n))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 size_t stages_find(const struct dockerfile *d, const char *name, size_t n, bool any_case)
 {
-    while (n-- > 0) {
-        const char *have = d->stages[n].name;
+    size_t before = count_before(d, name, n);
+    size_t stage = before > 0 ? d->named[before - 1] : NO_STAGE;
+    const char *have = stage == NO_STAGE ? NULL : d->stages[stage].name;
 
-        if (have && (any_case ? strcasecmp(have, name) : strcmp(have, name)) == 0)
-            return n;
-    }
-    return NO_STAGE;
+    return have && (any_case ? strcasecmp(have, name) : strcmp(have, name)) == 0 ? stage : NO_STAGE;
+}
+
+static int add_name(struct dockerfile *d, size_t stage, struct error *err)
+{
+    size_t at = count_before(d, d->stages[stage].name, stage);
+
+    d->named = arena_grow(&d->arena, d->named, d->n_named, &d->cap_named, sizeof(*d->named));
+    if (!d->named)
+        return arena_check(&d->arena, err);
+    memmove(d->named + at + 1, d->named + at, (d->n_named++ - at) * sizeof(*d->named));
+    d->named[at] = stage;
+    return 0;
 }
 
 static char *lower(struct arena *a, const char *s)
@@ -55,7 +83,9 @@ static int add_stage(struct dockerfile *d, const struct dockerfile_instruction *
         .platform = flags_value(&from->flags, "platform"),
         .instructions = from,
     };
-    return arena_check(&d->arena, err);
+    if (arena_check(&d->arena, err) < 0)
+        return -1;
+    return from->words.n == 3 ? add_name(d, d->n_stages - 1, err) : 0;
 }
 
 static int add_instruction(struct dockerfile *d, const struct dockerfile_instruction *i,

@@ -54,7 +54,7 @@ static int reserve(struct vars *v, struct error *err)
 {
     size_t cap = v->cap ? v->cap * 2 : 32;
     struct var *grown;
-    size_t *sorted;
+    uint16_t *sorted;
 
     if (v->n == VARS_MAX)
         return error_set(err, ERR_LIMIT, "more than %d variables", VARS_MAX);
@@ -82,7 +82,7 @@ static int insert(struct vars *v, size_t at, const char *name, size_t len, struc
     if (!key)
         return out_of_memory(err);
     memmove(&v->sorted[at + 1], &v->sorted[at], (v->n - at) * sizeof(*v->sorted));
-    v->sorted[at] = v->n;
+    v->sorted[at] = (uint16_t)v->n;
     v->v[v->n++] = (struct var){.name = key};
     return 0;
 }

@@ -3,9 +3,11 @@
 #ifndef DOCKERFILE_VARS_H
 #define DOCKERFILE_VARS_H
 
+#include <stdint.h>
+
 #include "base/error.h"
 
-#define VARS_MAX 4096
+#define VARS_MAX 2048 /* an index has 16 bits */
 
 struct var {
     char *name;
@@ -13,8 +15,8 @@ struct var {
 };
 
 struct vars {
-    struct var *v;  /* in the order of their first setting */
-    size_t *sorted; /* indices into v, by name */
+    struct var *v;    /* in the order of their first setting */
+    uint16_t *sorted; /* indices into v, by name */
     size_t n, cap;
 };
 

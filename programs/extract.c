@@ -42,6 +42,7 @@ static int plan(const struct order *order, const struct upload_report *report, s
     CLEANUP_CLOSE int context = -1;
     struct dockerfile_source source;
     const struct dockerfile_plan_request req = {.source = &source,
+                                                .dirfd = &context,
                                                 .type = order->type,
                                                 .build_args = &build_args,
                                                 .sandbox_image = order->sandbox_image};

@@ -337,13 +337,17 @@ int pipeline_run(struct run *r, struct error *err)
     static const struct {
         const char *name;
         int (*run)(struct run *r, struct error *err);
+        bool makes_image; /* not needed when one is reused */
     } steps[] = {
-        {"extract", step_extract}, {"dockerfile", step_dockerfile},
-        {"pull", step_pull},       {"build", step_build},
-        {"push", step_push},       {"deploy", step_deploy},
+        {"extract", step_extract, false}, {"dockerfile", step_dockerfile, false},
+        {"pull", step_pull, false},       {"reuse", step_reuse, false},
+        {"build", step_build, true},      {"push", step_push, true},
+        {"deploy", step_deploy, false},
     };
 
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        if (r->reused && steps[i].makes_image)
+            continue;
         if (begin_step(r, steps[i].name, err) < 0)
             return -1;
         if (steps[i].run(r, err) < 0) {

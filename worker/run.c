@@ -204,6 +204,7 @@ static void conclude(struct run *r, int outcome, struct error *err, bool drained
         return;
     }
     result.image_size = r->image_size;
+    result.reused = r->reused;
     if (outcome < 0 && err->kind == ERR_NONE) {
         /* Stopped because the lease said so: state_finish knows whether cancelled or lost. */
         result = (struct build_result){.kind = ERR_SYSTEM, .message = "the build was stopped"};

@@ -118,9 +118,12 @@ static const char version_1[] =
     " foreign key (workspace, type, name) references images on delete cascade"
     ") strict, without rowid;";
 
-/* What a build was built with: its text, as the user wrote it or as it was made for them. */
+/* What a build was built with: the Dockerfile's text, as the user wrote it or as it was made for
+ * them, and a digest of everything that decides the image. */
 static const char version_2[] =
-    "alter table builds add column dockerfile text not null default '';";
+    "alter table builds add column dockerfile text not null default '';"
+    "alter table builds add column inputs text not null default '';"
+    "create index builds_by_inputs on builds (workspace, type, name, inputs) where inputs <> '';";
 
 const char *const schema_migrations[] = {version_1, version_2};
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

@@ -139,6 +139,12 @@ MUST_CHECK int state_build_keep_dockerfile(struct state *s, const char *id, cons
 MUST_CHECK int state_build_dockerfile(struct state *s, const char *id, struct buf *out,
                                       struct error *err);
 
+/* Notes the digest of all that decides the build's image, and looks for the newest build of the
+ * target that SUCCEEDED with the same: its image can stand for this one's. */
+MUST_CHECK int state_build_find_identical(struct state *s, const struct target *t, const char *id,
+                                          const char *inputs, enum presence *ret_presence,
+                                          char ret_digest[DIGEST_SIZE], struct error *err);
+
 /* Clients were told BUILDING, or read the log, now: facts that build_status needs.  Both change
  * nothing once the end is visible. */
 MUST_CHECK int state_build_seen(struct state *s, const char *id, struct error *err);
@@ -175,6 +181,7 @@ struct build_result {
     const char *event;   /* longer text for the failure event; NULL: message */
     const char *digest;
     uint64_t image_size;
+    bool reused; /* the image is an earlier build's */
 };
 MUST_CHECK int state_finish(struct state *s, const char *id, const char *worker,
                             const struct build_result *result, enum lease_verdict *ret_verdict,

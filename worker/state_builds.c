@@ -325,3 +325,42 @@ int state_build_dockerfile(struct state *s, const char *id, struct buf *out, str
         buf_adds(out, query_get_text(&q, 0));
     return buf_check(out, "the Dockerfile", err);
 }
+
+static int keep_inputs(struct state *s, const char *id, const char *inputs, struct error *err)
+{
+    QUERY(q, s->db, "update builds set inputs = ? where id = ?");
+    query_text(&q, inputs);
+    query_text(&q, id);
+    return query_run(&q, NULL, err);
+}
+
+static int find_identical(struct state *s, const struct target *t, const char *inputs,
+                          enum presence *ret_presence, char ret_digest[DIGEST_SIZE],
+                          struct error *err)
+{
+    bool row;
+
+    QUERY(q, s->db,
+          "select digest from builds where workspace = ? and type = ? and name = ? and inputs = ?"
+          " and inputs <> '' and phase = 3 order by created desc limit 1");
+    bind_target(&q, t);
+    query_text(&q, inputs);
+    if (query_next(&q, &row, err) < 0)
+        return -1;
+    if (row)
+        (void)snprintf(ret_digest, DIGEST_SIZE, "%s", query_get_text(&q, 0));
+    *ret_presence = row ? PRESENT : ABSENT;
+    return 0;
+}
+
+int state_build_find_identical(struct state *s, const struct target *t, const char *id,
+                               const char *inputs, enum presence *ret_presence,
+                               char ret_digest[DIGEST_SIZE], struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+
+    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0 || keep_inputs(s, id, inputs, err) < 0 ||
+        find_identical(s, t, inputs, ret_presence, ret_digest, err) < 0)
+        return -1;
+    return tx_commit(&tx, err);
+}

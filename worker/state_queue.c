@@ -160,10 +160,11 @@ static int end_failed(struct state *s, const struct build *b, const struct build
 static int end_succeeded(struct state *s, struct build *b, const struct build_result *result,
                          struct error *err)
 {
-    static const struct event_draft image = {.type = "buildimage.succeeded",
-                                             .status = "BUILT",
-                                             .message = "Build image succeeded",
-                                             .final = true};
+    const struct event_draft image = {.type = "buildimage.succeeded",
+                                      .status = "BUILT",
+                                      .message = result->reused ? "Reused an identical image build"
+                                                                : "Build image succeeded",
+                                      .final = true};
     static const struct event_draft resource[] = {
         {"deployment.created", "BUILT", "", true, true},
         {"deployment.ready", "DEPLOYED", "Deployment ready on a cluster", true, true},

@@ -16,4 +16,7 @@ MUST_CHECK int step_judge(struct run *r, enum builder_outcome outcome, const cha
  * adds what that lacks. */
 MUST_CHECK int step_pull(struct run *r, struct error *err);
 
+/* reuse.c: finds the image of an identical build, and tags it for this one. */
+MUST_CHECK int step_reuse(struct run *r, struct error *err);
+
 #endif

@@ -2,8 +2,8 @@
  *
  * Modules are downloaded before the sources are copied, unless what is downloaded depends on them:
  * a workspace, a replacement by a directory of the project.  Then the build downloads them, into a
- * cache that stays.  The final stage has the program, and
- * the directories of data that programs commonly open; glibc is there for what cgo links. */
+ * cache that stays.  The final stage has the program, and the directories of data that programs
+ * commonly open; glibc is there for what cgo links. */
 #include <string.h>
 
 #include "base/text.h"

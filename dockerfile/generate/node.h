@@ -5,7 +5,9 @@
  *   semver.c           ranges of versions
  *   node_version.c     the version of Node.js, and what decided it
  *   yaml_lines.c       single facts of YAML files that tools have written
- *   node_manager.c     the package manager and its version, and what decided them
+ *   node_manager.c     the package manager, its version and commands, and what decided them;
+ *   node_pnpm.c        of pnpm and
+ *   node_yarn.c        of Yarn there are several to tell apart
  *   node_workspaces.c  the packages of a monorepo; whether installing needs the sources
  *   node_script.c      what a script or a command line runs, through other scripts too
  *   node_start.c       the start command, and what has to be compiled for it
@@ -88,12 +90,13 @@ struct node_manager {
 struct node_choice {
     const struct node_manager *manager;
     char version[64];
-    char why[200];    /* "package manager pnpm 9.15.9: lockfileVersion 9.0 in pnpm-lock.yaml" */
-    const char *lock; /* of this manager; NULL without */
-    char yarn[256];   /* yarnPath in .yarnrc.yml; "" without */
-    bool is_berry;    /* Yarn 2 and later */
-    bool prunes;      /* it has the command */
-    bool sets_linker; /* berry would plug'n'play: node_modules is what every program finds */
+    char why[200];     /* "package manager pnpm 9.15.9: lockfileVersion 9.0 in pnpm-lock.yaml" */
+    const char *lock;  /* of this manager; NULL without */
+    char yarn[256];    /* yarnPath in .yarnrc.yml; "" without */
+    bool is_berry;     /* Yarn 2 and later */
+    bool prunes;       /* it has the command */
+    bool notes_itself; /* pnpm 12 would write into a frozen lock file which pnpm it is */
+    bool sets_linker;  /* berry would plug'n'play: node_modules is what every program finds */
 };
 
 MUST_CHECK int node_manager_choose(struct generator *g, const struct node_package *p,

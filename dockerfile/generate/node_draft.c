@@ -66,6 +66,10 @@ static void write_own_yarn(struct draft *d)
 
 static void write_environment(struct draft *d)
 {
+    if (d->p->choice.notes_itself)
+        draft_line(d->g,
+                   "this is the pnpm that is asked for, and a frozen lock file stays as it is",
+                   "ENV pnpm_config_pm_on_fail=ignore");
     if (!d->p->choice.is_berry)
         return;
     draft_line(d->g, "packages come from a cache outside the project, without questions",

@@ -8,7 +8,9 @@
 #include "base/text.h"
 #include "dockerfile/generate/node.h"
 
-#define SCRIPTS_MAX 32 /* that one command reaches */
+#define SCRIPTS_MAX 32   /* that one command reaches */
+#define SCRIPT_MAX  8192 /* bytes of a script that is looked at */
+#define SCOPED_MAX  200
 #define WORD_MAX    256
 #define WORD_CHARS  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@/._-:"
 
@@ -47,7 +49,7 @@ static void reach(const struct node_package *p, const char *name, const char **t
     for (size_t i = 0; i < *n && text; i++)
         if (texts[i] == text)
             text = NULL;
-    if (text && *n < SCRIPTS_MAX)
+    if (text && *n < SCRIPTS_MAX && strlen(text) <= SCRIPT_MAX)
         texts[(*n)++] = text;
 }
 
@@ -79,17 +81,22 @@ static size_t reach_all(const struct node_package *p, const char *command,
 
 /* ---- questions ---- */
 
-/* A word as a package: "node_modules/.bin/tsx", "node_modules/tsx/cli.mjs", "ts-node/register". */
-static bool names_package(const char *word, const char *name)
+/* "node_modules/.bin/tsx" and "node_modules/tsx/cli.mjs" without what comes before "tsx". */
+static char *without_directories(char *word)
 {
     static const char modules[] = "node_modules/", bin[] = ".bin/";
-    const char *inside = strstr(word, modules);
-    size_t n = strlen(name);
+    char *inside = strstr(word, modules);
 
     if (inside)
         word = inside + strlen(modules);
-    if (text_starts(word, bin))
-        word += strlen(bin);
+    return text_starts(word, bin) ? word + strlen(bin) : word;
+}
+
+static bool names_package(char *word, const char *name)
+{
+    size_t n = strlen(name);
+
+    word = without_directories(word);
     return strncmp(word, name, n) == 0 && (word[n] == '\0' || word[n] == '/');
 }
 
@@ -127,38 +134,60 @@ static const struct {
                 {"run-s", "npm-run-all"},
                 {"run-p", "npm-run-all"}};
 
-static const char *find_package(const struct node_package *p, const struct argv *names,
-                                const char *text)
+/* "@scope/tool" of development, which commonly has a program "tool". */
+static void find_scoped(const struct node_package *p, struct argv *ret)
 {
-    for (size_t i = 0; i < names->n; i++) {
-        const char *name = names->v[i], *last = strrchr(name, '/');
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
 
-        if (!node_package_develops(p, name) || text_starts(name, "@types/"))
-            continue;
-        /* "@scope/tool" commonly has a program "tool"; "node" is everybody's. */
-        if (text_uses(text, name) ||
-            (last && strcmp(last, "/node") != 0 && text_uses(text, last + 1)))
-            return name;
-        for (size_t k = 0; k < sizeof(programs) / sizeof(programs[0]); k++)
-            if (strcmp(name, programs[k].package) == 0 && text_uses(text, programs[k].program))
-                return name;
-    }
+    node_package_keys(p, "devDependencies", &names);
+    for (size_t i = 0; i < names.n && ret->n < SCOPED_MAX; i++)
+        if (names.v[i][0] == '@' && strchr(names.v[i], '/'))
+            argv_push1(ret, names.v[i]);
+}
+
+static bool is_of_development(const struct node_package *p, const char *name)
+{
+    return !text_starts(name, "@types/") && node_package_develops(p, name);
+}
+
+/* The package of development that a word stands for; NULL without.  Cuts the word. */
+static const char *package_of_word(const struct node_package *p, const struct argv *scoped,
+                                   char *word)
+{
+    char *name = without_directories(word), *end = strchr(name, '/');
+
+    if (*name == '@' && end)
+        end = strchr(end + 1, '/');
+    if (end)
+        *end = '\0';
+    if (is_of_development(p, name))
+        return name;
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+        if (strcmp(name, programs[i].program) == 0 && is_of_development(p, programs[i].package))
+            return programs[i].package;
+    for (size_t i = 0; i < scoped->n; i++) /* "node" is everybody's */
+        if (strcmp(strchr(scoped->v[i], '/') + 1, name) == 0 && strcmp(name, "node") != 0 &&
+            is_of_development(p, scoped->v[i]))
+            return scoped->v[i];
     return NULL;
 }
 
 bool node_script_development(const struct node_package *p, const char *command, char *ret,
                              size_t size)
 {
-    CLEANUP(argv_release) struct argv names = ARGV_INIT;
-    const char *texts[SCRIPTS_MAX], *found = NULL;
+    CLEANUP(argv_release) struct argv scoped = ARGV_INIT;
+    const char *texts[SCRIPTS_MAX], *package;
     size_t n = reach_all(p, command, texts);
+    char word[WORD_MAX];
 
-    node_package_keys(p, "devDependencies", &names);
-    for (size_t i = 0; i < n && !found; i++)
-        found = find_package(p, &names, texts[i]);
-    if (found)
-        (void)snprintf(ret, size, "%s", found);
-    return found != NULL;
+    find_scoped(p, &scoped);
+    for (size_t i = 0; i < n; i++)
+        for (const char *rest = texts[i]; next_word(&rest, word);)
+            if ((package = package_of_word(p, &scoped, word))) {
+                (void)snprintf(ret, size, "%s", package);
+                return true;
+            }
+    return false;
 }
 
 bool node_script_file(const struct node_package *p, const char *command, char *ret, size_t size)

@@ -11,6 +11,7 @@
 #define DIRECTORIES_MAX 100  /* more of them, and a line for each is no help to anybody */
 #define LISTED_MAX      2000 /* directories that are looked into */
 #define DEPTH_MAX       6
+#define WORK_MAX        (1 << 24) /* characters that are compared with patterns */
 
 /* What COPY takes as it is, in shell form: no blank, no wildcard, no variable. */
 #define PLAIN_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/@+-"
@@ -32,11 +33,11 @@ enum match { MATCH_NONE, MATCH_ABOVE, MATCH_FULL };
 
 /* A segment against a pattern whose only special character is "*".  What a star takes is only
  * ever lengthened, so the time is that of the two lengths' product. */
-static bool matches_segment(const char *pattern, size_t m, const char *s, size_t n)
+static bool matches_segment(const char *pattern, size_t m, const char *s, size_t n, size_t *work)
 {
     size_t p = 0, i = 0, star = m, mark = 0;
 
-    while (i < n) {
+    for (; i < n; ++*work) {
         if (p < m && pattern[p] == '*') {
             star = p++;
             mark = i;
@@ -56,7 +57,7 @@ static bool matches_segment(const char *pattern, size_t m, const char *s, size_t
 }
 
 /* "packages/" "*" and "apps/" "**" against a directory; ABOVE: what is below it may match. */
-static enum match match_path(const char *pattern, const char *path)
+static enum match match_path(const char *pattern, const char *path, size_t *work)
 {
     while (*pattern) {
         size_t m = strcspn(pattern, "/"), n = strcspn(path, "/");
@@ -65,7 +66,7 @@ static enum match match_path(const char *pattern, const char *path)
             return MATCH_FULL; /* whatever is below; what follows it narrows nothing of use */
         if (*path == '\0')
             return MATCH_ABOVE;
-        if (!matches_segment(pattern, m, path, n))
+        if (!matches_segment(pattern, m, path, n, work))
             return MATCH_NONE;
         pattern += m + (pattern[m] == '/');
         path += n + (path[n] == '/');
@@ -73,7 +74,7 @@ static enum match match_path(const char *pattern, const char *path)
     return *path ? MATCH_NONE : MATCH_FULL;
 }
 
-static enum match match_all(const struct argv *patterns, const char *path)
+static enum match match_all(const struct argv *patterns, const char *path, size_t *work)
 {
     enum match best = MATCH_NONE;
 
@@ -85,7 +86,7 @@ static enum match match_all(const struct argv *patterns, const char *path)
         pattern += excludes;
         if (text_starts(pattern, "./"))
             pattern += 2;
-        m = match_path(pattern, path);
+        m = match_path(pattern, path, work);
         if (excludes && m == MATCH_FULL)
             return MATCH_NONE;
         if (!excludes && m > best)
@@ -100,14 +101,14 @@ struct walk {
     struct generator *g;
     const struct argv *patterns;
     struct node_workspaces *out;
-    size_t listed;
+    size_t listed, work;
 };
 
 static int walk(struct walk *w, const char *dir, int depth, struct error *err);
 
 static int visit(struct walk *w, const char *path, int depth, struct error *err)
 {
-    enum match match = match_all(w->patterns, path);
+    enum match match = match_all(w->patterns, path, &w->work);
     char manifest[PATTERN_MAX + 32];
     bool has;
 
@@ -132,13 +133,14 @@ static int walk(struct walk *w, const char *dir, int depth, struct error *err)
 
     if (depth > DEPTH_MAX)
         return 0;
-    if (w->listed++ >= LISTED_MAX || w->out->directories.n > DIRECTORIES_MAX) {
+    if (w->listed++ >= LISTED_MAX || w->work > WORK_MAX ||
+        w->out->directories.n > DIRECTORIES_MAX) {
         need_tree(w->out, "there are too many workspaces for a line each");
         return 0;
     }
     if (w->g->source->list(w->g->source->self, dir, &names, err) < 0)
         return -1;
-    for (size_t i = 0; i < names.n; i++) {
+    for (size_t i = 0; i < names.n && w->work <= WORK_MAX; i++) {
         size_t n = strlen(names.v[i]);
 
         if (n < 2 || names.v[i][n - 1] != '/' || names.v[i][0] == '.' ||
@@ -151,6 +153,8 @@ static int walk(struct walk *w, const char *dir, int depth, struct error *err)
         if (visit(w, path, depth, err) < 0)
             return -1;
     }
+    if (w->work > WORK_MAX)
+        need_tree(w->out, "there are too many directories to look for workspaces in");
     return 0;
 }
 

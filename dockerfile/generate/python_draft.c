@@ -134,6 +134,7 @@ static void draft_install(struct drafting *d, const char *why, const char *comma
 static int draft_named(struct drafting *d, struct error *err)
 {
     if (*d->p->whole_tree) {
+        draft_line(d->g, d->p->whole_tree, "# check=skip=SourcesBeforeInstall");
         draft_line(d->g, d->p->whole_tree, "COPY . .");
         return 0;
     }

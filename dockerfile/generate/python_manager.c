@@ -37,9 +37,9 @@ static const struct python_manager poetry = {
            "POETRY_NO_INTERACTION=1",
     .caches = {"/root/.cache/pypoetry"},
     .manifests = {"pyproject.toml", "poetry.lock", "poetry.toml"},
-    .locked = {.dependencies = "poetry install --no-ansi --only main --no-root --compile",
+    .locked = {.dependencies = "poetry install --no-ansi --only=main --no-root --compile",
                .project = "poetry install --no-ansi --only-root --compile"},
-    .unlocked = {.dependencies = "poetry install --no-ansi --only main --no-root --compile",
+    .unlocked = {.dependencies = "poetry install --no-ansi --only=main --no-root --compile",
                  .project = "poetry install --no-ansi --only-root --compile"},
 };
 

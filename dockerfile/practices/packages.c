@@ -16,7 +16,7 @@ static const char *word(const struct call *c, size_t k)
 
 static bool is_among(const char *s, const char *const *names)
 {
-    while (*names && strcmp(s, *names) != 0)
+    while (*names && (**names != *s || strcmp(s, *names) != 0))
         names++;
     return *names != NULL;
 }

@@ -139,13 +139,13 @@ static void remember_names(struct practice *p, const struct dockerfile_instructi
     }
 }
 
-static void remember_shell(struct practice *p, const struct dockerfile_instruction *i)
+static void remember_shell(struct practice *p, const struct argv *words)
 {
-    bool posix = i->words.n > 0 && is_posix_shell(shell_name(i->words.v[0]));
+    bool posix = words->n > 0 && is_posix_shell(shell_name(words->v[0]));
 
     p->stage.pipefail = !posix;
-    for (size_t k = 0; k < i->words.n; k++)
-        if (strstr(i->words.v[k], "pipefail"))
+    for (size_t k = 0; k < words->n; k++)
+        if (strstr(words->v[k], "pipefail"))
             p->stage.pipefail = true;
 }
 
@@ -154,7 +154,7 @@ static void remember(struct practice *p, const struct dockerfile_instruction *i)
     if (strcmp(i->keyword, "ENV") == 0 || strcmp(i->keyword, "ARG") == 0)
         remember_names(p, i);
     else if (strcmp(i->keyword, "SHELL") == 0)
-        remember_shell(p, i);
+        remember_shell(p, &i->words);
 }
 
 /* ---- all of the file ---- */
@@ -165,23 +165,37 @@ static void look(struct practice *p, const struct dockerfile_instruction *i)
     for (size_t t = 0; t < TABLES; t++)
         for (const struct practice_rule *row = tables[t]; row->keyword; row++) {
             p->check->rule = &row->rule;
-            if (strcmp(row->keyword, i->keyword) == 0)
+            if (*row->keyword == *i->keyword && strcmp(row->keyword, i->keyword) == 0)
                 row->look(p, i);
         }
-    remember(p, i);
     if (p->script_arena.failed)
         p->arena.failed = true;
     arena_release(&p->script_arena);
+}
+
+/* A SHELL is part of the image that the stage begins with. */
+static void begin_stage(struct practice *p)
+{
+    const struct dockerfile_evaluation *e = p->check->e;
+    const struct dockerfile_outcome *base;
+
+    p->stage = (struct practice_stage){.pipefail = false};
+    if (!e || p->index >= e->n || e->outcomes[p->index].base_stage >= e->n)
+        return;
+    base = &e->outcomes[e->outcomes[p->index].base_stage];
+    if (base->evaluated && base->config.shell.n > 0)
+        remember_shell(p, &base->config.shell);
 }
 
 static void look_at_stage(struct practice *p)
 {
     const struct dockerfile_stage *stage = &p->stages[p->index];
 
-    p->stage = (struct practice_stage){.pipefail = false};
+    begin_stage(p);
     for (size_t k = 0; k < stage->n_instructions; k++) {
         p->at = &stage->instructions[k];
         look(p, p->at->trigger ? p->at->trigger : p->at);
+        remember(p, p->at);
     }
 }
 

@@ -182,7 +182,7 @@ static void read_word(struct splitter *s)
 
 static bool is_among(const char *word, const char *const *names)
 {
-    while (*names && strcmp(word, *names) != 0)
+    while (*names && (**names != *word || strcmp(word, *names) != 0))
         names++;
     return *names != NULL;
 }

@@ -1,7 +1,6 @@
 /* dockerfile/rules/forms — ways of writing that are old, or easily misread. */
 #include <string.h>
 
-#include "base/text.h"
 #include "dockerfile/rules/rule.h"
 
 void rule_empty_continuation(struct check *c, const struct dockerfile_instruction *i)
@@ -36,13 +35,10 @@ static bool begins_with(const char *comment, const char *word, size_t len)
     return n == len && memcmp(comment, word, len) == 0;
 }
 
-/* The last comment above that is none for the checks. */
+/* The last comment above, whatever it is. */
 static const char *description(const struct dockerfile_instruction *i)
 {
-    for (size_t k = i->comments.n; k-- > 0;)
-        if (!text_starts(i->comments.v[k], "check=") && !text_starts(i->comments.v[k], "hadolint "))
-            return i->comments.v[k];
-    return NULL;
+    return i->comments.n ? i->comments.v[i->comments.n - 1] : NULL;
 }
 
 static void check_arg(struct check *c, const struct dockerfile_instruction *i, const char *comment)

@@ -13,8 +13,8 @@ struct check;
 struct rule {
     const char *name, *description, *url;
     const char *advice; /* one line: what to write instead; BuildKit's have none */
-    bool experimental; /* runs only where it is asked for by name, or all of them are */
-    bool whole_file;   /* a comment above an instruction does not turn it off: as in BuildKit */
+    bool experimental;  /* runs only where it is asked for by name, or all of them are */
+    bool whole_file;    /* a comment above an instruction does not turn it off: as in BuildKit */
 
     /* Each instruction of a text that could be read, though one may be refused afterwards. */
     void (*line)(struct check *c, const struct dockerfile_instruction *i);

@@ -213,7 +213,7 @@ static void test_a_copy_from_an_image_by_its_digest_finds_what_was_pulled_by_tag
     struct attempt built = {.images = ALPINE};
     struct builder_base base;
     struct error err = ERROR_INIT;
-    char text[512];
+    char text[512], name[256];
     bool found;
 
     if (builder_job_begin(m->b, "ws", "bases", &job, &err) < 0)
@@ -225,6 +225,11 @@ static void test_a_copy_from_an_image_by_its_digest_finds_what_was_pulled_by_tag
                    "RUN [ -x /x ]\n",
                    base.digest);
     built.dockerfile = text;
+    builder_base_release(&base);
+    (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(strstr(text, "ghcr.io"), " "),
+                   strstr(text, "ghcr.io"));
+    assert_int_equal(builder_base_find(job, name, nothing, &found, &base, &err), 0);
+    assert_true(found);
     attempt_run_on(job, &built);
     assert_built(&built);
     builder_base_release(&base);

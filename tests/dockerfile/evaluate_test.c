@@ -371,6 +371,71 @@ static void test_a_history_that_would_not_end_is_stopped(void **state)
     assert_int_equal(err.kind, ERR_LIMIT);
 }
 
+static void must_stop(const struct buf *text, const char *message)
+{
+    const struct dockerfile_request request = {.target = NULL};
+    struct dockerfile_evaluation *e = NULL;
+    struct dockerfile *d = NULL;
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(
+        dockerfile_parse(buf_str(text), text->len, &dockerfile_limits_default, &d, &err), 0);
+    assert_int_equal(dockerfile_evaluate(d, &request, &e, &err), -1);
+    assert_int_equal(err.kind, ERR_LIMIT);
+    assert_non_null(strstr(err.msg, message));
+    dockerfile_free(d);
+}
+
+/* As many stages as there may be, each on the one before it. */
+static void add_stages(struct buf *text, const char *each)
+{
+    for (int i = 1; i < 64; i++)
+        buf_addf(text, "FROM s%d AS s%d\n%s%d\n", i - 1, i, each, i);
+}
+
+static void test_stages_that_multiply_what_they_inherit_are_stopped(void **state)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 20);
+
+    (void)state;
+    buf_adds(&text, "FROM a AS s0\n");
+    for (int i = 0; i < 10; i++) {
+        buf_addf(&text, "LABEL l%d=", i);
+        for (int k = 0; k < 60000; k++)
+            buf_addc(&text, 'x');
+        buf_addc(&text, '\n');
+    }
+    add_stages(&text, "USER ");
+    must_stop(&text, "the stages inherit too many variables");
+    buf_clear(&text);
+    buf_adds(&text, "FROM a AS s0\nEXPOSE 1000-65535\n");
+    add_stages(&text, "EXPOSE ");
+    must_stop(&text, "the stages expose too many ports");
+}
+
+static void test_stages_share_the_ports_that_they_do_not_add_to(void **state)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 20);
+    const struct dockerfile_request request = {.target = NULL};
+    struct dockerfile_evaluation *e = NULL;
+    const struct dockerfile_outcome *outcomes;
+    struct dockerfile *d = NULL;
+    struct error err = ERROR_INIT;
+    size_t n, target;
+
+    (void)state;
+    buf_adds(&text, "FROM a AS s0\nEXPOSE 1000-65535\n");
+    add_stages(&text, "USER ");
+    assert_int_equal(
+        dockerfile_parse(buf_str(&text), text.len, &dockerfile_limits_default, &d, &err), 0);
+    assert_int_equal(dockerfile_evaluate(d, &request, &e, &err), 0);
+    outcomes = dockerfile_outcomes(e, &n, &target);
+    assert_int_equal(outcomes[63].config.exposed_ports.n, 64536);
+    assert_string_equal(outcomes[63].config.exposed_ports.v[0], "1000/tcp");
+    dockerfile_evaluation_free(e);
+    dockerfile_free(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +449,8 @@ int main(void)
         cmocka_unit_test(test_what_a_container_is_told),
         cmocka_unit_test(test_what_can_not_be_built_is_refused),
         cmocka_unit_test(test_steps_say_what_to_do),
+        cmocka_unit_test(test_stages_that_multiply_what_they_inherit_are_stopped),
+        cmocka_unit_test(test_stages_share_the_ports_that_they_do_not_add_to),
         cmocka_unit_test(test_a_history_that_would_not_end_is_stopped),
     };
 

@@ -1,118 +1,6 @@
 /* A JavaScript or TypeScript project: what its files say about the image, the package manager, the
  * dependencies, the build and the start command. */
-#include <string.h>
-
-#include "base/text.h"
-#include "dockerfile/generate.h"
-#include "tests/dockerfile/sample.h"
-
-#define FILES_MAX   8
-#define N_OF(table) (sizeof(table) / sizeof((table)[0]))
-
-/* A package.json with a program, and what else it holds. */
-#define WITH(more)                                                                                 \
-    {"package.json", "{\"main\": \"index.js\"" more "}"},                                          \
-    {                                                                                              \
-        "index.js", ""                                                                             \
-    }
-/* The same, with a script that starts it. */
-#define STARTS(script, more)                                                                       \
-    {                                                                                              \
-        "package.json", "{\"scripts\": {\"start\": \"" script "\"" more "}"                        \
-    }
-#define ONE ", \"dependencies\": {\"one\": \"1\"}"
-
-/* What comes out: "+text" and "-text" stand and do not stand in the Dockerfile, "!text" in the
- * error, "?text" in a warning.  "@type" and "=prod" are given. */
-struct node_case {
-    struct dockerfile_source_file files[FILES_MAX];
-    const char *want[4];
-};
-
-/* What follows the mark in one of the wants; instead when none has it. */
-static const char *marked(const struct node_case *c, char mark, const char *instead)
-{
-    for (size_t i = 0; i < N_OF(c->want) && c->want[i]; i++)
-        if (c->want[i][0] == mark)
-            return c->want[i] + 1;
-    return instead;
-}
-
-static int generate(const struct node_case *c, struct dockerfile_generation *g, struct error *err)
-{
-    struct dockerfile_source_files files = {.v = c->files};
-    struct dockerfile_source source = dockerfile_source_memory(&files);
-    struct dockerfile_settings settings = {.entrypoint_prod = (char *)marked(c, '=', NULL)};
-
-    while (files.n < FILES_MAX && c->files[files.n].path)
-        files.n++;
-    return dockerfile_generate(&source, &settings, marked(c, '@', "agent"), g, err);
-}
-
-/* What is generated is a Dockerfile, and names its images. */
-static void check_file(const struct dockerfile_generation *g)
-{
-    CLEANUP(argv_release) struct argv images = ARGV_INIT, none = ARGV_INIT;
-    CLEANUP(dockerfile_freep) struct dockerfile *d = must_parse(buf_str(&g->text));
-    struct error err = ERROR_INIT;
-
-    if (dockerfile_images(d, &none, &images, &err) < 0)
-        fail_msg("%s\n%s", err.msg, buf_str(&g->text));
-    assert_int_equal(images.n, 1);
-    assert_string_equal(g->language, "typescript");
-}
-
-static bool is_warned_of(const struct dockerfile_generation *g, const char *text)
-{
-    for (size_t i = 0; i < g->warnings.n; i++)
-        if (strstr(g->warnings.v[i], text))
-            return true;
-    return false;
-}
-
-static bool holds(const char *want, int r, const struct dockerfile_generation *g,
-                  const struct error *err)
-{
-    const char *dockerfile = buf_str(&g->text);
-
-    switch (want[0]) {
-    case '+':
-        return r == 0 && strstr(dockerfile, want + 1);
-    case '-':
-        return r == 0 && !strstr(dockerfile, want + 1);
-    case '?':
-        return r == 0 && is_warned_of(g, want + 1);
-    case '@':
-    case '=':
-        return true;
-    default:
-        return r < 0 && (err->kind == ERR_INPUT || err->kind == ERR_LIMIT) &&
-               strstr(err->msg, want + 1);
-    }
-}
-
-static void check(const struct node_case *c)
-{
-    CLEANUP(dockerfile_generation_release) struct dockerfile_generation g;
-    struct error err = ERROR_INIT;
-    int r;
-
-    dockerfile_generation_init(&g);
-    r = generate(c, &g, &err);
-    if (r == 0)
-        check_file(&g);
-    for (size_t i = 0; i < N_OF(c->want) && c->want[i]; i++)
-        if (!holds(c->want[i], r, &g, &err))
-            fail_msg("%s\n%s\nwarning: %s\n%s", c->files[0].text, c->want[i],
-                     g.warnings.n ? g.warnings.v[0] : "none", r < 0 ? err.msg : buf_str(&g.text));
-}
-
-#define CHECK(table)                                                                               \
-    do {                                                                                           \
-        (void)state;                                                                               \
-        for (size_t i = 0; i < N_OF(table); i++)                                                   \
-            check(&(table)[i]);                                                                    \
-    } while (0)
+#include "tests/dockerfile/node_case.h"
 
 static void test_the_version_of_node_is_what_the_project_asks_for(void **state)
 {
@@ -184,6 +72,14 @@ static void test_the_manager_is_told_by_packagemanager_then_by_lock_files(void *
         {{WITH(ONE ", \"packageManager\": \"pnpm@10.1.0+sha512.00ff\""),
           {"package-lock.json", "{}"}},
          {"+pnpm@10.1.0\n", "?package-lock.json is left out of account", "?no lock file"}},
+        {{WITH(ONE ", \"packageManager\": \"pnpm@8.3.0\"")}, {"+pnpm@8.15.9\n"}},
+        {{WITH(ONE ", \"packageManager\": \"pnpm@7.33.7\"")}, {"+pnpm@7.33.7\n"}},
+        {{WITH(ONE ", \"packageManager\": \"pnpm@8.5.0\"")}, {"+pnpm@8.5.0\n"}},
+        {{WITH(ONE ", \"packageManager\": \"pnpm@8\"")}, {"+pnpm@8\n"}},
+        {{WITH(ONE ", \"packageManager\": \"pnpm@6.35.1\""), {".nvmrc", "18"}}, {"+pnpm@6.35.1\n"}},
+        {{WITH(ONE ", \"packageManager\": \"pnpm@12.1.0\"")},
+         {"+pnpm@12.1.0\n", "+ENV pnpm_config_pm_on_fail=ignore\n"}},
+        {{WITH(ONE ", \"packageManager\": \"pnpm@11.9.0\"")}, {"-pm_on_fail"}},
         {{WITH(ONE ", \"packageManager\": \"pnpm@6.35.1\"")},
          {"+pnpm@7.33.7", "?does not run on Node.js 22"}},
         {{WITH(ONE ", \"packageManager\": \"npm@10.9.0\""), {"package-lock.json", "{}"}},
@@ -342,6 +238,14 @@ static void test_development_dependencies_go_unless_the_start_command_uses_one(v
         {{STARTS("node a.js", "}, \"devDependencies\": {\"@types/node\": \"4\", \"@x/node\": "
                               "\"1\"}")},
          {"+npm prune"}},
+        {{STARTS("serve .", "}, \"devDependencies\": {\"@types/serve\": \"1\"}, "
+                            "\"dependencies\": {\"serve\": \"1\"}")},
+         {"+npm prune"}},
+        {{STARTS("npm run x",
+                 ", \"x\": \"npm run x x x x x x x x x x x x x x x x x x x x x x x x x "
+                 "x x x x x x x x x x y\", \"y\": \"tsx a.ts\"}, "
+                 "\"devDependencies\": {\"tsx\": \"4\"}")},
+         {"-npm prune"}},
         {{STARTS("run start", "}, \"devDependencies\": {\"@x/run\": \"1\"}")}, {"-npm prune"}},
         {{STARTS("node a.js", "}, \"devDependencies\": {\"x\": \"1\"}"), {"bun.lock", ""}},
          {"+rm -rf node_modules && bun install --production --frozen-lockfile\n"}},
@@ -381,6 +285,10 @@ static void test_manifests_come_before_the_sources_unless_installing_needs_them(
           {"apps/y/package.json", "{}"}},
          {"+COPY packages/a/package.json ./packages/a/\n", "+COPY apps/x/package.json ./apps/x/\n",
           "-apps/y", "-packages/b"}},
+        {{WITH(", \"workspaces\": [\"a/*\", \"!a/old\"]" ONE),
+          {"a/b/package.json", "{}"},
+          {"a/old/package.json", "{}"}},
+         {"+COPY a/b/package.json ./a/b/\n", "-a/old"}},
         {{WITH(", \"workspaces\": {\"packages\": [\"**\", \"!old/*\"]}"),
           {"a/b/package.json", "{\"dependencies\": {\"x\": \"1\"}}"},
           {"old/c/package.json", "{}"},
@@ -456,83 +364,6 @@ static void test_a_package_json_that_cannot_be_read_is_refused_with_its_place(vo
     CHECK(table);
 }
 
-/* ---- hostile input ---- */
-
-static void test_text_of_the_project_never_becomes_a_line_of_its_own(void **state)
-{
-    static const struct node_case table[] = {
-        {{STARTS("node a.js\\nRUN evil", "}")}, {"-\nRUN evil"}},
-        {{{"package.json", "{\"main\": \"a\\nRUN evil\", \"scripts\": {\"build\": \"x\"}}"}},
-         {"-\nRUN evil"}},
-        {{WITH(", \"name\": \"x\\nRUN evil\", \"dependencies\": {\"next\": \"15\"}, \"scripts\": "
-               "{\"build\": \"x\"}")},
-         {"-\nRUN evil", "+id=next-x-RUN-evil,"}},
-        {{WITH(", \"workspaces\": [\"*\"]" ONE), {"x\nRUN evil/package.json", "{}"}},
-         {"-\nRUN evil"}},
-        {{WITH(", \"engines\": {\"node\": \"22\\nRUN evil\"}")}, {"-\nRUN evil"}},
-        {{WITH(""), {"yarn.lock", ""}, {".yarnrc.yml", "yarnPath: \"x\\\nRUN evil\""}},
-         {"-\nRUN evil"}},
-    };
-
-    CHECK(table);
-}
-
-static void add_times(struct buf *out, const char *text, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        buf_adds(out, text);
-}
-
-static void test_nesting_beyond_the_limit_is_refused(void **state)
-{
-    CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 20);
-    struct node_case c = {.want = {"!more than 200 levels"}};
-
-    (void)state;
-    buf_adds(&text, "{\"x\": ");
-    add_times(&text, "[", 100000);
-    c.files[0] = (struct dockerfile_source_file){"package.json", buf_str(&text)};
-    check(&c);
-}
-
-static void test_a_tree_of_workspaces_without_end_is_copied_as_a_whole(void **state)
-{
-    enum { N = 150 };
-    static char paths[N][40];
-    struct dockerfile_source_file files[N + 2] = {
-        {"package.json", "{\"workspaces\": [\"p/*\"], \"dependencies\": {\"x\": \"1\"}}"},
-        {"index.js", ""}};
-    struct dockerfile_source_files all = {.v = files, .n = N + 2};
-    struct dockerfile_source source = dockerfile_source_memory(&all);
-    struct dockerfile_settings settings = {.type = NULL};
-    CLEANUP(dockerfile_generation_release) struct dockerfile_generation g;
-    struct error err = ERROR_INIT;
-
-    (void)state;
-    for (int i = 0; i < N; i++) {
-        (void)snprintf(paths[i], sizeof(paths[i]), "p/%d/package.json", i);
-        files[i + 2] = (struct dockerfile_source_file){paths[i], "{}"};
-    }
-    dockerfile_generation_init(&g);
-    assert_int_equal(dockerfile_generate(&source, &settings, "agent", &g, &err), 0);
-    assert_non_null(strstr(buf_str(&g.text), "# there are too many workspaces"));
-    assert_null(strstr(buf_str(&g.text), "COPY p/"));
-}
-
-static void test_scripts_that_call_each_other_end(void **state)
-{
-    CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 20);
-    struct node_case c = {.want = {"+CMD [\"npm\", \"run\", \"a0\"]"}};
-
-    (void)state;
-    buf_adds(&text, "{\"scripts\": {\"start\": \"npm run a0\"");
-    for (int i = 0; i < 2000; i++)
-        buf_addf(&text, ", \"a%d\": \"npm run a%d a%d start\"", i, (i + 1) % 2000, i / 2);
-    buf_adds(&text, "}, \"devDependencies\": {\"zz\": \"1\"}}");
-    c.files[0] = (struct dockerfile_source_file){"package.json", buf_str(&text)};
-    check(&c);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -544,10 +375,6 @@ int main(void)
         cmocka_unit_test(test_manifests_come_before_the_sources_unless_installing_needs_them),
         cmocka_unit_test(test_a_lock_file_that_npm_would_refuse_is_warned_of),
         cmocka_unit_test(test_a_package_json_that_cannot_be_read_is_refused_with_its_place),
-        cmocka_unit_test(test_text_of_the_project_never_becomes_a_line_of_its_own),
-        cmocka_unit_test(test_nesting_beyond_the_limit_is_refused),
-        cmocka_unit_test(test_a_tree_of_workspaces_without_end_is_copied_as_a_whole),
-        cmocka_unit_test(test_scripts_that_call_each_other_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

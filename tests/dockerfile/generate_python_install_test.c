@@ -14,7 +14,7 @@ static void test_a_lock_file_or_else_a_manifest_decides_the_manager(void **state
         SAYS(UV_SYNC " --no-install-project",
              "more than one lock file: took uv.lock, not poetry.lock", MAIN, "pyproject.toml",
              NAMED, "uv.lock", "", "poetry.lock", ""),
-        SAYS("RUN " CACHE("pypoetry") "poetry install --no-ansi --only main --no-root --compile",
+        SAYS("RUN " CACHE("pypoetry") "poetry install --no-ansi --only=main --no-root --compile",
              "more than one lock file: took poetry.lock, not pdm.lock", MAIN, "pyproject.toml",
              NAMED, "pdm.lock", "", "poetry.lock", ""),
         CASE("RUN " CACHE("pdm") "pdm install --check --prod --no-editable --no-self", MAIN,

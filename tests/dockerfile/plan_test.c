@@ -212,6 +212,20 @@ static void test_checks_stand_in_the_plan_with_their_lines(void **state)
     assert_int_equal(p.checks[p.n_checks - 1].last_line, 5);
 }
 
+static void test_a_check_says_what_to_write_instead(void **state)
+{
+    const char *const files[] = {"Dockerfile", "FROM a:1\nRUN sudo b\n", NULL};
+    const struct dockerfile_plan_request asked = {.type = "agent"};
+    struct dockerfile_plan p;
+
+    (void)state;
+    make_plan(&asked, files, &p);
+    assert_int_equal(p.n_checks, 1);
+    assert_string_equal(p.checks[0].rule, "DL3004");
+    assert_string_equal(p.checks[0].detail, "sudo in a RUN; leave sudo out, or change the USER");
+    dockerfile_plan_release(&p);
+}
+
 static void test_a_project_without_a_dockerfile_gets_one(void **state)
 {
     static const char *const files[] = {"go.mod", "module x\n\ngo 1.22\n", "main.go",
@@ -349,6 +363,7 @@ int main(void)
         cmocka_unit_test(test_sources_that_may_be_there_are_not_refused),
         cmocka_unit_test(test_a_source_that_the_ignore_rules_hide_is_not_found),
         cmocka_unit_test(test_checks_stand_in_the_plan_with_their_lines),
+        cmocka_unit_test(test_a_check_says_what_to_write_instead),
         cmocka_unit_test(test_a_project_without_a_dockerfile_gets_one),
         cmocka_unit_test(test_a_plan_crosses_as_json_without_the_values_of_build_arguments),
         cmocka_unit_test(test_a_failure_crosses_too),

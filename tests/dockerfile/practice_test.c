@@ -287,6 +287,11 @@ static void test_sudo_useradd_and_pipes(void **state)
         {F "RUN set -o pipefail && curl x | sh\nRUN set -euo pipefail; curl x | sh\n", ""},
         {F "SHELL [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"]\nRUN curl x | sh\n", ""},
         {F "SHELL [\"pwsh\", \"-c\"]\nRUN curl x | sh\n", ""},
+        {"FROM a:1 AS a\nSHELL [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"]\n"
+         "FROM a\nRUN curl x | sh\n",
+         ""},
+        {F "ONBUILD SHELL [\"/bin/bash\", \"-o\", \"pipefail\", \"-c\"]\nRUN curl x | sh\n",
+         "3: when \"curl\" fails, the RUN goes on with what it wrote\n"},
     };
 
     (void)state;
@@ -323,7 +328,8 @@ static void test_comments_turn_them_off(void **state)
         {F "# hadolint ignore=DL3004\nRUN sudo a\nRUN sudo b\n", "4: sudo in a RUN\n"},
         {F "# hadolint ignore=DL3002,DL3004\nRUN sudo a\n", ""},
         {F "# hadolint ignore=DL3002\nRUN sudo a\n", "3: sudo in a RUN\n"},
-        {F "# hadolint ignore=DL3004\n\nRUN sudo a\n", "4: sudo in a RUN\n"},
+        {F "# hadolint ignore=DL3004\n\nRUN sudo a\n", ""},
+        {F "# hadolint ignore=DL3004\n#\nRUN sudo a\n", "4: sudo in a RUN\n"},
         {F "# check=skip=DL3004\nRUN sudo a\n", ""},
         {F "# hadolint ignore=DL3004\nONBUILD RUN sudo a\n", ""},
         {"# check=skip=DL3004\n" F "RUN sudo a\n", ""},

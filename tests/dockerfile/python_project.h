@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "dockerfile/check.h"
 #include "dockerfile/generate/python.h"
 #include "tests/dockerfile/sample.h"
 
@@ -36,6 +37,22 @@ static inline int generate(const struct python_case *c, struct dockerfile_genera
     return dockerfile_generate(&source, &settings, c->type ? c->type : "agent", out, err);
 }
 
+/* Nothing that Kiln itself would warn of. */
+static inline void check_advice(const struct dockerfile *d, const char *text)
+{
+    const struct dockerfile_check_request request = {.all_stages = true, .hadolint = true};
+    struct dockerfile_findings findings;
+    struct error err = ERROR_INIT;
+
+    if (dockerfile_check(d, &request, &findings, &err) < 0)
+        fail_msg("%s", err.msg);
+    if (findings.failure.kind != ERR_NONE)
+        fail_msg("%s\n%s", findings.failure.msg, text);
+    if (findings.n > 0)
+        fail_msg("%s: %s\n%s", findings.warnings[0].rule, findings.warnings[0].detail, text);
+    dockerfile_findings_release(&findings);
+}
+
 /* What is generated parses, and takes images of Python and uv alone. */
 static inline void check_dockerfile(const char *text)
 {
@@ -50,6 +67,7 @@ static inline void check_dockerfile(const char *text)
     for (size_t i = 0; i < images.n; i++)
         assert_true(text_starts(images.v[i], "python:3.") ||
                     text_starts(images.v[i], "ghcr.io/astral-sh/uv:"));
+    check_advice(d, text);
     dockerfile_free(d);
 }
 

@@ -11,6 +11,24 @@
 #include "dockerfile/dockerfile.h"
 #include "tests/dockerfile/worst_cases.h"
 
+static int check(const struct dockerfile *d, struct error *err)
+{
+    CLEANUP(dockerfile_ignore_freep) struct dockerfile_ignore *ignore = NULL;
+    struct dockerfile_check_request request = {.all_stages = true, .hadolint = true};
+    struct dockerfile_findings findings;
+    int r;
+
+    if (dockerfile_ignore_parse("**/*x*y", 7, &ignore, err) < 0)
+        return -1;
+    request.ignore = ignore;
+    if (dockerfile_check(d, &request, &findings, err) < 0)
+        return -1;
+    *err = findings.failure;
+    r = findings.failure.kind == ERR_NONE ? 0 : -1;
+    dockerfile_findings_release(&findings);
+    return r;
+}
+
 static int read_dockerfile(const struct buf *text, struct error *err)
 {
     CLEANUP(dockerfile_freep) struct dockerfile *d = NULL;
@@ -20,7 +38,7 @@ static int read_dockerfile(const struct buf *text, struct error *err)
     struct dockerfile_injection injection;
 
     if (dockerfile_parse(buf_str(text), text->len, &dockerfile_limits_default, &d, err) < 0 ||
-        dockerfile_images(d, &no_args, &images, err) < 0 ||
+        dockerfile_images(d, &no_args, &images, err) < 0 || check(d, err) < 0 ||
         dockerfile_inject_sandbox_api(d, &sandbox, &injection, err) < 0)
         return -1;
     dockerfile_injection_release(&injection);

@@ -1,4 +1,8 @@
-/* tests/dockerfile/worst_cases — see the header. */
+/* tests/dockerfile/worst_cases — see the header.
+ *
+ * Not here is what BuildKit's own rules multiply, and limits bound: a relative WORKDIR is put
+ * behind the one before it, a stage has all the variables of its base once more, $a$a may double a
+ * value, and a pattern may be tried at each place of a value. */
 #include "tests/dockerfile/worst_cases.h"
 
 #include <string.h>
@@ -50,9 +54,9 @@ SURROUND(labels, "FROM a\nLABEL", " a=b", "\n")
 SURROUND(labels_over_lines, "FROM a\nLABEL", " \\\n a=\"b\"", "\n")
 SURROUND(quotes_in_a_label, "FROM a\nLABEL a=", "\"b\"'c'", "\n")
 SURROUND(env_in_the_old_form, "FROM a\nENV a", " b", "\n")
-SURROUND(flags, "FROM a\nRUN", " --mount=from=b", " c\n")
+SURROUND(flags, "FROM a\nRUN", " --mount=from=b,target=/a", " c\n")
 SURROUND(flags_that_repeat, "FROM a\nCOPY", " --exclude=a", " b c\n")
-SURROUND(mount_fields, "FROM a\nRUN --mount=from=b", ",\"a=\"\"b\"", " c\n")
+SURROUND(mount_fields, "FROM a\nRUN --mount=from=b", ",\"target=/a\"", " c\n")
 
 SURROUND(dollars, "ARG a=", "$", "\nFROM a\n")
 SURROUND(dollars_in_a_base, "FROM a", "$$", "\n")
@@ -70,6 +74,57 @@ SURROUND(heredoc_with_tabs, "FROM a\nRUN <<-a\n", "\t\ta b\n", "\ta\n")
 SURROUND(heredoc_instructions, "FROM a\n", "RUN <<a\nb\na\n", "")
 SURROUND(heredoc_without_end, "FROM a\nRUN <<a\n", "b\n", "")
 SURROUND(triggers, "FROM a\n", "ONBUILD RUN a\n", "")
+
+SURROUND(commands, "FROM a\nRUN a", " && b", "\n")
+SURROUND(commands_in_commands, "FROM a\nRUN a", " $(b", "\n")
+SURROUND(parentheses, "FROM a\nRUN ", "(", "\n")
+SURROUND(pipes, "FROM a\nRUN a", "|b", "\n")
+SURROUND(packages, "FROM a\nRUN apt-get install", " b", "\n")
+SURROUND(package_managers, "FROM a\nRUN a", "; apt-get update; pip install b", "\n")
+SURROUND(quotes_in_a_command, "FROM a\nRUN a ", "\"b\"'c'", "\n")
+SURROUND(open_quotes, "FROM a\nRUN a", " \"b", "\n")
+SURROUND(comments_above, "FROM a\n", "# check=skip=A\n", "RUN a\n")
+SURROUND(skipped, "FROM a\n", "# check=skip=A,B,ConsistentInstructionCasing\nrun a\nRUN a\n", "")
+SURROUND(skip_list, "# check=skip=a", ",b", "\nFROM a\nrun a\n")
+SURROUND(workdirs, "FROM a\n", "WORKDIR /a\n", "")
+SURROUND(deep_workdir, "FROM a\nWORKDIR ", "a/../b/", "\nWORKDIR c\n")
+SURROUND(port_ranges, "FROM a\nEXPOSE", " 1-9", "\n")
+SURROUND(entrypoints, "FROM a\n", "CMD a\nENTRYPOINT b\n", "")
+SURROUND(undefined_variable, "FROM a\nENV a=", "$b", "\n")
+
+/* n times "<before>00017<after>" */
+static void number(struct buf *text, const char *before, size_t n, const char *after)
+{
+    for (size_t i = 0; i < n; i++)
+        buf_addf(text, "%s%05zu%s", before, i, after);
+}
+
+#define NUMBERED(name, start, before, after, end)                                                  \
+    static void name(size_t n, struct buf *text, struct buf *path)                                 \
+    {                                                                                              \
+        (void)path;                                                                                \
+        buf_adds(text, start);                                                                     \
+        number(text, before, n, after);                                                            \
+        buf_adds(text, end);                                                                       \
+    }
+
+NUMBERED(many_variables, "FROM a\nENV", " a", "=b", "\n")
+NUMBERED(many_stage_args, "FROM a\n", "ARG a", "\n", "")
+NUMBERED(many_labels, "FROM a\nLABEL", " a", "=b", "\n")
+NUMBERED(many_volumes, "FROM a\nVOLUME", " /a", "", "\n")
+NUMBERED(undefined_variables, "FROM a\nENV a=", "$b", "", "\n")
+NUMBERED(undefined_variables_in_instructions, "FROM a\n", "WORKDIR /$b", "\n", "")
+NUMBERED(copies, "FROM a\nCOPY", " a/b", "x", " c/\n")
+
+/* n names that are all near to n others */
+static void variables_one_could_mean(size_t n, struct buf *text, struct buf *path)
+{
+    (void)path;
+    buf_adds(text, "FROM a\nENV");
+    number(text, " variable_", n, "=b");
+    buf_addc(text, '\n');
+    number(text, "ENV a=$variables_", n / 8, "\n");
+}
 
 /* Every ${…} in the next one, with some text. */
 static void nested_defaults(size_t n, struct buf *text, struct buf *path)
@@ -227,9 +282,9 @@ const struct worst_case worst_cases[] = {
     CASE(labels_over_lines, 5000),
     CASE(quotes_in_a_label, 1000),
     CASE(env_in_the_old_form, 4000),
-    CASE(flags, 500),
+    CASE(flags, 300),
     CASE(flags_that_repeat, 600),
-    CASE(mount_fields, 700),
+    CASE(mount_fields, 550),
     CASE(dollars, 8000),
     CASE(dollars_in_a_base, 4000),
     CASE(quotes_in_an_arg, 1000),
@@ -242,7 +297,7 @@ const struct worst_case worst_cases[] = {
     CASE(replace_what_is_not_there, 1500),
     CASE(replace_stars, 4000),
     CASE(trim, 2000),
-    CASE(many_args, 500),
+    CASE(many_args, 250),
     CASE(stages, 8),
     CASE(stages_on_each_other, 8),
     CASE(shifts, 1000),
@@ -255,6 +310,30 @@ const struct worst_case worst_cases[] = {
     CASE(heredoc_instructions, 100),
     REFUSED(heredoc_without_end, 10000),
     CASE(triggers, 100),
+    CASE(commands, 1600),
+    CASE(commands_in_commands, 1600),
+    CASE(parentheses, 8000),
+    CASE(pipes, 4000),
+    CASE(packages, 4000),
+    CASE(package_managers, 250),
+    CASE(quotes_in_a_command, 1300),
+    CASE(open_quotes, 2000),
+    CASE(comments_above, 5000),
+    CASE(skipped, 60),
+    CASE(skip_list, 2000),
+    CASE(workdirs, 100),
+    CASE(deep_workdir, 1000),
+    CASE(port_ranges, 1500),
+    CASE(entrypoints, 60),
+    CASE(undefined_variable, 3000),
+    CASE(many_variables, 250),
+    CASE(many_stage_args, 120),
+    CASE(many_labels, 250),
+    CASE(many_volumes, 250),
+    CASE(undefined_variables, 1000),
+    CASE(undefined_variables_in_instructions, 120),
+    CASE(copies, 700),
+    CASE(variables_one_could_mean, 240),
     CASE(ignore_many, 100),
     CASE(ignore_exact, 1000),
     CASE(ignore_stars, 20),

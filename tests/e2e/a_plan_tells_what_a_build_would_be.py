@@ -55,9 +55,11 @@ class Plan(unittest.TestCase):
         self.assertEqual((plan["type"], plan["language"], plan["generated"]), ("agent", "go", True))
         self.assertIn("golang:1.22-bookworm", plan["images"])
         self.assertIn("line 2: unknown key naem (did you mean name?)", plan["warnings"][0])
+        self.assertRegex(plan["context"], "^[0-9a-f]{64}$")
         for what in (folder, archive):
             done = self.kiln.run("plan", what, "--json")
-            self.assertEqual(json.loads(done.stdout), plan)
+            # The service has unpacked the files and hashed them; the command looked at names only.
+            self.assertEqual({**json.loads(done.stdout), "context": plan["context"]}, plan)
         shown = self.kiln.run("plan", folder).stdout
         self.assertIn("Detected go (go.mod)", shown)
         self.assertIn("FROM golang:1.22-bookworm AS build", shown)

@@ -9,7 +9,7 @@ from kiln_server import Bases, Kiln, wait_until, zip_of
 
 DYING_WORKER = os.environ.get("DYING_WORKER", str(
     pathlib.Path(kiln_server.KILN).parents[1] / "tests/pipeline/dying_worker"))
-STEPS = ["extract", "dockerfile", "pull", "build", "push", "deploy", "finish"]
+STEPS = ["extract", "dockerfile", "pull", "reuse", "build", "push", "deploy", "finish"]
 GOOD = zip_of({"Dockerfile": "FROM alpine:3.20\nRUN echo made > /made\nCOPY data /data\n",
                "data": os.urandom(4 << 20)})
 BAD = zip_of({"Dockerfile": "FROM alpine:3.20\nRUN exit 42\n"})

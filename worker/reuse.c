@@ -1,0 +1,111 @@
+/* worker/reuse — a build whose inputs are those of an earlier one gets that one's image.
+ *
+ * The inputs are all that decides an image here: the files that COPY sees, the Dockerfile with what
+ * was added to it, the build arguments, the bases by their digests, and this program's version,
+ * whose next one may build differently.  What a RUN fetches is not among them, as in every cache of
+ * steps: to have it anew, change an argument or the Dockerfile. */
+#include <string.h>
+
+#include "base/digest.h"
+#include "dockerfile/dockerfile.h"
+#include "worker/steps.h"
+
+/* The length first, so that no two lists of words add the same bytes. */
+static void add_word(struct sha256 *hash, const char *word)
+{
+    const uint64_t len = strlen(word);
+
+    sha256_add(hash, &len, sizeof(len));
+    sha256_add(hash, word, len);
+}
+
+static void add_words(struct sha256 *hash, const struct argv *words)
+{
+    const uint64_t n = words->n;
+
+    sha256_add(hash, &n, sizeof(n));
+    for (size_t i = 0; i < words->n; i++)
+        add_word(hash, words->v[i]);
+}
+
+/* *ret_known false: one of them is not, and nothing is reused. */
+static int add_bases(struct run *r, struct sha256 *hash, bool *ret_known, struct error *err)
+{
+    static const char *const nothing[] = {NULL};
+    CLEANUP(argv_release) struct argv images = ARGV_INIT;
+
+    *ret_known = true;
+    if (dockerfile_images(r->dockerfile, &r->build_args, &images, err) < 0)
+        return -1;
+    for (size_t i = 0; i < images.n && *ret_known; i++) {
+        CLEANUP(builder_base_release) struct builder_base base = {.program = NULL};
+
+        if (builder_base_find(r->job, images.v[i], nothing, ret_known, &base, err) < 0)
+            return -1;
+        add_word(hash, images.v[i]);
+        add_word(hash, base.digest);
+    }
+    return 0;
+}
+
+/* "" in ret: they are not all known. */
+static int digest_inputs(struct run *r, char ret[SHA256_HEX], struct error *err)
+{
+    CLEANUP(sha256_freep) struct sha256 *hash = NULL;
+    unsigned char digest[SHA256_SIZE];
+    bool known;
+
+    ret[0] = '\0';
+    if (!r->plan.context[0])
+        return 0;
+    if (sha256_new(&hash, err) < 0)
+        return -1;
+    add_word(hash, r->config->program);
+    add_word(hash, r->plan.context);
+    add_word(hash, buf_str(&r->dockerfile_text));
+    add_words(hash, &r->build_args);
+    if (add_bases(r, hash, &known, err) < 0)
+        return -1;
+    sha256_end(hash, digest);
+    if (known)
+        digest_hex(digest, sizeof(digest), ret);
+    return 0;
+}
+
+/* The registry may have lost it; then it is built anew. */
+static int tag_for_this(struct run *r, const char *digest, struct error *err)
+{
+    CLEANUP(registry_manifest_release) struct registry_manifest manifest = {.size = 0};
+    enum registry_presence presence;
+    char repository[3 * NAME_SIZE];
+
+    pipeline_repository(&r->build, repository);
+    if (registry_get_manifest(r->config->registry, repository, digest, &presence, &manifest, err) <
+        0)
+        return -1;
+    if (presence == REGISTRY_ABSENT)
+        return 0;
+    plain_log_begin(&r->plain_log, "[internal] reuse an identical image build");
+    if (registry_tag(r->config->registry, repository, &manifest, r->build.tag, err) < 0)
+        return -1;
+    (void)snprintf(r->digest, sizeof(r->digest), "%s", digest);
+    r->reused = true;
+    journal_addf(&r->journal, LOG_INFO,
+                 "#%d the same files, Dockerfile, arguments and bases were built before",
+                 r->plain_log.number);
+    return 0;
+}
+
+int step_reuse(struct run *r, struct error *err)
+{
+    const struct target t = {r->build.workspace, r->build.type, r->build.name};
+    char inputs[SHA256_HEX], digest[DIGEST_SIZE];
+    enum presence presence;
+
+    if (digest_inputs(r, inputs, err) < 0)
+        return -1;
+    if (state_build_find_identical(r->config->state, &t, r->build.id, inputs, &presence, digest,
+                                   err) < 0)
+        return -1;
+    return presence == PRESENT ? tag_for_this(r, digest, err) : 0;
+}
