@@ -66,3 +66,14 @@ bool argv_contains(const struct argv *a, const char *word)
             return true;
     return false;
 }
+
+static int compare_words(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void argv_sort(struct argv *a)
+{
+    if (a->n > 1)
+        qsort(a->v, a->n, sizeof(*a->v), compare_words);
+}

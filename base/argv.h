@@ -31,4 +31,7 @@ void argv_pushf(struct argv *a, const char *fmt, ...) PRINTF(2, 3);
 
 bool argv_contains(const struct argv *a, const char *word);
 
+/* Puts the words in byte order. */
+void argv_sort(struct argv *a);
+
 #endif

@@ -79,6 +79,13 @@ bool text_ends(const char *s, const char *suffix)
     return n >= m && memcmp(s + n - m, suffix, m) == 0;
 }
 
+bool text_is_among(const char *s, const char *const *words)
+{
+    while (*words && (**words != *s || strcmp(s, *words) != 0))
+        words++;
+    return *words != NULL;
+}
+
 bool text_to_u64(const char *s, uint64_t max, uint64_t *ret)
 {
     uint64_t value = 0;

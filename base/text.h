@@ -15,6 +15,9 @@ bool text_has_control(const char *s, size_t len);
 bool text_starts(const char *s, const char *prefix);
 bool text_ends(const char *s, const char *suffix);
 
+/* Whether s is one of the words, which end with NULL. */
+bool text_is_among(const char *s, const char *const *words);
+
 /* The whole of s as a decimal number from 0 to max; false and *ret untouched otherwise. */
 bool text_to_u64(const char *s, uint64_t max, uint64_t *ret);
 

@@ -24,11 +24,6 @@
 #define CONFIG_MAX (8 << 20)
 #define LAYERS_MAX 500 /* of one image: an overlay takes no more */
 
-static void free_json(json_t **j)
-{
-    json_decref(*j);
-}
-
 /* NULL in *ret: there is no such file. */
 static int read_index(const char *dir, const char *driver, const char *what, json_t **ret,
                       struct error *err)
@@ -110,7 +105,7 @@ static bool read_image(const json_t *image, struct bases_image *ret)
 int bases_find(const char *dir, const char *driver, const char *name, bool *ret_found,
                struct bases_image *ret, struct error *err)
 {
-    CLEANUP(free_json) json_t *images = NULL;
+    json_auto_t *images = NULL;
     const json_t *image;
     size_t i;
 
@@ -236,7 +231,7 @@ static const char *parent_of(const json_t *layers, const char *id)
 int bases_has_program(const char *dir, const char *driver, const struct bases_image *image,
                       const char *path, bool *ret, struct error *err)
 {
-    CLEANUP(free_json) json_t *layers = NULL;
+    json_auto_t *layers = NULL;
     const char *id = image->layer[0] ? image->layer : NULL;
 
     if (strlen(path) >= PATH_MAX || read_index(dir, driver, "layers", &layers, err) < 0)

@@ -67,11 +67,6 @@ static int add_link(struct walker *w, int dirfd, const char *name, struct error 
     return 0;
 }
 
-static int compare_words(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static int list(int fd, struct argv *names, struct error *err)
 {
     DIR *dir = fdopendir(dup(fd));
@@ -85,8 +80,7 @@ static int list(int fd, struct argv *names, struct error *err)
     (void)closedir(dir);
     if (names->failed)
         return error_set(err, ERR_SYSTEM, "list a directory: out of memory");
-    if (names->n > 1)
-        qsort(names->v, names->n, sizeof(*names->v), compare_words);
+    argv_sort(names);
     return 0;
 }
 

@@ -207,7 +207,6 @@ static int check_source(const struct dockerfile_step *step, const char *source, 
 static int resolve_from(struct dispatcher *d, struct error *err)
 {
     const struct graph_node *node = &d->e->graph.nodes[d->stage];
-    char from[QUOTE_SIZE], label[STAGE_LABEL_SIZE];
     struct dockerfile_step *step = d->step;
 
     for (size_t k = 0; k < node->n_uses; k++) {
@@ -218,11 +217,7 @@ static int resolve_from(struct dispatcher *d, struct error *err)
     }
     if (step->from_stage == DOCKERFILE_NO_STAGE || step->from_stage < d->stage)
         return 0;
-    graph_stage_label(d->e->d, d->stage, label);
-    return error_set(err, ERR_INPUT,
-                     "cannot copy from stage %s, it needs to be defined before current stage "
-                     "\"%s\"",
-                     quote_short(step->from, from), label);
+    return graph_refuse_later(d->e->d, step->from, d->stage, err);
 }
 
 /* ---- together ---- */

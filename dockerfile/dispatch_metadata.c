@@ -26,25 +26,21 @@ void add_list(struct buf *out, const struct argv *words, bool quoted)
 
 /* ---- EXPOSE ---- */
 
-static int compare_words(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* The words in byte order, each cut where variables brought white space in. */
 static int expand_ports(struct dispatcher *d, struct error *err)
 {
     const struct argv *words = &d->step->instruction->words;
     struct arena *arena = &d->e->arena;
-    char **sorted = arena_alloc(arena, (words->n + 1) * sizeof(*sorted));
+    struct argv sorted = {.v = arena_alloc(arena, (words->n + 1) * sizeof(*sorted.v)),
+                          .n = words->n};
     struct argv expanded = ARGV_INIT;
 
-    if (!sorted)
+    if (!sorted.v)
         return arena_check(arena, err);
-    memcpy(sorted, words->v, words->n * sizeof(*sorted));
-    qsort(sorted, words->n, sizeof(*sorted), compare_words);
+    memcpy(sorted.v, words->v, words->n * sizeof(*sorted.v));
+    argv_sort(&sorted);
     for (size_t i = 0; i < words->n; i++)
-        if (scope_expand_words(&d->e->scope, sorted[i], &expanded, err) < 0)
+        if (scope_expand_words(&d->e->scope, sorted.v[i], &expanded, err) < 0)
             return -1;
     d->step->words = expanded;
     return 0;

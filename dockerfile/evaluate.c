@@ -6,11 +6,6 @@
 #include "dockerfile/quote.h"
 #include "dockerfile/reference.h"
 
-static bool is_scratch(const char *base)
-{
-    return strcmp(base, "scratch") == 0;
-}
-
 /* ---- what the stages are made from ---- */
 
 static int check_reference(const char *image, int line, struct error *err)
@@ -18,7 +13,7 @@ static int check_reference(const char *image, int line, struct error *err)
     struct dockerfile_reference r;
     char quoted[QUOTE_SIZE];
 
-    if (is_scratch(image) || reference_read(image, &r, err) == 0)
+    if (reference_is_scratch(image) || reference_read(image, &r, err) == 0)
         return 0;
     (void)error_wrap(err, "failed to parse stage name %s", quote_short(image, quoted));
     return fail_at_line(line, err);
@@ -51,7 +46,7 @@ static int prepare(struct dockerfile_evaluation *e, size_t i, struct error *err)
 
     e->work[i].prepared = true;
     if (node->base_stage == NO_STAGE) {
-        if (is_scratch(node->base))
+        if (reference_is_scratch(node->base))
             base_scratch(e, i);
         else if (base_load(e, i, err) < 0)
             return graph_fail_at(e->d->stages[i].instructions, err);

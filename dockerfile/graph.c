@@ -234,25 +234,41 @@ static int refuse_circles(const struct dockerfile *d, struct graph *g, struct er
     return 0;
 }
 
+int graph_refuse_later(const struct dockerfile *d, const char *from, size_t stage,
+                       struct error *err)
+{
+    char quoted[QUOTE_SIZE], label[STAGE_LABEL_SIZE];
+
+    graph_stage_label(d, stage, label);
+    return error_set(err, ERR_INPUT,
+                     "cannot copy from stage %s, it needs to be defined before current stage "
+                     "\"%s\"",
+                     quote_short(from, quoted), label);
+}
+
 static int refuse_later_stages(const struct dockerfile *d, const struct graph *g, struct error *err)
 {
-    char from[QUOTE_SIZE], label[STAGE_LABEL_SIZE];
-
     for (size_t i = 0; i < g->n; i++) {
         for (size_t k = 0; g->nodes[i].needed && k < g->nodes[i].n_uses; k++) {
             const struct graph_use *use = &g->nodes[i].uses[k];
 
             if (use->stage == NO_STAGE || use->stage < i)
                 continue;
-            graph_stage_label(d, i, label);
-            (void)error_set(err, ERR_INPUT,
-                            "cannot copy from stage %s, it needs to be defined before current "
-                            "stage \"%s\"",
-                            quote_short(use->from, from), label);
+            (void)graph_refuse_later(d, use->from, i, err);
             return fail_at_line(use->line, err);
         }
     }
     return 0;
+}
+
+const size_t *graph_chain(struct graph *g, size_t *ret_n)
+{
+    size_t *chain = arena_alloc(&g->arena, g->n * sizeof(*chain));
+
+    *ret_n = 0;
+    for (size_t at = g->n - 1; chain && at != NO_STAGE; at = g->nodes[at].base_stage)
+        chain[(*ret_n)++] = at;
+    return chain;
 }
 
 void graph_mark_needed(struct graph *g, size_t at)

@@ -58,6 +58,14 @@ MUST_CHECK int graph_collect(struct graph *g, const struct dockerfile *d, size_t
 /* Marks a stage and all it is made from. */
 void graph_mark_needed(struct graph *g, size_t stage);
 
+/* The stages that the last one descends from, itself first, in the arena; *ret_n of them, 0 when
+ * memory ran out. */
+const size_t *graph_chain(struct graph *g, size_t *ret_n);
+
+/* The refusal of a use of a stage that is not before the one that uses it; -1. */
+int graph_refuse_later(const struct dockerfile *d, const char *from, size_t stage,
+                       struct error *err);
+
 /* Puts "dockerfile parse error on line N: " before the message; -1. */
 int graph_fail_at(const struct dockerfile_instruction *i, struct error *err);
 

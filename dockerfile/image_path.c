@@ -18,6 +18,13 @@ const char *image_path_clean(struct arena *a, const char *dir, const char *path)
     return arena_string(a, buf_str(&out), out.len);
 }
 
+const char *image_path_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
 const char *image_path_workdir(struct arena *a, const char *workdir,
                                const struct dockerfile_instruction *i)
 {

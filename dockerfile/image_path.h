@@ -10,6 +10,9 @@
 /* dir/path, or path alone when it is absolute, without ".", ".." and double slashes. */
 const char *image_path_clean(struct arena *a, const char *dir, const char *path);
 
+/* What follows the last slash. */
+const char *image_path_name(const char *path);
+
 /* What WORKDIR makes of the directory before it; NULL when that depends on a variable. */
 const char *image_path_workdir(struct arena *a, const char *workdir,
                                const struct dockerfile_instruction *i);

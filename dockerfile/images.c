@@ -7,11 +7,6 @@
 
 #define IMAGES_MAX 256 /* different ones; the stages and limits allow more */
 
-static bool is_scratch(const char *name)
-{
-    return strcmp(name, "scratch") == 0;
-}
-
 static int check(const char *image, bool needed, struct error *err)
 {
     struct dockerfile_reference r;
@@ -28,7 +23,7 @@ static int check(const char *image, bool needed, struct error *err)
 static int add(const char *image, const struct dockerfile_instruction *i, bool needed,
                struct argv *images, struct error *err)
 {
-    if (is_scratch(image))
+    if (reference_is_scratch(image))
         return 0;
     if (check(image, needed, err) < 0)
         return graph_fail_at(i, err);

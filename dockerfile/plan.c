@@ -154,17 +154,18 @@ static int find_dockerfile(struct planner *p, bool *ret_found, struct error *err
     return 0;
 }
 
-/* BuildKit's choice: the Dockerfile's own rules, else those of the directory. */
 static int read_ignore(struct planner *p, struct error *err)
 {
-    char own[sizeof(p->out->file) + 16];
-    bool found;
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+    bool found = false;
 
-    (void)snprintf(own, sizeof(own), "%s.dockerignore",
-                   p->out->file[0] ? p->out->file : "Dockerfile");
-    if (read_file(p, own, &p->out->ignore, &found, err) < 0)
-        return -1;
-    return found ? 0 : read_file(p, ".dockerignore", &p->out->ignore, &found, err);
+    dockerfile_ignore_names(p->out->file[0] ? p->out->file : "Dockerfile", &names);
+    if (names.failed)
+        return out_of_memory(err);
+    for (size_t i = 0; i < names.n && !found; i++)
+        if (read_file(p, names.v[i], &p->out->ignore, &found, err) < 0)
+            return -1;
+    return 0;
 }
 
 static int find_or_generate(struct planner *p, struct error *err)
@@ -245,11 +246,6 @@ static int take_findings(struct planner *p, const struct dockerfile_findings *f,
     return -1;
 }
 
-static void free_ignore(struct dockerfile_ignore **g)
-{
-    dockerfile_ignore_free(*g);
-}
-
 static int check(struct planner *p, const struct dockerfile *d, const struct dockerfile_ignore *g,
                  struct error *err)
 {
@@ -305,7 +301,7 @@ static int look_for_sandbox_api(struct planner *p, const struct dockerfile *d, s
 static int study(struct planner *p, struct error *err)
 {
     CLEANUP(dockerfile_freep) struct dockerfile *d = NULL;
-    CLEANUP(free_ignore) struct dockerfile_ignore *ignore = NULL;
+    CLEANUP(dockerfile_ignore_freep) struct dockerfile_ignore *ignore = NULL;
     const struct dockerfile_plan *out = p->out;
 
     if (dockerfile_parse(buf_str(&out->text), out->text.len, &dockerfile_limits_default, &d, err) <

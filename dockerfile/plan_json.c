@@ -12,11 +12,6 @@
 
 #define ROWS_MAX 10000 /* of a list */
 
-static void free_json(json_t **j)
-{
-    json_decref(*j);
-}
-
 /* ---- writing ---- */
 
 /* JSON holds text only.  A file that is not UTF-8 has made the plan fail already, and is shown with
@@ -124,7 +119,7 @@ static json_t *from_plan(const struct dockerfile_plan *p)
 
 int dockerfile_plan_write(const struct dockerfile_plan *p, struct buf *out, struct error *err)
 {
-    CLEANUP(free_json) json_t *document = from_plan(p);
+    json_auto_t *document = from_plan(p);
     CLEANUP_FREE char *dump = document ? json_dumps(document, JSON_COMPACT) : NULL;
 
     if (!dump)
@@ -270,7 +265,7 @@ int dockerfile_plan_read(const char *json, size_t len, struct dockerfile_plan *r
                          struct error *err)
 {
     CLEANUP(dockerfile_plan_release) struct dockerfile_plan p;
-    CLEANUP(free_json) json_t *document = json_loadb(json, len, 0, NULL);
+    json_auto_t *document = json_loadb(json, len, 0, NULL);
 
     dockerfile_plan_init(&p);
     if (!json_is_object(document) || !to_plan(document, &p))

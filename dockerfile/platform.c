@@ -5,17 +5,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/text.h"
 #include "dockerfile/quote.h"
 
 #define COMPONENT "^[A-Za-z0-9_.-]+$"
-
-static bool is_one_of(const char *s, const char *const *names)
-{
-    for (; *names; names++)
-        if (strcmp(s, *names) == 0)
-            return true;
-    return false;
-}
 
 static bool is_known_os(const char *os)
 {
@@ -23,7 +16,7 @@ static bool is_known_os(const char *os)
         "aix",   "android", "darwin", "dragonfly", "freebsd", "hurd",    "illumos", "ios", "js",
         "linux", "nacl",    "netbsd", "openbsd",   "plan9",   "solaris", "windows", "zos", NULL};
 
-    return is_one_of(os, names);
+    return text_is_among(os, names);
 }
 
 static bool is_known_architecture(const char *name)
@@ -34,7 +27,7 @@ static bool is_known_architecture(const char *name)
                                         "ppc",    "riscv",   "riscv64",  "s390",      "s390x",
                                         "sparc",  "sparc64", "wasm",     "loong64",   NULL};
 
-    return is_one_of(name, names);
+    return text_is_among(name, names);
 }
 
 static void set(char field[64], const char *s, size_t len)

@@ -59,6 +59,30 @@ void quote_add(struct buf *out, const char *s)
     buf_addc(out, '"');
 }
 
+void quote_json(struct buf *out, const char *s)
+{
+    buf_addc(out, '"');
+    for (; *s; s++) {
+        if (*s == '"' || *s == '\\')
+            buf_addc(out, '\\');
+        if ((unsigned char)*s < ' ')
+            buf_addf(out, "\\u%04x", (unsigned char)*s);
+        else
+            buf_addc(out, *s);
+    }
+    buf_addc(out, '"');
+}
+
+void quote_json_words(struct buf *out, const struct argv *words)
+{
+    buf_addc(out, '[');
+    for (size_t i = 0; i < words->n; i++) {
+        buf_adds(out, i ? ", " : "");
+        quote_json(out, words->v[i]);
+    }
+    buf_addc(out, ']');
+}
+
 const char *quote_short(const char *s, char text[QUOTE_SIZE])
 {
     CLEANUP(buf_release) struct buf whole = BUF_INIT(1 << 20);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "dockerfile/image_path.h"
 #include "dockerfile/sandbox_script.h"
 #include "dockerfile/sandbox_start.h"
 
@@ -24,14 +25,6 @@ struct judge {
     enum sandbox_verdict verdict;
     const char *script;
 };
-
-static bool is_one_of(const char *word, const char *const *names)
-{
-    for (; *names; names++)
-        if (strcmp(word, *names) == 0)
-            return true;
-    return false;
-}
 
 static bool names_it(const struct judge *j, const char *text, size_t len)
 {
@@ -124,20 +117,13 @@ static bool is_named_by_a_run(const struct judge *j)
 
 /* ---- programs ---- */
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
-}
-
 /* A shell, or what starts the rest of its words as a command. */
 static bool is_wrapper(const char *word)
 {
     static const char *const names[] = {"tini",    "dumb-init", "env",  "exec", "nice", "gosu",
                                         "su-exec", "sh",        "bash", "ash",  "dash", NULL};
 
-    return is_one_of(base_name(word), names);
+    return text_is_among(image_path_name(word), names);
 }
 
 /* The first word that is no wrapper, and no option or variable of one; NULL when only wrappers
@@ -147,7 +133,7 @@ static const char *find_program(const struct judge *j)
     size_t i = 0;
 
     while (i < j->words.n && is_wrapper(j->words.v[i])) {
-        const char *name = base_name(j->words.v[i]);
+        const char *name = image_path_name(j->words.v[i]);
 
         i += strcmp(name, "gosu") == 0 || strcmp(name, "su-exec") == 0 ? 2 : 1;
         for (; i < j->words.n; i++)
@@ -168,7 +154,7 @@ static bool is_known_program(const char *path)
     char name[32];
     size_t n;
 
-    path = base_name(path);
+    path = image_path_name(path);
     n = strlen(path);
     while (n > 0 && (isdigit((unsigned char)path[n - 1]) || path[n - 1] == '.'))
         n--;
@@ -176,7 +162,7 @@ static bool is_known_program(const char *path)
         return false;
     memcpy(name, path, n);
     name[n] = '\0';
-    return is_one_of(name, names);
+    return text_is_among(name, names);
 }
 
 static int judge_words(struct judge *j, struct error *err)
@@ -214,7 +200,7 @@ static int find_missing(struct judge *j, const char **ret, struct error *err)
     const char *from;
 
     *ret = NULL;
-    if (!word || *word != '/' || strcmp(base_name(word), SANDBOX_WORD) != 0 ||
+    if (!word || *word != '/' || strcmp(image_path_name(word), SANDBOX_WORD) != 0 ||
         strpbrk(word, "$\\\"'") || is_named_by_a_run(j))
         return 0;
     for (size_t i = 0; i < j->place->n_paths; i++)

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "dockerfile/base.h"
+#include "dockerfile/quote.h"
+#include "dockerfile/reference.h"
 #include "dockerfile/sandbox.h"
 #include "dockerfile/sandbox_start.h"
 
@@ -28,30 +30,6 @@ static void injector_release(struct injector *j)
 }
 
 /* ---- words ---- */
-
-static void add_json_string(struct buf *out, const char *s)
-{
-    buf_addc(out, '"');
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\')
-            buf_addc(out, '\\');
-        if ((unsigned char)*s < ' ')
-            buf_addf(out, "\\u%04x", (unsigned char)*s);
-        else
-            buf_addc(out, *s);
-    }
-    buf_addc(out, '"');
-}
-
-static void add_json_list(struct buf *out, const struct argv *words)
-{
-    buf_addc(out, '[');
-    for (size_t i = 0; i < words->n; i++) {
-        buf_adds(out, i ? ", " : "");
-        add_json_string(out, words->v[i]);
-    }
-    buf_addc(out, ']');
-}
 
 /* `final stage "app"`, or by its line when it has no name */
 static void add_stage_label(const struct injector *j, struct buf *out)
@@ -85,7 +63,7 @@ static void add_copy(struct buf *out, const char *image, const char *to)
     if (strcmp(to, DESTINATION) == 0)
         buf_addf(out, "%s %s", words[0], words[1]);
     else
-        add_json_list(out, &list);
+        quote_json_words(out, &list);
     buf_addc(out, '\n');
 }
 
@@ -117,7 +95,7 @@ static void copy_binary(struct injector *j)
              to);
     add_stage_label(j, notes);
     buf_adds(notes, " neither is nor copies ghcr.io/blaxel-ai/sandbox).\n");
-    if (strcmp(j->place.base, "scratch") == 0)
+    if (reference_is_scratch(j->place.base))
         buf_adds(notes,
                  "The final stage is FROM scratch: commands in the sandbox find no shell but "
                  "what the Dockerfile copies.\n");
@@ -148,10 +126,10 @@ static void join_cmd(struct injector *j, struct argv *words)
         arena_push(&j->g.arena, words, j->start.entrypoint.words.v[i]);
     push_cmd(j, words);
     buf_adds(&j->out->lines, "CMD ");
-    add_json_list(&j->out->lines, words);
+    quote_json_words(&j->out->lines, words);
     buf_adds(&j->out->lines, "\n");
     buf_adds(notes, "Added CMD ");
-    add_json_list(notes, words);
+    quote_json_words(notes, words);
     buf_adds(notes, ": the base image's ENTRYPOINT, with the CMD behind it, as sandbox-api's "
                     "arguments.\n");
 }
@@ -166,7 +144,7 @@ static void keep_cmd(struct injector *j, struct argv *words)
         buf_addf(&j->out->lines, "%s\n", cmd->instruction->original);
     } else if (cmd->inherited) {
         buf_adds(&j->out->lines, "CMD ");
-        add_json_list(&j->out->lines, &cmd->words);
+        quote_json_words(&j->out->lines, &cmd->words);
         buf_adds(&j->out->lines, "\n");
     }
     buf_adds(notes, "The ");
@@ -235,10 +213,10 @@ static void add_entrypoint(struct injector *j)
     const char *path = j->place.path ? j->place.path : j->base_word ? j->base_word : DESTINATION;
 
     buf_adds(&j->out->lines, "ENTRYPOINT [");
-    add_json_string(&j->out->lines, path);
+    quote_json(&j->out->lines, path);
     buf_adds(&j->out->lines, "]\n");
     buf_adds(notes, "Added ENTRYPOINT [");
-    add_json_string(notes, path);
+    quote_json(notes, path);
     buf_adds(notes, j->start.entrypoint.words.n > 0 ? "]: the base image's does not start it.\n"
                                                     : "]: the Dockerfile sets none.\n");
     say_cmd(j);
@@ -320,7 +298,7 @@ static int look(struct injector *j, struct error *err)
     if (sandbox_find(j->d, &j->g, j->request->image, base_path, &j->place, err) < 0 ||
         sandbox_start_find(j->d, &j->g, base->config, &j->start, err) < 0)
         return -1;
-    j->start.base_known |= strcmp(j->place.base, "scratch") == 0;
+    j->start.base_known |= reference_is_scratch(j->place.base);
     return sandbox_start_judge(j->d, &j->g, &j->start, &j->place, j->request->context,
                                &j->judgement, err);
 }

@@ -23,13 +23,6 @@ struct search {
     const char *found;
 };
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
-}
-
 /* The words that are no options, the command itself left out; an option of install may take one
  * word more. */
 static size_t operands(const struct command *c, bool install, const char *out[WORDS_MAX])
@@ -50,7 +43,7 @@ static size_t operands(const struct command *c, bool install, const char *out[WO
 static void judge_command(struct search *s, const struct command *c)
 {
     const char *words[WORDS_MAX];
-    const char *name = c->n ? base_name(c->words[0]) : "";
+    const char *name = c->n ? image_path_name(c->words[0]) : "";
     bool install = strcmp(name, "install") == 0;
     struct image_path_copy copy;
     size_t n;

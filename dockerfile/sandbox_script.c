@@ -155,13 +155,11 @@ static void add_stage(struct sandbox_scripts *s, const struct dockerfile_stage *
 /* From the base to the last stage. */
 static int fill(struct sandbox_scripts *s, struct error *err)
 {
-    size_t *chain = arena_alloc(&s->g->arena, s->g->n * sizeof(*chain));
-    size_t n = 0;
+    size_t n;
+    const size_t *chain = graph_chain(s->g, &n);
 
     s->workdir = "/";
     s->filled = true;
-    for (size_t at = s->g->n - 1; chain && at != NO_STAGE; at = s->g->nodes[at].base_stage)
-        chain[n++] = at;
     while (n-- > 0)
         add_stage(s, &s->d->stages[chain[n]]);
     return arena_check(&s->g->arena, err);

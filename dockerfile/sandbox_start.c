@@ -59,15 +59,13 @@ int sandbox_start_find(const struct dockerfile *d, struct graph *g, const char *
                        struct sandbox_start *ret, struct error *err)
 {
     struct sandbox_start start = {.shell = ARGV_INIT};
-    size_t *chain = arena_alloc(&g->arena, g->n * sizeof(*chain));
-    size_t n = 0;
+    size_t n;
+    const size_t *chain = graph_chain(g, &n);
 
     if (!chain)
         return arena_check(&g->arena, err);
     if (start_with_base(&g->arena, config, &start, err) < 0)
         return -1;
-    for (size_t at = g->n - 1; at != NO_STAGE; at = g->nodes[at].base_stage)
-        chain[n++] = at;
     while (n-- > 0)
         follow_stage(&g->arena, &d->stages[chain[n]], n == 0, &start);
     if (start.shell.n == 0) {

@@ -65,11 +65,6 @@ static bool is_directory(int fd, const struct dirent *e)
     return fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
-static int compare_words(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static int read_names(DIR *dir, struct argv *names, struct error *err)
 {
     const struct dirent *e;
@@ -104,8 +99,7 @@ static int directory_list(void *self, const char *path, struct argv *ret_names, 
     (void)closedir(dir);
     if (r < 0)
         return error_wrap(err, "list directory \"%.200s\"", path);
-    if (names.n > 1)
-        qsort(names.v, names.n, sizeof(*names.v), compare_words);
+    argv_sort(&names);
     *ret_names = names;
     names = (struct argv)ARGV_INIT;
     return 0;

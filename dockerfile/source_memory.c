@@ -46,11 +46,6 @@ static int memory_read(void *self, const char *path, struct buf *out, bool *ret_
     return 0;
 }
 
-static int compare_words(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* The same directory comes up once for each file below it. */
 static void drop_repeated(struct argv *names)
 {
@@ -81,8 +76,7 @@ static int memory_list(void *self, const char *dir, struct argv *ret_names, stru
     }
     if (names.failed)
         return error_set(err, ERR_SYSTEM, "list directory \"%.200s\": out of memory", dir);
-    if (names.n > 1)
-        qsort(names.v, names.n, sizeof(*names.v), compare_words);
+    argv_sort(&names);
     drop_repeated(&names);
     if (names.n > SOURCE_LIST_MAX)
         return error_set(err, ERR_LIMIT, "list directory \"%.200s\": more than %d names", dir,

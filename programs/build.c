@@ -14,6 +14,7 @@
 #include "programs/commands.h"
 #include "programs/context.h"
 #include "programs/installation.h"
+#include "programs/project.h"
 
 #define WORKSPACE "local"
 #define POLL_MS   100
@@ -82,12 +83,8 @@ static int read_order(int argc, char **argv, struct order *ret)
         fprintf(stderr, "kiln build: say what to build: an archive or a directory\n");
         return -1;
     }
-    if (strcmp(ret->type, "sandbox") != 0 && strcmp(ret->type, "agent") != 0 &&
-        strcmp(ret->type, "function") != 0 && strcmp(ret->type, "job") != 0) {
-        fprintf(stderr, "kiln build: --type is sandbox, agent, function or job, not \"%s\"\n",
-                ret->type);
+    if (!project_check_type("build", ret->type))
         return -1;
-    }
     if (name)
         slugify(name, ret->name);
     else

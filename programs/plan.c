@@ -57,22 +57,5 @@ static void print_plan(const struct dockerfile_plan *p)
 
 int command_plan(const struct config *config, int argc, char **argv)
 {
-    CLEANUP(project_words_release) struct project_words words;
-    CLEANUP(dockerfile_plan_release) struct dockerfile_plan plan;
-    CLEANUP(buf_release) struct buf json = BUF_INIT(16 << 20);
-    struct error err = ERROR_INIT;
-
-    dockerfile_plan_init(&plan);
-    if (project_read_words(argc, argv, PROJECT_JSON, &words) < 0)
-        return 2;
-    if (project_plan(config, &words, &plan, &err) < 0 ||
-        (words.json && dockerfile_plan_write(&plan, &json, &err) < 0)) {
-        fprintf(stderr, "kiln plan: %s\n", err.msg);
-        return 1;
-    }
-    if (words.json)
-        puts(buf_str(&json));
-    else
-        print_plan(&plan);
-    return plan.failure.kind == ERR_NONE ? 0 : 1;
+    return project_show(config, argc, argv, false, print_plan);
 }

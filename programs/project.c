@@ -7,9 +7,11 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "base/text.h"
 #include "uploads/uploads.h"
 
-#define ENV_MAX (1 << 20)
+#define ENV_MAX  (1 << 20)
+#define JSON_MAX (16 << 20)
 
 /* ---- words ---- */
 
@@ -18,13 +20,14 @@ void project_words_release(struct project_words *w)
     argv_release(&w->build_args);
 }
 
-static bool is_type(const char *word)
+bool project_check_type(const char *command, const char *type)
 {
-    static const char *const types[] = {"sandbox", "agent", "function", "job"};
+    static const char *const types[] = {"sandbox", "agent", "function", "job", NULL};
 
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-        if (strcmp(word, types[i]) == 0)
-            return true;
+    if (text_is_among(type, types))
+        return true;
+    fprintf(stderr, "kiln %s: --type is sandbox, agent, function or job, not \"%s\"\n", command,
+            type);
     return false;
 }
 
@@ -59,11 +62,8 @@ int project_read_words(int argc, char **argv, int takes, struct project_words *r
     }
     if (!ret->path)
         ret->path = ".";
-    if (*ret->type && !is_type(ret->type)) {
-        fprintf(stderr, "kiln %s: --type is sandbox, agent, function or job, not \"%s\"\n", argv[0],
-                ret->type);
+    if (*ret->type && !project_check_type(argv[0], ret->type))
         return -1;
-    }
     return 0;
 }
 
@@ -215,4 +215,28 @@ void project_print_checks(const struct dockerfile_plan *p, FILE *out)
     fprintf(out, "ERROR: %s\n", p->failure.msg);
     print_excerpt(p, line, line, out);
     fputc('\n', out);
+}
+
+int project_show(const struct config *c, int argc, char **argv, bool all_stages,
+                 void (*print)(const struct dockerfile_plan *p))
+{
+    CLEANUP(project_words_release) struct project_words words;
+    CLEANUP(dockerfile_plan_release) struct dockerfile_plan plan;
+    CLEANUP(buf_release) struct buf json = BUF_INIT(JSON_MAX);
+    struct error err = ERROR_INIT;
+
+    dockerfile_plan_init(&plan);
+    if (project_read_words(argc, argv, PROJECT_JSON, &words) < 0)
+        return 2;
+    words.all_stages = all_stages;
+    if (project_plan(c, &words, &plan, &err) < 0 ||
+        (words.json && dockerfile_plan_write(&plan, &json, &err) < 0)) {
+        fprintf(stderr, "kiln %s: %s\n", argv[0], err.msg);
+        return 1;
+    }
+    if (words.json)
+        puts(buf_str(&json));
+    else
+        print(&plan);
+    return plan.failure.kind == ERR_NONE ? 0 : 1;
 }

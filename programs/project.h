@@ -29,6 +29,14 @@ int project_read_words(int argc, char **argv, int takes, struct project_words *r
 MUST_CHECK int project_plan(const struct config *c, const struct project_words *words,
                             struct dockerfile_plan *ret, struct error *err);
 
+/* All of a command that shows a plan: its words, the plan, and that by print or as JSON; the exit
+ * code.  all_stages: checks look also at stages that are not needed. */
+int project_show(const struct config *c, int argc, char **argv, bool all_stages,
+                 void (*print)(const struct dockerfile_plan *p));
+
+/* Whether the word is a type that can be built; if not, it is said on stderr. */
+bool project_check_type(const char *command, const char *type);
+
 /* The checks and the failure of a plan as a person reads them, on out. */
 void project_print_checks(const struct dockerfile_plan *p, FILE *out);
 

@@ -8,11 +8,6 @@
 #include "base/text.h"
 #include "uploads/uploads.h"
 
-static void free_json(json_t **j)
-{
-    json_decref(*j);
-}
-
 static bool is_base64(const char *s)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -61,8 +56,8 @@ static int copy_auths(json_t *from, json_t *to, struct error *err)
 int upload_clean_docker_config(const char *text, size_t len, struct buf *out, struct error *err)
 {
     json_error_t where;
-    CLEANUP(free_json) json_t *config = json_loadb(text, len, 0, &where);
-    CLEANUP(free_json) json_t *clean = json_pack("{s:{}}", "auths");
+    json_auto_t *config = json_loadb(text, len, 0, &where);
+    json_auto_t *clean = json_pack("{s:{}}", "auths");
     CLEANUP_FREE char *dump = NULL;
     json_t *auths;
 

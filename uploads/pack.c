@@ -144,14 +144,6 @@ static int put_symlink(struct packer *p, int dirfd, const char *name, const char
 
 /* ---- directories ---- */
 
-static int compare_names(const void *a, const void *b)
-{
-    const char *const *x = a;
-    const char *const *y = b;
-
-    return strcmp(*x, *y);
-}
-
 static int list_names(int dirfd, const char *path, struct argv *ret, struct error *err)
 {
     int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -169,8 +161,7 @@ static int list_names(int dirfd, const char *path, struct argv *ret, struct erro
     closedir(dir);
     if (ret->failed)
         return error_set(err, ERR_SYSTEM, "pack: out of memory");
-    if (ret->n > 1)
-        qsort(ret->v, ret->n, sizeof(*ret->v), compare_names);
+    argv_sort(ret);
     return 0;
 }
 

@@ -13,11 +13,6 @@
 
 #define SECRET_MAX (1 << 20)
 
-static void free_json(json_t **j)
-{
-    json_decref(*j);
-}
-
 void upload_report_init(struct upload_report *r)
 {
     *r = (struct upload_report){
@@ -90,7 +85,7 @@ static json_t *json_from_report(const struct upload_report *r)
 int upload_report_write(const struct upload_report *r, const struct error *failure, struct buf *out,
                         struct error *err)
 {
-    CLEANUP(free_json) json_t *document = NULL;
+    json_auto_t *document = NULL;
     CLEANUP_FREE char *dump = NULL;
 
     if (failure)
@@ -198,7 +193,7 @@ static int failure_from_json(const json_t *failure, struct error *err)
 int upload_report_read(const char *json, size_t len, struct upload_report *ret, struct error *err)
 {
     CLEANUP(upload_report_release) struct upload_report r;
-    CLEANUP(free_json) json_t *document = NULL;
+    json_auto_t *document = NULL;
     json_t *failure;
 
     upload_report_init(&r);

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "dockerfile/generate/generator.h"
+#include "dockerfile/quote.h"
 
 #define LINE_MAX_BYTES 16384 /* of one generated line; a start command may be long */
 
@@ -74,32 +75,14 @@ void draft_gap(struct generator *g)
     buf_addc(&g->out->text, '\n');
 }
 
-static void add_json(struct buf *out, const char *s)
-{
-    buf_addc(out, '"');
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\')
-            buf_addc(out, '\\');
-        if ((unsigned char)*s < ' ')
-            buf_addf(out, "\\u%04x", (unsigned char)*s);
-        else
-            buf_addc(out, *s);
-    }
-    buf_addc(out, '"');
-}
-
 void draft_json(struct generator *g, const char *why, const char *keyword, const struct argv *words)
 {
     CLEANUP(buf_release) struct buf array = BUF_INIT(LINE_MAX_BYTES);
 
-    for (size_t i = 0; i < words->n; i++) {
-        if (i > 0)
-            buf_adds(&array, ", ");
-        add_json(&array, words->v[i]);
-    }
+    quote_json_words(&array, words);
     if (array.full)
         g->out->text.full = true;
-    draft_line(g, why, "%s [%s]", keyword, buf_str(&array));
+    draft_line(g, why, "%s %s", keyword, buf_str(&array));
 }
 
 void draft_start(struct generator *g)

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "dockerfile/generate/generator.h"
+#include "dockerfile/ignore.h"
 #include "dockerfile/suggest.h"
 
 #define DOCKERFILE_MAX (256 << 10)
@@ -90,13 +92,6 @@ int generator_read(struct generator *g, const char *path, struct buf *out, bool 
 
 /* ---- the language ---- */
 
-static bool is_among(const char *name, const char *const *known)
-{
-    while (*known && strcmp(name, *known) != 0)
-        known++;
-    return *known != NULL;
-}
-
 /* A file that is there under a name that is nearly one that was looked for. */
 static int find_misspelt(struct generator *g, char hint[SUGGEST_SIZE], const char **ret_name,
                          struct argv *names, struct error *err)
@@ -109,7 +104,7 @@ static int find_misspelt(struct generator *g, char hint[SUGGEST_SIZE], const cha
     if (g->source->list(g->source->self, "", names, err) < 0)
         return -1;
     for (size_t i = 0; i < names->n && !*ret_name; i++)
-        if (!is_among(names->v[i], known) && *suggest(names->v[i], known, true, hint))
+        if (!text_is_among(names->v[i], known) && *suggest(names->v[i], known, true, hint))
             *ret_name = names->v[i];
     return 0;
 }
@@ -164,10 +159,13 @@ static int detect(struct generator *g, const struct language **ret, struct error
 
 static int write_ignore(struct generator *g, struct error *err)
 {
-    static const char *const names[] = {"Dockerfile.dockerignore", ".dockerignore", NULL};
-    const char *own;
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+    const char *own = NULL;
 
-    if (generator_first(g, names, &own, err) < 0)
+    dockerfile_ignore_names("Dockerfile", &names);
+    if (names.failed)
+        return error_set(err, ERR_SYSTEM, "generate a Dockerfile: out of memory");
+    if (generator_first(g, (const char *const *)names.v, &own, err) < 0)
         return -1;
     if (!own)
         buf_adds(&g->out->ignore, default_ignore);

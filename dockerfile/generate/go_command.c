@@ -62,13 +62,6 @@ static int refuse_go(const struct generator *g, struct error *err)
                      g->start.why);
 }
 
-static bool is_among(const char *name, const char *const *names)
-{
-    while (*names && strcmp(name, *names) != 0)
-        names++;
-    return *names != NULL;
-}
-
 /* What is no program of a project, but may be the first word of its command. */
 static const char *const shells[] = {"sh", "bash", "dash", "env", NULL};
 static const char *const tools[] = {"make",    "task",   "just", "air",  "reflex", "npm",
@@ -129,9 +122,9 @@ static int read_path(struct generator *g, const char *word, struct go_command *r
     const char *name = strrchr(word, '/') ? strrchr(word, '/') + 1 : word;
     bool is_file = false;
 
-    if (is_among(name, shells))
+    if (text_is_among(name, shells))
         return use_project(g, ret);
-    if (is_among(name, tools))
+    if (text_is_among(name, tools))
         return refuse_tool(g, name, err);
     if (!go_path_is_plain(word) || !*name || !image_path(word, ret->path))
         return refuse_path(g, word, err);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "dockerfile/practices/practice.h"
+#include "dockerfile/reference.h"
 
 /* The reference of a base that is an image and does not depend on a variable. */
 static bool read_base(const struct practice *p, struct dockerfile_reference *ret)
@@ -9,7 +10,7 @@ static bool read_base(const struct practice *p, struct dockerfile_reference *ret
     const char *base = practice_base(p);
     struct error ignored = ERROR_INIT;
 
-    if (strchr(base, '$') || strcmp(base, "scratch") == 0 ||
+    if (strchr(base, '$') || reference_is_scratch(base) ||
         practice_stage_named(p, base) < p->n_stages)
         return false;
     return dockerfile_parse_reference(base, ret, &ignored) == 0;

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "dockerfile/practices/practice.h"
 #include "dockerfile/quote.h"
+#include "dockerfile/reference.h"
 #include "dockerfile/suggest.h"
 
 #define SUGGESTED_MAX 64 /* stages whose names are compared */
@@ -114,7 +115,7 @@ static void look_whole(struct practice *p, const struct dockerfile_instruction *
     const char *from = practice_flag(i, "from");
     char quoted[QUOTE_SIZE];
 
-    if (!from || strcmp(p->stages[p->index].base, "scratch") == 0)
+    if (!from || reference_is_scratch(p->stages[p->index].base))
         return;
     for (size_t k = 0; k + 1 < i->words.n; k++) {
         const char *source = i->words.v[k];

@@ -14,13 +14,6 @@ static const char *word(const struct call *c, size_t k)
     return c->command->words.v[k];
 }
 
-static bool is_among(const char *s, const char *const *names)
-{
-    while (*names && (**names != *s || strcmp(s, *names) != 0))
-        names++;
-    return *names != NULL;
-}
-
 /* Calls f for each command of the RUN that one of the managers does. */
 static void for_each_call(struct practice *p, const char *const *managers,
                           void (*f)(struct practice *p, const struct call *c))
@@ -28,7 +21,7 @@ static void for_each_call(struct practice *p, const char *const *managers,
     for (size_t k = 0; k < p->script.n; k++) {
         struct call c = {&p->script.v[k], shell_worker(&p->script.v[k])};
 
-        if (c.name < c.command->words.n && is_among(shell_name(word(&c, c.name)), managers))
+        if (c.name < c.command->words.n && text_is_among(shell_name(word(&c, c.name)), managers))
             f(p, &c);
     }
 }
@@ -50,7 +43,7 @@ static bool takes_value(const char *flag)
                                         "--gpg-auto-import-keys-from",
                                         NULL};
 
-    return is_among(flag, flags);
+    return text_is_among(flag, flags);
 }
 
 /* The first word that is no flag; "" without one. */
@@ -76,7 +69,7 @@ static bool has_answer(const struct call *c, const char *letters, const char *co
         if (w[0] != '-')
             continue;
         if (w[1] == '-') {
-            if (is_among(w, longs))
+            if (text_is_among(w, longs))
                 return true;
             continue;
         }
@@ -103,7 +96,7 @@ struct asking {
 static void report_question(struct practice *p, const struct asking *a, const struct call *c)
 {
     /* `yes | apt-get install`: the answer comes from the pipe. */
-    if (c->command->piped || !is_among(subcommand(c), a->subcommands) ||
+    if (c->command->piped || !text_is_among(subcommand(c), a->subcommands) ||
         has_answer(c, a->letters, a->longs, a->quiet))
         return;
     practice_found(p, "%.40s %.40s waits for an answer that nobody gives",
@@ -204,9 +197,9 @@ static void look_update(struct practice *p, const struct dockerfile_instruction 
         if (c.name >= c.command->words.n)
             continue;
         name = shell_name(word(&c, c.name));
-        if (is_among(name, apts) && strcmp(subcommand(&c), "update") == 0)
+        if (text_is_among(name, apts) && strcmp(subcommand(&c), "update") == 0)
             updates = true;
-        else if (!is_among(name, idle))
+        else if (!text_is_among(name, idle))
             return;
     }
     if (updates)

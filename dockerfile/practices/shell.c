@@ -180,13 +180,6 @@ static void read_word(struct splitter *s)
 
 /* ---- commands ---- */
 
-static bool is_among(const char *word, const char *const *names)
-{
-    while (*names && (**names != *word || strcmp(word, *names) != 0))
-        names++;
-    return *names != NULL;
-}
-
 static bool is_assignment(const char *word)
 {
     size_t n = strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789");
@@ -201,7 +194,7 @@ static size_t find_program(const struct argv *words)
                                            "while", "until", "time", "esac", NULL};
     size_t k = 0;
 
-    while (k < words->n && (is_assignment(words->v[k]) || is_among(words->v[k], reserved)))
+    while (k < words->n && (is_assignment(words->v[k]) || text_is_among(words->v[k], reserved)))
         k++;
     return k;
 }
@@ -289,7 +282,7 @@ size_t shell_worker(const struct shell_command *c)
                                            "time", "xargs", "builtin", "eatmydata", NULL};
     size_t k = c->program;
 
-    while (k < c->words.n && is_among(shell_name(c->words.v[k]), wrappers))
+    while (k < c->words.n && text_is_among(shell_name(c->words.v[k]), wrappers))
         for (k++; k < c->words.n && (c->words.v[k][0] == '-' || is_assignment(c->words.v[k]));)
             k++;
     return k;

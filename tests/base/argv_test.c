@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <string.h>
 
 #include "base/argv.h"
 
@@ -55,6 +56,24 @@ static void test_contains_compares_whole_words(void **state)
     argv_release(&a);
 }
 
+static void test_sorted_the_words_are_in_byte_order(void **state)
+{
+    struct argv a = ARGV_INIT;
+
+    (void)state;
+    argv_sort(&a);
+    assert_int_equal(a.n, 0);
+    argv_push(&a, "b", "B", "", "\xc3\xa4", "a", "ab", "b", NULL);
+    argv_sort(&a);
+    for (size_t i = 1; i < a.n; i++)
+        assert_true(strcmp(a.v[i - 1], a.v[i]) <= 0);
+    assert_string_equal(a.v[0], "");
+    assert_string_equal(a.v[1], "B");
+    assert_string_equal(a.v[6], "\xc3\xa4");
+    assert_null(a.v[7]);
+    argv_release(&a);
+}
+
 static void test_released_it_is_empty_and_can_be_used_again(void **state)
 {
     struct argv a = ARGV_INIT;
@@ -75,6 +94,7 @@ int main(void)
         cmocka_unit_test(test_words_are_copied_in_order),
         cmocka_unit_test(test_the_end_is_null_at_every_length),
         cmocka_unit_test(test_contains_compares_whole_words),
+        cmocka_unit_test(test_sorted_the_words_are_in_byte_order),
         cmocka_unit_test(test_released_it_is_empty_and_can_be_used_again),
     };
 

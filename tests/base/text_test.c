@@ -149,6 +149,19 @@ static void test_sizes_read_as_docker_prints_them(void **state)
     }
 }
 
+static void test_a_word_is_among_words_as_a_whole(void **state)
+{
+    static const char *const words[] = {"one", "", "two", NULL};
+
+    (void)state;
+    assert_true(text_is_among("one", words));
+    assert_true(text_is_among("", words));
+    assert_true(text_is_among("two", words));
+    assert_false(text_is_among("on", words));
+    assert_false(text_is_among("twos", words));
+    assert_false(text_is_among("", words + 3));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +169,7 @@ int main(void)
         cmocka_unit_test(test_control_bytes_are_found_anywhere),
         cmocka_unit_test(test_starts_and_ends_compare_bytes),
         cmocka_unit_test(test_numbers_are_whole_decimal_and_bounded),
+        cmocka_unit_test(test_a_word_is_among_words_as_a_whole),
         cmocka_unit_test(test_sizes_read_as_docker_prints_them),
     };
 

@@ -1,27 +1,17 @@
 """`kiln plan`, `kiln check`, `kiln generate` and POST /v0/plan say one and the same thing, before
 any build; the build says it again in its log, and keeps the Dockerfile that was made."""
-import io
 import json
 import pathlib
 import tempfile
-import zipfile
 
 import kiln_server
-from kiln_server import Bases, Kiln, http_request
+from kiln_server import Bases, Kiln, http_request, zip_of
 import unittest
 
 GO = {"go.mod": "module example.com/hello\n\ngo 1.22\n",
       "main.go": "package main\n\nfunc main() {}\n",
       "blaxel.toml": "type = \"agent\"\nnaem = \"x\"\n"}
 BAD = {"Dockerfile": "FROM alpine:3.20\nRUN echo ok\nCOPPY a b\n"}
-
-
-def zip_of(files):
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
-        for name, text in files.items():
-            z.writestr(name, text)
-    return out.getvalue()
 
 
 class Plan(unittest.TestCase):

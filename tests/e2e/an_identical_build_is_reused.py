@@ -1,22 +1,12 @@
 """The same files, Dockerfile, arguments and bases again: a new tag on the image that is there, and
 no build.  Whatever decides the image and changes makes a build again."""
-import io
 import unittest
-import zipfile
 
 import kiln_server
-from kiln_server import Bases, Kiln, http_request
+from kiln_server import Bases, Kiln, http_request, zip_of
 
 FILES = {"Dockerfile": "FROM alpine:3.20\nARG WHO=nobody\nCOPY a.txt /\nRUN echo $WHO >/who\n",
          "a.txt": "one", ".dockerignore": "*.log\n"}
-
-
-def zip_of(files):
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as z:
-        for name, text in files.items():
-            z.writestr(name, text)
-    return out.getvalue()
 
 
 class Reuse(unittest.TestCase):
