@@ -1,0 +1,34 @@
+/* builder/accounts — who a USER or a --chown names, looked up in the image's own files.
+ *
+ * The files are the image's, so they are hostile: they are opened below the tree's root only, read
+ * up to a limit, and lines that make no sense are passed over, as runc and BuildKit do
+ * (github.com/moby/sys/user). */
+#ifndef BUILDER_ACCOUNTS_H
+#define BUILDER_ACCOUNTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+#define ACCOUNTS_GROUPS_MAX 64
+
+struct account {
+    uint32_t uid, gid;
+    uint32_t groups[ACCOUNTS_GROUPS_MAX]; /* further ones, of /etc/group; sorted */
+    size_t n_groups;
+    char home[4096]; /* "/" when there is none */
+};
+
+/* Reads "", "name", "uid", "name:group", "uid:gid"… against <root>/etc/passwd and <root>/etc/group;
+ * "" is root.  With a group named there are no further groups, as in runc.  root: a directory
+ * descriptor of the image's tree.  A number need not be in the files (its group is 0 then); a name
+ * must: ERR_INPUT says which one is unknown. */
+MUST_CHECK int accounts_find(int root, const char *who, struct account *ret, struct error *err);
+
+/* A --chown: "user", "user:group", numbers or names; a user alone gives its number as the group
+ * too, as with BuildKit.  Home and further groups are not looked at. */
+MUST_CHECK int accounts_find_owner(int root, const char *who, uint32_t *ret_uid, uint32_t *ret_gid,
+                                   struct error *err);
+
+#endif
