@@ -50,6 +50,28 @@ int fs_open_dir(int dirfd, const char *path, int *ret_fd, struct error *err)
     return 0;
 }
 
+int fs_list(int dirfd, const char *path, struct argv *ret_names, struct error *err)
+{
+    CLEANUP_CLOSE int fd = -1;
+    const struct dirent *e;
+    DIR *dir;
+
+    if (fs_open_dir(dirfd, path, &fd, err) < 0)
+        return -1;
+    dir = fdopendir(fd);
+    if (!dir)
+        return error_errno(err, errno, "list %s", path);
+    (void)TAKE_FD(fd); /* it is dir's */
+    while ((errno = 0, e = readdir(dir)))
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            argv_push1(ret_names, e->d_name);
+    (void)closedir(dir);
+    if (ret_names->failed)
+        return error_set(err, ERR_SYSTEM, "list %s: out of memory", path);
+    argv_sort(ret_names);
+    return 0;
+}
+
 int fs_read_fd(int fd, struct buf *out, struct error *err)
 {
     char block[16384];

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/types.h>
 
+#include "base/argv.h"
 #include "base/buf.h"
 
 /* Makes path and its parents; a directory that is there already is fine. */
@@ -13,6 +14,9 @@ MUST_CHECK int fs_mkdirs(const char *path, mode_t mode, struct error *err);
 
 /* O_DIRECTORY | O_PATH is not used: the descriptor can be read and synced. */
 MUST_CHECK int fs_open_dir(int dirfd, const char *path, int *ret_fd, struct error *err);
+
+/* Adds the names in a directory, in byte order, without "." and "..". */
+MUST_CHECK int fs_list(int dirfd, const char *path, struct argv *ret_names, struct error *err);
 
 /* The whole file, up to out's ceiling (ERR_LIMIT beyond it).  Follows symlinks. */
 MUST_CHECK int fs_read_file(int dirfd, const char *path, struct buf *out, struct error *err);

@@ -213,19 +213,25 @@ static int open_layer(const char *dir, const char *driver, const char *id, int *
     return fs_open_dir(AT_FDCWD, path, ret_fd, err);
 }
 
-static const char *parent_of(const json_t *layers, const char *id)
+static const json_t *layer_of(const json_t *layers, const char *id)
 {
     const json_t *layer;
     size_t i;
 
     json_array_foreach (layers, i, layer) {
         const char *its_id = json_string_value(json_object_get(layer, "id"));
-        const char *parent = json_string_value(json_object_get(layer, "parent"));
 
         if (its_id && strcmp(its_id, id) == 0)
-            return is_id(parent) ? parent : NULL;
+            return layer;
     }
     return NULL;
+}
+
+static const char *parent_of(const json_t *layers, const char *id)
+{
+    const char *parent = json_string_value(json_object_get(layer_of(layers, id), "parent"));
+
+    return is_id(parent) ? parent : NULL;
 }
 
 int bases_has_program(const char *dir, const char *driver, const struct bases_image *image,
@@ -252,6 +258,82 @@ int bases_has_program(const char *dir, const char *driver, const struct bases_im
         id = strcmp(driver, "overlay") == 0 ? parent_of(layers, id) : NULL;
     }
     return 0;
+}
+
+/* ---- layers ---- */
+
+static bool is_digest(const char *s)
+{
+    return s && text_starts(s, "sha256:") && is_id(s + 7);
+}
+
+static bool read_layer(const json_t *layer, struct bases_layer *ret)
+{
+    const char *id = json_string_value(json_object_get(layer, "id"));
+    const char *diff_id = json_string_value(json_object_get(layer, "diff-digest"));
+    const char *digest = json_string_value(json_object_get(layer, "compressed-diff-digest"));
+    json_int_t size = json_integer_value(json_object_get(layer, "compressed-size"));
+
+    if (!is_id(id) || !is_digest(diff_id) || !is_digest(digest) || size <= 0)
+        return false;
+    (void)snprintf(ret->id, sizeof(ret->id), "%s", id);
+    (void)snprintf(ret->diff_id, sizeof(ret->diff_id), "%s", diff_id);
+    (void)snprintf(ret->digest, sizeof(ret->digest), "%s", digest);
+    ret->size = (uint64_t)size;
+    return true;
+}
+
+int bases_layers(const char *dir, const char *driver, const struct bases_image *image,
+                 struct bases_layer **ret, size_t *ret_n, struct error *err)
+{
+    json_auto_t *layers = NULL;
+    CLEANUP_FREE struct bases_layer *list = calloc(LAYERS_MAX, sizeof(*list));
+    const char *id = image->layer[0] ? image->layer : NULL;
+    size_t n = 0;
+
+    if (!list)
+        return error_set(err, ERR_SYSTEM, "read the base store: out of memory");
+    if (read_index(dir, driver, "layers", &layers, err) < 0)
+        return -1;
+    for (; id; id = parent_of(layers, id)) {
+        if (n == LAYERS_MAX || !read_layer(layer_of(layers, id), &list[n]))
+            return error_set(err, ERR_SYSTEM, "read the base store: layer %.12s is not as expected",
+                             id);
+        n++;
+    }
+    for (size_t i = 0; i < n / 2; i++) {
+        struct bases_layer swapped = list[i];
+
+        list[i] = list[n - 1 - i];
+        list[n - 1 - i] = swapped;
+    }
+    *ret = TAKE(list);
+    *ret_n = n;
+    return 0;
+}
+
+/* "sha256:A.compressed" says that A is the tar of a blob that lies beside it. */
+void bases_trim_blobs(const char *dir)
+{
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+    struct error ignored = ERROR_INIT;
+    CLEANUP_CLOSE int fd = -1;
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof(path), "%s/" BASES_BLOBS, dir) >= (int)sizeof(path) ||
+        fs_open_dir(AT_FDCWD, path, &fd, &ignored) < 0 || fs_list(fd, ".", &names, &ignored) < 0)
+        return; /* it only costs room */
+    for (size_t i = 0; i < names.n; i++) {
+        char *dot = strchr(names.v[i], '.');
+
+        if (!dot || dot == names.v[i])
+            continue;
+        (void)unlinkat(fd, names.v[i], 0);
+        if (strcmp(dot, ".compressed") != 0)
+            continue;
+        *dot = '\0';
+        (void)unlinkat(fd, names.v[i], 0);
+    }
 }
 
 /* ---- for the builder's users ---- */

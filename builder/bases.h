@@ -22,6 +22,24 @@ MUST_CHECK int bases_find(const char *dir, const char *driver, const char *name,
 MUST_CHECK int bases_config(const char *dir, const char *driver, const struct bases_image *image,
                             struct buf *out, struct error *err);
 
+/* A layer of an image, unpacked in <dir>/overlay/<id>/diff. */
+struct bases_layer {
+    char id[65];
+    char diff_id[BUILDER_DIGEST]; /* of the tar */
+    char digest[BUILDER_DIGEST];  /* of the blob it came as */
+    uint64_t size;                /* of the blob */
+};
+
+/* The image's layers, the lowest first, in an array of the caller's to free.  ERR_SYSTEM: the store
+ * does not know how they came. */
+MUST_CHECK int bases_layers(const char *dir, const char *driver, const struct bases_image *image,
+                            struct bases_layer **ret, size_t *ret_n, struct error *err);
+
+/* Where in the store pulls keep layers' blobs as they came, each under its digest; and what is to be
+ * done there after a pull: buildah keeps them unpacked, too. */
+#define BASES_BLOBS "blobs"
+void bases_trim_blobs(const char *dir);
+
 /* Whether the image has an executable regular file at path (no symlink on the way is followed). */
 MUST_CHECK int bases_has_program(const char *dir, const char *driver,
                                  const struct bases_image *image, const char *path, bool *ret,

@@ -1,55 +1,289 @@
-/* builder/build — one run of buildah on the job's context, and what is read out of it. */
+/* builder/build — the outside of a build: what the executor is told, its jail, and what it made. */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
 #include <string.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
-#include "builder/buildah.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "builder/events.h"
+#include "builder/program_json.h"
+#include "builder/reference.h"
+#include "builder/state.h"
 
-/* ---- build arguments ---- */
+#define CONFIG_MAX  (8 << 20)
+#define RESULT_MAX  (64 << 20)
+#define LAYERS_MAX  1000
+#define THREADS_MAX 8
 
-static bool are_acceptable(const struct argv *build_args, const struct progress *p)
+/* ---- what is known of the images ---- */
+
+struct images {
+    struct program_image *v;
+    size_t n, cap;
+    struct argv kept; /* names, configurations and digests */
+};
+
+static void release_images(struct images *images)
 {
-    for (size_t i = 0; build_args && i < build_args->n; i++) {
-        const char *arg = build_args->v[i];
-        char name[256];
-        size_t len = strcspn(arg, "=");
+    for (size_t i = 0; i < images->n; i++)
+        free(images->v[i].layers);
+    free(images->v);
+    argv_release(&images->kept);
+}
 
-        if (len == 0 || len >= sizeof(name) || arg[len] != '=') {
-            progress_say(p, "build argument %zu has no name", i + 1);
-            return false;
-        }
-        memcpy(name, arg, len);
-        name[len] = '\0';
-        if (buildah_obeys(name)) {
-            progress_say(p, "build argument %s: this name is reserved, choose another", name);
-            return false;
+static const char *keep(struct images *images, const char *text)
+{
+    argv_push1(&images->kept, text);
+    return images->kept.failed ? "" : images->kept.v[images->kept.n - 1];
+}
+
+static int describe_image(const struct builder_job *j, const char *name, struct images *images,
+                          struct error *err)
+{
+    CLEANUP(buf_release) struct buf config = BUF_INIT(CONFIG_MAX);
+    struct program_image *ret = &images->v[images->n];
+    struct bases_image found;
+    struct reference ref;
+    bool is_there;
+
+    if (reference_parse(name, &ref, err) < 0 ||
+        bases_find(j->bases, j->b->driver, ref.full, &is_there, &found, err) < 0)
+        return -1;
+    if (!is_there)
+        return error_set(err, ERR_SYSTEM, "%s was not fetched", name);
+    if (bases_config(j->bases, j->b->driver, &found, &config, err) < 0 ||
+        bases_layers(j->bases, j->b->driver, &found, &ret->layers, &ret->n_layers, err) < 0)
+        return -1;
+    ret->name = keep(images, name);
+    ret->config = keep(images, buf_str(&config));
+    ret->digest = keep(images, found.digest);
+    images->n++;
+    return 0;
+}
+
+static int add_image(const struct builder_job *j, const struct builder_origin *from,
+                     struct images *images, struct error *err)
+{
+    const char *name = from->image;
+
+    if (from->stage != BUILDER_NO_STAGE || !*name || strcmp(name, "scratch") == 0)
+        return 0;
+    for (size_t i = 0; i < images->n; i++)
+        if (strcmp(images->v[i].name, name) == 0)
+            return 0;
+    if (images->n == images->cap) {
+        size_t cap = images->cap ? images->cap * 2 : 8;
+        struct program_image *grown = realloc(images->v, cap * sizeof(*grown));
+
+        if (!grown)
+            return error_set(err, ERR_SYSTEM, "look at the images: out of memory");
+        images->v = grown;
+        images->cap = cap;
+    }
+    return describe_image(j, name, images, err);
+}
+
+static int add_images(const struct builder_job *j, const struct builder_program *p,
+                      struct images *images, struct error *err)
+{
+    for (size_t i = 0; i < p->n_stages; i++) {
+        const struct builder_stage *s = &p->stages[i];
+
+        if (!s->needed)
+            continue;
+        if (add_image(j, &s->base, images, err) < 0)
+            return -1;
+        for (size_t k = 0; k < s->n_steps; k++) {
+            if (add_image(j, &s->steps[k].from, images, err) < 0)
+                return -1;
+            for (size_t m = 0; m < s->steps[k].n_mounts; m++)
+                if (add_image(j, &s->steps[k].mounts[m].from, images, err) < 0)
+                    return -1;
         }
     }
+    return images->kept.failed ? error_set(err, ERR_SYSTEM, "look at the images: out of memory") : 0;
+}
+
+/* ---- the document ---- */
+
+static int count_processors(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+
+    return n < THREADS_MAX ? n : THREADS_MAX;
+}
+
+static int write_document(const struct builder_job *j, const struct builder_program *p, int *ret_fd,
+                          struct error *err)
+{
+    CLEANUP(release_images) struct images images = {.n = 0};
+    CLEANUP(buf_release) struct buf text = BUF_INIT(PROGRAM_MAX);
+    CLEANUP_CLOSE int fd = -1;
+    struct program_document d = {.program = *p,
+                                 .userxattr = j->b->ids.users != JAIL_USERS_NONE,
+                                 .threads = count_processors()};
+
+    if (add_images(j, p, &images, err) < 0)
+        return -1;
+    d.images = images.v;
+    d.n_images = images.n;
+    if (program_write(&d, &text, err) < 0)
+        return -1;
+    fd = memfd_create("program", MFD_CLOEXEC);
+    if (fd < 0)
+        return error_errno(err, errno, "make a memory file");
+    if (fs_write_all(fd, buf_str(&text), text.len, err) < 0)
+        return -1;
+    if (lseek(fd, 0, SEEK_SET) < 0)
+        return error_errno(err, errno, "rewind a memory file");
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+/* ---- the jail ---- */
+
+static void describe_jail(const struct builder_job *j, struct jail_spec *s)
+{
+    char out[PATH_MAX + 8];
+
+    *s = (struct jail_spec){
+        .ids = j->b->ids,
+        .net = j->b->config->egress == BUILDER_EGRESS_NAT ? JAIL_NET_NAT : JAIL_NET_NONE,
+        .rights = JAIL_RIGHTS_BUILD,
+        .inner = true};
+    (void)snprintf(out, sizeof(out), "%s/out", j->dir);
+    jail_spec_add_base(s);
+    jail_spec_add(s, JAIL_BIND, "kiln/cache", j->cache);
+    jail_spec_add(s, JAIL_BIND_RO, "kiln/bases", j->bases);
+    jail_spec_add(s, JAIL_BIND, "kiln/out", out);
+    argv_push(&s->argv, BUILDER_EXECUTE, j->id, NULL);
+    argv_push(&s->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "HOME=/run/root",
+              NULL);
+}
+
+/* ---- what came of it ---- */
+
+static bool is_digest(const char *s)
+{
+    return s && text_starts(s, "sha256:") && strlen(s) == 71 &&
+           strspn(s + 7, "0123456789abcdef") == 64;
+}
+
+static bool read_layer(const json_t *o, struct builder_layer *ret)
+{
+    const char *digest = json_string_value(json_object_get(o, "digest"));
+    const char *diff_id = json_string_value(json_object_get(o, "diff_id"));
+
+    *ret = (struct builder_layer){.size = (uint64_t)json_integer_value(json_object_get(o, "size")),
+                                  .base = json_is_true(json_object_get(o, "base"))};
+    if (!is_digest(digest) || !is_digest(diff_id))
+        return false;
+    (void)snprintf(ret->digest, sizeof(ret->digest), "%s", digest);
+    (void)snprintf(ret->diff_id, sizeof(ret->diff_id), "%s", diff_id);
     return true;
 }
 
-/* ---- building ---- */
+/* Written in the jail, where the user's commands ran: nothing of it is believed that is not looked
+ * at. */
+static bool read_image(const json_t *o, struct builder_image *ret)
+{
+    const json_t *config = json_object_get(o, "config");
+    const json_t *layers = json_object_get(o, "layers");
+    size_t n = json_array_size(layers);
 
-int builder_build(struct builder_job *j, const struct builder_request *req,
-                  const struct builder_io *io, enum builder_outcome *ret_outcome,
+    if (!json_is_string(config) || n > LAYERS_MAX)
+        return false;
+    buf_add(&ret->config, json_string_value(config), json_string_length(config));
+    ret->layers = calloc(n + 1, sizeof(*ret->layers));
+    if (!ret->layers || ret->config.full)
+        return false;
+    for (; ret->n_layers < n; ret->n_layers++)
+        if (!read_layer(json_array_get(layers, ret->n_layers), &ret->layers[ret->n_layers]))
+            return false;
+    ret->n_steps = (size_t)json_integer_value(json_object_get(o, "steps"));
+    ret->n_cached = (size_t)json_integer_value(json_object_get(o, "cached"));
+    return true;
+}
+
+static int read_result(const struct builder_job *j, struct builder_image *ret, struct error *err)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(RESULT_MAX);
+    char path[PATH_MAX + 16];
+    json_auto_t *o = NULL;
+
+    *ret = (struct builder_image){.config = BUF_INIT(RESULT_MAX)};
+    (void)snprintf(path, sizeof(path), "%s/out/image.json", j->dir);
+    if (fs_read_file(AT_FDCWD, path, &text, err) < 0)
+        return error_wrap(err, "read what was built");
+    o = json_loadb(buf_str(&text), text.len, 0, NULL);
+    if (read_image(o, ret))
+        return 0;
+    builder_image_release(ret);
+    return error_set(err, ERR_SYSTEM, "read what was built: it is no image");
+}
+
+void builder_image_release(struct builder_image *image)
+{
+    buf_release(&image->config);
+    free(image->layers);
+    *image = (struct builder_image){.n_layers = 0};
+}
+
+static int judge(const struct events *e, int code, enum builder_outcome *ret_outcome,
+                 struct builder_failure *ret_failure, struct error *err)
+{
+    if (code == 0)
+        return 0;
+    if (e->failure.reason[0]) {
+        *ret_failure = e->failure;
+        /* no command does that to itself by accident: the kernel did, or an operator */
+        *ret_outcome = e->failure.exit_code == 137 ? BUILDER_KILLED : BUILDER_FAILED;
+        return 0;
+    }
+    if (e->error.kind == ERR_NONE)
+        return error_set(err, ERR_SYSTEM, "the executor exited with %d and did not say why", code);
+    *err = e->error;
+    return -1;
+}
+
+int builder_build(struct builder_job *j, const struct builder_program *program,
+                  const struct builder_watch *watch, const struct cancel *cancel,
+                  enum builder_outcome *ret_outcome, struct builder_image *ret_image,
                   struct builder_failure *ret_failure, struct error *err)
 {
-    struct jail_spec spec = {.inner = false};
-    struct progress p;
+    const struct builder_io io = {.cancel = cancel};
+    struct jail_spec spec;
+    struct events events;
     struct process_sink sink;
-    enum builder_outcome outcome = BUILDER_FAILED;
+    CLEANUP_CLOSE int document = -1;
     int code = 0;
 
-    progress_init(&p, io->sink);
-    sink = progress_sink(&p);
-    if (are_acceptable(req->build_args, &p)) {
-        buildah_describe_build(j, req, builder_job_has_bases(j), &spec);
-        if (builder_run_step(j, &spec, io, &sink, 0, j->b->config->timeout_ms, &outcome, &code,
-                             err) < 0)
-            return error_wrap(err, "build");
-    }
-    if (outcome == BUILDER_DONE && code != 0)
-        outcome = progress_was_killed(&p) ? BUILDER_KILLED : BUILDER_FAILED;
-    if (outcome == BUILDER_FAILED)
-        progress_read_failure(&p, ret_failure);
-    *ret_outcome = outcome;
-    return 0;
+    events_init(&events, watch);
+    sink = events_sink(&events);
+    if (write_document(j, program, &document, err) < 0)
+        return error_wrap(err, "build");
+    describe_jail(j, &spec);
+    if (builder_run_step(j, &spec, &io, &sink, document, 0, j->b->config->timeout_ms, ret_outcome,
+                         &code, err) < 0 ||
+        (*ret_outcome == BUILDER_DONE && judge(&events, code, ret_outcome, ret_failure, err) < 0))
+        return error_wrap(err, "build");
+    return *ret_outcome == BUILDER_DONE ? read_result(j, ret_image, err) : 0;
+}
+
+int builder_open_blob(const struct builder_job *j, const struct builder_layer *layer, int *ret_fd,
+                      struct error *err)
+{
+    char path[2 * PATH_MAX];
+
+    if (layer->base)
+        (void)snprintf(path, sizeof(path), "%s/" BASES_BLOBS "/%s", j->bases, layer->digest);
+    else
+        (void)snprintf(path, sizeof(path), "%s/blobs/%s", j->cache, layer->digest + 7);
+    *ret_fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    return *ret_fd < 0 ? error_errno(err, errno, "open the layer %s", layer->digest) : 0;
 }

@@ -11,13 +11,6 @@
 
 #define REGISTRIES "/etc/containers/registries.conf"
 #define POLICY     "/etc/containers/policy.json"
-#define IMAGE      "localhost/kiln/build:latest" /* what build calls it and push looks for */
-
-/* What Docker grants a RUN by default, less what needs a device, a raw socket or the audit log;
- * SYS_CHROOT stays for package managers. */
-#define CAPABILITIES                                                                               \
-    "CAP_CHOWN,CAP_DAC_OVERRIDE,CAP_FOWNER,CAP_FSETID,CAP_KILL,CAP_NET_BIND_SERVICE,CAP_SETFCAP,"  \
-    "CAP_SETGID,CAP_SETPCAP,CAP_SETUID,CAP_SYS_CHROOT"
 
 static const char policy[] =
     "{\"default\":[{\"type\":\"reject\"}],\"transports\":{"
@@ -69,7 +62,7 @@ static void add_configuration(const struct builder *b, struct jail_spec *s)
     add_registries(b->config, s);
     buf_addf(&storage,
              "[storage]\ndriver = \"%s\"\nrunroot = \"/run/kiln\"\n"
-             "graphroot = \"/kiln/storage\"\n",
+             "graphroot = \"/kiln/bases\"\n",
              b->driver);
     jail_spec_add(s, JAIL_FILE, "etc/containers/storage.conf", buf_str(&storage));
     jail_spec_add(s, JAIL_FILE, "etc/containers/containers.conf", "");
@@ -126,18 +119,6 @@ static void push_program(const struct builder_job *job, const char *root, struct
               "--short-name-alias-conf", "/dev/null", NULL);
 }
 
-/* The job's own store over the workspace's bases, which nothing here may change. */
-static void push_program_on_bases(const struct builder_job *job, bool with_bases,
-                                  struct jail_spec *s)
-{
-    push_program(job, "/kiln/storage", s);
-    if (!with_bases)
-        return;
-    jail_spec_add(s, JAIL_BIND_RO, "kiln/bases", job->bases);
-    argv_push(&s->argv, "--storage-opt", NULL);
-    argv_pushf(&s->argv, "%s.imagestore=/kiln/bases", job->b->driver);
-}
-
 /* ---- the commands ---- */
 
 void buildah_describe_pull(const struct builder_job *job, const struct reference *image,
@@ -151,7 +132,9 @@ void buildah_describe_pull(const struct builder_job *job, const struct reference
     }
     push_program(job, "/kiln/bases", s);
     argv_push(&s->argv, "pull", "--policy", strchr(image->full, '@') ? "missing" : "always",
-              "--signature-policy", POLICY, NULL);
+              "--signature-policy", POLICY,
+              /* a hidden option: the layers are kept as they came, to be pushed as they came */
+              "--blob-cache", "/kiln/bases/blobs", NULL);
     if (docker_config) {
         jail_spec_add(s, JAIL_SECRET, "run/auth.json", docker_config);
         argv_push(&s->argv, "--authfile", "/run/auth.json", NULL);
@@ -159,75 +142,7 @@ void buildah_describe_pull(const struct builder_job *job, const struct reference
     argv_pushf(&s->argv, "docker://%s", image->full);
 }
 
-static void push_build_args(const struct argv *build_args, struct jail_spec *s)
-{
-    /* The history's entries would hold their values: "|1 TOKEN=… /bin/sh -c". */
-    if (build_args && build_args->n > 0)
-        argv_push(&s->argv, "--omit-history", NULL);
-    for (size_t i = 0; build_args && i < build_args->n; i++) {
-        const char *arg = build_args->v[i];
-
-        argv_push(&s->argv, "--build-arg", NULL);
-        argv_pushf(&s->argv, "%.*s", (int)strcspn(arg, "="), arg);
-        argv_push1(&s->env, arg);
-    }
-}
-
-void buildah_describe_build(const struct builder_job *job, const struct builder_request *req,
-                            bool with_bases, struct jail_spec *s)
-{
-    enum jail_net net = job->b->config->egress == BUILDER_EGRESS_NAT ? JAIL_NET_NAT : JAIL_NET_NONE;
-
-    describe(job, net, JAIL_RIGHTS_BUILD, s);
-    add_bind(s, "context", job->dir, "context");
-    add_bind(s, "kiln/storage", job->dir, "storage");
-    jail_spec_add(s, JAIL_FILE, "kiln/Dockerfile", req->dockerfile);
-    jail_spec_add(s, JAIL_FILE, "kiln/ignore", req->ignore ? req->ignore : "");
-    push_program_on_bases(job, with_bases, s);
-    argv_push(&s->argv, "build", "--isolation", "chroot", "--format", "docker", "--layers=false",
-              "--pull=never", "--signature-policy", POLICY, "--cap-drop", "all", "--cap-add",
-              CAPABILITIES, "--http-proxy=false", "--identity-label=false", "--ignorefile",
-              "/kiln/ignore", "--file", "/kiln/Dockerfile", "--tag", IMAGE, NULL);
-    push_build_args(req->build_args, s);
-    for (size_t i = 0; req->labels && i < req->labels->n; i++)
-        argv_push(&s->argv, "--label", req->labels->v[i], NULL);
-    argv_push(&s->argv, "/context", NULL);
-}
-
-void buildah_describe_push(const struct builder_job *job, const char *destination, bool with_bases,
-                           struct jail_spec *s)
-{
-    describe(job, JAIL_NET_HOST, JAIL_RIGHTS_MOUNT, s);
-    add_bind(s, "kiln/storage", job->dir, "storage");
-    add_bind(s, "kiln/out", job->dir, "out");
-    push_program_on_bases(job, with_bases, s);
-    argv_push(&s->argv, "push", "--signature-policy", POLICY, "--digestfile", "/kiln/out/digest",
-              IMAGE, NULL);
-    argv_pushf(&s->argv, "docker://%s", destination);
-}
-
-/* ---- what it obeys and what it says ---- */
-
-bool buildah_obeys(const char *name)
-{
-    static const char *const names[] = {
-        "PATH",          "HOME",           "TMPDIR",        "GODEBUG",
-        "GOGC",          "GOMAXPROCS",     "GOMEMLIMIT",    "GOTRACEBACK",
-        "LOCPATH",       "GCONV_PATH",     "SSL_CERT_FILE", "SSL_CERT_DIR",
-        "DOCKER_CONFIG", "GLIBC_TUNABLES", "GNUPGHOME",     "REGISTRY_AUTH_FILE",
-    };
-    static const char *const prefixes[] = {"LD_",      "MALLOC_",      "RES_",        "CONTAINERS_",
-                                           "BUILDAH_", "_CONTAINERS_", "REGISTRIES_", "STORAGE_",
-                                           "XDG_",     "_BUILDAH_"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
-        if (text_starts(name, prefixes[i]))
-            return true;
-    return false;
-}
+/* ---- what it says ---- */
 
 enum buildah_fault buildah_read_fault(const struct progress *p)
 {

@@ -149,12 +149,12 @@ int builder_check_jail(const struct builder *b, struct error *err)
 
 static int make_dirs(const struct builder_config *config, struct error *err)
 {
-    static const char *const names[] = {"jobs", "bases"};
+    static const char *const names[] = {"jobs", "bases", "cache"};
     char path[PATH_MAX];
 
     if (config->dir[0] != '/')
         return error_set(err, ERR_SYSTEM, "open the builder: %s is not absolute", config->dir);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (snprintf(path, sizeof(path), "%s/%s", config->dir, names[i]) >= (int)sizeof(path))
             return error_set(err, ERR_SYSTEM, "open the builder: path too long");
         if (fs_mkdirs(path, 0700, err) < 0)

@@ -1,11 +1,12 @@
 /* builder — a context directory and a Dockerfile go in, an image in a registry comes out.
  *
- * buildah does the work; this folder decides its arguments, gives it a jail of its own, and reads
- * its verdict.  Everything of one build lives in one job directory and is gone after
- * builder_job_end: stores are cattle.
+ * buildah fetches the bases; the steps are executed here (docs/builder.md), and each gets a jail of
+ * its own.  What belongs to one build lives in one job directory and is gone after
+ * builder_job_end; what later builds of the workspace can use lives in its base store and its
+ * cache.
  *
  *   builder_open → builder_job_begin → builder_run_inside(extract) → builder_pull → builder_build
- *     → builder_push → builder_job_end
+ *     → builder_open_blob, for a push → builder_job_end
  *
  * The jail (DESIGN.md): user, mount, pid, ipc, uts and cgroup namespaces, and a net namespace for
  * steps that run the user's code; pivot_root into a tmpfs that holds /usr read-only, a few device
@@ -20,6 +21,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 #include "base/process.h"
+#include "builder/program.h"
 
 /* ---- the second life of the binary ---- */
 
@@ -33,6 +35,11 @@ struct builder_inner {
 /* If this process was started as a jail, enters it and never returns; otherwise returns at once.
  * inner ends with a NULL name. */
 void builder_jail_main(int argc, char **argv, const struct builder_inner *inner);
+
+/* The main of the inner program BUILDER_EXECUTE, which builder_build starts and every list of inner
+ * programs must have: argc and argv are the inner main's own. */
+#define BUILDER_EXECUTE "builder-execute"
+int builder_execute_main(const struct builder_patterns *patterns, int argc, char **argv);
 
 /* ---- the builder ---- */
 
@@ -50,15 +57,16 @@ struct builder_mirror {
 };
 
 struct builder_config {  /* borrowed until builder_free */
-    const char *dir;     /* absolute; holds jobs/ and bases/ */
+    const char *dir;     /* absolute; holds jobs/, bases/ and cache/ */
     const char *buildah; /* the program; NULL: "buildah" from PATH */
     uint32_t uid_base;   /* first host uid and gid of the 65,536 of jails (as root); 0: 1,000,000 */
     enum builder_egress egress;
     const struct builder_mirror *mirrors;
     size_t n_mirrors;
-    const char *push_registry; /* "127.0.0.1:5000": host:port images are pushed to */
+    const char *push_registry; /* "127.0.0.1:5000": host:port images are pushed to, and may be
+                                  built on */
     bool push_insecure;        /* plain HTTP there */
-    int64_t timeout_ms;        /* for each of pull, build, push */
+    int64_t timeout_ms;        /* for each of pull and build */
 };
 
 struct builder;
@@ -92,7 +100,7 @@ struct builder_io {
 struct builder_job;
 
 /* Makes <dir>/jobs/<id> anew (what an earlier try left there is removed) with an empty context.
- * workspace selects the base store; both are names of [a-z0-9-]. */
+ * workspace selects the base store and the cache; both are names of [a-z0-9-]. */
 MUST_CHECK int builder_job_begin(struct builder *b, const char *workspace, const char *id,
                                  struct builder_job **ret, struct error *err);
 /* Removes the job directory.  NULL is fine. */
@@ -138,32 +146,66 @@ MUST_CHECK int builder_base_find(const struct builder_job *j, const char *name,
                                  const char *const *programs, bool *ret_found,
                                  struct builder_base *ret, struct error *err);
 
+/* What a build says while it runs; called on the caller's thread.  Stages run beside each other, so
+ * lines of several steps come mixed. */
+enum builder_event_kind {
+    BUILDER_EVENT_BEGIN,  /* text: the step's title */
+    BUILDER_EVENT_CACHED, /* it is not run: its result is there */
+    BUILDER_EVENT_NOTE,   /* text: why it is run, and other remarks of ours */
+    BUILDER_EVENT_LINE,   /* text: a line of the command's output */
+    BUILDER_EVENT_DONE,
+    BUILDER_EVENT_FAILED, /* text: the reason; code */
+};
+#define BUILDER_NO_STEP ((size_t)-1) /* exporting the image */
+struct builder_event {
+    enum builder_event_kind kind;
+    size_t stage, step; /* indices into the program */
+    const char *text;
+    enum process_stream stream; /* LINE */
+    uint64_t bytes;             /* DONE: that it wrote */
+    int code;                   /* FAILED: the command's exit code, 128 + n by signal n; -1: no command
+                                   failed */
+};
+
+struct builder_watch {
+    void (*event)(void *self, const struct builder_event *e);
+    void *self;
+};
+
+/* One layer of a finished image, as it is pushed. */
+struct builder_layer {
+    char digest[BUILDER_DIGEST]; /* of the blob */
+    char diff_id[BUILDER_DIGEST];
+    uint64_t size;
+    bool base; /* came with the base image, unchanged */
+};
+
+struct builder_image {
+    struct buf config; /* JSON */
+    struct builder_layer *layers;
+    size_t n_layers;
+    size_t n_steps, n_cached; /* that have files as their result */
+};
+void builder_image_release(struct builder_image *image);
+
 /* Where a failed build stood. */
 struct builder_failure {
-    int stage;      /* from 0, among the stages buildah ran; -1: unknown */
-    int step;       /* from 1, FROM being 1; 0: unknown */
-    char text[512]; /* the instruction as buildah printed it */
-    int exit_code;  /* of the command, 128 + n by signal n; -1: it was no command that failed */
+    size_t stage, step; /* BUILDER_NO_STEP: at none */
+    int exit_code;      /* of the command, 128 + n by signal n; -1: it was no command that failed */
+    char reason[2048];
 };
 
-struct builder_request {
-    const char *dockerfile;        /* text */
-    const char *ignore;            /* what COPY does not see, in .dockerignore's form; NULL: nothing
-                                      is left out.  No file of the context is asked. */
-    const struct argv *build_args; /* "K=V"; values never reach argv, image, history or log */
-    const struct argv *labels;     /* "K=V" */
-};
-
-/* Builds from the job's context without pulling.  ret_failure is set for BUILDER_FAILED only. */
-MUST_CHECK int builder_build(struct builder_job *j, const struct builder_request *req,
-                             const struct builder_io *io, enum builder_outcome *ret_outcome,
+/* Builds from the job's context; all images it needs must have been pulled.  The image stays in the
+ * workspace's cache: see builder_open_blob.  ret_failure is set for BUILDER_FAILED only, ret_image
+ * for BUILDER_DONE. */
+MUST_CHECK int builder_build(struct builder_job *j, const struct builder_program *program,
+                             const struct builder_watch *watch, const struct cancel *cancel,
+                             enum builder_outcome *ret_outcome, struct builder_image *ret_image,
                              struct builder_failure *ret_failure, struct error *err);
 
-/* Pushes what builder_build made to <push_registry>/<repository>:<tag>.  ret_digest: that of the
- * manifest, "sha256:…". */
-MUST_CHECK int builder_push(struct builder_job *j, const char *repository, const char *tag,
-                            const struct builder_io *io, enum builder_outcome *ret_outcome,
-                            char ret_digest[BUILDER_DIGEST], struct error *err);
+/* Opens a layer's blob, of this build's image or of its base. */
+MUST_CHECK int builder_open_blob(const struct builder_job *j, const struct builder_layer *layer,
+                                 int *ret_fd, struct error *err);
 
 /* Removes job directories that keep says no to: what killed processes left. */
 MUST_CHECK int builder_sweep(struct builder *b, bool (*keep)(void *self, const char *id),

@@ -15,16 +15,7 @@
 
 #include "base/argv.h"
 #include "base/digest.h"
-
-/* Which paths a list of patterns names: .dockerignore's language, which --exclude speaks too.  The
- * matcher belongs to another folder, so it comes as functions. */
-struct copy_patterns {
-    /* NULL with ERR_INPUT: a bad pattern. */
-    void *(*compile)(const struct argv *patterns, struct error *err);
-    bool (*matches)(const void *compiled, const char *path); /* or one of its parents */
-    bool (*may_reinclude)(const void *compiled, const char *path);
-    void (*free)(void *compiled);
-};
+#include "builder/program.h"
 
 struct copy_file { /* a heredoc */
     const char *name;
@@ -45,7 +36,7 @@ struct copy_request {           /* all borrowed */
     bool keep_owner;   /* COPY --from without --chown: uid and gid are the files' own */
     const char *chmod; /* "": none; octal or symbolic (BuildKit: mode.ParseWithUmask) */
     const struct argv *exclude;            /* of --exclude; NULL: none */
-    const struct copy_patterns *patterns;  /* needed with exclude */
+    const struct builder_patterns *patterns;  /* needed with exclude */
     bool parents;                          /* --parents, with its "/./" pivot */
     bool add;                              /* ADD: local archives (tar, also gzip, bzip2, xz, zstd)
                                               are unpacked, unless --unpack=false */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "builder/bases.h"
 #include "builder/state.h"
 
 #define OUTPUT_SLACK    (1 << 20)
@@ -31,14 +32,32 @@ static int set_paths(struct builder_job *j, struct error *err)
 
     if (snprintf(j->dir, sizeof(j->dir), "%s/jobs/%s", dir, j->id) >= (int)sizeof(j->dir) ||
         snprintf(j->bases, sizeof(j->bases), "%s/bases/%s", dir, j->workspace) >=
-            (int)sizeof(j->bases))
+            (int)sizeof(j->bases) ||
+        snprintf(j->cache, sizeof(j->cache), "%s/cache/%s", dir, j->workspace) >=
+            (int)sizeof(j->cache))
         return error_set(err, ERR_SYSTEM, "begin a build: path too long");
+    (void)snprintf(j->context, sizeof(j->context), "%s/tmp/%s/context", j->cache, j->id);
     return 0;
+}
+
+/* The context lies in the cache, so that files of it can be linked there. */
+static int make_context(const struct builder_job *j, struct error *err)
+{
+    char tmp[PATH_MAX + 128];
+
+    (void)snprintf(tmp, sizeof(tmp), "%s/tmp", j->cache);
+    if (builder_make_dir(j->b, j->cache, err) < 0 || builder_make_dir(j->b, tmp, err) < 0 ||
+        builder_remove(j->b, tmp, j->id, err) < 0)
+        return -1;
+    (void)snprintf(tmp, sizeof(tmp), "%s/tmp/%s", j->cache, j->id);
+    if (builder_make_dir(j->b, tmp, err) < 0)
+        return -1;
+    return builder_make_dir(j->b, j->context, err);
 }
 
 static int make_dirs(const struct builder_job *j, struct error *err)
 {
-    static const char *const names[] = {"context", "storage", "tmp", "out"};
+    static const char *const names[] = {"tmp", "out"};
     char path[PATH_MAX];
     CLEANUP(buf_release) struct buf jobs = BUF_INIT(PATH_MAX);
 
@@ -52,7 +71,11 @@ static int make_dirs(const struct builder_job *j, struct error *err)
         if (builder_make_dir(j->b, path, err) < 0)
             return -1;
     }
-    return 0;
+    if (snprintf(path, sizeof(path), "%s/" BASES_BLOBS, j->bases) >= (int)sizeof(path))
+        return error_set(err, ERR_SYSTEM, "begin a build: path too long");
+    if (builder_make_dir(j->b, path, err) < 0)
+        return -1;
+    return make_context(j, err);
 }
 
 int builder_job_begin(struct builder *b, const char *workspace, const char *id,
@@ -85,15 +108,10 @@ void builder_job_end(struct builder_job *j)
         return;
     buf_addf(&jobs, "%s/jobs", j->b->config->dir);
     (void)!builder_remove(j->b, buf_str(&jobs), j->id, &ignored);
+    buf_clear(&jobs);
+    buf_addf(&jobs, "%s/tmp", j->cache);
+    (void)!builder_remove(j->b, buf_str(&jobs), j->id, &ignored);
     free(j);
-}
-
-bool builder_job_has_bases(const struct builder_job *j)
-{
-    char path[PATH_MAX + 64];
-
-    (void)snprintf(path, sizeof(path), "%s/%s-images/images.json", j->bases, j->b->driver);
-    return access(path, F_OK) == 0;
 }
 
 /* ---- removing ---- */
@@ -161,30 +179,50 @@ int builder_remove(const struct builder *b, const char *parent, const char *name
     return 0;
 }
 
-int builder_sweep(struct builder *b, bool (*keep)(void *self, const char *id), void *self,
-                  struct error *err)
+/* Removes the jobs in dir that keep says no to. */
+static int sweep_dir(struct builder *b, const char *dir, bool (*keep)(void *self, const char *id),
+                     void *self, struct error *err)
 {
-    char jobs[PATH_MAX];
-    DIR *dir;
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
     int result = 0;
 
-    if (snprintf(jobs, sizeof(jobs), "%s/jobs", b->config->dir) >= (int)sizeof(jobs))
-        return error_set(err, ERR_SYSTEM, "sweep: path too long");
-    dir = opendir(jobs);
-    if (!dir)
-        return error_errno(err, errno, "list %s", jobs);
-    for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
+    if (fs_list(AT_FDCWD, dir, &names, err) < 0)
+        return -1;
+    for (size_t i = 0; i < names.n; i++) {
         struct error why = ERROR_INIT;
 
-        if (!is_name(e->d_name) || keep(self, e->d_name))
+        if (!is_name(names.v[i]) || keep(self, names.v[i]))
             continue;
         /* One that resists does not keep the others from being removed. */
-        if (builder_remove(b, jobs, e->d_name, &why) < 0 && result == 0) {
+        if (builder_remove(b, dir, names.v[i], &why) < 0 && result == 0) {
             *err = why;
             result = -1;
         }
     }
-    closedir(dir);
+    return result;
+}
+
+int builder_sweep(struct builder *b, bool (*keep)(void *self, const char *id), void *self,
+                  struct error *err)
+{
+    CLEANUP(argv_release) struct argv workspaces = ARGV_INIT;
+    char path[PATH_MAX];
+    int result;
+
+    if (snprintf(path, sizeof(path), "%s/jobs", b->config->dir) >= (int)sizeof(path))
+        return error_set(err, ERR_SYSTEM, "sweep: path too long");
+    result = sweep_dir(b, path, keep, self, err);
+    (void)snprintf(path, sizeof(path), "%s/cache", b->config->dir);
+    if (fs_list(AT_FDCWD, path, &workspaces, err) < 0)
+        return -1;
+    for (size_t i = 0; i < workspaces.n; i++) {
+        if (snprintf(path, sizeof(path), "%s/cache/%s/tmp", b->config->dir, workspaces.v[i]) >=
+                (int)sizeof(path) ||
+            access(path, F_OK) < 0)
+            continue;
+        if (sweep_dir(b, path, keep, self, err) < 0)
+            result = -1;
+    }
     return result;
 }
 
@@ -213,13 +251,13 @@ static int read_end(const struct jail_end *end, const char *what, enum builder_o
 }
 
 int builder_run_step(const struct builder_job *j, struct jail_spec *spec,
-                     const struct builder_io *io, const struct process_sink *sink,
+                     const struct builder_io *io, const struct process_sink *sink, int stdin_fd,
                      uint32_t grace_ms, int64_t timeout_ms, enum builder_outcome *ret_outcome,
                      int *ret_code, struct error *err)
 {
     const struct jail_run run = {
         .spec = spec,
-        .stdin_fd = -1,
+        .stdin_fd = stdin_fd,
         .out_fd = -1,
         .sink = sink,
         .cancel = io->cancel,
@@ -232,7 +270,7 @@ int builder_run_step(const struct builder_job *j, struct jail_spec *spec,
     (void)j;
     result = jail_run(&run, &end, err);
     jail_spec_release(spec);
-    return result < 0 ? -1 : read_end(&end, "buildah", ret_outcome, ret_code, err);
+    return result < 0 ? -1 : read_end(&end, "the step", ret_outcome, ret_code, err);
 }
 
 /* A memory file that cannot grow without end.  Behind what out may hold there is room in which an
@@ -274,15 +312,13 @@ int builder_run_inside(struct builder_job *j, const char *name, const struct arg
     struct jail_spec spec = {
         .ids = j->b->ids, .net = JAIL_NET_NONE, .rights = JAIL_RIGHTS_FILES, .inner = true};
     CLEANUP_CLOSE int out_fd = -1;
-    char context[PATH_MAX + 16];
     struct jail_run run = {.spec = &spec, .stdin_fd = stdin_fd};
     struct jail_end end;
     enum builder_outcome outcome = BUILDER_KILLED;
     int code = -1;
 
-    (void)snprintf(context, sizeof(context), "%s/context", j->dir);
     jail_spec_add_base(&spec);
-    jail_spec_add(&spec, JAIL_BIND, "context", context);
+    jail_spec_add(&spec, JAIL_BIND, "context", j->context);
     argv_push(&spec.argv, name, NULL);
     for (size_t i = 0; words && i < words->n; i++)
         argv_push1(&spec.argv, words->v[i]);

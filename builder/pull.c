@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "builder/bases.h"
 #include "builder/buildah.h"
 
 #define LOCK_PAUSE_MS 20
@@ -119,11 +120,12 @@ static int fetch(const struct builder_job *j, const struct reference *image,
         name_of(image, name);
         buildah_describe_pull(j, image, place == REFERENCE_OUTSIDE ? name : NULL, docker_config,
                               &spec);
-        if (builder_run_step(j, &spec, io, &sink, PULL_GRACE_MS, left_ms(deadline), &outcome, &code,
+        if (builder_run_step(j, &spec, io, &sink, -1, PULL_GRACE_MS, left_ms(deadline), &outcome, &code,
                              err) < 0)
             return -1;
         if (outcome == BUILDER_DONE && code != 0)
             return read_verdict(p, image, ret_outcome, err);
+        bases_trim_blobs(j->bases);
     }
     *ret_outcome = outcome;
     return 0;

@@ -25,6 +25,8 @@ struct builder_job {
     char id[BUILDER_NAME_MAX + 1];
     char dir[PATH_MAX];   /* <dir>/jobs/<id> */
     char bases[PATH_MAX]; /* <dir>/bases/<workspace> */
+    char cache[PATH_MAX]; /* <dir>/cache/<workspace> */
+    char context[PATH_MAX + 128]; /* <cache>/tmp/<id>/context: files can be linked to the cache */
 };
 
 /* builder_open with a choice that it makes itself otherwise: for tests of each. */
@@ -49,16 +51,13 @@ MUST_CHECK int builder_remove(const struct builder *b, const char *parent, const
 /* The absolute path of a program in path ("/a:/b"); false when there is none. */
 bool builder_find_program(const char *path, const char *name, char ret[PATH_MAX]);
 
-/* True when the workspace's base store has been written to. */
-bool builder_job_has_bases(const struct builder_job *j);
-
 /* Runs a described jail for a step of the job: the time limit is the configured one.  spec is
  * released.  *ret_end tells how it came out, *ret_outcome only what does not depend on the exit
  * code: BUILDER_DONE, _TIMED_OUT, _CANCELLED, _KILLED (and then the exit code has no meaning).  A
  * crash of the program is ERR_SYSTEM. */
 MUST_CHECK int builder_run_step(const struct builder_job *j, struct jail_spec *spec,
                                 const struct builder_io *io, const struct process_sink *sink,
-                                uint32_t grace_ms, int64_t timeout_ms,
+                                int stdin_fd, uint32_t grace_ms, int64_t timeout_ms,
                                 enum builder_outcome *ret_outcome, int *ret_code,
                                 struct error *err);
 

@@ -4,7 +4,6 @@
  * and bytes of its content or target; so no two different trees add the same bytes. */
 #include "dockerfile/context.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -67,23 +66,6 @@ static int add_link(struct walker *w, int dirfd, const char *name, struct error 
     return 0;
 }
 
-static int list(int fd, struct argv *names, struct error *err)
-{
-    DIR *dir = fdopendir(dup(fd));
-    const struct dirent *e;
-
-    if (!dir)
-        return error_errno(err, errno, "list a directory");
-    while ((errno = 0, e = readdir(dir)))
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            argv_push1(names, e->d_name);
-    (void)closedir(dir);
-    if (names->failed)
-        return error_set(err, ERR_SYSTEM, "list a directory: out of memory");
-    argv_sort(names);
-    return 0;
-}
-
 static int add_directory(struct walker *w, int fd, int depth, struct error *err);
 
 /* Of an ignored directory only what a "!" brings back is seen, and the directories above that. */
@@ -120,7 +102,7 @@ static int add_directory(struct walker *w, int fd, int depth, struct error *err)
     if (depth > DEPTH_MAX)
         return error_set(err, ERR_LIMIT, "%.200s…: more than %d directories deep", w->path,
                          DEPTH_MAX);
-    if (list(fd, &names, err) < 0)
+    if (fs_list(fd, ".", &names, err) < 0)
         return -1;
     for (size_t i = 0; i < names.n && r == 0; i++) {
         if (snprintf(w->path + len, sizeof(w->path) - len, "%s%s", len ? "/" : "", names.v[i]) >=

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "dockerfile/evaluator.h"
-#include "dockerfile/path.h"
+#include "base/path.h"
 #include "dockerfile/runes.h"
 
 #define UNSET_MAX 1000 /* noted in one evaluation */

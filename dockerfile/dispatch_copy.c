@@ -1,6 +1,5 @@
 /* dockerfile/dispatch_copy — COPY and ADD. */
 #include <string.h>
-#include <strings.h>
 
 #include "base/text.h"
 #include "dockerfile/evaluator.h"
@@ -97,6 +96,27 @@ static int expand_paths(struct dispatcher *d, const struct argv *paths, struct e
     return arena_check(&d->e->arena, err);
 }
 
+static int set_options(struct dispatcher *d, struct error *err)
+{
+    struct dockerfile_step *step = d->step;
+    const struct argv *flags = &step->instruction->flags;
+    const char *pattern;
+    char *expanded;
+
+    step->parents = flags_is_set(flags, "parents");
+    step->link = flags_is_set(flags, "link");
+    if (flags_value(flags, "unpack"))
+        step->unpack = flags_value(flags, "unpack");
+    else if (flags_is_set(flags, "unpack"))
+        step->unpack = "true";
+    for (size_t at = 0; (pattern = flags_next(flags, "exclude", &at));) {
+        if (dispatch_expand(d, pattern, &expanded, err) < 0)
+            return -1;
+        arena_push(&d->e->arena, &step->exclude, expanded);
+    }
+    return 0;
+}
+
 static int expand(struct dispatcher *d, struct error *err)
 {
     struct dockerfile_step *step = d->step;
@@ -107,7 +127,8 @@ static int expand(struct dispatcher *d, struct error *err)
     if (split_sources(d, &paths, &docs, &n, err) < 0 ||
         expand_flag(d, "chown", &step->chown, err) < 0 ||
         expand_flag(d, "chmod", &step->chmod, err) < 0 ||
-        expand_flag(d, "checksum", &step->checksum, err) < 0 || expand_paths(d, &paths, err) < 0)
+        expand_flag(d, "checksum", &step->checksum, err) < 0 || set_options(d, err) < 0 ||
+        expand_paths(d, &paths, err) < 0)
         return -1;
     step->heredocs = docs;
     step->n_heredocs = n;
@@ -222,22 +243,13 @@ static int resolve_from(struct dispatcher *d, struct error *err)
 
 /* ---- together ---- */
 
-static bool has_parents(const struct dockerfile_instruction *i)
-{
-    for (size_t k = 0; k < i->flags.n; k++)
-        if (strcmp(i->flags.v[k], "--parents") == 0 ||
-            strcasecmp(i->flags.v[k], "--parents=true") == 0)
-            return true;
-    return false;
-}
-
 static int commit(struct dispatcher *d, struct error *err)
 {
     CLEANUP(buf_release) struct buf line = BUF_INIT(HISTORY_MAX);
     const struct dockerfile_step *step = d->step;
 
     buf_adds(&line, step->instruction->keyword);
-    if (has_parents(step->instruction))
+    if (step->parents)
         buf_adds(&line, " --parents");
     if (*step->chown)
         buf_addf(&line, " --chown=%s", step->chown);

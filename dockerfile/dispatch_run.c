@@ -6,7 +6,7 @@
 #include "dockerfile/flags.h"
 #include "dockerfile/heredoc.h"
 #include "dockerfile/mount.h"
-#include "dockerfile/path.h"
+#include "base/path.h"
 #include "dockerfile/quote.h"
 
 /* ---- mounts ---- */
@@ -143,9 +143,45 @@ static int commit(struct dispatcher *d, struct error *err)
     return dispatch_commit(d, &line, err);
 }
 
+/* The image's environment and the arguments declared so far. */
+static int set_environment(struct dispatcher *d, struct error *err)
+{
+    struct dockerfile_evaluation *e = d->e;
+    const struct vars *vars = &e->scope.vars;
+
+    e->env_len += vars_size(vars);
+    if (e->env_len > ENV_MAX)
+        return error_set(err, ERR_LIMIT, "the environments of all RUNs are larger than %d bytes",
+                         ENV_MAX);
+    for (size_t i = 0; i < vars->n; i++) {
+        size_t name = strlen(vars->v[i].name), value = strlen(vars->v[i].value);
+        char *pair = arena_room(&e->arena, name + value + 2);
+
+        if (!pair)
+            break;
+        memcpy(pair, vars->v[i].name, name);
+        pair[name] = '=';
+        memcpy(pair + name + 1, vars->v[i].value, value + 1);
+        arena_push(&e->arena, &d->step->env, pair);
+    }
+    return arena_check(&e->arena, err);
+}
+
+static void set_options(struct dispatcher *d)
+{
+    const struct argv *flags = &d->step->instruction->flags;
+    const char *network = flags_value(flags, "network"), *security = flags_value(flags, "security");
+
+    d->step->network = network ? network : "";
+    d->step->security = security ? security : "";
+}
+
 int dispatch_run(struct dispatcher *d, struct error *err)
 {
+    set_options(d);
     if (add_mounts(d, err) < 0 || set_command(d, err) < 0)
+        return -1;
+    if (d->e->request->to_build && set_environment(d, err) < 0)
         return -1;
     return commit(d, err);
 }

@@ -220,6 +220,7 @@ static int run_command(struct dockerfile_evaluation *e, size_t stage, const stru
     struct dockerfile_step *step = &outcome->steps[outcome->n_steps++];
     struct state *s = &e->work[stage].state;
     struct dispatcher d = {.e = e, .stage = stage, .state = s, .step = step};
+    size_t n_history = s->config.history.n;
 
     *step = (struct dockerfile_step){
         .instruction = c->instruction,
@@ -231,11 +232,18 @@ static int run_command(struct dockerfile_evaluation *e, size_t stage, const stru
         .chown = "",
         .chmod = "",
         .checksum = "",
+        .unpack = "",
+        .network = "",
+        .security = "",
         .shell_set = s->config.shell.n > 0,
         .workdir_set = s->workdir_set,
     };
     if (dispatch(&d, err) < 0 || arena_check(&e->arena, err) < 0)
         return fail_at_line(step->first_line, err);
+    if (s->config.history.n > n_history)
+        step->history = s->config.history.v[n_history];
+    step->user = s->config.user ? s->config.user : "";
+    step->working_dir = s->config.working_dir && *s->config.working_dir ? s->config.working_dir : "/";
     step->done = true;
     return 0;
 }

@@ -32,6 +32,7 @@ struct dockerfile_request {
     const char *target;                   /* a stage's name or index; NULL or "": the last */
     const struct argv *build_args;        /* "K=V"; NULL: none */
     const struct dockerfile_bases *bases; /* NULL: no base is known */
+    bool to_build; /* steps get what running them takes: see struct dockerfile_step */
 };
 
 struct dockerfile_pair {
@@ -104,12 +105,22 @@ struct dockerfile_step {
     const char *from;                          /* COPY: "" for the context */
     size_t from_stage;                         /* DOCKERFILE_NO_STAGE: an image, or the context */
     const char *chown, *chmod, *checksum;      /* "" when not given */
+    bool parents, link;                        /* COPY, ADD: --parents, --link */
+    const char *unpack;                        /* ADD: of --unpack: "", "true" or "false" */
+    struct argv exclude;                       /* COPY, ADD: of --exclude */
     const struct dockerfile_heredoc *heredocs; /* COPY, ADD: with their content expanded */
     size_t n_heredocs;
+    const char *network, *security; /* RUN: as given, "" when not */
     /* RUN: its command is a heredoc that begins with #!, to be run as the file words[0]. */
     const char *script;
     struct dockerfile_mount *mounts;
     size_t n_mounts;
+
+    /* The line it added to the image's history; NULL: none. */
+    const char *history;
+    /* What it runs in.  working_dir is an absolute path; a WORKDIR's is its own. */
+    const char *user, *working_dir;
+    struct argv env; /* RUN, when to_build was asked for: "K=V", arguments too */
 
     struct dockerfile_unset *unset; /* variables used that are neither set nor declared */
     size_t n_unset, cap_unset;

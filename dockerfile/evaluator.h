@@ -19,6 +19,7 @@
 #define HISTORY_MAX   (8 << 20)  /* bytes of all history lines: registries stop at less */
 #define PORTS_MAX     (1 << 20)  /* of all stages */
 #define INHERITED_MAX (32 << 20) /* bytes of variables that stages take over from others */
+#define ENV_MAX       (64 << 20) /* bytes of what all RUNs find in their environment */
 #define DEFAULT_PATH  "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* What a stage has come to while its instructions are gone through. */
@@ -55,7 +56,7 @@ struct dockerfile_evaluation {
     size_t n;
     struct dockerfile **triggers; /* files of one instruction each */
     size_t n_triggers, cap_triggers;
-    size_t n_steps, history_len, n_unset, n_ports, inherited_len;
+    size_t n_steps, history_len, n_unset, n_ports, inherited_len, env_len;
     const struct dockerfile_request *request; /* for the length of the run */
 };
 

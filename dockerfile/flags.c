@@ -125,3 +125,17 @@ const char *flags_value(const struct argv *flags, const char *name)
 
     return flags_next(flags, name, &index);
 }
+
+bool flags_is_set(const struct argv *flags, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < flags->n; i++) {
+        const char *flag = flags->v[i] + 2;
+
+        if (strncmp(flag, name, len) == 0 &&
+            (flag[len] == '\0' || strcasecmp(flag + len, "=true") == 0))
+            return true;
+    }
+    return false;
+}

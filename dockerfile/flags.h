@@ -30,4 +30,7 @@ MUST_CHECK int flags_check(const struct argv *flags, const struct flag_rule *rul
 const char *flags_next(const struct argv *flags, const char *name, size_t *index);
 const char *flags_value(const struct argv *flags, const char *name);
 
+/* Whether a flag of the kind FLAG_BOOL is given and not as "false". */
+bool flags_is_set(const struct argv *flags, const char *name);
+
 #endif

@@ -4,7 +4,7 @@
 #include <fnmatch.h>
 #include <string.h>
 
-#include "dockerfile/path.h"
+#include "base/path.h"
 
 #define PATH_BYTES       (1 << 20) /* a line of a Dockerfile is shorter */
 #define STARS_MAX        4         /* in a pattern, as matching may try all their combinations */

@@ -6,7 +6,7 @@
 
 #include "dockerfile/dockerfile.h"
 #include "dockerfile/origin.h"
-#include "dockerfile/path.h"
+#include "base/path.h"
 #include "dockerfile/quote.h"
 
 struct finder {

@@ -7,6 +7,8 @@
 
 #include "base/text.h"
 #include "dockerfile/dockerfile.h"
+#include "worker/build_log.h"
+#include "worker/program.h"
 #include "worker/steps.h"
 #include "worker/unpack.h"
 
@@ -201,99 +203,54 @@ static int step_dockerfile(struct run *r, struct error *err)
 
 /* ---- build ---- */
 
-/* The instruction that buildah stopped at: at the step it named, with the text it printed.  The
- * stage numbers are buildah's, which leave out unused stages, so the text decides. */
-static const struct dockerfile_instruction *find_instruction(const struct run *r,
-                                                             const struct builder_failure *f)
+static int tell_build_failure(struct run *r, const struct program *p,
+                              const struct builder_failure *f, struct error *err)
 {
-    size_t n;
-    const struct dockerfile_stage *stages = dockerfile_stages(r->dockerfile, &n);
-    const struct dockerfile_instruction *at_step = NULL;
+    int first, last;
 
-    for (size_t i = 0; f->step > 0 && i < n; i++) {
-        const struct dockerfile_instruction *in;
-
-        if ((size_t)f->step > stages[i].n_instructions)
-            continue;
-        in = &stages[i].instructions[f->step - 1];
-        if (text_starts(f->text, in->keyword) && strstr(f->text, in->text))
-            return in;
-        if (text_starts(f->text, in->keyword))
-            at_step = in;
-    }
-    return at_step;
+    program_lines(p, f->stage, f->step, &first, &last);
+    step_tell(r, f->reason, first, last);
+    return error_set(err, ERR_INPUT, "%s", f->reason);
 }
 
-/* What buildah said, without the words for where: the excerpt shows that. */
-static const char *bare_reason(const struct run *r, const struct builder_failure *f)
+static int build(struct run *r, const struct program *p, struct error *err)
 {
-    const char *said = r->plain_log.last;
-    const char *step = f->text[0] ? strstr(said, f->text) : NULL;
+    CLEANUP(build_log_release) struct build_log log = {.log = &r->plain_log};
+    const struct builder_watch watch = build_log_watch(&log);
+    struct builder_failure failure;
+    enum builder_outcome outcome;
 
-    if (text_starts(said, "Error: building at STEP \"") && step &&
-        text_starts(step + strlen(f->text), "\": "))
-        return step + strlen(f->text) + 3;
-    return text_starts(said, "Error: ") ? said + 7 : said;
-}
-
-static int tell_build_failure(struct run *r, const struct builder_failure *f, struct error *err)
-{
-    const struct dockerfile_instruction *in = find_instruction(r, f);
-    CLEANUP(buf_release) struct buf reason = BUF_INIT(128 << 10);
-
-    if (f->exit_code >= 0 && in)
-        buf_addf(&reason, "process \"%s%s\" did not complete successfully: exit code: %d",
-                 in->json ? "" : "/bin/sh -c ", in->text, f->exit_code);
-    else
-        buf_adds(&reason, bare_reason(r, f));
-    step_tell(r, buf_str(&reason), in ? in->first_line : 0, in ? in->last_line : 0);
-    return error_set(err, ERR_INPUT, "%s", buf_str(&reason));
+    if (builder_build(r->job, &p->program, &watch, &r->cancel, &outcome, &r->image, &failure, err) <
+        0)
+        return -1;
+    if (outcome == BUILDER_FAILED)
+        return tell_build_failure(r, p, &failure, err);
+    return step_judge(r, outcome, "the build", err);
 }
 
 static int step_build(struct run *r, struct error *err)
 {
+    CLEANUP(program_release) struct program program = {.evaluation = NULL};
     CLEANUP(argv_release) struct argv labels = ARGV_INIT;
-    const struct process_sink sink = plain_log_build_sink(&r->plain_log);
-    const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
-    const struct builder_request req = {.dockerfile = buf_str(&r->dockerfile_text),
-                                        .ignore = buf_str(&r->plan.ignore),
-                                        .build_args = &r->build_args,
-                                        .labels = &labels};
-    struct builder_failure failure;
-    enum builder_outcome outcome;
-
-    argv_pushf(&labels, "dev.kiln.version=%s", r->config->program);
-    if (builder_build(r->job, &req, &io, &outcome, &failure, err) < 0)
-        return -1;
-    if (outcome == BUILDER_FAILED)
-        return tell_build_failure(r, &failure, err);
-    if (step_judge(r, outcome, "the build", err) < 0)
-        return -1;
-    plain_log_done(&r->plain_log);
-    return 0;
-}
-
-/* ---- push, deploy ---- */
-
-static int step_push(struct run *r, struct error *err)
-{
-    const struct process_sink sink = plain_log_sink(&r->plain_log);
-    const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
-    enum builder_outcome outcome;
     char repository[3 * NAME_SIZE];
+    const struct program_request request = {.dockerfile = r->dockerfile,
+                                            .job = r->job,
+                                            .build_args = &r->build_args,
+                                            .labels = &labels,
+                                            .name = repository};
 
     pipeline_repository(&r->build, repository);
-    plain_log_begin(&r->plain_log, "exporting image to %s/%s:%s", r->config->registry_name,
-                    repository, r->build.tag);
-    if (builder_push(r->job, repository, r->build.tag, &io, &outcome, r->digest, err) < 0)
-        return -1;
-    if (step_judge(r, outcome, "pushing the image", err) < 0) {
-        if (outcome == BUILDER_FAILED)
-            err->kind = ERR_REMOTE; /* never the user's fault */
+    argv_pushf(&labels, "dev.kiln.version=%s", r->config->program);
+    if (program_make(&request, &program, err) < 0) {
+        int line = dockerfile_error_line(err);
+
+        step_tell(r, err->msg, line, line);
         return -1;
     }
-    return 0;
+    return build(r, &program, err);
 }
+
+/* ---- deploy ---- */
 
 /* The image is what was pushed, as the registry gives it out. */
 static int step_deploy(struct run *r, struct error *err)

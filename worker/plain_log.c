@@ -1,4 +1,5 @@
-/* worker/plain_log — see the header.  One vertex runs at a time: builds are not parallel yet. */
+/* worker/plain_log — see the header.  One vertex runs at a time here; worker/build_log has those of
+ * a build. */
 #include "worker/plain_log.h"
 
 #include <stdarg.h>
@@ -37,7 +38,6 @@ static bool is_chatter(const char *text)
         "Writing manifest to image destination",
         "Storing signatures",
         "Trying to pull ",
-        "Successfully tagged localhost/kiln",
         "--> ",
     };
 
@@ -49,7 +49,7 @@ static bool is_chatter(const char *text)
 
 void plain_log_line(struct plain_log *p, enum process_stream stream, const char *text, size_t len)
 {
-    if (p->terse && is_chatter(text))
+    if (is_chatter(text))
         return;
     (void)stream; /* progress and warnings of tools go to stderr: it does not mean failure */
     if (len > 0)
@@ -86,44 +86,5 @@ static void pass_on(void *self, enum process_stream stream, const char *text, si
 
 struct process_sink plain_log_sink(struct plain_log *p)
 {
-    p->terse = true;
     return (struct process_sink){.line = pass_on, .self = p};
-}
-
-static void begin_step(struct plain_log *p, int stage, int step, int steps, const char *text)
-{
-    p->terse = false;
-    if (stage)
-        plain_log_begin(p, "[stage-%d %d/%d] %s", stage - 1, step, steps, text);
-    else
-        plain_log_begin(p, "[%d/%d] %s", step, steps, text);
-}
-
-/* "STEP 2/4: RUN make", or "[1/2] STEP 2/4: RUN make" when there are several stages.  Only stdout
- * carries them; a RUN that prints such a line merely begins a vertex. */
-static void follow_build(void *self, enum process_stream stream, const char *text, size_t len)
-{
-    struct plain_log *p = self;
-    int stage = 0;
-    int stages = 0;
-    int step;
-    int steps;
-    int at = 0;
-
-    if (stream == PROCESS_STDOUT && sscanf(text, "STEP %d/%d: %n", &step, &steps, &at) == 2 && at)
-        begin_step(p, stage, step, steps, text + at);
-    else if (stream == PROCESS_STDOUT &&
-             sscanf(text, "[%d/%d] STEP %d/%d: %n", &stage, &stages, &step, &steps, &at) == 4 && at)
-        begin_step(p, stage, step, steps, text + at);
-    else if (stream == PROCESS_STDOUT && text_starts(text, "COMMIT localhost/kiln/")) {
-        plain_log_begin(p, "exporting to image");
-        p->terse = true;
-    } else
-        plain_log_line(p, stream, text, len);
-}
-
-struct process_sink plain_log_build_sink(struct plain_log *p)
-{
-    p->terse = false;
-    return (struct process_sink){.line = follow_build, .self = p};
 }

@@ -15,7 +15,6 @@ struct plain_log {
     struct journal *journal;
     int number; /* of the vertex that runs, from 1; 0: none yet */
     bool running;
-    bool terse;     /* buildah's own chatter is left out: no command of the user's runs */
     int64_t began;  /* clock_monotonic */
     char last[512]; /* the last line of output, for one-line reasons */
 };
@@ -25,9 +24,7 @@ void plain_log_line(struct plain_log *p, enum process_stream stream, const char 
 void plain_log_done(struct plain_log *p);
 void plain_log_error(struct plain_log *p, const char *fmt, ...) PRINTF(2, 3);
 
-/* A sink for what runs no command of the user's: buildah's chatter is left out… */
+/* A sink for what runs no command of the user's: buildah's chatter is left out. */
 struct process_sink plain_log_sink(struct plain_log *p);
-/* …and one for a build: begins a vertex at each "STEP 2/4: RUN make", and at COMMIT. */
-struct process_sink plain_log_build_sink(struct plain_log *p);
 
 #endif

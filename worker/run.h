@@ -32,6 +32,7 @@ struct run {
     struct buf dockerfile_text; /* what is built: the user's, with what was injected */
     struct argv images;         /* to be fetched */
     bool reused;                /* the image is an earlier build's: nothing is built or pushed */
+    struct builder_image image; /* what was built */
     char digest[BUILDER_DIGEST];
     uint64_t image_size;
     struct buf failure; /* what the log says of it, for the failure event; empty: not told yet */

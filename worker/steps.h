@@ -19,4 +19,7 @@ MUST_CHECK int step_pull(struct run *r, struct error *err);
 /* reuse.c: finds the image of an identical build, and tags it for this one. */
 MUST_CHECK int step_reuse(struct run *r, struct error *err);
 
+/* push.c: sends the image to the registry. */
+MUST_CHECK int step_push(struct run *r, struct error *err);
+
 #endif

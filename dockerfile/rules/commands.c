@@ -1,7 +1,7 @@
 /* dockerfile/rules/commands — CMD, ENTRYPOINT, HEALTHCHECK, WORKDIR, COPY and ADD. */
 #include <string.h>
 
-#include "dockerfile/path.h"
+#include "base/path.h"
 #include "dockerfile/quote.h"
 #include "dockerfile/rules/rule.h"
 

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "dockerfile/origin.h"
-#include "dockerfile/path.h"
+#include "base/path.h"
 #include "dockerfile/quote.h"
 #include "dockerfile/rules/rule.h"
 

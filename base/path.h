@@ -1,6 +1,6 @@
-/* dockerfile/path — paths inside an image or a context, as Go's path package sees them. */
-#ifndef DOCKERFILE_PATH_H
-#define DOCKERFILE_PATH_H
+/* base/path — paths inside an image or a context, as Go's path package sees them. */
+#ifndef BASE_PATH_H
+#define BASE_PATH_H
 
 #include "base/buf.h"
 

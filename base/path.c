@@ -1,5 +1,5 @@
-/* dockerfile/path — see the header. */
-#include "dockerfile/path.h"
+/* base/path — see the header. */
+#include "base/path.h"
 
 #include <stdint.h>
 #include <string.h>

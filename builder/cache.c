@@ -1,0 +1,198 @@
+/* builder/cache — see the header. */
+#include "builder/cache.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fs.h"
+#include "base/text.h"
+
+#define RECORD_MAX 4096
+
+/* ---- opening ---- */
+
+static int open_part(int dir, const char *name, int *ret_fd, struct error *err)
+{
+    if (mkdirat(dir, name, 0700) < 0 && errno != EEXIST)
+        return error_errno(err, errno, "make the cache's %s", name);
+    return fs_open_dir(dir, name, ret_fd, err);
+}
+
+int cache_open(const char *path, const char *job, struct cache *ret, struct error *err)
+{
+    CLEANUP_CLOSE int dir = -1;
+    const struct {
+        const char *name;
+        int *fd;
+    } parts[] = {{"records", &ret->records},
+                 {"diffs", &ret->diffs},
+                 {"blobs", &ret->blobs},
+                 {"mounts", &ret->mounts},
+                 {"tmp", &ret->tmp}};
+
+    *ret = (struct cache){.records = -1, .diffs = -1, .blobs = -1, .mounts = -1, .tmp = -1};
+    (void)snprintf(ret->path, sizeof(ret->path), "%s", path);
+    (void)snprintf(ret->job, sizeof(ret->job), "%s", job);
+    if (fs_open_dir(AT_FDCWD, path, &dir, err) < 0)
+        return error_wrap(err, "open the cache");
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (open_part(dir, parts[i].name, parts[i].fd, err) < 0)
+            return -1;
+    if (fs_remove_tree(ret->tmp, job, err) < 0)
+        return -1;
+    if (mkdirat(ret->tmp, job, 0700) < 0)
+        return error_errno(err, errno, "make the cache's tmp/%s", job);
+    return 0;
+}
+
+void cache_close(struct cache *c)
+{
+    const int fds[] = {c->records, c->diffs, c->blobs, c->mounts, c->tmp};
+    struct error ignored = ERROR_INIT; /* what is left is swept with the job */
+
+    if (c->tmp >= 0)
+        (void)!fs_remove_tree(c->tmp, c->job, &ignored);
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    *c = (struct cache){.records = -1, .diffs = -1, .blobs = -1, .mounts = -1, .tmp = -1};
+}
+
+/* ---- records ---- */
+
+static bool read_hex(const json_t *o, const char *key, char ret[SHA256_HEX])
+{
+    const char *s = json_string_value(json_object_get(o, key));
+
+    if (!s || (*s && (strlen(s) != 64 || strspn(s, "0123456789abcdef") != 64)))
+        return false;
+    memcpy(ret, s, strlen(s) + 1);
+    return true;
+}
+
+static bool read_digest(const json_t *o, const char *key, char ret[LAYER_DIGEST])
+{
+    const char *s = json_string_value(json_object_get(o, key));
+
+    if (!s || !text_starts(s, "sha256:") || strlen(s) != 71 ||
+        strspn(s + 7, "0123456789abcdef") != 64)
+        return false;
+    memcpy(ret, s, 72);
+    return true;
+}
+
+static bool read_layer(const json_t *o, struct layer *ret)
+{
+    ret->size = (uint64_t)json_integer_value(json_object_get(o, "size"));
+    ret->tar_size = (uint64_t)json_integer_value(json_object_get(o, "tar_size"));
+    ret->entries = (uint64_t)json_integer_value(json_object_get(o, "entries"));
+    return ret->entries == 0 || (read_digest(o, "diff_id", ret->diff_id) &&
+                                 read_digest(o, "digest", ret->digest));
+}
+
+static bool read_record(const json_t *o, struct cache_record *ret)
+{
+    const json_t *layer = json_object_get(o, "layer");
+
+    *ret = (struct cache_record){.has_layer = layer != NULL};
+    ret->bytes = (uint64_t)json_integer_value(json_object_get(o, "bytes"));
+    return read_hex(o, "key", ret->key) && ret->key[0] && read_hex(o, "diff", ret->diff) && (!layer || read_layer(layer, &ret->layer));
+}
+
+static bool is_complete(const struct cache *c, struct cache_record *r)
+{
+    struct stat st;
+
+    if (r->has_layer && r->layer.entries &&
+        fstatat(c->blobs, r->layer.digest + 7, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        r->has_layer = false; /* made anew */
+    return !r->diff[0] || fstatat(c->diffs, r->diff, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int cache_find(const struct cache *c, const char *key, bool *ret_found, struct cache_record *ret,
+               struct error *err)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(RECORD_MAX);
+    json_auto_t *o = NULL;
+
+    *ret_found = false;
+    if (faccessat(c->records, key, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    if (fs_read_file(c->records, key, &text, err) < 0)
+        return error_wrap(err, "read the cache");
+    o = json_loadb(buf_str(&text), text.len, 0, NULL);
+    *ret_found = read_record(o, ret) && is_complete(c, ret);
+    if (*ret_found)
+        (void)utimensat(c->records, key, NULL, 0);
+    return 0;
+}
+
+int cache_store(const struct cache *c, const char *key, const struct cache_record *r,
+                struct error *err)
+{
+    json_auto_t *o = json_pack("{s:s, s:s, s:I}", "key", r->key, "diff", r->diff, "bytes",
+                                (json_int_t)r->bytes);
+    CLEANUP_FREE char *text = NULL;
+    CLEANUP(buf_release) struct buf from = BUF_INIT(CACHE_PATH);
+    CLEANUP_CLOSE int fd = -1;
+
+    if (r->has_layer)
+        json_object_set_new(o, "layer",
+                            json_pack("{s:s, s:s, s:I, s:I, s:I}", "diff_id", r->layer.diff_id,
+                                      "digest", r->layer.digest, "size", (json_int_t)r->layer.size,
+                                      "tar_size", (json_int_t)r->layer.tar_size, "entries",
+                                      (json_int_t)r->layer.entries));
+    text = json_dumps(o, JSON_COMPACT);
+    if (!text)
+        return error_set(err, ERR_SYSTEM, "write to the cache: out of memory");
+    buf_addf(&from, "%s/record-%s", c->job, key);
+    fd = openat(c->tmp, buf_str(&from), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_errno(err, errno, "write to the cache");
+    if (fs_write_all(fd, text, strlen(text), err) < 0)
+        return error_wrap(err, "write to the cache");
+    if (renameat(c->tmp, buf_str(&from), c->records, key) < 0)
+        return error_errno(err, errno, "write to the cache");
+    return 0;
+}
+
+/* ---- diffs ---- */
+
+int cache_begin(struct cache *c, unsigned n, char path[CACHE_PATH], struct error *err)
+{
+    static const char *const names[] = {"", "/diff", "/work"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        (void)snprintf(path, CACHE_PATH, "%s/tmp/%s/%u%s", c->path, c->job, n, names[i]);
+        /* A diff's root is the root of a tree for whoever it is the lowest layer of. */
+        if (mkdir(path, i == 1 ? 0755 : 0700) < 0)
+            return error_errno(err, errno, "make %s", path);
+    }
+    (void)snprintf(path, CACHE_PATH, "%s/tmp/%s/%u", c->path, c->job, n);
+    return 0;
+}
+
+int cache_keep(const struct cache *c, const char *path, const char *key, struct error *err)
+{
+    char from[CACHE_PATH + 8];
+
+    (void)snprintf(from, sizeof(from), "%s/diff", path);
+    if (renameat(AT_FDCWD, from, c->diffs, key) == 0)
+        return 0;
+    if (errno == EEXIST || errno == ENOTEMPTY)
+        return 0; /* another build was faster */
+    return error_errno(err, errno, "keep the result of a step");
+}
+
+void cache_diff_path(const struct cache *c, const char *key, char path[CACHE_PATH])
+{
+    (void)snprintf(path, CACHE_PATH, "%s/diffs/%s", c->path, key);
+}
+
+int cache_open_diff(const struct cache *c, const char *key, int *ret_fd, struct error *err)
+{
+    return fs_open_dir(c->diffs, key, ret_fd, err);
+}

@@ -1,0 +1,62 @@
+/* builder/cache — what steps of earlier builds of a workspace left for later ones.
+ *
+ *   records/<key>   what the step with that key came to (JSON); its time is that of its last use
+ *   diffs/<key>     the files it added, changed and removed: a lower directory of an overlay
+ *   blobs/<hex>     a layer made of a diff, as it is pushed
+ *   mounts/<hex>    a cache mount of RUN
+ *   tmp/<job>/      what a build is working on
+ *
+ * A record is written after what it speaks of, and by rename, so a step that was killed leaves
+ * nothing but its tmp.  Builds of one workspace share a cache and may do the same step at once: the
+ * first one's diff stays.  Files here are written from inside jails of the workspace's builds, so a
+ * reader believes no more of them than it would of the workspace's user. */
+#ifndef BUILDER_CACHE_H
+#define BUILDER_CACHE_H
+
+#include <stdbool.h>
+
+#include "base/digest.h"
+#include "builder/layer.h"
+
+struct cache {
+    int records, diffs, blobs, mounts, tmp; /* directory descriptors */
+    char path[4096];
+    char job[65]; /* the name in tmp */
+};
+
+/* Opens it, makes what is missing, and empties tmp/<job>. */
+MUST_CHECK int cache_open(const char *path, const char *job, struct cache *ret, struct error *err);
+/* Removes tmp/<job>. */
+void cache_close(struct cache *c);
+
+struct cache_record {
+    char key[SHA256_HEX]; /* the step's own, which later steps build on, whatever it was found by */
+    char diff[SHA256_HEX]; /* whose files they are: a key, often its own; "": the step changed none */
+    uint64_t bytes;        /* of the files written */
+    bool has_layer;
+    struct layer layer;
+};
+
+/* Looks a step up, and notes that it was used.  *ret_found false: it is not known, or its files are
+ * gone. */
+MUST_CHECK int cache_find(const struct cache *c, const char *key, bool *ret_found,
+                          struct cache_record *ret, struct error *err);
+
+MUST_CHECK int cache_store(const struct cache *c, const char *key, const struct cache_record *r,
+                           struct error *err);
+
+/* Makes tmp/<job>/<n> with the directories diff and work; path holds its absolute path. */
+#define CACHE_PATH 4400
+MUST_CHECK int cache_begin(struct cache *c, unsigned n, char path[CACHE_PATH], struct error *err);
+/* Makes its diff that of key. */
+MUST_CHECK int cache_keep(const struct cache *c, const char *path, const char *key,
+                          struct error *err);
+
+/* The absolute path of a diff. */
+void cache_diff_path(const struct cache *c, const char *key, char path[CACHE_PATH]);
+
+/* Opens a diff, to read. */
+MUST_CHECK int cache_open_diff(const struct cache *c, const char *key, int *ret_fd,
+                               struct error *err);
+
+#endif

@@ -1,0 +1,373 @@
+/* builder/execute — see the header. */
+#include "builder/execute.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fs.h"
+#include "base/text.h"
+
+#define CACHE    "/kiln/cache"
+#define BASES    "/kiln/bases"
+#define RESULT   "/kiln/out/image.json"
+
+/* ---- stages wait for each other ---- */
+
+int execute_wait(struct execution *x, size_t stage, struct error *err)
+{
+    enum stage_state state;
+
+    pthread_mutex_lock(&x->lock);
+    while ((state = x->stages[stage].state) == STAGE_WAITING || state == STAGE_RUNNING)
+        pthread_cond_wait(&x->changed, &x->lock);
+    pthread_mutex_unlock(&x->lock);
+    if (state == STAGE_DONE)
+        return 0;
+    err->kind = ERR_NONE;
+    return -1;
+}
+
+void execute_end_stage(struct stage_run *s, bool done, const struct error *err)
+{
+    struct execution *x = s->x;
+
+    pthread_mutex_lock(&x->lock);
+    s->state = done ? STAGE_DONE : STAGE_STOPPED;
+    if (!done && err->kind != ERR_NONE && x->error.kind == ERR_NONE)
+        x->error = *err;
+    if (!done)
+        cancel_throw(&x->cancel);
+    pthread_cond_broadcast(&x->changed);
+    pthread_mutex_unlock(&x->lock);
+}
+
+/* ---- where files come from ---- */
+
+static int find_image(const struct execution *x, const char *name, const struct program_image **ret,
+                      struct error *err)
+{
+    *ret = program_find_image(&x->doc, name);
+    return *ret ? 0 : error_set(err, ERR_SYSTEM, "%s was not fetched", name);
+}
+
+int execute_image_tree(const struct execution *x, const char *name, struct tree *ret,
+                       struct error *err)
+{
+    const struct program_image *image;
+    char path[256];
+
+    if (find_image(x, name, &image, err) < 0)
+        return -1;
+    for (size_t i = 0; i < image->n_layers; i++) {
+        (void)snprintf(path, sizeof(path), BASES "/overlay/%s/diff", image->layers[i].id);
+        if (tree_add(ret, path, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int execute_view_origin(struct execution *x, const struct builder_origin *from,
+                        struct tree_view *view, struct error *err)
+{
+    CLEANUP(tree_release) struct tree tree = {.n = 0};
+
+    *view = (struct tree_view){.fd = -1};
+    if (from->stage != BUILDER_NO_STAGE) {
+        if (execute_wait(x, from->stage, err) < 0)
+            return -1;
+        return tree_view(&x->stages[from->stage].tree, x->doc.userxattr, view, err);
+    }
+    if (!*from->image) {
+        view->fd = fcntl(x->context, F_DUPFD_CLOEXEC, 0);
+        return view->fd < 0 ? error_errno(err, errno, "open the context") : 0;
+    }
+    if (strcmp(from->image, "scratch") == 0)
+        return 0;
+    if (execute_image_tree(x, from->image, &tree, err) < 0)
+        return -1;
+    return tree_view(&tree, x->doc.userxattr, view, err);
+}
+
+int execute_key_origin(struct execution *x, const struct builder_origin *from, struct key *key,
+                       struct error *err)
+{
+    const struct program_image *image;
+
+    if (from->stage != BUILDER_NO_STAGE) {
+        if (execute_wait(x, from->stage, err) < 0)
+            return -1;
+        key_add_word(key, x->stages[from->stage].key);
+        return 0;
+    }
+    if (!*from->image || strcmp(from->image, "scratch") == 0) {
+        key_add_word(key, "scratch");
+        return 0;
+    }
+    if (find_image(x, from->image, &image, err) < 0)
+        return -1;
+    for (size_t i = 0; i < image->n_layers; i++)
+        key_add_word(key, image->layers[i].diff_id);
+    return 0;
+}
+
+/* ---- the image ---- */
+
+struct export {
+    struct image_layer *layers;
+    size_t n_layers;
+    struct image_history *history;
+    size_t n_history;
+    const char *base_config; /* "" for scratch */
+};
+
+static void release_export(struct export *e)
+{
+    free(e->layers);
+    free(e->history);
+}
+
+static int export_base(const struct execution *x, const char *name, struct export *e,
+                       struct error *err)
+{
+    const struct program_image *image;
+
+    e->base_config = "";
+    if (!*name || strcmp(name, "scratch") == 0)
+        return 0;
+    if (find_image(x, name, &image, err) < 0)
+        return -1;
+    e->base_config = image->config;
+    for (size_t i = 0; i < image->n_layers; i++) {
+        struct image_layer *l = &e->layers[e->n_layers++];
+
+        *l = (struct image_layer){.size = image->layers[i].size, .base = true};
+        (void)snprintf(l->diff_id, sizeof(l->diff_id), "%.71s", image->layers[i].diff_id);
+        (void)snprintf(l->digest, sizeof(l->digest), "%.71s", image->layers[i].digest);
+    }
+    return 0;
+}
+
+/* The layer of a step's files, from an earlier build's blob where there is one. */
+static int make_layer(struct execution *x, struct made *made, struct error *err)
+{
+    const struct layer_options options = {.threads = x->doc.threads,
+                                          .epoch = x->doc.program.epoch};
+    struct cache_record *r = &made->record;
+    CLEANUP_CLOSE int diff = -1;
+
+    if (r->has_layer || !r->diff[0])
+        return 0;
+    if (cache_open_diff(&x->cache, r->diff, &diff, err) < 0 ||
+        layer_write(diff, x->cache.blobs, &options, &r->layer, err) < 0)
+        return error_wrap(err, "make a layer");
+    r->has_layer = true;
+    return cache_store(&x->cache, r->key, r, err);
+}
+
+static int export_step(struct execution *x, const struct stage_run *s, size_t step,
+                       struct made *made, struct export *e, struct error *err)
+{
+    const char *created_by = s->stage->steps[step].history;
+    bool has_files = false;
+
+    if (made) {
+        if (make_layer(x, made, err) < 0)
+            return -1;
+        has_files = made->record.has_layer && made->record.layer.entries > 0;
+    }
+    if (has_files) {
+        struct image_layer *l = &e->layers[e->n_layers++];
+
+        *l = (struct image_layer){.size = made->record.layer.size};
+        memcpy(l->diff_id, made->record.layer.diff_id, sizeof(l->diff_id));
+        memcpy(l->digest, made->record.layer.digest, sizeof(l->digest));
+    }
+    if (created_by || has_files)
+        e->history[e->n_history++] = (struct image_history){created_by ? created_by : "", !has_files};
+    return 0;
+}
+
+static int export_stage(struct execution *x, size_t stage, struct export *e, struct error *err)
+{
+    struct stage_run *s = &x->stages[stage];
+    size_t next = 0;
+
+    if (s->stage->base.stage != BUILDER_NO_STAGE) {
+        if (export_stage(x, s->stage->base.stage, e, err) < 0)
+            return -1;
+    } else if (export_base(x, s->stage->base.image, e, err) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < s->stage->n_steps; i++) {
+        bool made = next < s->n_made && s->made[next].step == i;
+
+        if (export_step(x, s, i, made ? &s->made[next] : NULL, e, err) < 0)
+            return -1;
+        next += made;
+    }
+    return 0;
+}
+
+static size_t count_steps(const struct execution *x)
+{
+    size_t n = TREE_LOWERS_MAX + 1;
+
+    for (size_t i = 0; i < x->doc.program.n_stages; i++)
+        n += x->doc.program.stages[i].n_steps;
+    for (size_t i = 0; i < x->doc.n_images; i++)
+        n += x->doc.images[i].n_layers;
+    return n;
+}
+
+static json_t *layers_json(const struct export *e)
+{
+    json_t *a = json_array();
+
+    for (size_t i = 0; i < e->n_layers; i++)
+        json_array_append_new(a, json_pack("{s:s, s:s, s:I, s:b}", "digest", e->layers[i].digest,
+                                           "diff_id", e->layers[i].diff_id, "size",
+                                           (json_int_t)e->layers[i].size, "base",
+                                           (int)e->layers[i].base));
+    return a;
+}
+
+static int write_result(struct execution *x, const struct export *e, const struct buf *config,
+                        struct error *err)
+{
+    json_auto_t *o = json_pack("{s:s%, s:o, s:I, s:I}", "config", buf_str(config), config->len,
+                               "layers", layers_json(e), "steps", (json_int_t)x->n_steps, "cached",
+                               (json_int_t)x->n_cached);
+    CLEANUP_FREE char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+
+    if (!text)
+        return error_set(err, ERR_SYSTEM, "write the image's description: out of memory");
+    return fs_write_file(AT_FDCWD, RESULT, text, strlen(text), 0600, err);
+}
+
+static int export_image(struct execution *x, struct error *err)
+{
+    const struct builder_program *p = &x->doc.program;
+    CLEANUP(release_export) struct export e = {.layers = calloc(count_steps(x), sizeof(*e.layers))};
+    CLEANUP(buf_release) struct buf config = BUF_INIT(16 << 20);
+    struct builder_event event = {.stage = p->target, .step = BUILDER_NO_STEP};
+
+    e.history = calloc(count_steps(x), sizeof(*e.history));
+    if (!e.layers || !e.history)
+        return error_set(err, ERR_SYSTEM, "export the image: out of memory");
+    event.kind = BUILDER_EVENT_BEGIN;
+    event.text = "exporting to image";
+    events_say(&event);
+    if (export_stage(x, p->target, &e, err) < 0 ||
+        image_write_config(p, e.base_config, e.layers, e.n_layers, e.history, e.n_history, &config,
+                           err) < 0 ||
+        write_result(x, &e, &config, err) < 0)
+        return -1;
+    event.kind = BUILDER_EVENT_DONE;
+    events_say(&event);
+    return 0;
+}
+
+/* ---- all of it ---- */
+
+static int start_stages(struct execution *x, struct error *err)
+{
+    const struct builder_program *p = &x->doc.program;
+
+    x->stages = calloc(p->n_stages, sizeof(*x->stages));
+    if (!x->stages)
+        return error_set(err, ERR_SYSTEM, "begin the stages: out of memory");
+    for (size_t i = 0; i < p->n_stages; i++)
+        x->stages[i] = (struct stage_run){.x = x,
+                                          .index = i,
+                                          .stage = &p->stages[i],
+                                          .state = p->stages[i].needed ? STAGE_RUNNING
+                                                                       : STAGE_STOPPED};
+    for (size_t i = 0; i < p->n_stages; i++) {
+        struct stage_run *s = &x->stages[i];
+        int r;
+
+        if (!s->stage->needed)
+            continue;
+        r = pthread_create(&s->thread, NULL, execute_stage, s);
+        if (r != 0) {
+            struct error why = ERROR_INIT;
+
+            (void)error_errno(&why, r, "begin a stage");
+            execute_end_stage(s, false, &why);
+            continue;
+        }
+        s->started = true;
+    }
+    return 0;
+}
+
+static int finish_stages(struct execution *x, struct error *err)
+{
+    for (size_t i = 0; i < x->doc.program.n_stages; i++)
+        if (x->stages[i].started)
+            pthread_join(x->stages[i].thread, NULL);
+    if (x->error.kind != ERR_NONE) {
+        *err = x->error;
+        return -1;
+    }
+    if (x->stages[x->doc.program.target].state != STAGE_DONE)
+        return error_set(err, ERR_SYSTEM, "the target stage was not reached");
+    return 0;
+}
+
+static void release_execution(struct execution *x)
+{
+    for (size_t i = 0; x->stages && i < x->doc.program.n_stages; i++) {
+        tree_release(&x->stages[i].tree);
+        free(x->stages[i].made);
+    }
+    free(x->stages);
+    cache_close(&x->cache);
+    program_release(&x->doc);
+    if (x->context >= 0)
+        close(x->context);
+    cancel_release(&x->cancel);
+}
+
+static int prepare(struct execution *x, const char *job, struct error *err)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(PROGRAM_MAX);
+    char path[256];
+
+    if (fs_read_fd(STDIN_FILENO, &text, err) < 0 ||
+        program_read(buf_str(&text), text.len, &x->doc, err) < 0 ||
+        cancel_init(&x->cancel, err) < 0 || cache_open(CACHE, job, &x->cache, err) < 0)
+        return -1;
+    /* In the cache's own mount, so that files can be linked from the one into the other. */
+    (void)snprintf(path, sizeof(path), CACHE "/tmp/%s/context", job);
+    return fs_open_dir(AT_FDCWD, path, &x->context, err);
+}
+
+static int execute(struct execution *x, const char *job, struct error *err)
+{
+    if (prepare(x, job, err) < 0 || start_stages(x, err) < 0 || finish_stages(x, err) < 0)
+        return -1;
+    return export_image(x, err);
+}
+
+int builder_execute_main(const struct builder_patterns *patterns, int argc, char **argv)
+{
+    struct execution x = {.patterns = patterns,
+                          .context = -1,
+                          .lock = PTHREAD_MUTEX_INITIALIZER,
+                          .changed = PTHREAD_COND_INITIALIZER,
+                          .cache = {.records = -1, .diffs = -1, .blobs = -1, .mounts = -1, .tmp = -1}};
+    struct error err = ERROR_INIT;
+    int r;
+
+    (void)umask(0);
+    if (argc != 2)
+        return 2;
+    r = execute(&x, argv[1], &err);
+    if (r < 0 && err.kind != ERR_INPUT && err.kind != ERR_LIMIT)
+        events_say_error(&err);
+    release_execution(&x);
+    return r < 0 ? 1 : 0;
+}

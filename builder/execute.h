@@ -1,0 +1,129 @@
+/* builder/execute — the inside of a build: what runs in the jail and goes through the stages.
+ *
+ *   execute.c         the inner main: reads the program, starts the stages, writes the image
+ *   execute_stage.c   one stage, in a thread of its own: step by step, cached or run
+ *   execute_run.c     RUN: its mounts, its command
+ *   execute_copy.c    COPY, ADD, WORKDIR
+ *   image.c           the image's configuration
+ *   cache.c key.c     what earlier builds left, and how it is found
+ *   tree.c            what a stage sees
+ *   run.c copy.c layer.c   the work itself */
+#ifndef BUILDER_EXECUTE_H
+#define BUILDER_EXECUTE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "builder/cache.h"
+#include "builder/copy.h"
+#include "builder/events.h"
+#include "builder/key.h"
+#include "builder/program_json.h"
+#include "builder/tree.h"
+
+struct execution;
+
+/* A step that made files. */
+struct made {
+    size_t step;
+    char key[SHA256_HEX];
+    struct cache_record record;
+};
+
+enum stage_state { STAGE_WAITING, STAGE_RUNNING, STAGE_DONE, STAGE_STOPPED };
+
+struct stage_run {
+    struct execution *x;
+    size_t index;
+    const struct builder_stage *stage;
+    pthread_t thread;
+    bool started;
+    enum stage_state state;     /* under the execution's lock */
+    char key[SHA256_HEX];       /* of all that was done so far */
+    struct tree tree;           /* likewise */
+    struct made *made;          /* of this stage alone, in order */
+    size_t n_made;
+};
+
+struct execution {
+    struct program_document doc;
+    struct cache cache;
+    const struct builder_patterns *patterns;
+    int context; /* descriptor; the build's files */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct cancel cancel; /* thrown when a step has failed */
+    struct error error;   /* the first one; under the lock */
+    struct stage_run *stages;
+    atomic_uint n_tmp;    /* of the cache's tmp and of /run */
+    atomic_size_t n_steps, n_cached;
+    int running;          /* commands, under the lock */
+};
+
+/* A thread's main: goes through a stage, of a struct stage_run. */
+void *execute_stage(void *self);
+
+/* Waits for a stage that this one needs.  -1 with ERR_NONE: it was stopped. */
+MUST_CHECK int execute_wait(struct execution *x, size_t stage, struct error *err);
+
+/* The files of an origin, to read; of the context when it names none.  Waits for a stage.  view is
+ * to be released in any case. */
+MUST_CHECK int execute_view_origin(struct execution *x, const struct builder_origin *from,
+                                   struct tree_view *view, struct error *err);
+/* What a stage or an image is, for a key. */
+MUST_CHECK int execute_key_origin(struct execution *x, const struct builder_origin *from,
+                                  struct key *key, struct error *err);
+
+/* The tree of an image. */
+MUST_CHECK int execute_image_tree(const struct execution *x, const char *image, struct tree *ret,
+                                  struct error *err);
+
+/* Notes how a stage ended; a failure stops the others. */
+void execute_end_stage(struct stage_run *s, bool done, const struct error *err);
+
+/* What became of making a step's files. */
+struct step_end {
+    int code;       /* exit code of the user's command that failed; -1: none did */
+    uint64_t bytes; /* of files written, where that is known */
+};
+
+/* Each kind of step has a key, and a way to make what it is the key of, in the diff of path (see
+ * cache_begin).  ERR_INPUT: the user's step failed. */
+MUST_CHECK int execute_run_key(struct stage_run *s, const struct builder_step *step,
+                               char ret[SHA256_HEX], struct error *err);
+MUST_CHECK int execute_run(struct stage_run *s, const struct builder_step *step, const char *path,
+                           struct step_end *end, struct error *err);
+
+MUST_CHECK int execute_workdir_key(struct stage_run *s, const struct builder_step *step,
+                                   char ret[SHA256_HEX], struct error *err);
+MUST_CHECK int execute_workdir(struct stage_run *s, const struct builder_step *step,
+                               const char *path, struct step_end *end, struct error *err);
+
+/* By the digests of the files that it reads… */
+MUST_CHECK int execute_copy_key(struct stage_run *s, const struct builder_step *step,
+                                char ret[SHA256_HEX], struct error *err);
+/* …or, from a stage or an image, by what that is, without looking at its files; "" in ret for the
+ * context. */
+MUST_CHECK int execute_copy_quick_key(struct stage_run *s, const struct builder_step *step,
+                                      char ret[SHA256_HEX], struct error *err);
+MUST_CHECK int execute_copy(struct stage_run *s, const struct builder_step *step, const char *path,
+                            struct step_end *end, struct error *err);
+
+/* ---- image.c ---- */
+
+struct image_layer {
+    char diff_id[LAYER_DIGEST], digest[LAYER_DIGEST];
+    uint64_t size;
+    bool base;
+};
+/* Appends the image's configuration: that of the base, with what the stages did. */
+struct image_history {
+    const char *created_by;
+    bool empty_layer;
+};
+MUST_CHECK int image_write_config(const struct builder_program *p, const char *base_config,
+                                  const struct image_layer *layers, size_t n_layers,
+                                  const struct image_history *history, size_t n_history,
+                                  struct buf *out, struct error *err);
+
+#endif

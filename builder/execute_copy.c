@@ -1,0 +1,236 @@
+/* builder/execute_copy — COPY, ADD and WORKDIR. */
+#include <string.h>
+
+#include "base/path.h"
+#include "base/fs.h"
+#include "builder/accounts.h"
+#include "builder/execute.h"
+
+#define DEST_MAX 4096
+
+/* ---- the destination ---- */
+
+static bool is_directory(const char *dest)
+{
+    size_t n = strlen(dest);
+
+    return n == 0 || dest[n - 1] == '/' || strcmp(dest, ".") == 0 || strcmp(dest, "..") == 0 ||
+           (n > 1 && strcmp(dest + n - 2, "/.") == 0) || (n > 2 && strcmp(dest + n - 3, "/..") == 0);
+}
+
+/* Absolute and cleaned, but for the slash that makes it a directory. */
+static int join_dest(const char *working_dir, const char *dest, struct buf *ret, struct error *err)
+{
+    if (*dest == '/')
+        path_clean(ret, dest);
+    else
+        path_join(ret, working_dir, dest);
+    if (is_directory(dest) && strcmp(buf_str(ret), "/") != 0)
+        buf_addc(ret, '/');
+    return buf_check(ret, "a destination", err);
+}
+
+/* ---- the request ---- */
+
+struct job {
+    struct copy_request req;
+    struct argv sources;
+    struct copy_file *files;
+    struct tree_view from, view;
+    struct buf dest;
+};
+
+static void release_job(struct job *j)
+{
+    argv_release(&j->sources);
+    free(j->files);
+    tree_view_release(&j->from);
+    tree_view_release(&j->view);
+    buf_release(&j->dest);
+}
+
+static int set_files(struct job *j, const struct builder_step *step, struct error *err)
+{
+    j->files = calloc(step->n_files + 1, sizeof(*j->files));
+    if (!j->files)
+        return error_set(err, ERR_SYSTEM, "prepare a COPY: out of memory");
+    for (size_t i = 0; i < step->n_files; i++)
+        j->files[i] = (struct copy_file){step->files[i].name, step->files[i].content,
+                                         strlen(step->files[i].content)};
+    for (size_t i = 0; i + 1 < step->words.n; i++)
+        argv_push1(&j->sources, step->words.v[i]);
+    return j->sources.failed ? error_set(err, ERR_SYSTEM, "prepare a COPY: out of memory") : 0;
+}
+
+/* The request without what is only needed to do it: view, diff and owner. */
+static int begin(struct stage_run *s, const struct builder_step *step, struct job *j,
+                 struct error *err)
+{
+    struct execution *x = s->x;
+    bool elsewhere = step->from.stage != BUILDER_NO_STAGE || *step->from.image;
+
+    *j = (struct job){.from = {.fd = -1}, .view = {.fd = -1}, .dest = BUF_INIT(DEST_MAX)};
+    if (step->words.n == 0)
+        return error_set(err, ERR_SYSTEM, "a COPY without a destination");
+    if (set_files(j, step, err) < 0 ||
+        join_dest(step->working_dir, step->words.v[step->words.n - 1], &j->dest, err) < 0 ||
+        execute_view_origin(x, &step->from, &j->from, err) < 0)
+        return -1;
+    j->req = (struct copy_request){
+        .from = j->from.fd,
+        .sources = &j->sources,
+        .files = j->files,
+        .n_files = step->n_files,
+        .view = -1,
+        .to = -1,
+        .dest = buf_str(&j->dest),
+        .keep_owner = elsewhere && !*step->chown,
+        .chmod = step->chmod,
+        .exclude = step->exclude.n ? &step->exclude : NULL,
+        .patterns = x->patterns,
+        .parents = step->parents,
+        .add = step->add && !step->keep_archives,
+        .may_link = !elsewhere,
+        .epoch = x->doc.program.epoch,
+    };
+    return 0;
+}
+
+/* ---- keys ---- */
+
+static void add_options(const struct builder_step *step, struct key *key)
+{
+    key_add_words(key, &step->words);
+    key_add_word(key, step->working_dir);
+    key_add_word(key, step->chown);
+    key_add_word(key, step->chmod);
+    key_add_words(key, &step->exclude);
+    key_add_number(key, step->add);
+    key_add_number(key, step->keep_archives);
+    key_add_number(key, step->parents);
+    key_add_number(key, step->link);
+}
+
+static void add_files(const struct builder_step *step, struct key *key)
+{
+    for (size_t i = 0; i < step->n_files; i++) {
+        key_add_word(key, step->files[i].name);
+        key_add_word(key, step->files[i].content);
+    }
+}
+
+int execute_copy_key(struct stage_run *s, const struct builder_step *step, char ret[SHA256_HEX],
+                     struct error *err)
+{
+    CLEANUP(key_release) struct key key = {.hash = NULL};
+    CLEANUP(release_job) struct job j = {.from = {.fd = -1}};
+    unsigned char digest[SHA256_SIZE];
+
+    if (begin(s, step, &j, err) < 0 || copy_digest(&j.req, digest, NULL, err) < 0 ||
+        key_begin(&key, "copy 1", s->key, err) < 0)
+        return -1;
+    add_options(step, &key);
+    key_add_number(&key, s->x->doc.program.epoch);
+    key_add(&key, digest, sizeof(digest));
+    key_end(&key, ret);
+    return 0;
+}
+
+int execute_copy_quick_key(struct stage_run *s, const struct builder_step *step,
+                           char ret[SHA256_HEX], struct error *err)
+{
+    CLEANUP(key_release) struct key key = {.hash = NULL};
+
+    ret[0] = '\0';
+    if (step->from.stage == BUILDER_NO_STAGE && !*step->from.image)
+        return 0;
+    if (key_begin(&key, "copy from 1", s->key, err) < 0 ||
+        execute_key_origin(s->x, &step->from, &key, err) < 0)
+        return -1;
+    add_options(step, &key);
+    add_files(step, &key);
+    key_add_number(&key, s->x->doc.program.epoch);
+    key_end(&key, ret);
+    return 0;
+}
+
+/* ---- doing it ---- */
+
+/* The view is what was there before; --link copies as if nothing was. */
+static int open_ends(struct stage_run *s, struct job *j, const char *path, bool link, int *ret_to,
+                     struct error *err)
+{
+    char diff[CACHE_PATH + 8];
+
+    (void)snprintf(diff, sizeof(diff), "%s/diff", path);
+    if (!link && tree_view(&s->tree, s->x->doc.userxattr, &j->view, err) < 0)
+        return -1;
+    if (fs_open_dir(AT_FDCWD, diff, ret_to, err) < 0)
+        return -1;
+    j->req.view = j->view.fd;
+    j->req.to = *ret_to;
+    return 0;
+}
+
+static int find_owner(struct stage_run *s, const char *who, uint32_t *ret_uid, uint32_t *ret_gid,
+                      struct error *err)
+{
+    CLEANUP(tree_view_release) struct tree_view view = {.fd = -1};
+
+    if (tree_view(&s->tree, s->x->doc.userxattr, &view, err) < 0)
+        return -1;
+    return accounts_find_owner(view.fd, who, ret_uid, ret_gid, err);
+}
+
+int execute_copy(struct stage_run *s, const struct builder_step *step, const char *path,
+                 struct step_end *end, struct error *err)
+{
+    CLEANUP(release_job) struct job j = {.from = {.fd = -1}};
+    CLEANUP_CLOSE int to = -1;
+    struct copy_result result;
+
+    if (begin(s, step, &j, err) < 0 || open_ends(s, &j, path, step->link, &to, err) < 0)
+        return -1;
+    if (*step->chown && find_owner(s, step->chown, &j.req.uid, &j.req.gid, err) < 0)
+        return -1;
+    if (copy_into(&j.req, &result, err) < 0)
+        return -1;
+    end->bytes = result.bytes;
+    return 0;
+}
+
+/* ---- WORKDIR ---- */
+
+int execute_workdir_key(struct stage_run *s, const struct builder_step *step, char ret[SHA256_HEX],
+                        struct error *err)
+{
+    CLEANUP(key_release) struct key key = {.hash = NULL};
+
+    if (key_begin(&key, "workdir 1", s->key, err) < 0)
+        return -1;
+    key_add_word(&key, step->working_dir);
+    key_add_word(&key, step->user);
+    key_add_number(&key, s->x->doc.program.epoch);
+    key_end(&key, ret);
+    return 0;
+}
+
+int execute_workdir(struct stage_run *s, const struct builder_step *step, const char *path,
+                    struct step_end *end, struct error *err)
+{
+    CLEANUP(tree_view_release) struct tree_view view = {.fd = -1};
+    CLEANUP_CLOSE int to = -1;
+    char diff[CACHE_PATH + 8];
+    uint32_t uid = 0, gid = 0;
+    bool made;
+
+    (void)end;
+    (void)snprintf(diff, sizeof(diff), "%s/diff", path);
+    if (tree_view(&s->tree, s->x->doc.userxattr, &view, err) < 0 ||
+        fs_open_dir(AT_FDCWD, diff, &to, err) < 0)
+        return -1;
+    if (*step->user && accounts_find_owner(view.fd, step->user, &uid, &gid, err) < 0)
+        return -1;
+    return copy_make_directory(view.fd, to, step->working_dir, uid, gid, s->x->doc.program.epoch,
+                               &made, err);
+}

@@ -1,0 +1,202 @@
+/* builder/execute_stage — a stage, step by step: what is known already is taken from the cache. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fs.h"
+#include "builder/execute.h"
+
+/* ---- the kinds of steps ---- */
+
+static const struct kind {
+    int (*quick_key)(struct stage_run *s, const struct builder_step *step, char ret[SHA256_HEX],
+                     struct error *err); /* NULL: none */
+    int (*key)(struct stage_run *s, const struct builder_step *step, char ret[SHA256_HEX],
+               struct error *err);
+    int (*make)(struct stage_run *s, const struct builder_step *step, const char *path,
+                struct step_end *end, struct error *err);
+} kinds[] = {
+    [BUILDER_STEP_RUN] = {NULL, execute_run_key, execute_run},
+    [BUILDER_STEP_COPY] = {execute_copy_quick_key, execute_copy_key, execute_copy},
+    [BUILDER_STEP_WORKDIR] = {NULL, execute_workdir_key, execute_workdir},
+};
+
+/* ---- telling ---- */
+
+static void say(const struct stage_run *s, size_t step, enum builder_event_kind kind,
+                const char *text, uint64_t bytes, int code)
+{
+    const struct builder_event e = {.kind = kind,
+                                    .stage = s->index,
+                                    .step = step,
+                                    .text = text,
+                                    .bytes = bytes,
+                                    .code = code};
+
+    events_say(&e);
+}
+
+/* ---- one step ---- */
+
+static int find(struct stage_run *s, const struct builder_step *step, const struct kind *kind,
+                struct made *made, bool *ret_found, struct error *err)
+{
+    const struct cache *cache = &s->x->cache;
+    char quick[SHA256_HEX] = "";
+
+    if (kind->quick_key && kind->quick_key(s, step, quick, err) < 0)
+        return -1;
+    if (quick[0] && (cache_find(cache, quick, ret_found, &made->record, err) < 0 || *ret_found))
+        return *ret_found ? 0 : -1;
+    if (kind->key(s, step, made->key, err) < 0 ||
+        cache_find(cache, made->key, ret_found, &made->record, err) < 0)
+        return -1;
+    return *ret_found && quick[0] ? cache_store(cache, quick, &made->record, err) : 0;
+}
+
+/* A whole tree's root looks like that of what it lies on. */
+static int dress_root(struct stage_run *s, const char *diff, struct error *err)
+{
+    CLEANUP(tree_view_release) struct tree_view view = {.fd = -1};
+    struct stat st;
+
+    if (tree_view(&s->tree, s->x->doc.userxattr, &view, err) < 0)
+        return -1;
+    if (view.fd < 0)
+        return 0;
+    if (fstat(view.fd, &st) < 0 || chown(diff, st.st_uid, st.st_gid) < 0 ||
+        chmod(diff, st.st_mode & 07777) < 0)
+        return error_errno(err, errno, "make the root of a tree");
+    return 0;
+}
+
+static bool is_empty(const char *dir)
+{
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+    struct error ignored = ERROR_INIT;
+
+    return fs_list(AT_FDCWD, dir, &names, &ignored) == 0 && names.n == 0;
+}
+
+static int keep(struct stage_run *s, const char *path, const char *diff, struct made *made,
+                struct error *err)
+{
+    made->record = (struct cache_record){.bytes = made->record.bytes};
+    (void)snprintf(made->record.key, sizeof(made->record.key), "%s", made->key);
+    if (!is_empty(diff)) {
+        (void)snprintf(made->record.diff, sizeof(made->record.diff), "%s", made->key);
+        if (cache_keep(&s->x->cache, path, made->key, err) < 0)
+            return -1;
+    }
+    return cache_store(&s->x->cache, made->key, &made->record, err);
+}
+
+static int make(struct stage_run *s, const struct builder_step *step, const struct kind *kind,
+                struct made *made, struct step_end *end, struct error *err)
+{
+    struct error ignored = ERROR_INIT;
+    char path[CACHE_PATH], diff[CACHE_PATH + 8];
+    int r;
+
+    if (cache_begin(&s->x->cache, atomic_fetch_add(&s->x->n_tmp, 1), path, err) < 0)
+        return -1;
+    (void)snprintf(diff, sizeof(diff), "%s/diff", path);
+    r = dress_root(s, diff, err);
+    if (r == 0)
+        r = kind->make(s, step, path, end, err);
+    made->record.bytes = end->bytes;
+    if (r == 0)
+        r = keep(s, path, diff, made, err);
+    (void)!fs_remove_tree(AT_FDCWD, path, &ignored); /* cache_close comes back to it */
+    return r;
+}
+
+static int stack(struct stage_run *s, const struct made *made, struct error *err)
+{
+    char path[CACHE_PATH];
+
+    memcpy(s->key, made->record.key, sizeof(s->key));
+    if (!made->record.diff[0])
+        return 0;
+    cache_diff_path(&s->x->cache, made->record.diff, path);
+    return tree_add(&s->tree, path, err);
+}
+
+static int do_step(struct stage_run *s, size_t index, struct error *err)
+{
+    const struct builder_step *step = &s->stage->steps[index];
+    const struct kind *kind = &kinds[step->kind];
+    struct made *made = &s->made[s->n_made];
+    bool found = false;
+    struct step_end end = {.code = -1};
+
+    made->step = index;
+    say(s, index, BUILDER_EVENT_BEGIN, step->title, 0, 0);
+    if (find(s, step, kind, made, &found, err) < 0 ||
+        (!found && make(s, step, kind, made, &end, err) < 0)) {
+        if (err->kind == ERR_INPUT || err->kind == ERR_LIMIT)
+            say(s, index, BUILDER_EVENT_FAILED, err->msg, 0, end.code);
+        return -1;
+    }
+    atomic_fetch_add(&s->x->n_steps, 1);
+    if (found)
+        atomic_fetch_add(&s->x->n_cached, 1);
+    say(s, index, found ? BUILDER_EVENT_CACHED : BUILDER_EVENT_DONE, "", made->record.bytes, 0);
+    s->n_made++;
+    return stack(s, made, err);
+}
+
+/* ---- the stage ---- */
+
+static int start_on_image(struct stage_run *s, struct error *err)
+{
+    CLEANUP(key_release) struct key key = {.hash = NULL};
+
+    if (key_begin(&key, "base 1", NULL, err) < 0 ||
+        execute_key_origin(s->x, &s->stage->base, &key, err) < 0)
+        return -1;
+    key_end(&key, s->key);
+    return s->stage->base.image[0] ? execute_image_tree(s->x, s->stage->base.image, &s->tree, err)
+                                   : 0;
+}
+
+static int start(struct stage_run *s, struct error *err)
+{
+    size_t base = s->stage->base.stage;
+
+    s->made = calloc(s->stage->n_steps + 1, sizeof(*s->made));
+    if (!s->made)
+        return error_set(err, ERR_SYSTEM, "begin a stage: out of memory");
+    if (base == BUILDER_NO_STAGE)
+        return start_on_image(s, err);
+    if (execute_wait(s->x, base, err) < 0)
+        return -1;
+    memcpy(s->key, s->x->stages[base].key, sizeof(s->key));
+    return tree_copy(&s->x->stages[base].tree, &s->tree, err);
+}
+
+static int run(struct stage_run *s, struct error *err)
+{
+    if (start(s, err) < 0)
+        return -1;
+    for (size_t i = 0; i < s->stage->n_steps; i++) {
+        if (s->stage->steps[i].kind == BUILDER_STEP_NONE)
+            continue;
+        if (cancel_is_thrown(&s->x->cancel))
+            return -1;
+        if (do_step(s, i, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+void *execute_stage(void *self)
+{
+    struct stage_run *s = self;
+    struct error err = ERROR_INIT;
+    int r = run(s, &err);
+
+    execute_end_stage(s, r == 0, &err);
+    return NULL;
+}

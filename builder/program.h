@@ -1,0 +1,110 @@
+/* builder/program — what a build is to do: the stages of a Dockerfile, evaluated, with variables put
+ * in and names resolved, as plain data.
+ *
+ * It is made outside of the jail and executed inside; all strings are borrowed. */
+#ifndef BUILDER_PROGRAM_H
+#define BUILDER_PROGRAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/argv.h"
+
+/* Which paths a list of patterns names: .dockerignore's language, which COPY --exclude speaks too.
+ * The matcher belongs to another folder, so it comes as functions. */
+struct builder_patterns {
+    /* -1, ERR_INPUT: a bad pattern. */
+    int (*compile)(const struct argv *patterns, void **ret, struct error *err);
+    bool (*matches)(const void *compiled, const char *path); /* or one of its parents */
+    bool (*may_reinclude)(const void *compiled, const char *path);
+    void (*free)(void *compiled);
+};
+
+#define BUILDER_NO_STAGE ((size_t)-1)
+
+/* Where files come from: a stage of the program, an image, or the context. */
+struct builder_origin {
+    size_t stage;      /* BUILDER_NO_STAGE: none */
+    const char *image; /* as it was pulled; "": none */
+};
+
+enum builder_mount_type {
+    BUILDER_MOUNT_BIND,
+    BUILDER_MOUNT_CACHE,
+    BUILDER_MOUNT_TMPFS,
+    BUILDER_MOUNT_SECRET,
+    BUILDER_MOUNT_SSH,
+};
+
+struct builder_mount { /* as docs.docker.com/reference/dockerfile has it; "" is not given */
+    enum builder_mount_type type;
+    struct builder_origin from; /* of a cache: what it begins with */
+    const char *source, *target, *id, *env;
+    const char *sharing; /* "shared", "private", "locked" */
+    bool read_only, required;
+    int64_t mode, uid, gid; /* -1: not given */
+    int64_t size;           /* of a tmpfs, bytes; 0: not limited */
+};
+
+struct builder_file { /* a heredoc of COPY or ADD */
+    const char *name, *content;
+};
+
+enum builder_step_kind {
+    BUILDER_STEP_NONE, /* changes the configuration only */
+    BUILDER_STEP_RUN,
+    BUILDER_STEP_COPY, /* and ADD */
+    BUILDER_STEP_WORKDIR,
+};
+
+struct builder_step {
+    enum builder_step_kind kind;
+    const char *title;       /* "RUN make" */
+    const char *history;     /* what the image's history says of it; NULL: nothing */
+    const char *user;        /* "": root */
+    const char *working_dir; /* absolute */
+
+    /* RUN */
+    struct argv argv, env;
+    const char *script; /* not NULL: argv ends in the path of a file with this content */
+    struct builder_mount *mounts;
+    size_t n_mounts;
+    bool no_network;
+
+    /* COPY, ADD */
+    struct builder_origin from;
+    struct argv words; /* sources, then the destination */
+    struct builder_file *files;
+    size_t n_files;
+    struct argv exclude;
+    const char *chown, *chmod; /* "" */
+    const char *checksum;      /* of a URL; "" */
+    bool add, keep_archives, parents, link;
+};
+
+struct builder_stage {
+    const char *name;          /* "build", "stage-1"; "" when the file has no other */
+    struct builder_origin base; /* neither: scratch */
+    bool needed;
+    struct builder_step *steps;
+    size_t n_steps;
+};
+
+struct builder_secret {
+    const char *id, *content;
+};
+
+struct builder_program {
+    struct builder_stage *stages; /* each after those it needs */
+    size_t n_stages, target;
+    const char *config;       /* the image's "config" object, JSON */
+    const char *author;       /* "" */
+    const char *os, *architecture;
+    struct builder_secret *secrets;
+    size_t n_secrets;
+    int64_t epoch; /* seconds: SOURCE_DATE_EPOCH; -1: now */
+    const char *name; /* "sandbox/app": what the image is, to tell why a step is not cached */
+};
+
+#endif
