@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -10,6 +11,15 @@
 #define TIMEOUT_MS_DEFAULT 60000
 #define CONNECT_MS         10000
 #define HEADERS_MAX        200
+#define SEND_SIZE          (256L << 10)
+
+struct exchange { /* what libcurl's callbacks know */
+    CURL *curl;
+    const struct http_request *req;
+    struct http_response *resp;
+    uint64_t sent;          /* of req->source */
+    struct error own_error; /* of this side, which ended the exchange */
+};
 
 static void easy_cleanup(CURL **c)
 {
@@ -21,18 +31,78 @@ static void slist_free(struct curl_slist **l)
     curl_slist_free_all(*l);
 }
 
+static void note_status(struct exchange *x)
+{
+    long status = 0;
+
+    curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
+    x->resp->status = (int)status;
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *self)
 {
-    struct http_response *resp = self;
+    struct exchange *x = self;
+    const struct http_sink *sink = x->req->sink;
 
-    buf_add(&resp->body, data, size * n);
-    return resp->body.full ? 0 : size * n;
+    note_status(x);
+    if (sink && x->resp->status / 100 == 2)
+        return sink->take(sink->self, x->resp, data, size * n, &x->own_error) < 0 ? 0 : size * n;
+    buf_add(&x->resp->body, data, size * n);
+    return x->resp->body.full ? 0 : size * n;
+}
+
+static size_t on_read(char *data, size_t size, size_t n, void *self)
+{
+    struct exchange *x = self;
+    const struct http_source *from = x->req->source;
+    uint64_t left = from->len - x->sent;
+    size_t want = size * n < left ? size * n : (size_t)left;
+    ssize_t got;
+
+    do
+        got = want ? pread(from->fd, data, want, (off_t)(from->offset + x->sent)) : 0;
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        (void)error_errno(&x->own_error, errno, "read what is to be sent");
+    else if (got == 0 && want)
+        (void)error_set(&x->own_error, ERR_SYSTEM, "what is to be sent is shorter than it was");
+    if (x->own_error.kind != ERR_NONE)
+        return CURL_READFUNC_ABORT;
+    x->sent += (uint64_t)got;
+    return (size_t)got;
+}
+
+/* libcurl sends a body again when a kept connection turned out to be dead. */
+static int on_seek(void *self, curl_off_t offset, int origin)
+{
+    struct exchange *x = self;
+
+    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > x->req->source->len)
+        return CURL_SEEKFUNC_FAIL;
+    x->sent = (uint64_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+static int on_progress(void *self, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
+                       curl_off_t up)
+{
+    struct exchange *x = self;
+
+    (void)down_all;
+    (void)down;
+    (void)up_all;
+    (void)up;
+    if (!cancel_is_thrown(x->req->cancel))
+        return 0;
+    (void)error_set(&x->own_error, ERR_SYSTEM, "cancelled");
+    return 1;
 }
 
 /* Keeps "name: value" with the name lowered; a status line begins a new answer. */
 static size_t on_header(char *data, size_t size, size_t n, void *self)
 {
-    struct http_response *resp = self;
+    struct exchange *x = self;
+    struct http_response *resp = x->resp;
     size_t len = size * n;
     char *colon = memchr(data, ':', len);
 
@@ -98,32 +168,82 @@ static int make_headers(const struct argv *lines, struct curl_slist **ret)
     return lines && lines->failed ? -1 : 0;
 }
 
-static void set_options(CURL *c, const struct http_request *req, struct curl_slist *headers,
-                        struct http_response *resp, char *reason)
+static void set_limits(CURL *c, const struct http_request *req)
 {
-    curl_easy_setopt(c, CURLOPT_URL, req->url);
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, req->method);
-    curl_easy_setopt(c, CURLOPT_NOBODY, strcmp(req->method, "HEAD") == 0 ? 1L : 0L);
-    curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
-    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS,
-                     (long)(req->timeout_ms ? req->timeout_ms : TIMEOUT_MS_DEFAULT));
+    int64_t timeout = req->timeout_ms ? req->timeout_ms : req->stall_ms ? 0 : TIMEOUT_MS_DEFAULT;
+
+    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)timeout);
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, reason);
-    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(c, CURLOPT_WRITEDATA, resp);
-    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(c, CURLOPT_HEADERDATA, resp);
-    if (req->ca_file)
-        curl_easy_setopt(c, CURLOPT_CAINFO, req->ca_file);
-    if (is_loopback(req->url))
-        curl_easy_setopt(c, CURLOPT_PROXY, "");
-    if (req->body || strcmp(req->method, "POST") == 0 || strcmp(req->method, "PUT") == 0) {
+    if (req->stall_ms) {
+        curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
+        curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)((req->stall_ms + 999) / 1000));
+    }
+}
+
+static void set_body(CURL *c, const struct http_request *req, struct exchange *x)
+{
+    if (req->source) {
+        curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, SEND_SIZE);
+        curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)req->source->len);
+        curl_easy_setopt(c, CURLOPT_READFUNCTION, on_read);
+        curl_easy_setopt(c, CURLOPT_READDATA, x);
+        curl_easy_setopt(c, CURLOPT_SEEKFUNCTION, on_seek);
+        curl_easy_setopt(c, CURLOPT_SEEKDATA, x);
+    } else if (req->body || strcmp(req->method, "POST") == 0 || strcmp(req->method, "PUT") == 0) {
         curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE,
                          (curl_off_t)(req->body ? req->body_len : 0));
         curl_easy_setopt(c, CURLOPT_POSTFIELDS, req->body ? req->body : "");
     }
+}
+
+static void set_callbacks(CURL *c, struct exchange *x)
+{
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, x);
+    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(c, CURLOPT_HEADERDATA, x);
+    if (x->req->cancel) {
+        curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+        curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+        curl_easy_setopt(c, CURLOPT_XFERINFODATA, x);
+    }
+}
+
+static void set_options(CURL *c, const struct http_request *req, struct curl_slist *headers,
+                        struct exchange *x, char *reason)
+{
+    curl_easy_setopt(c, CURLOPT_URL, req->url);
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_NOBODY, strcmp(req->method, "HEAD") == 0 ? 1L : 0L);
+    curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, reason);
+    if (req->ca_file)
+        curl_easy_setopt(c, CURLOPT_CAINFO, req->ca_file);
+    if (is_loopback(req->url))
+        curl_easy_setopt(c, CURLOPT_PROXY, "");
+    set_limits(c, req);
+    set_callbacks(c, x);
+    set_body(c, req, x);
+    curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, req->method);
+}
+
+/* Why there was no answer. */
+static int explain(const struct exchange *x, CURLcode code, char *reason, struct error *err)
+{
+    const struct http_response *resp = x->resp;
+
+    if (x->own_error.kind != ERR_NONE) {
+        (void)fail(x->req, x->own_error.msg, err);
+        err->kind = x->own_error.kind;
+        return -1;
+    }
+    if (resp->body.full)
+        (void)snprintf(reason, CURL_ERROR_SIZE, "answer is larger than %zu bytes", resp->body.max);
+    else if (!reason[0])
+        (void)snprintf(reason, CURL_ERROR_SIZE, "%s", curl_easy_strerror(code));
+    return fail(x->req, reason, err);
 }
 
 static int request_by_curl(void *self, const struct http_request *req, struct http_response *resp,
@@ -131,25 +251,20 @@ static int request_by_curl(void *self, const struct http_request *req, struct ht
 {
     CLEANUP(easy_cleanup) CURL *c = curl_easy_init();
     CLEANUP(slist_free) struct curl_slist *headers = NULL;
+    struct exchange x = {.curl = c, .req = req, .resp = resp};
     char reason[CURL_ERROR_SIZE] = "";
-    long status = 0;
     CURLcode code;
 
     (void)self;
     if (!c || make_headers(req->headers, &headers) < 0)
         return error_set(err, ERR_SYSTEM, "start an HTTP request: out of memory");
-    set_options(c, req, headers, resp, reason);
+    set_options(c, req, headers, &x, reason);
     code = curl_easy_perform(c);
-    if (resp->body.full)
-        (void)snprintf(reason, sizeof(reason), "answer is larger than %zu bytes", resp->body.max);
-    else if (code != CURLE_OK && !reason[0])
-        (void)snprintf(reason, sizeof(reason), "%s", curl_easy_strerror(code));
     if (resp->body.full || code != CURLE_OK)
-        return fail(req, reason, err);
+        return explain(&x, code, reason, err);
     if (resp->headers.failed)
         return error_set(err, ERR_SYSTEM, "read an HTTP answer: out of memory");
-    curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
-    resp->status = (int)status;
+    note_status(&x);
     return 0;
 }
 

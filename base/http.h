@@ -8,6 +8,28 @@
 
 #include "base/argv.h"
 #include "base/buf.h"
+#include "base/process.h"
+
+struct http_response {
+    int status;          /* 100…599 */
+    struct argv headers; /* "name: value", name in lower case, of the last answer */
+    struct buf body;     /* the caller sets its ceiling; ERR_REMOTE when the answer is larger */
+};
+
+/* A body that is sent from a descriptor by pread, which leaves its position alone. */
+struct http_source {
+    int fd;
+    uint64_t offset;
+    uint64_t len; /* exactly so much is sent; -1 when fd has less */
+};
+
+/* Takes the body of a 2xx answer piece by piece; of any other, it goes to the response as ever. */
+struct http_sink {
+    /* The answer's status and headers are known by now.  -1 with err ends the exchange. */
+    int (*take)(void *self, const struct http_response *resp, const void *data, size_t len,
+                struct error *err);
+    void *self;
+};
 
 struct http_request {
     const char *method;         /* "GET", "HEAD", "PUT"… */
@@ -15,14 +37,12 @@ struct http_request {
     const struct argv *headers; /* "Name: value"; NULL: none */
     const void *body;           /* sent as it is; NULL: none */
     size_t body_len;
-    int64_t timeout_ms;  /* for the whole exchange; 0: 60 s */
+    const struct http_source *source; /* instead of body; NULL: none */
+    const struct http_sink *sink;     /* NULL: none */
+    int64_t timeout_ms;  /* for the whole exchange; 0: 60 s, or none where stall_ms is set */
+    int64_t stall_ms;    /* ends when no byte moved for so long (whole seconds); 0: not watched */
     const char *ca_file; /* extra trusted certificates, PEM; NULL: the system's alone */
-};
-
-struct http_response {
-    int status;          /* 100…599 */
-    struct argv headers; /* "name: value", name in lower case, of the last answer */
-    struct buf body;     /* the caller sets its ceiling; ERR_REMOTE when the answer is larger */
+    const struct cancel *cancel; /* looked at once a second at least; NULL: none */
 };
 
 #define HTTP_RESPONSE_INIT(body_max)                                                               \
@@ -37,7 +57,8 @@ struct http {
 };
 
 /* The real one.  Redirects are not followed.  Any answer is a success, whatever its status;
- * ERR_REMOTE when there was none, the message naming the host and never the query string. */
+ * ERR_REMOTE when there was none, the message naming the host and never the query string;
+ * ERR_SYSTEM when it was cancelled, or a source or sink did not work. */
 extern const struct http http_curl;
 
 /* The value of a header (name in lower case), NULL if absent; borrowed from resp. */

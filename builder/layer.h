@@ -15,28 +15,50 @@
 
 #define LAYER_DIGEST 72 /* "sha256:" and 64 hex digits fit */
 
+#define LAYER_MEDIA_TYPE "application/vnd.oci.image.layer.v1.tar+gzip" /* of the blob */
+
+/* The most a layer may be, where its maker sets no lower bound. */
+#define LAYER_ENTRIES_MAX  UINT64_C(4000000)
+#define LAYER_TAR_SIZE_MAX (UINT64_C(256) << 30)
+
 struct layer {
     char diff_id[LAYER_DIGEST]; /* of the tar */
     char digest[LAYER_DIGEST];  /* of the blob */
     uint64_t size;              /* of the blob */
     uint64_t tar_size;
-    uint64_t entries; /* 0: the diff is empty, and there is no blob */
+    uint64_t entries; /* 0: the diff is empty, and there is no blob, and no digests */
 };
 
 struct layer_options {
-    int threads;   /* that compress */
-    int64_t epoch; /* seconds: no time is later; -1: none */
+    int threads;       /* that compress; 1 to 8 */
+    int64_t epoch;     /* seconds: no time is later; -1: none */
+    uint64_t size_max; /* bytes of the tar; 0: LAYER_TAR_SIZE_MAX */
 };
 
 /* Writes the blob to <blobs>/<64 hex digits of its digest> (a temporary neighbour, synced, renamed;
- * one that is there already is left).  The same diff gives the same bytes: entries are sorted,
- * times are whole seconds, users and groups are numbers.  Sockets are left out, hard links within
- * the diff stay links, attributes stay but overlay's own.  diff, blobs: directory descriptors. */
+ * one that is there already is left).  The same diff gives the same bytes, however many threads
+ * there are and in whatever order the files were made: entries are sorted, times are whole seconds
+ * (rounded down), users and groups are numbers.  The diff's own root has no entry.
+ *
+ * Sockets are left out; hard links within the diff stay links.  The attributes user.*,
+ * security.capability and POSIX ACLs stay; overlay's own, and labels that only this machine
+ * understands, do not.
+ *
+ * diff, blobs: directory descriptors; nobody else changes the diff meanwhile.  At most 32 MiB are
+ * used, and what the names of the diff's hard links and of one directory in each level take.
+ * ERR_INPUT: a name that begins with ".wh.", which would be a whiteout in the tar.  ERR_LIMIT: too
+ * many entries, too large, a path of more than 4095 bytes. */
 MUST_CHECK int layer_write(int diff, int blobs, const struct layer_options *options,
                            struct layer *ret, struct error *err);
 
 /* Unpacks <blobs>/<hex of layer->digest> into an empty directory, checking digest, diff_id and
- * sizes.  userxattr: the form of overlay's attribute in a user namespace. */
+ * sizes; tar_size and entries may be 0, not known.  The blob may be any tar that an image has:
+ * plain, gzip or zstd.  userxattr: the form of overlay's attribute in a user namespace.
+ *
+ * Nothing outside of diff is touched, whatever the blob says.  After a failure the directory holds
+ * a part of the layer, or a layer that is not the one asked for, and has to be removed.  A device
+ * that this user namespace may not make is left out; so are sockets.  ERR_INPUT: the blob is
+ * damaged, or not the one it should be; ERR_LIMIT: larger than it may be. */
 MUST_CHECK int layer_unpack(int blobs, const struct layer *layer, bool userxattr, int diff,
                             struct error *err);
 

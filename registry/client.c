@@ -1,14 +1,16 @@
-/* registry — one HTTP exchange per question; trying again is the caller's. */
+/* registry — questions about manifests: one HTTP exchange for each; trying again is the caller's.
+ */
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/text.h"
+#include "registry/exchange.h"
 #include "registry/manifest.h"
 #include "registry/names.h"
 
 /* docker-registry refuses larger manifests, and so do most. */
 #define MANIFEST_MAX (4 << 20)
 #define URL_MAX      1024
-#define ERROR_MAX    512
 
 /* ---- one exchange ---- */
 
@@ -33,14 +35,14 @@ static int wrap(struct error *err, const char *act, const char *repository, cons
     return error_wrap(err, "%s %s%c%s", act, repository, mark(reference), reference);
 }
 
-/* An answer that is none of the expected ones. */
-static int unexpected(const struct http_response *resp, struct error *err)
+static int make_url(const struct registry *r, const char *repository, const char *reference,
+                    char ret[URL_MAX], struct error *err)
 {
-    CLEANUP(buf_release) struct buf why = BUF_INIT(ERROR_MAX);
-
-    registry_error_read(buf_str(&resp->body), resp->body.len, &why);
-    return error_set(err, ERR_REMOTE, "HTTP %d%s%s", resp->status, why.len ? " " : "",
-                     buf_str(&why));
+    if (check_names(repository, reference, err) < 0)
+        return -1;
+    if (snprintf(ret, URL_MAX, "%s/v2/%s/manifests/%s", r->url, repository, reference) >= URL_MAX)
+        return error_set(err, ERR_SYSTEM, "the registry's URL is too long");
+    return 0;
 }
 
 /* Method and body against /v2/<repository>/manifests/<reference>. */
@@ -49,13 +51,10 @@ static int exchange(const struct registry *r, const char *repository, const char
 {
     char url[URL_MAX];
 
-    if (check_names(repository, reference, err) < 0)
+    if (make_url(r, repository, reference, url, err) < 0)
         return -1;
-    if (snprintf(url, sizeof(url), "%s/v2/%s/manifests/%s", r->url, repository, reference) >=
-        (int)sizeof(url))
-        return error_set(err, ERR_SYSTEM, "the registry's URL is too long");
     req.url = url;
-    return r->http->request(r->http->self, &req, resp, err);
+    return registry_exchange(r, &req, resp, err);
 }
 
 /* ---- questions ---- */
@@ -64,12 +63,8 @@ static int exchange(const struct registry *r, const char *repository, const char
 static int check_digest(const struct http_response *resp, const char *reference,
                         const struct registry_manifest *m, struct error *err)
 {
-    const char *said = http_header(resp, "docker-content-digest");
-
-    if (said && strcspn(said, " \t") != strlen(m->digest))
-        return error_set(err, ERR_REMOTE, "the registry names another digest than %s", m->digest);
-    if (said && strncmp(said, m->digest, strlen(m->digest)) != 0)
-        return error_set(err, ERR_REMOTE, "the registry says %.71s, but sent %s", said, m->digest);
+    if (registry_check_said_digest(resp, m->digest, err) < 0)
+        return -1;
     if (registry_digest_is_valid(reference) && strcmp(reference, m->digest) != 0)
         return error_set(err, ERR_REMOTE, "the registry sent %s", m->digest);
     return 0;
@@ -92,7 +87,7 @@ static int get(const struct registry *r, const char *repository, const char *ref
         return 0;
     }
     if (resp.status != 200)
-        return unexpected(&resp, err);
+        return registry_unexpected(&resp, err);
     if (registry_manifest_read(buf_str(&resp.body), resp.body.len,
                                http_header(&resp, "content-type"), &m, err) < 0 ||
         check_digest(&resp, reference, &m, err) < 0)
@@ -132,7 +127,7 @@ static int put(const struct registry *r, const char *repository, const struct re
                                        .body_len = m->body.len},
                  &resp, err) < 0)
         return -1;
-    return resp.status == 201 ? 0 : unexpected(&resp, err);
+    return resp.status == 201 ? 0 : registry_unexpected(&resp, err);
 }
 
 static int check_tag(const struct registry *r, const char *repository,
@@ -160,6 +155,43 @@ int registry_tag(const struct registry *r, const char *repository,
     return 0;
 }
 
+/* The digest is the one of the bytes, and not less so because the registry says it. */
+static int put_by(const struct registry *r, const char *repository, const char *reference,
+                  const char *media_type, const void *bytes, size_t len, const char *digest,
+                  struct error *err)
+{
+    CLEANUP(http_response_release) struct http_response resp = HTTP_RESPONSE_INIT(MANIFEST_MAX);
+    CLEANUP(argv_release) struct argv headers = ARGV_INIT;
+    char url[URL_MAX];
+
+    argv_pushf(&headers, "Content-Type: %s", media_type);
+    if (make_url(r, repository, reference, url, err) < 0 ||
+        registry_ask(
+            r,
+            &(struct http_request){
+                .method = "PUT", .url = url, .headers = &headers, .body = bytes, .body_len = len},
+            &resp, err) < 0)
+        return -1;
+    if (resp.status != 201)
+        return registry_unexpected(&resp, err);
+    return registry_check_said_digest(&resp, digest, err);
+}
+
+int registry_put_manifest(const struct registry *r, const char *repository, const char *reference,
+                          const char *media_type, const void *bytes, size_t len,
+                          char ret_digest[REGISTRY_DIGEST], struct error *err)
+{
+    char digest[REGISTRY_DIGEST] = "sha256:";
+
+    digest_sha256_hex(bytes, len, digest + strlen(digest));
+    if (registry_digest_is_valid(reference) && strcmp(reference, digest) != 0)
+        return error_set(err, ERR_INPUT, "the manifest to be put as %s is %s", reference, digest);
+    if (put_by(r, repository, reference, media_type, bytes, len, digest, err) < 0)
+        return wrap(err, "put the manifest", repository, reference);
+    memcpy(ret_digest, digest, sizeof(digest));
+    return 0;
+}
+
 int registry_delete_manifest(const struct registry *r, const char *repository, const char *digest,
                              struct error *err)
 {
@@ -171,7 +203,7 @@ int registry_delete_manifest(const struct registry *r, const char *repository, c
         return wrap(err, "delete", repository, digest);
     if (resp.status == 404 || resp.status == 202)
         return 0;
-    (void)unexpected(&resp, err);
+    (void)registry_unexpected(&resp, err);
     return wrap(err, "delete", repository, digest);
 }
 
@@ -192,10 +224,10 @@ int registry_ping(const struct registry *r, struct error *err)
 
     if (snprintf(url, sizeof(url), "%s/v2/", r->url) >= (int)sizeof(url))
         return error_set(err, ERR_SYSTEM, "the registry's URL is too long");
-    if (r->http->request(r->http->self, &req, &resp, err) < 0)
+    if (registry_exchange(r, &req, &resp, err) < 0)
         return error_wrap(err, "ask the registry for its version");
     if (resp.status != 200) {
-        (void)unexpected(&resp, err);
+        (void)registry_unexpected(&resp, err);
         return error_wrap(err, "ask the registry for its version");
     }
     if (!is_registry(&resp))

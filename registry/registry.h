@@ -15,6 +15,12 @@
 struct registry {    /* borrowed by every call */
     const char *url; /* "http://127.0.0.1:5000", no slash at the end */
     const struct http *http;
+    const struct cancel *cancel; /* ends any call with ERR_SYSTEM; NULL: none */
+
+    /* For the calls that try again: those about blobs, registry_put_manifest, registry_push. */
+    int tries;       /* in all, without a byte of progress between them; 0: 6 */
+    int64_t wait_ms; /* before the second, then doubled up to 30 s; 0: 500.  A Retry-After that asks
+                        for longer is heeded, up to 60 s */
 };
 
 #define REGISTRY_DIGEST 80 /* "sha256:" and 64 hex digits fit */
@@ -47,6 +53,74 @@ MUST_CHECK int registry_delete_manifest(const struct registry *r, const char *re
 
 /* GET /v2/: -1 with the reason when it does not answer as a registry (that wants no password). */
 MUST_CHECK int registry_ping(const struct registry *r, struct error *err);
+
+/* ---- blobs and images ----
+ *
+ * A lost connection, HTTP 408, 425, 429 and 5xx are tried again.  Errors as above: ERR_REMOTE where
+ * the registry or the way to it is at fault, ERR_INPUT for names outside the grammar; ERR_SYSTEM
+ * for a file that cannot be read or written, and when cancelled. */
+
+MUST_CHECK int registry_has_blob(const struct registry *r, const char *repository,
+                                 const char *digest, enum registry_presence *ret,
+                                 struct error *err);
+
+/* Asks for the blob of another repository of this registry.  *ret_mounted false: the registry would
+ * not, and it has to be sent. */
+MUST_CHECK int registry_mount_blob(const struct registry *r, const char *repository,
+                                   const char *digest, const char *from_repository,
+                                   bool *ret_mounted, struct error *err);
+
+/* Sends size bytes of fd, from its beginning.  After a lost connection it goes on where the
+ * registry says it is, or anew.  The registry checks the digest. */
+MUST_CHECK int registry_put_blob(const struct registry *r, const char *repository,
+                                 const char *digest, int fd, uint64_t size, struct error *err);
+
+/* Writes the blob to fd, from its beginning; size is what the manifest says.  After a lost
+ * connection it goes on where it was.  ERR_REMOTE also when it is not size bytes of that digest;
+ * the file is then empty, as after every failure and when the blob is absent. */
+MUST_CHECK int registry_get_blob(const struct registry *r, const char *repository,
+                                 const char *digest, uint64_t size, int fd,
+                                 enum registry_presence *ret, struct error *err);
+
+/* reference: a tag, or the manifest's digest.  All blobs must be in the repository. */
+MUST_CHECK int registry_put_manifest(const struct registry *r, const char *repository,
+                                     const char *reference, const char *media_type,
+                                     const void *bytes, size_t len,
+                                     char ret_digest[REGISTRY_DIGEST], struct error *err);
+
+struct registry_layer { /* borrowed */
+    const char *digest;
+    uint64_t size;
+    /* Opens the blob for reading; registry_push closes it.  Called on any thread, and only when it
+     * has to be sent. */
+    int (*open)(void *self, int *ret_fd, struct error *err);
+    void *self;
+    const char *mount_from; /* a repository that may have it; NULL: none is known */
+};
+
+struct registry_image { /* borrowed */
+    const char *repository;
+    const char *tag;
+    const char *config; /* its bytes */
+    size_t config_len;
+    const struct registry_layer *layers;
+    size_t n_layers;
+    const char *media_type; /* of the manifest */
+    const char *manifest;   /* its bytes */
+    size_t manifest_len;
+    int at_once; /* blobs; 0: 4 */
+};
+
+struct registry_pushed {
+    char digest[REGISTRY_DIGEST]; /* of the manifest */
+    uint64_t sent;                /* bytes of blobs that were sent once in full, */
+    uint64_t skipped;             /* and of those that were there already or mounted */
+};
+
+/* Layers and config, those that are not there yet, several at once; then the manifest by its tag,
+ * which so never names an image that is not whole. */
+MUST_CHECK int registry_push(const struct registry *r, const struct registry_image *image,
+                             struct registry_pushed *ret, struct error *err);
 
 /* ---- server ---- */
 

@@ -1,0 +1,172 @@
+/* registry/exchange — see the header. */
+#include "registry/exchange.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "registry/manifest.h"
+#include "registry/names.h"
+
+#define TRIES         6
+#define WAIT_MS       500
+#define WAIT_MS_MAX   30000
+#define RETRY_MS_MAX  60000 /* of what a Retry-After asks for */
+#define ERROR_MAX     512
+#define LOCATION_ROOM 200 /* for what is added to a location */
+
+int registry_exchange(const struct registry *r, const struct http_request *req,
+                      struct http_response *resp, struct error *err)
+{
+    struct http_request cancellable = *req;
+
+    cancellable.cancel = r->cancel;
+    return r->http->request(r->http->self, &cancellable, resp, err);
+}
+
+int registry_unexpected(const struct http_response *resp, struct error *err)
+{
+    CLEANUP(buf_release) struct buf why = BUF_INIT(ERROR_MAX);
+
+    registry_error_read(buf_str(&resp->body), resp->body.len, &why);
+    return error_set(err, ERR_REMOTE, "HTTP %d%s%s", resp->status, why.len ? " " : "",
+                     buf_str(&why));
+}
+
+int registry_check_said_digest(const struct http_response *resp, const char *digest,
+                               struct error *err)
+{
+    const char *said = http_header(resp, "docker-content-digest");
+
+    if (said && strcspn(said, " \t") != strlen(digest))
+        return error_set(err, ERR_REMOTE, "the registry names another digest than %s", digest);
+    if (said && strncmp(said, digest, strlen(digest)) != 0)
+        return error_set(err, ERR_REMOTE, "the registry says %.71s, but sent %s", said, digest);
+    return 0;
+}
+
+int registry_check_blob(const char *repository, const char *digest, struct error *err)
+{
+    if (!registry_repository_is_valid(repository))
+        return error_set(err, ERR_INPUT, "\"%.300s\" is no valid repository name", repository);
+    if (!registry_digest_is_valid(digest))
+        return error_set(err, ERR_INPUT, "\"%.300s\" is no sha256 digest", digest);
+    return 0;
+}
+
+/* ---- locations ---- */
+
+/* Bytes of "scheme://host:port" at the beginning of a URL, 0 when there is none. */
+static size_t origin_length(const char *url)
+{
+    const char *host = strstr(url, "://");
+
+    if (!host || strcspn(url, "/?#") != (size_t)(host + 1 - url))
+        return 0;
+    return (size_t)(host + 3 - url) + strcspn(host + 3, "/?#");
+}
+
+int registry_location(const struct registry *r, const struct http_response *resp,
+                      char ret[REGISTRY_LOCATION_MAX], struct error *err)
+{
+    const char *said = http_header(resp, "location");
+    size_t origin = origin_length(r->url);
+    int n;
+
+    if (!said || strlen(said) + origin + LOCATION_ROOM >= REGISTRY_LOCATION_MAX)
+        return error_set(err, ERR_REMOTE, "the registry's answer has no Location, or a long one");
+    if (text_has_control(said, strlen(said)) || strpbrk(said, " #\\"))
+        return error_set(err, ERR_REMOTE, "the registry's answer has a Location that is no URL");
+    if (said[0] == '/' && said[1] != '/') {
+        n = snprintf(ret, REGISTRY_LOCATION_MAX, "%.*s%s", (int)origin, r->url, said);
+    } else if (origin_length(said) == origin && strncasecmp(said, r->url, origin) == 0) {
+        n = snprintf(ret, REGISTRY_LOCATION_MAX, "%s", said);
+    } else {
+        return error_set(err, ERR_REMOTE,
+                         "the registry's answer leads to another host, and nothing is sent there "
+                         "(if it is the same, its configured URL must be as clients see it)");
+    }
+    return n < REGISTRY_LOCATION_MAX ? 0 : error_set(err, ERR_REMOTE, "a Location is too long");
+}
+
+/* ---- another try ---- */
+
+bool registry_may_recover(const struct http_response *resp, const struct error *err)
+{
+    if (resp->status == 0)
+        return err->kind == ERR_REMOTE;
+    return resp->status == 408 || resp->status == 425 || resp->status == 429 || resp->status >= 500;
+}
+
+/* Milliseconds (RFC 9110, 10.2.3: seconds, or a date); 0 when it asks for none. */
+static int64_t retry_after(const struct http_response *resp)
+{
+    const char *said = http_header(resp, "retry-after");
+    struct tm date = {.tm_sec = 0};
+    uint64_t seconds = 0;
+    int64_t wait = 0;
+
+    if (!said)
+        return 0;
+    if (text_to_u64(said, UINT32_MAX, &seconds))
+        wait = (int64_t)seconds * 1000;
+    else if (strptime(said, "%a, %d %b %Y %H:%M:%S GMT", &date))
+        wait = (timegm(&date) - time(NULL)) * 1000;
+    return wait < 0 ? 0 : wait > RETRY_MS_MAX ? RETRY_MS_MAX : wait;
+}
+
+/* False when it was cancelled meanwhile. */
+static bool wait_for(const struct registry *r, int64_t ms)
+{
+    struct pollfd p = {.fd = r->cancel ? r->cancel->fd : -1, .events = POLLIN};
+    int64_t end = clock_monotonic() + ms * NS_PER_MS;
+
+    while (ms > 0) {
+        int n = poll(&p, 1, (int)ms);
+
+        if (n > 0)
+            return false;
+        ms = (end - clock_monotonic() + NS_PER_MS - 1) / NS_PER_MS;
+    }
+    return !r->cancel || !cancel_is_thrown(r->cancel);
+}
+
+bool registry_try_again(struct registry_tries *t, const struct http_response *resp)
+{
+    int64_t wait = t->r->wait_ms ? t->r->wait_ms : WAIT_MS;
+    int64_t asked = retry_after(resp);
+
+    if (++t->made >= (t->r->tries ? t->r->tries : TRIES))
+        return false;
+    for (int i = 1; i < t->made && wait < WAIT_MS_MAX; i++)
+        wait *= 2;
+    wait = wait < WAIT_MS_MAX ? wait : WAIT_MS_MAX;
+    return wait_for(t->r, wait > asked ? wait : asked);
+}
+
+int registry_ask(const struct registry *r, const struct http_request *req,
+                 struct http_response *resp, struct error *err)
+{
+    struct registry_tries t = {.r = r};
+    const size_t max = resp->body.max;
+
+    for (;;) {
+        struct error now = ERROR_INIT;
+
+        http_response_release(resp);
+        *resp = (struct http_response)HTTP_RESPONSE_INIT(max);
+        if (registry_exchange(r, req, resp, &now) < 0)
+            resp->status = 0;
+        if (registry_may_recover(resp, &now) && registry_try_again(&t, resp))
+            continue;
+        if (resp->status == 0) {
+            *err = now;
+            return -1;
+        }
+        return 0;
+    }
+}

@@ -1,0 +1,49 @@
+/* registry/exchange — one request to the registry, or as many as it takes. */
+#ifndef REGISTRY_EXCHANGE_H
+#define REGISTRY_EXCHANGE_H
+
+#include "registry/registry.h"
+
+#define REGISTRY_URL_MAX      1024
+#define REGISTRY_LOCATION_MAX 4096 /* docker-registry keeps its state in there */
+
+/* One request: every one passes here.  Credentials will be added here, and a 401's challenge
+ * answered (WWW-Authenticate: Bearer realm, service, scope; RFC 6750), as no URL is ever another
+ * host's than the registry's. */
+MUST_CHECK int registry_exchange(const struct registry *r, const struct http_request *req,
+                                 struct http_response *resp, struct error *err);
+
+/* The same until there is an answer that is not worth another try, or no try is left. */
+MUST_CHECK int registry_ask(const struct registry *r, const struct http_request *req,
+                            struct http_response *resp, struct error *err);
+
+/* An answer that is none of the expected ones: ERR_REMOTE with what it says. */
+int registry_unexpected(const struct http_response *resp, struct error *err);
+
+/* ERR_REMOTE when the answer names another digest in Docker-Content-Digest; it need name none. */
+MUST_CHECK int registry_check_said_digest(const struct http_response *resp, const char *digest,
+                                          struct error *err);
+
+/* ERR_INPUT for names that are none. */
+MUST_CHECK int registry_check_blob(const char *repository, const char *digest, struct error *err);
+
+/* The URL in the answer's Location, which may leave out the registry's part.  ERR_REMOTE when it is
+ * not there, or names another host or scheme: what is sent there is not for others. */
+MUST_CHECK int registry_location(const struct registry *r, const struct http_response *resp,
+                                 char ret[REGISTRY_LOCATION_MAX], struct error *err);
+
+/* ---- another try ---- */
+
+struct registry_tries {
+    const struct registry *r;
+    int made; /* without progress; whoever sees some sets it to 0 */
+};
+
+/* Whether the exchange that came out so may go better next time: resp->status is 0 when there was
+ * no answer, and err then says why. */
+bool registry_may_recover(const struct http_response *resp, const struct error *err);
+
+/* Counts a failed try, and waits for the next: false when there is to be none. */
+bool registry_try_again(struct registry_tries *t, const struct http_response *resp);
+
+#endif
