@@ -222,6 +222,8 @@ static void begin_kill(struct wait *w, enum process_how how, int64_t now)
     w->killed = true;
     (void)kill(-w->pid, w->req->grace_ms > 0 ? SIGTERM : SIGKILL);
     w->kill_at = now + w->req->grace_ms * NS_PER_MS;
+    if (w->req->on_kill)
+        w->req->on_kill(w->req->on_kill_self);
 }
 
 static void reap(struct wait *w, int64_t now)

@@ -40,6 +40,10 @@ struct process_request {
     int64_t grace_ms;                /* between SIGTERM and SIGKILL; 0: SIGKILL at once */
     size_t line_max;                 /* 0: 65536 */
     const struct process_sink *sink; /* NULL: output is dropped */
+    /* Called once, after the first signal, when the time limit or the cancel ends the child: for
+     * what it has started outside of its process group.  NULL: none */
+    void (*on_kill)(void *self);
+    void *on_kill_self;
 };
 
 enum process_how { PROCESS_EXITED, PROCESS_SIGNALLED, PROCESS_TIMED_OUT, PROCESS_CANCELLED };

@@ -23,12 +23,20 @@ struct account {
 /* Reads "", "name", "uid", "name:group", "uid:gid"… against <root>/etc/passwd and <root>/etc/group;
  * "" is root.  With a group named there are no further groups, as in runc.  root: a directory
  * descriptor of the image's tree.  A number need not be in the files (its group is 0 then); a name
- * must: ERR_INPUT says which one is unknown. */
+ * must, but for "root", which is 0 anywhere: ERR_INPUT says which one is unknown.  ERR_LIMIT: one
+ * of the files is larger than 4 MiB, or the user is in more groups than ret can hold. */
 MUST_CHECK int accounts_find(int root, const char *who, struct account *ret, struct error *err);
 
-/* A --chown: "user", "user:group", numbers or names; a user alone gives its number as the group
- * too, as with BuildKit.  Home and further groups are not looked at. */
+/* A --chown: "user", "user:group", numbers or names.  As with BuildKit, a number alone is the group
+ * too, and a name alone has the group of its line in /etc/passwd.  Home and further groups are not
+ * looked at. */
 MUST_CHECK int accounts_find_owner(int root, const char *who, uint32_t *ret_uid, uint32_t *ret_gid,
                                    struct error *err);
+
+/* The same over the text of the two files. */
+MUST_CHECK int accounts_read(const char *passwd, const char *group, const char *who,
+                             struct account *ret, struct error *err);
+MUST_CHECK int accounts_read_owner(const char *passwd, const char *group, const char *who,
+                                   uint32_t *ret_uid, uint32_t *ret_gid, struct error *err);
 
 #endif

@@ -60,6 +60,8 @@ enum jail_entry_kind {
     JAIL_TMPFS,     /* from: mount options ("mode=1777,size=64m") */
     JAIL_PROC,      /* the jail's own */
     JAIL_DEVPTS,    /* likewise */
+    JAIL_CGROUP,    /* likewise, its cgroup and what is below (version 2), read-only */
+    JAIL_LOOPBACK,  /* a network namespace with lo and nothing else; not with JAIL_NET_HOST */
     JAIL_KINDS_END, /* not a kind */
 };
 

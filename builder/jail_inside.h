@@ -65,6 +65,8 @@ MUST_CHECK int jail_net_start_slirp(const struct jail_ids *ids, pid_t pid, struc
 /* Inside: lo up; for NAT also routes that refuse link-local and the addresses given. */
 MUST_CHECK int jail_net_configure(enum jail_net net, const struct jail_addresses *refused,
                                   struct error *err);
+/* Makes a network namespace with lo in it and binds it to the file at path; ours stays the same. */
+MUST_CHECK int jail_net_make_loopback(const char *path, struct error *err);
 
 /* ---- jail_rights.c ---- */
 

@@ -13,9 +13,11 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 
 #include "base/fs.h"
@@ -204,4 +206,23 @@ int jail_net_configure(enum jail_net net, const struct jail_addresses *refused, 
     if (raise_lo(err) < 0)
         return -1;
     return net == JAIL_NET_NAT ? refuse_addresses(refused, err) : 0;
+}
+
+/* Nobody in the jail has power over it: its rights belong to the jail's user namespace, and
+ * CAP_NET_ADMIN there to nobody (jail_rights.c). */
+int jail_net_make_loopback(const char *path, struct error *err)
+{
+    CLEANUP_CLOSE int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    int result;
+
+    if (own < 0)
+        return error_errno(err, errno, "open the network namespace");
+    if (unshare(CLONE_NEWNET) < 0)
+        return error_errno(err, errno, "make a network namespace");
+    result = raise_lo(err);
+    if (result == 0 && mount("/proc/self/ns/net", path, NULL, MS_BIND, NULL) < 0)
+        result = error_errno(err, errno, "keep a network namespace");
+    if (setns(own, CLONE_NEWNET) < 0)
+        return error_errno(err, errno, "go back to the network namespace");
+    return result;
 }

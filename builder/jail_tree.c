@@ -95,6 +95,15 @@ static int make_mount(const struct jail_entry *e, const char *type, unsigned lon
     return 0;
 }
 
+static int make_loopback(const struct jail_entry *e, struct error *err)
+{
+    const struct jail_entry empty = {.path = e->path, .from = (char[]){""}};
+
+    if (make_file(&empty, 0444, err) < 0)
+        return -1;
+    return jail_net_make_loopback(e->path, err);
+}
+
 static int make_entry(const struct jail_entry *e, int fd, struct error *err)
 {
     if (make_parents(e->path, err) < 0)
@@ -118,6 +127,10 @@ static int make_entry(const struct jail_entry *e, int fd, struct error *err)
         return make_mount(e, "proc", MS_NODEV | MS_NOEXEC, err);
     case JAIL_DEVPTS:
         return make_mount(e, "devpts", MS_NOEXEC, err);
+    case JAIL_CGROUP:
+        return make_mount(e, "cgroup2", MS_NODEV | MS_NOEXEC | MS_RDONLY, err);
+    case JAIL_LOOPBACK:
+        return make_loopback(e, err);
     case JAIL_KINDS_END:
         break;
     }

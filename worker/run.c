@@ -127,6 +127,7 @@ static void run_release(struct run *r)
     dockerfile_free(r->dockerfile);
     buf_release(&r->dockerfile_text);
     argv_release(&r->images);
+    builder_image_release(&r->image);
     buf_release(&r->failure);
     journal_release(&r->journal);
     cancel_release(&r->cancel);
