@@ -10,8 +10,9 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "builder/events.h"
-#include "builder/program_json.h"
+#include "builder/document.h"
 #include "builder/reference.h"
+#include "builder/run.h"
 #include "builder/state.h"
 
 #define CONFIG_MAX  (8 << 20)
@@ -22,7 +23,7 @@
 /* ---- what is known of the images ---- */
 
 struct images {
-    struct program_image *v;
+    struct document_image *v;
     size_t n, cap;
     struct argv kept; /* names, configurations and digests */
 };
@@ -45,7 +46,7 @@ static int describe_image(const struct builder_job *j, const char *name, struct 
                           struct error *err)
 {
     CLEANUP(buf_release) struct buf config = BUF_INIT(CONFIG_MAX);
-    struct program_image *ret = &images->v[images->n];
+    struct document_image *ret = &images->v[images->n];
     struct bases_image found;
     struct reference ref;
     bool is_there;
@@ -77,7 +78,7 @@ static int add_image(const struct builder_job *j, const struct builder_origin *f
             return 0;
     if (images->n == images->cap) {
         size_t cap = images->cap ? images->cap * 2 : 8;
-        struct program_image *grown = realloc(images->v, cap * sizeof(*grown));
+        struct document_image *grown = realloc(images->v, cap * sizeof(*grown));
 
         if (!grown)
             return error_set(err, ERR_SYSTEM, "look at the images: out of memory");
@@ -122,9 +123,9 @@ static int write_document(const struct builder_job *j, const struct builder_prog
                           struct error *err)
 {
     CLEANUP(release_images) struct images images = {.n = 0};
-    CLEANUP(buf_release) struct buf text = BUF_INIT(PROGRAM_MAX);
+    CLEANUP(buf_release) struct buf text = BUF_INIT(DOCUMENT_MAX);
     CLEANUP_CLOSE int fd = -1;
-    struct program_document d = {.program = *p,
+    struct document d = {.program = *p,
                                  .userxattr = j->b->ids.users != JAIL_USERS_NONE,
                                  .threads = count_processors()};
 
@@ -132,7 +133,7 @@ static int write_document(const struct builder_job *j, const struct builder_prog
         return -1;
     d.images = images.v;
     d.n_images = images.n;
-    if (program_write(&d, &text, err) < 0)
+    if (document_write(&d, &text, err) < 0)
         return -1;
     fd = memfd_create("program", MFD_CLOEXEC);
     if (fd < 0)
@@ -158,6 +159,7 @@ static void describe_jail(const struct builder_job *j, struct jail_spec *s)
         .inner = true};
     (void)snprintf(out, sizeof(out), "%s/out", j->dir);
     jail_spec_add_base(s);
+    run_add_to_jail(s);
     jail_spec_add(s, JAIL_BIND, "kiln/cache", j->cache);
     jail_spec_add(s, JAIL_BIND_RO, "kiln/bases", j->bases);
     jail_spec_add(s, JAIL_BIND, "kiln/out", out);

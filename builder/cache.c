@@ -41,9 +41,7 @@ int cache_open(const char *path, const char *job, struct cache *ret, struct erro
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         if (open_part(dir, parts[i].name, parts[i].fd, err) < 0)
             return -1;
-    if (fs_remove_tree(ret->tmp, job, err) < 0)
-        return -1;
-    if (mkdirat(ret->tmp, job, 0700) < 0)
+    if (mkdirat(ret->tmp, job, 0700) < 0 && errno != EEXIST)
         return error_errno(err, errno, "make the cache's tmp/%s", job);
     return 0;
 }
@@ -51,10 +49,7 @@ int cache_open(const char *path, const char *job, struct cache *ret, struct erro
 void cache_close(struct cache *c)
 {
     const int fds[] = {c->records, c->diffs, c->blobs, c->mounts, c->tmp};
-    struct error ignored = ERROR_INIT; /* what is left is swept with the job */
 
-    if (c->tmp >= 0)
-        (void)!fs_remove_tree(c->tmp, c->job, &ignored);
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
         if (fds[i] >= 0)
             close(fds[i]);

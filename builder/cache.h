@@ -4,7 +4,7 @@
  *   diffs/<key>     the files it added, changed and removed: a lower directory of an overlay
  *   blobs/<hex>     a layer made of a diff, as it is pushed
  *   mounts/<hex>    a cache mount of RUN
- *   tmp/<job>/      what a build is working on
+ *   tmp/<job>/      what a build is working on, and its context
  *
  * A record is written after what it speaks of, and by rename, so a step that was killed leaves
  * nothing but its tmp.  Builds of one workspace share a cache and may do the same step at once: the
@@ -24,9 +24,9 @@ struct cache {
     char job[65]; /* the name in tmp */
 };
 
-/* Opens it, makes what is missing, and empties tmp/<job>. */
+/* Opens it and makes what is missing. */
 MUST_CHECK int cache_open(const char *path, const char *job, struct cache *ret, struct error *err);
-/* Removes tmp/<job>. */
+/* tmp/<job> stays: it goes with the job. */
 void cache_close(struct cache *c);
 
 struct cache_record {

@@ -45,70 +45,75 @@ void execute_end_stage(struct stage_run *s, bool done, const struct error *err)
 
 /* ---- where files come from ---- */
 
-static int find_image(const struct execution *x, const char *name, const struct program_image **ret,
+static bool is_nothing(const char *image)
+{
+    return !*image || strcmp(image, "scratch") == 0;
+}
+
+static int find_image(const struct execution *x, const char *name, const struct document_image **ret,
                       struct error *err)
 {
-    *ret = program_find_image(&x->doc, name);
+    *ret = document_find_image(&x->doc, name);
     return *ret ? 0 : error_set(err, ERR_SYSTEM, "%s was not fetched", name);
 }
 
-int execute_image_tree(const struct execution *x, const char *name, struct tree *ret,
+int execute_image_stack(const struct execution *x, const char *name, struct stack *ret,
                        struct error *err)
 {
-    const struct program_image *image;
+    const struct document_image *image;
     char path[256];
 
+    if (is_nothing(name))
+        return 0;
     if (find_image(x, name, &image, err) < 0)
         return -1;
     for (size_t i = 0; i < image->n_layers; i++) {
         (void)snprintf(path, sizeof(path), BASES "/overlay/%s/diff", image->layers[i].id);
-        if (tree_add(ret, path, err) < 0)
+        if (stack_add(ret, path, err) < 0)
             return -1;
     }
     return 0;
 }
 
 int execute_view_origin(struct execution *x, const struct builder_origin *from,
-                        struct tree_view *view, struct error *err)
+                        struct stack_view *view, struct error *err)
 {
-    CLEANUP(tree_release) struct tree tree = {.n = 0};
+    CLEANUP(stack_release) struct stack tree = {.n = 0};
 
-    *view = (struct tree_view){.fd = -1};
+    *view = (struct stack_view){.fd = -1};
     if (from->stage != BUILDER_NO_STAGE) {
         if (execute_wait(x, from->stage, err) < 0)
             return -1;
-        return tree_view(&x->stages[from->stage].tree, x->doc.userxattr, view, err);
+        return stack_view(&x->stages[from->stage].files, x->doc.userxattr, view, err);
     }
     if (!*from->image) {
         view->fd = fcntl(x->context, F_DUPFD_CLOEXEC, 0);
         return view->fd < 0 ? error_errno(err, errno, "open the context") : 0;
     }
-    if (strcmp(from->image, "scratch") == 0)
-        return 0;
-    if (execute_image_tree(x, from->image, &tree, err) < 0)
+    if (execute_image_stack(x, from->image, &tree, err) < 0)
         return -1;
-    return tree_view(&tree, x->doc.userxattr, view, err);
+    return stack_view(&tree, x->doc.userxattr, view, err);
 }
 
-int execute_key_origin(struct execution *x, const struct builder_origin *from, struct key *key,
+int execute_key_origin(struct execution *x, const struct builder_origin *from, struct cache_key *key,
                        struct error *err)
 {
-    const struct program_image *image;
+    const struct document_image *image;
 
     if (from->stage != BUILDER_NO_STAGE) {
         if (execute_wait(x, from->stage, err) < 0)
             return -1;
-        key_add_word(key, x->stages[from->stage].key);
+        cache_key_add_word(key, x->stages[from->stage].key);
         return 0;
     }
-    if (!*from->image || strcmp(from->image, "scratch") == 0) {
-        key_add_word(key, "scratch");
+    if (is_nothing(from->image)) {
+        cache_key_add_word(key, "scratch");
         return 0;
     }
     if (find_image(x, from->image, &image, err) < 0)
         return -1;
     for (size_t i = 0; i < image->n_layers; i++)
-        key_add_word(key, image->layers[i].diff_id);
+        cache_key_add_word(key, image->layers[i].diff_id);
     return 0;
 }
 
@@ -131,10 +136,10 @@ static void release_export(struct export *e)
 static int export_base(const struct execution *x, const char *name, struct export *e,
                        struct error *err)
 {
-    const struct program_image *image;
+    const struct document_image *image;
 
     e->base_config = "";
-    if (!*name || strcmp(name, "scratch") == 0)
+    if (is_nothing(name))
         return 0;
     if (find_image(x, name, &image, err) < 0)
         return -1;
@@ -212,7 +217,7 @@ static int export_stage(struct execution *x, size_t stage, struct export *e, str
 
 static size_t count_steps(const struct execution *x)
 {
-    size_t n = TREE_LOWERS_MAX + 1;
+    size_t n = STACK_MAX + 1;
 
     for (size_t i = 0; i < x->doc.program.n_stages; i++)
         n += x->doc.program.stages[i].n_steps;
@@ -320,12 +325,12 @@ static int finish_stages(struct execution *x, struct error *err)
 static void release_execution(struct execution *x)
 {
     for (size_t i = 0; x->stages && i < x->doc.program.n_stages; i++) {
-        tree_release(&x->stages[i].tree);
+        stack_release(&x->stages[i].files);
         free(x->stages[i].made);
     }
     free(x->stages);
     cache_close(&x->cache);
-    program_release(&x->doc);
+    document_release(&x->doc);
     if (x->context >= 0)
         close(x->context);
     cancel_release(&x->cancel);
@@ -333,11 +338,11 @@ static void release_execution(struct execution *x)
 
 static int prepare(struct execution *x, const char *job, struct error *err)
 {
-    CLEANUP(buf_release) struct buf text = BUF_INIT(PROGRAM_MAX);
+    CLEANUP(buf_release) struct buf text = BUF_INIT(DOCUMENT_MAX);
     char path[256];
 
     if (fs_read_fd(STDIN_FILENO, &text, err) < 0 ||
-        program_read(buf_str(&text), text.len, &x->doc, err) < 0 ||
+        document_read(buf_str(&text), text.len, &x->doc, err) < 0 ||
         cancel_init(&x->cancel, err) < 0 || cache_open(CACHE, job, &x->cache, err) < 0)
         return -1;
     /* In the cache's own mount, so that files can be linked from the one into the other. */

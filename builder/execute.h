@@ -5,8 +5,8 @@
  *   execute_run.c     RUN: its mounts, its command
  *   execute_copy.c    COPY, ADD, WORKDIR
  *   image.c           the image's configuration
- *   cache.c key.c     what earlier builds left, and how it is found
- *   tree.c            what a stage sees
+ *   cache.c cache_key.c   what earlier builds left, and how it is found
+ *   stack.c           what a stage sees
  *   run.c copy.c layer.c   the work itself */
 #ifndef BUILDER_EXECUTE_H
 #define BUILDER_EXECUTE_H
@@ -17,9 +17,9 @@
 #include "builder/cache.h"
 #include "builder/copy.h"
 #include "builder/events.h"
-#include "builder/key.h"
-#include "builder/program_json.h"
-#include "builder/tree.h"
+#include "builder/cache_key.h"
+#include "builder/document.h"
+#include "builder/stack.h"
 
 struct execution;
 
@@ -40,13 +40,13 @@ struct stage_run {
     bool started;
     enum stage_state state;     /* under the execution's lock */
     char key[SHA256_HEX];       /* of all that was done so far */
-    struct tree tree;           /* likewise */
+    struct stack files;          /* likewise */
     struct made *made;          /* of this stage alone, in order */
     size_t n_made;
 };
 
 struct execution {
-    struct program_document doc;
+    struct document doc;
     struct cache cache;
     const struct builder_patterns *patterns;
     int context; /* descriptor; the build's files */
@@ -69,13 +69,13 @@ MUST_CHECK int execute_wait(struct execution *x, size_t stage, struct error *err
 /* The files of an origin, to read; of the context when it names none.  Waits for a stage.  view is
  * to be released in any case. */
 MUST_CHECK int execute_view_origin(struct execution *x, const struct builder_origin *from,
-                                   struct tree_view *view, struct error *err);
+                                   struct stack_view *view, struct error *err);
 /* What a stage or an image is, for a key. */
 MUST_CHECK int execute_key_origin(struct execution *x, const struct builder_origin *from,
-                                  struct key *key, struct error *err);
+                                  struct cache_key *key, struct error *err);
 
 /* The tree of an image. */
-MUST_CHECK int execute_image_tree(const struct execution *x, const char *image, struct tree *ret,
+MUST_CHECK int execute_image_stack(const struct execution *x, const char *image, struct stack *ret,
                                   struct error *err);
 
 /* Notes how a stage ended; a failure stops the others. */

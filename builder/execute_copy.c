@@ -36,7 +36,7 @@ struct job {
     struct copy_request req;
     struct argv sources;
     struct copy_file *files;
-    struct tree_view from, view;
+    struct stack_view from, view;
     struct buf dest;
 };
 
@@ -44,8 +44,8 @@ static void release_job(struct job *j)
 {
     argv_release(&j->sources);
     free(j->files);
-    tree_view_release(&j->from);
-    tree_view_release(&j->view);
+    stack_view_release(&j->from);
+    stack_view_release(&j->view);
     buf_release(&j->dest);
 }
 
@@ -85,6 +85,7 @@ static int begin(struct stage_run *s, const struct builder_step *step, struct jo
         .to = -1,
         .dest = buf_str(&j->dest),
         .keep_owner = elsewhere && !*step->chown,
+        .chowned = *step->chown,
         .chmod = step->chmod,
         .exclude = step->exclude.n ? &step->exclude : NULL,
         .patterns = x->patterns,
@@ -98,59 +99,59 @@ static int begin(struct stage_run *s, const struct builder_step *step, struct jo
 
 /* ---- keys ---- */
 
-static void add_options(const struct builder_step *step, struct key *key)
+static void add_options(const struct builder_step *step, struct cache_key *key)
 {
-    key_add_words(key, &step->words);
-    key_add_word(key, step->working_dir);
-    key_add_word(key, step->chown);
-    key_add_word(key, step->chmod);
-    key_add_words(key, &step->exclude);
-    key_add_number(key, step->add);
-    key_add_number(key, step->keep_archives);
-    key_add_number(key, step->parents);
-    key_add_number(key, step->link);
+    cache_key_add_words(key, &step->words);
+    cache_key_add_word(key, step->working_dir);
+    cache_key_add_word(key, step->chown);
+    cache_key_add_word(key, step->chmod);
+    cache_key_add_words(key, &step->exclude);
+    cache_key_add_number(key, step->add);
+    cache_key_add_number(key, step->keep_archives);
+    cache_key_add_number(key, step->parents);
+    cache_key_add_number(key, step->link);
 }
 
-static void add_files(const struct builder_step *step, struct key *key)
+static void add_files(const struct builder_step *step, struct cache_key *key)
 {
     for (size_t i = 0; i < step->n_files; i++) {
-        key_add_word(key, step->files[i].name);
-        key_add_word(key, step->files[i].content);
+        cache_key_add_word(key, step->files[i].name);
+        cache_key_add_word(key, step->files[i].content);
     }
 }
 
 int execute_copy_key(struct stage_run *s, const struct builder_step *step, char ret[SHA256_HEX],
                      struct error *err)
 {
-    CLEANUP(key_release) struct key key = {.hash = NULL};
+    CLEANUP(cache_key_release) struct cache_key key = {.hash = NULL};
     CLEANUP(release_job) struct job j = {.from = {.fd = -1}};
     unsigned char digest[SHA256_SIZE];
 
     if (begin(s, step, &j, err) < 0 || copy_digest(&j.req, digest, NULL, err) < 0 ||
-        key_begin(&key, "copy 1", s->key, err) < 0)
+        cache_key_begin(&key, "copy 1", s->key, err) < 0)
         return -1;
     add_options(step, &key);
-    key_add_number(&key, s->x->doc.program.epoch);
-    key_add(&key, digest, sizeof(digest));
-    key_end(&key, ret);
+    cache_key_add_number(&key, s->x->doc.program.epoch);
+    cache_key_add(&key, digest, sizeof(digest));
+    cache_key_end(&key, ret);
     return 0;
 }
 
 int execute_copy_quick_key(struct stage_run *s, const struct builder_step *step,
                            char ret[SHA256_HEX], struct error *err)
 {
-    CLEANUP(key_release) struct key key = {.hash = NULL};
+    CLEANUP(cache_key_release) struct cache_key key = {.hash = NULL};
 
     ret[0] = '\0';
     if (step->from.stage == BUILDER_NO_STAGE && !*step->from.image)
         return 0;
-    if (key_begin(&key, "copy from 1", s->key, err) < 0 ||
+    if (cache_key_begin(&key, "copy from 1", s->key, err) < 0 ||
         execute_key_origin(s->x, &step->from, &key, err) < 0)
         return -1;
     add_options(step, &key);
     add_files(step, &key);
-    key_add_number(&key, s->x->doc.program.epoch);
-    key_end(&key, ret);
+    cache_key_add_number(&key, s->x->doc.program.epoch);
+    cache_key_end(&key, ret);
     return 0;
 }
 
@@ -163,7 +164,7 @@ static int open_ends(struct stage_run *s, struct job *j, const char *path, bool 
     char diff[CACHE_PATH + 8];
 
     (void)snprintf(diff, sizeof(diff), "%s/diff", path);
-    if (!link && tree_view(&s->tree, s->x->doc.userxattr, &j->view, err) < 0)
+    if (!link && stack_view(&s->files, s->x->doc.userxattr, &j->view, err) < 0)
         return -1;
     if (fs_open_dir(AT_FDCWD, diff, ret_to, err) < 0)
         return -1;
@@ -175,9 +176,9 @@ static int open_ends(struct stage_run *s, struct job *j, const char *path, bool 
 static int find_owner(struct stage_run *s, const char *who, uint32_t *ret_uid, uint32_t *ret_gid,
                       struct error *err)
 {
-    CLEANUP(tree_view_release) struct tree_view view = {.fd = -1};
+    CLEANUP(stack_view_release) struct stack_view view = {.fd = -1};
 
-    if (tree_view(&s->tree, s->x->doc.userxattr, &view, err) < 0)
+    if (stack_view(&s->files, s->x->doc.userxattr, &view, err) < 0)
         return -1;
     return accounts_find_owner(view.fd, who, ret_uid, ret_gid, err);
 }
@@ -204,21 +205,21 @@ int execute_copy(struct stage_run *s, const struct builder_step *step, const cha
 int execute_workdir_key(struct stage_run *s, const struct builder_step *step, char ret[SHA256_HEX],
                         struct error *err)
 {
-    CLEANUP(key_release) struct key key = {.hash = NULL};
+    CLEANUP(cache_key_release) struct cache_key key = {.hash = NULL};
 
-    if (key_begin(&key, "workdir 1", s->key, err) < 0)
+    if (cache_key_begin(&key, "workdir 1", s->key, err) < 0)
         return -1;
-    key_add_word(&key, step->working_dir);
-    key_add_word(&key, step->user);
-    key_add_number(&key, s->x->doc.program.epoch);
-    key_end(&key, ret);
+    cache_key_add_word(&key, step->working_dir);
+    cache_key_add_word(&key, step->user);
+    cache_key_add_number(&key, s->x->doc.program.epoch);
+    cache_key_end(&key, ret);
     return 0;
 }
 
 int execute_workdir(struct stage_run *s, const struct builder_step *step, const char *path,
                     struct step_end *end, struct error *err)
 {
-    CLEANUP(tree_view_release) struct tree_view view = {.fd = -1};
+    CLEANUP(stack_view_release) struct stack_view view = {.fd = -1};
     CLEANUP_CLOSE int to = -1;
     char diff[CACHE_PATH + 8];
     uint32_t uid = 0, gid = 0;
@@ -226,7 +227,7 @@ int execute_workdir(struct stage_run *s, const struct builder_step *step, const 
 
     (void)end;
     (void)snprintf(diff, sizeof(diff), "%s/diff", path);
-    if (tree_view(&s->tree, s->x->doc.userxattr, &view, err) < 0 ||
+    if (stack_view(&s->files, s->x->doc.userxattr, &view, err) < 0 ||
         fs_open_dir(AT_FDCWD, diff, &to, err) < 0)
         return -1;
     if (*step->user && accounts_find_owner(view.fd, step->user, &uid, &gid, err) < 0)

@@ -60,7 +60,7 @@ static struct copy_request bound_files(const struct execution *x, const struct a
                                  .epoch = -1};
 }
 
-static int key_bind(struct stage_run *s, const struct builder_mount *m, struct key *key,
+static int key_bind(struct stage_run *s, const struct builder_mount *m, struct cache_key *key,
                     struct error *err)
 {
     CLEANUP(argv_release) struct argv source = ARGV_INIT;
@@ -72,24 +72,24 @@ static int key_bind(struct stage_run *s, const struct builder_mount *m, struct k
     argv_push1(&source, *m->source ? m->source : "/");
     if (copy_digest(&files, digest, NULL, err) < 0)
         return -1;
-    key_add(key, digest, sizeof(digest));
+    cache_key_add(key, digest, sizeof(digest));
     return 0;
 }
 
-static int key_mount(struct stage_run *s, const struct builder_mount *m, struct key *key,
+static int key_mount(struct stage_run *s, const struct builder_mount *m, struct cache_key *key,
                      struct error *err)
 {
-    key_add_number(key, m->type);
-    key_add_word(key, m->source);
-    key_add_word(key, m->target);
-    key_add_word(key, m->id);
-    key_add_word(key, m->env);
-    key_add_number(key, m->read_only);
+    cache_key_add_number(key, m->type);
+    cache_key_add_word(key, m->source);
+    cache_key_add_word(key, m->target);
+    cache_key_add_word(key, m->id);
+    cache_key_add_word(key, m->env);
+    cache_key_add_number(key, m->read_only);
     switch (m->type) {
     case BUILDER_MOUNT_BIND:
         return key_bind(s, m, key, err);
     case BUILDER_MOUNT_SECRET:
-        key_add_word(key, find_secret(s->x, m));
+        cache_key_add_word(key, find_secret(s->x, m));
         return 0;
     case BUILDER_MOUNT_CACHE:
     case BUILDER_MOUNT_TMPFS:
@@ -102,21 +102,21 @@ static int key_mount(struct stage_run *s, const struct builder_mount *m, struct 
 int execute_run_key(struct stage_run *s, const struct builder_step *step, char ret[SHA256_HEX],
                     struct error *err)
 {
-    CLEANUP(key_release) struct key key = {.hash = NULL};
+    CLEANUP(cache_key_release) struct cache_key key = {.hash = NULL};
 
-    if (key_begin(&key, "run 1", s->key, err) < 0)
+    if (cache_key_begin(&key, "run 1", s->key, err) < 0)
         return -1;
-    key_add_words(&key, &step->argv);
-    key_add_words(&key, &step->env);
-    key_add_word(&key, step->script);
-    key_add_word(&key, step->user);
-    key_add_word(&key, step->working_dir);
-    key_add_number(&key, step->no_network);
-    key_add_number(&key, s->x->doc.program.epoch);
+    cache_key_add_words(&key, &step->argv);
+    cache_key_add_words(&key, &step->env);
+    cache_key_add_word(&key, step->script);
+    cache_key_add_word(&key, step->user);
+    cache_key_add_word(&key, step->working_dir);
+    cache_key_add_number(&key, step->no_network);
+    cache_key_add_number(&key, s->x->doc.program.epoch);
     for (size_t i = 0; i < step->n_mounts; i++)
         if (key_mount(s, &step->mounts[i], &key, err) < 0)
             return -1;
-    key_end(&key, ret);
+    cache_key_end(&key, ret);
     return 0;
 }
 
@@ -231,7 +231,7 @@ static int bind_writable(struct run_state *r, int fd, char at[64], struct error 
 
 static int add_bind(struct run_state *r, const struct builder_mount *m, struct error *err)
 {
-    CLEANUP(tree_view_release) struct tree_view view = {.fd = -1};
+    CLEANUP(stack_view_release) struct stack_view view = {.fd = -1};
     CLEANUP_CLOSE int fd = -1;
     char at[64];
     struct stat st;
@@ -261,7 +261,7 @@ static int make_cache(struct run_state *r, const struct builder_mount *m, const 
                       struct error *err)
 {
     struct execution *x = r->s->x;
-    CLEANUP(tree_view_release) struct tree_view view = {.fd = -1};
+    CLEANUP(stack_view_release) struct stack_view view = {.fd = -1};
     CLEANUP(argv_release) struct argv source = ARGV_INIT;
     CLEANUP_CLOSE int fd = -1;
     struct copy_request copy = bound_files(x, &source);
@@ -504,7 +504,7 @@ int execute_run(struct stage_run *s, const struct builder_step *step, const char
     new_path(&r, root);
     if (mkdir(root, 0700) < 0)
         return error_errno(err, errno, "make %s", root);
-    if (tree_mount(&s->tree, s->x->doc.userxattr, upper, work, root, err) < 0)
+    if (stack_mount(&s->files, s->x->doc.userxattr, upper, work, root, err) < 0)
         return -1;
     argv_push1(&r.mounted, root);
     return run(&r, root, end, err);

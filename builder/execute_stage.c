@@ -58,10 +58,10 @@ static int find(struct stage_run *s, const struct builder_step *step, const stru
 /* A whole tree's root looks like that of what it lies on. */
 static int dress_root(struct stage_run *s, const char *diff, struct error *err)
 {
-    CLEANUP(tree_view_release) struct tree_view view = {.fd = -1};
+    CLEANUP(stack_view_release) struct stack_view view = {.fd = -1};
     struct stat st;
 
-    if (tree_view(&s->tree, s->x->doc.userxattr, &view, err) < 0)
+    if (stack_view(&s->files, s->x->doc.userxattr, &view, err) < 0)
         return -1;
     if (view.fd < 0)
         return 0;
@@ -108,11 +108,11 @@ static int make(struct stage_run *s, const struct builder_step *step, const stru
     made->record.bytes = end->bytes;
     if (r == 0)
         r = keep(s, path, diff, made, err);
-    (void)!fs_remove_tree(AT_FDCWD, path, &ignored); /* cache_close comes back to it */
+    (void)!fs_remove_tree(AT_FDCWD, path, &ignored); /* else it goes with the job */
     return r;
 }
 
-static int stack(struct stage_run *s, const struct made *made, struct error *err)
+static int put_on_top(struct stage_run *s, const struct made *made, struct error *err)
 {
     char path[CACHE_PATH];
 
@@ -120,7 +120,7 @@ static int stack(struct stage_run *s, const struct made *made, struct error *err
     if (!made->record.diff[0])
         return 0;
     cache_diff_path(&s->x->cache, made->record.diff, path);
-    return tree_add(&s->tree, path, err);
+    return stack_add(&s->files, path, err);
 }
 
 static int do_step(struct stage_run *s, size_t index, struct error *err)
@@ -144,21 +144,20 @@ static int do_step(struct stage_run *s, size_t index, struct error *err)
         atomic_fetch_add(&s->x->n_cached, 1);
     say(s, index, found ? BUILDER_EVENT_CACHED : BUILDER_EVENT_DONE, "", made->record.bytes, 0);
     s->n_made++;
-    return stack(s, made, err);
+    return put_on_top(s, made, err);
 }
 
 /* ---- the stage ---- */
 
 static int start_on_image(struct stage_run *s, struct error *err)
 {
-    CLEANUP(key_release) struct key key = {.hash = NULL};
+    CLEANUP(cache_key_release) struct cache_key key = {.hash = NULL};
 
-    if (key_begin(&key, "base 1", NULL, err) < 0 ||
+    if (cache_key_begin(&key, "base 1", NULL, err) < 0 ||
         execute_key_origin(s->x, &s->stage->base, &key, err) < 0)
         return -1;
-    key_end(&key, s->key);
-    return s->stage->base.image[0] ? execute_image_tree(s->x, s->stage->base.image, &s->tree, err)
-                                   : 0;
+    cache_key_end(&key, s->key);
+    return execute_image_stack(s->x, s->stage->base.image, &s->files, err);
 }
 
 static int start(struct stage_run *s, struct error *err)
@@ -173,7 +172,7 @@ static int start(struct stage_run *s, struct error *err)
     if (execute_wait(s->x, base, err) < 0)
         return -1;
     memcpy(s->key, s->x->stages[base].key, sizeof(s->key));
-    return tree_copy(&s->x->stages[base].tree, &s->tree, err);
+    return stack_copy(&s->x->stages[base].files, &s->files, err);
 }
 
 static int run(struct stage_run *s, struct error *err)

@@ -14,8 +14,8 @@
 /* Which paths a list of patterns names: .dockerignore's language, which COPY --exclude speaks too.
  * The matcher belongs to another folder, so it comes as functions. */
 struct builder_patterns {
-    /* -1, ERR_INPUT: a bad pattern. */
-    int (*compile)(const struct argv *patterns, void **ret, struct error *err);
+    /* NULL with ERR_INPUT: a bad pattern. */
+    void *(*compile)(const struct argv *patterns, struct error *err);
     bool (*matches)(const void *compiled, const char *path); /* or one of its parents */
     bool (*may_reinclude)(const void *compiled, const char *path);
     void (*free)(void *compiled);

@@ -66,6 +66,32 @@ static int add_link(struct walker *w, int dirfd, const char *name, struct error 
     return 0;
 }
 
+/* Calls visit for each entry of a directory, in the order of names, with its path in w->path. */
+static int walk(struct walker *w, int fd, int depth,
+                int (*visit)(struct walker *w, int dirfd, const char *name, int depth,
+                             struct error *err),
+                struct error *err)
+{
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+    size_t len = strlen(w->path);
+    int r = 0;
+
+    if (depth > DEPTH_MAX)
+        return error_set(err, ERR_LIMIT, "%.200s…: more than %d directories deep", w->path,
+                         DEPTH_MAX);
+    if (fs_list(fd, ".", &names, err) < 0)
+        return -1;
+    for (size_t i = 0; i < names.n && r == 0; i++) {
+        if (snprintf(w->path + len, sizeof(w->path) - len, "%s%s", len ? "/" : "", names.v[i]) >=
+            (int)(sizeof(w->path) - len))
+            r = error_set(err, ERR_LIMIT, "%.200s…: the path is too long", w->path);
+        else
+            r = visit(w, fd, names.v[i], depth, err);
+    }
+    w->path[len] = '\0';
+    return r;
+}
+
 static int add_directory(struct walker *w, int fd, int depth, struct error *err);
 
 /* Of an ignored directory only what a "!" brings back is seen, and the directories above that. */
@@ -95,24 +121,7 @@ static int add_entry(struct walker *w, int dirfd, const char *name, int depth, s
 
 static int add_directory(struct walker *w, int fd, int depth, struct error *err)
 {
-    CLEANUP(argv_release) struct argv names = ARGV_INIT;
-    size_t len = strlen(w->path);
-    int r = 0;
-
-    if (depth > DEPTH_MAX)
-        return error_set(err, ERR_LIMIT, "%.200s…: more than %d directories deep", w->path,
-                         DEPTH_MAX);
-    if (fs_list(fd, ".", &names, err) < 0)
-        return -1;
-    for (size_t i = 0; i < names.n && r == 0; i++) {
-        if (snprintf(w->path + len, sizeof(w->path) - len, "%s%s", len ? "/" : "", names.v[i]) >=
-            (int)(sizeof(w->path) - len))
-            r = error_set(err, ERR_LIMIT, "%.200s…: the path is too long", w->path);
-        else
-            r = add_entry(w, fd, names.v[i], depth, err);
-    }
-    w->path[len] = '\0';
-    return r;
+    return walk(w, fd, depth, add_entry, err);
 }
 
 int dockerfile_context_digest(int dirfd, const struct dockerfile_ignore *ignore,
@@ -133,4 +142,43 @@ int dockerfile_context_digest(int dirfd, const struct dockerfile_ignore *ignore,
     sha256_end(hash, digest);
     digest_hex(digest, sizeof(digest), ret);
     return 0;
+}
+
+/* ---- pruning ---- */
+
+static int prune_directory(struct walker *w, int fd, int depth, struct error *err);
+
+/* A directory whose ignored content may be brought back is kept with that. */
+static int prune_entry(struct walker *w, int dirfd, const char *name, int depth, struct error *err)
+{
+    bool ignored = dockerfile_ignore_matches(w->ignore, w->path);
+    CLEANUP_CLOSE int fd = -1;
+
+    if (ignored && !dockerfile_ignore_may_reinclude(w->ignore, w->path))
+        return fs_remove_tree(dirfd, name, err);
+    fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && ignored)
+        return fs_remove_tree(dirfd, name, err);
+    if (fd < 0)
+        return 0;
+    if (prune_directory(w, fd, depth + 1, err) < 0)
+        return -1;
+    if (ignored)
+        (void)unlinkat(dirfd, name, AT_REMOVEDIR); /* unless something in it came back */
+    return 0;
+}
+
+static int prune_directory(struct walker *w, int fd, int depth, struct error *err)
+{
+    return walk(w, fd, depth, prune_entry, err);
+}
+
+int dockerfile_context_prune(int dirfd, const struct dockerfile_ignore *ignore, struct error *err)
+{
+    CLEANUP_FREE struct walker *w = calloc(1, sizeof(*w));
+
+    if (!w)
+        return error_set(err, ERR_SYSTEM, "prune the context: out of memory");
+    w->ignore = ignore;
+    return prune_directory(w, dirfd, 0, err) < 0 ? error_wrap(err, "prune the context") : 0;
 }

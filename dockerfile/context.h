@@ -1,4 +1,4 @@
-/* dockerfile/context — what a build sees of a directory, as one digest. */
+/* dockerfile/context — what a build sees of a directory: as one digest, and alone. */
 #ifndef DOCKERFILE_CONTEXT_H
 #define DOCKERFILE_CONTEXT_H
 
@@ -11,5 +11,9 @@
  * a context may be. */
 MUST_CHECK int dockerfile_context_digest(int dirfd, const struct dockerfile_ignore *ignore,
                                          char ret[SHA256_HEX], struct error *err);
+
+/* Removes what the rules leave out, so that the directory is what the build sees. */
+MUST_CHECK int dockerfile_context_prune(int dirfd, const struct dockerfile_ignore *ignore,
+                                        struct error *err);
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 #include "dockerfile/check.h"
+#include "dockerfile/context.h"
 #include "dockerfile/evaluate.h"
 #include "dockerfile/generate.h"
 #include "dockerfile/ignore.h"

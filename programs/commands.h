@@ -22,4 +22,7 @@ int command_config(const struct config *config, int argc, char **argv);
  * one with the plan. */
 int inner_extract(int argc, char **argv);
 
+/* The inner main BUILDER_EXECUTE. */
+int inner_execute(int argc, char **argv);
+
 #endif

@@ -34,6 +34,18 @@ static int unpack(const struct order *order, struct upload_report *report, struc
     return upload_extract(STDIN_FILENO, context, &order->limits, report, err);
 }
 
+/* What the build does not see need not be there. */
+static int prune(int context, const struct buf *rules, struct error *err)
+{
+    CLEANUP(dockerfile_ignore_freep) struct dockerfile_ignore *ignore = NULL;
+
+    if (!rules->len)
+        return 0;
+    if (dockerfile_ignore_parse(buf_str(rules), rules->len, &ignore, err) < 0)
+        return -1;
+    return dockerfile_context_prune(context, ignore, err);
+}
+
 static int plan(const struct order *order, const struct upload_report *report, struct buf *out,
                 struct error *err)
 {
@@ -54,7 +66,8 @@ static int plan(const struct order *order, const struct upload_report *report, s
     if (report->has_env_build &&
         upload_parse_env(buf_str(&report->env_build), report->env_build.len, &build_args, err) < 0)
         return -1;
-    if (dockerfile_plan_make(&req, &p, err) < 0)
+    if (dockerfile_plan_make(&req, &p, err) < 0 ||
+        (p.failure.kind == ERR_NONE && prune(context, &p.ignore, err) < 0))
         return -1;
     return dockerfile_plan_write(&p, out, err);
 }

@@ -156,7 +156,8 @@ static void set_signals(void)
 
 int main(int argc, char **argv)
 {
-    static const struct builder_inner inner[] = {{"extract", inner_extract}, {NULL, NULL}};
+    static const struct builder_inner inner[] = {
+        {"extract", inner_extract}, {BUILDER_EXECUTE, inner_execute}, {NULL, NULL}};
     const struct command *command;
 
     builder_jail_main(argc, argv, inner);

@@ -1,5 +1,7 @@
 /* worker/push — the image goes to the registry: its manifest, and those of its blobs that are not
  * there yet. */
+#include "worker/push.h"
+
 #include <jansson.h>
 #include <string.h>
 
@@ -7,6 +9,7 @@
 #include "base/text.h"
 #include "worker/steps.h"
 
+#define MANIFEST_MAX  (4 << 20) /* registries take no more */
 #define MANIFEST_TYPE "application/vnd.docker.distribution.manifest.v2+json"
 #define CONFIG_TYPE   "application/vnd.docker.container.image.v1+json"
 #define LAYER_TYPE    "application/vnd.docker.image.rootfs.diff.tar.gzip"
@@ -47,48 +50,53 @@ static int open_blob(void *self, int *ret_fd, struct error *err)
     return builder_open_blob(b->job, b->layer, ret_fd, err);
 }
 
-static int send(struct run *r, const char *repository, const struct buf *manifest,
-                struct registry_pushed *ret, struct error *err)
+int push_image(const struct registry *registry, const struct builder_job *job,
+               const struct builder_image *image, const char *repository, const char *tag,
+               struct registry_pushed *ret, struct error *err)
 {
-    const struct builder_image *image = &r->image;
     size_t n = image->n_layers;
+    CLEANUP(buf_release) struct buf manifest = BUF_INIT(MANIFEST_MAX);
     CLEANUP_FREE struct registry_layer *layers = calloc(n + 1, sizeof(*layers));
     CLEANUP_FREE struct blob *blobs = calloc(n + 1, sizeof(*blobs));
-    const struct registry_image what = {.repository = repository,
-                                        .tag = r->build.tag,
-                                        .config = buf_str(&image->config),
-                                        .config_len = image->config.len,
-                                        .layers = layers,
-                                        .n_layers = n,
-                                        .media_type = MANIFEST_TYPE,
-                                        .manifest = buf_str(manifest),
-                                        .manifest_len = manifest->len};
+    struct registry_image what = {.repository = repository,
+                                  .tag = tag,
+                                  .config = buf_str(&image->config),
+                                  .config_len = image->config.len,
+                                  .layers = layers,
+                                  .n_layers = n,
+                                  .media_type = MANIFEST_TYPE};
 
-    if (!layers || !blobs || !manifest->len)
+    write_manifest(image, &manifest);
+    if (!layers || !blobs || !manifest.len)
         return error_set(err, ERR_SYSTEM, "push the image: out of memory");
+    what.manifest = buf_str(&manifest);
+    what.manifest_len = manifest.len;
     for (size_t i = 0; i < n; i++) {
-        blobs[i] = (struct blob){r->job, &image->layers[i]};
+        blobs[i] = (struct blob){job, &image->layers[i]};
         layers[i] = (struct registry_layer){.digest = image->layers[i].digest,
                                             .size = image->layers[i].size,
                                             .open = open_blob,
                                             .self = &blobs[i]};
     }
-    return registry_push(r->config->registry, &what, ret, err);
+    return registry_push(registry, &what, ret, err);
 }
 
 int step_push(struct run *r, struct error *err)
 {
-    CLEANUP(buf_release) struct buf manifest = BUF_INIT(4 << 20);
+    struct registry registry = *r->config->registry;
     struct registry_pushed pushed;
     char repository[3 * NAME_SIZE];
     char sent[TEXT_SIZE], skipped[TEXT_SIZE];
 
+    registry.cancel = &r->cancel;
     pipeline_repository(&r->build, repository);
     plain_log_begin(&r->plain_log, "pushing image to %s/%s:%s", r->config->registry_name,
                     repository, r->build.tag);
-    write_manifest(&r->image, &manifest);
-    if (send(r, repository, &manifest, &pushed, err) < 0)
+    if (push_image(&registry, r->job, &r->image, repository, r->build.tag, &pushed, err) < 0) {
+        if (cancel_is_thrown(&r->cancel))
+            err->kind = ERR_NONE;
         return -1;
+    }
     (void)snprintf(r->digest, sizeof(r->digest), "%s", pushed.digest);
     text_size(pushed.sent, sent);
     text_size(pushed.skipped, skipped);

@@ -255,7 +255,7 @@ int main(int argc, char **argv)
     };
     int failed;
 
-    builder_jail_main(argc, argv, NULL);
+    builder_jail_main(argc, argv, machine_inner);
     failed = cmocka_run_group_tests(by_hand, NULL, NULL);
     return failed + cmocka_run_group_tests(by_buildah, machine_start, machine_stop);
 }

@@ -18,7 +18,7 @@ static void test_a_dockerfile_becomes_an_image_in_the_registry(void **state)
 
     attempt_run(*state, &a);
     assert_built(&a);
-    assert_says(&a, "STEP 3/6: RUN");
+    assert_says(&a, "[3/3] RUN cat");
     assert_says(&a, "hello from the context");
     machine_fetch_image(*state, "ws/sandbox/app", a.digest, &config, &layers);
     assert_true(buf_holds(&config, "\"A=b\""));
@@ -121,9 +121,10 @@ static void test_a_failing_command_is_named_with_its_stage_step_and_exit_code(vo
     attempt_run(*state, &a);
     assert_outcome(&a, "build", BUILDER_FAILED);
     assert_int_equal(a.failure.stage, 1);
-    assert_int_equal(a.failure.step, 3);
+    assert_int_equal(a.failure.step, 1);
     assert_int_equal(a.failure.exit_code, 42);
-    assert_string_equal(a.failure.text, "RUN echo out; echo err >&2; exit 42");
+    assert_string_equal(a.failure.reason, "process \"/bin/sh -c echo out; echo err >&2; exit 42\" "
+                                          "did not complete successfully: exit code: 42");
     assert_says(&a, "out\n");
     assert_says(&a, "err\n");
     assert_does_not_say(&a, "\nnever\n");
@@ -136,8 +137,9 @@ static void test_a_failing_copy_has_no_exit_code(void **state)
 
     attempt_run(*state, &a);
     assert_outcome(&a, "build", BUILDER_FAILED);
-    assert_int_equal(a.failure.step, 2);
+    assert_int_equal(a.failure.step, 0);
     assert_int_equal(a.failure.exit_code, -1);
+    assert_string_equal(a.failure.reason, "\"/absent\": not found");
     attempt_release(&a);
 }
 
@@ -146,8 +148,8 @@ static void test_a_base_that_was_not_pulled_is_not_fetched(void **state)
     struct attempt a = {.workspace = "empty", .dockerfile = "FROM busybox\nRUN true\n"};
 
     attempt_run(*state, &a);
-    assert_outcome(&a, "build", BUILDER_FAILED);
-    assert_says(&a, "image not known");
+    assert_int_equal(a.result, -1);
+    assert_non_null(strstr(a.err.msg, "busybox was not fetched"));
     attempt_release(&a);
 }
 
@@ -169,28 +171,11 @@ static void test_values_of_build_arguments_reach_a_run_and_nothing_else(void **s
     assert_built(&a);
     assert_does_not_say(&a, "s3cr3t-value");
     machine_fetch_image(*state, "ws/sandbox/args", a.digest, &config, &layers);
-    assert_false(buf_holds(&config, "s3cr3t"));
-    assert_false(buf_holds(&layers, "s3cr3t"));
+    assert_false(buf_holds(&config, "s3cr3t-value"));
+    assert_false(buf_holds(&layers, "s3cr3t-value"));
     buf_release(&config);
     buf_release(&layers);
     attempt_release(&a);
-}
-
-static void test_build_arguments_that_buildah_would_obey_are_refused_by_name(void **state)
-{
-    static const char *const names[] = {"LD_PRELOAD=/context/x.so", "PATH=/context",
-                                        "CONTAINERS_CONF=/context/c", "TMPDIR=/context"};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        CLEANUP(argv_release) struct argv args = ARGV_INIT;
-        struct attempt a = {.build_args = &args, .dockerfile = "FROM scratch\nLABEL a=b\n"};
-
-        argv_push(&args, names[i], NULL);
-        attempt_run(*state, &a);
-        assert_outcome(&a, "build", BUILDER_FAILED);
-        assert_says(&a, "this name is reserved");
-        attempt_release(&a);
-    }
 }
 
 static void test_labels_stand_in_the_config(void **state)
@@ -291,7 +276,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_failing_copy_has_no_exit_code),
         cmocka_unit_test(test_a_base_that_was_not_pulled_is_not_fetched),
         cmocka_unit_test(test_values_of_build_arguments_reach_a_run_and_nothing_else),
-        cmocka_unit_test(test_build_arguments_that_buildah_would_obey_are_refused_by_name),
         cmocka_unit_test(test_labels_stand_in_the_config),
         cmocka_unit_test(test_the_rules_that_are_given_hold_and_no_file_of_the_context_does),
         cmocka_unit_test(test_without_rules_everything_is_copied),
@@ -300,6 +284,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_localhost_is_known_in_a_run),
     };
 
-    builder_jail_main(argc, argv, NULL);
+    builder_jail_main(argc, argv, machine_inner);
     return cmocka_run_group_tests(tests, machine_start, machine_stop);
 }

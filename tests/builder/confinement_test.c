@@ -231,10 +231,10 @@ static void test_a_run_does_not_see_other_jobs_or_the_host(void **state)
                             "RUN find / -xdev -name 'victims-*' | grep . && echo found; "
                             "cat /proc/1/root/context/* /proc/2/root/context/* /proc/2/cwd/*; "
                             "ls /kiln /context /var/tmp/kiln-builder* && echo seen; true\n"};
-    char path[PATH_MAX + 64];
+    char path[2 * PATH_MAX];
 
     assert_int_equal(builder_job_begin(m->b, "other", "victim", &other, &err), 0);
-    (void)snprintf(path, sizeof(path), "%s/context/victims-file", other->dir);
+    (void)snprintf(path, sizeof(path), "%s/victims-file", other->context);
     assert_int_equal(fs_write_file(AT_FDCWD, path, CANARY, strlen(CANARY), 0644, &err), 0);
     attempt_run(m, &a);
     builder_job_end(other);
@@ -322,6 +322,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_run_cannot_touch_the_kiln_binary_or_buildah),
     };
 
-    builder_jail_main(argc, argv, NULL);
+    builder_jail_main(argc, argv, machine_inner);
     return cmocka_run_group_tests(tests, machine_start, machine_stop);
 }

@@ -175,6 +175,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_subordinate_ids_are_found_by_name_or_number),
     };
 
-    builder_jail_main(argc, argv, NULL);
+    builder_jail_main(argc, argv, machine_inner);
     return cmocka_run_group_tests(tests, machine_start, machine_stop);
 }

@@ -318,7 +318,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_builds_at_once_do_not_meet),
     };
 
-    builder_jail_main(argc, argv, NULL);
+    builder_jail_main(argc, argv, machine_inner);
     srandom((unsigned)getpid());
     return cmocka_run_group_tests(tests, machine_start, machine_stop);
 }

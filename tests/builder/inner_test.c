@@ -137,11 +137,11 @@ static void keep_line(void *self, enum process_stream stream, const char *text, 
 
 static void read_made(const struct builder_job *job, struct inside *i)
 {
-    char path[PATH_MAX + 64];
+    char path[2 * PATH_MAX];
     struct buf text = BUF_INIT(sizeof(i->made) - 1);
     struct error ignored = ERROR_INIT;
 
-    (void)snprintf(path, sizeof(path), "%s/context/made", job->dir);
+    (void)snprintf(path, sizeof(path), "%s/made", job->context);
     if (fs_read_file(AT_FDCWD, path, &text, &ignored) == 0)
         (void)snprintf(i->made, sizeof(i->made), "%s", buf_str(&text));
     buf_release(&text);

@@ -15,9 +15,15 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/http.h"
+#include "dockerfile/dockerfile.h"
+#include "programs/commands.h"
+#include "worker/program.h"
+#include "worker/push.h"
 
 #define LOG_MAX   (16 << 20)
 #define IMAGE_MAX (256 << 20)
+
+const struct builder_inner machine_inner[] = {{BUILDER_EXECUTE, inner_execute}, {NULL, NULL}};
 
 /* ---- start and stop ---- */
 
@@ -177,7 +183,7 @@ static void fill_context(const struct builder_job *job, const struct attempt *a)
     for (const char *const *f = a->files; f && f[0]; f += 2) {
         char *slash;
 
-        (void)snprintf(path, sizeof(path), "%s/context/%s", job->dir, f[0]);
+        (void)snprintf(path, sizeof(path), "%s/%s", job->context, f[0]);
         slash = strrchr(path, '/');
         *slash = '\0';
         assert_int_equal(fs_mkdirs(path, 0755, &err), 0);
@@ -185,7 +191,7 @@ static void fill_context(const struct builder_job *job, const struct attempt *a)
         assert_int_equal(fs_write_file(AT_FDCWD, path, f[1], strlen(f[1]), 0644, &err), 0);
     }
     for (const char *const *l = a->links; l && l[0]; l += 2) {
-        (void)snprintf(path, sizeof(path), "%s/context/%s", job->dir, l[0]);
+        (void)snprintf(path, sizeof(path), "%s/%s", job->context, l[0]);
         assert_int_equal(symlink(l[1], path), 0);
     }
 }
@@ -206,23 +212,70 @@ static bool pull_all(struct builder_job *job, const struct builder_io *io, struc
     return true;
 }
 
+static void prune_context(const struct builder_job *job, const struct attempt *a)
+{
+    CLEANUP(dockerfile_ignore_freep) struct dockerfile_ignore *ignore = NULL;
+    CLEANUP_CLOSE int fd = -1;
+    struct error err = ERROR_INIT;
+
+    if (!a->ignore)
+        return;
+    assert_int_equal(dockerfile_ignore_parse(a->ignore, strlen(a->ignore), &ignore, &err), 0);
+    assert_int_equal(fs_open_dir(AT_FDCWD, job->context, &fd, &err), 0);
+    assert_int_equal(dockerfile_context_prune(fd, ignore, &err), 0);
+}
+
+static void on_event(void *self, const struct builder_event *e)
+{
+    struct attempt *a = self;
+    const char *text = e->kind == BUILDER_EVENT_CACHED ? "CACHED" : e->text;
+
+    if (e->kind != BUILDER_EVENT_DONE)
+        on_line(a, e->stream, text, strlen(text));
+}
+
+static int build(struct builder_job *job, struct attempt *a)
+{
+    CLEANUP(dockerfile_freep) struct dockerfile *d = NULL;
+    CLEANUP(program_release) struct program program = {.evaluation = NULL};
+    const struct builder_watch watch = {on_event, a};
+    const struct program_request req = {.job = job,
+                                        .build_args = a->build_args,
+                                        .labels = a->labels,
+                                        .name = "test/image"};
+    struct program_request with = req;
+
+    if (dockerfile_parse(a->dockerfile, strlen(a->dockerfile), &dockerfile_limits_default, &d,
+                         &a->err) < 0)
+        return -1;
+    with.dockerfile = d;
+    if (program_make(&with, &program, &a->err) < 0)
+        return -1;
+    return builder_build(job, &program.program, &watch, a->cancel, &a->outcome, &a->image,
+                         &a->failure, &a->err);
+}
+
 void attempt_run_on(struct builder_job *job, struct attempt *a)
 {
     const struct process_sink sink = {on_line, a};
     const struct builder_io io = {&sink, a->cancel};
-    const struct builder_request req = {a->dockerfile, a->ignore, a->build_args, a->labels};
+    const struct registry registry = {.url = a->registry, .http = &http_curl};
+    struct registry_pushed pushed;
 
     a->log = (struct buf)BUF_INIT(LOG_MAX);
     a->err = (struct error)ERROR_INIT;
     fill_context(job, a);
+    prune_context(job, a);
     if (!pull_all(job, &io, a))
         return;
     a->at = "build";
-    a->result = builder_build(job, &req, &io, &a->outcome, &a->failure, &a->err);
+    a->result = build(job, a);
     if (a->result < 0 || a->outcome != BUILDER_DONE || !a->push_to)
         return;
     a->at = "push";
-    a->result = builder_push(job, a->push_to, "latest", &io, &a->outcome, a->digest, &a->err);
+    a->result = push_image(&registry, job, &a->image, a->push_to, "latest", &pushed, &a->err);
+    if (a->result == 0)
+        (void)snprintf(a->digest, sizeof(a->digest), "%s", pushed.digest);
 }
 
 void attempt_run(const struct machine *m, struct attempt *a)
@@ -230,6 +283,7 @@ void attempt_run(const struct machine *m, struct attempt *a)
     struct builder_job *job;
     struct error err = ERROR_INIT;
 
+    (void)snprintf(a->registry, sizeof(a->registry), "http://%s", m->address);
     if (builder_job_begin(m->b, a->workspace ? a->workspace : "ws", a->id ? a->id : "job", &job,
                           &err) < 0)
         fail_msg("%s", err.msg);
@@ -239,6 +293,7 @@ void attempt_run(const struct machine *m, struct attempt *a)
 
 void attempt_release(struct attempt *a)
 {
+    builder_image_release(&a->image);
     buf_release(&a->log);
 }
 
@@ -341,7 +396,7 @@ void machine_fetch_image(const struct machine *m, const char *repository, const 
         http_response_release(&blob);
     }
     http_response_release(&manifest);
-    assert_true(n >= 2);
+    assert_true(n >= 1);
 }
 
 /* ---- processes ---- */

@@ -25,6 +25,9 @@ struct machine {
     struct builder *b;
 };
 
+/* The inner programs of a builder: for builder_jail_main. */
+extern const struct builder_inner machine_inner[];
+
 /* Group setup and teardown.  KILN_TEST_USERS=none opens the builder without a user namespace. */
 int machine_start(void **state);
 int machine_stop(void **state);
@@ -49,6 +52,7 @@ struct attempt {
     const struct argv *labels;
     const char *push_to;   /* repository; NULL: not pushed */
     struct cancel *cancel; /* NULL: none */
+    char registry[64];     /* its URL; set by attempt_run */
     /* Called with every line; NULL: none. */
     void (*on_line)(struct attempt *a, const char *line);
     void *self;
@@ -59,8 +63,10 @@ struct attempt {
     enum builder_outcome outcome;
     struct builder_failure failure;
     struct error err;
+    struct builder_image image;
     char digest[BUILDER_DIGEST];
-    struct buf log; /* every line, stdout and stderr, with "\n" */
+    struct buf log; /* every line, stdout and stderr, with "\n"; of a build also the titles of its
+                       steps, "CACHED" and notes */
 };
 
 void attempt_run(const struct machine *m, struct attempt *a);

@@ -152,6 +152,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_the_doctor_tries_the_way_out),
     };
 
-    builder_jail_main(argc, argv, NULL);
+    builder_jail_main(argc, argv, machine_inner);
     return cmocka_run_group_tests(tests, open_nat, machine_stop);
 }

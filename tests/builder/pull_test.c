@@ -402,6 +402,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_store_survives_a_pull_that_was_killed),
     };
 
-    builder_jail_main(argc, argv, NULL);
+    builder_jail_main(argc, argv, machine_inner);
     return cmocka_run_group_tests(tests, machine_start, machine_stop);
 }

@@ -60,7 +60,8 @@ static int work(const struct config *config, struct death *death, struct error *
 
 int main(int argc, char **argv)
 {
-    static const struct builder_inner inner[] = {{"extract", inner_extract}, {NULL, NULL}};
+    static const struct builder_inner inner[] = {
+        {"extract", inner_extract}, {BUILDER_EXECUTE, inner_execute}, {NULL, NULL}};
     CLEANUP(config_release) struct config config;
     struct error err = ERROR_INIT;
     struct death death;

@@ -1,5 +1,6 @@
 /* The journal: whatever a build prints becomes clean lines, and nothing is lost without a word. */
 #include "tests/worker/state_fixture.h"
+#include "worker/build_log.h"
 #include "worker/journal.h"
 #include "worker/plain_log.h"
 
@@ -133,9 +134,12 @@ static void test_lines_added_while_others_are_stored_come_after_them(void **stat
 
 /* ---- BuildKit's plain form ---- */
 
-static void feed(const struct process_sink *sink, enum process_stream stream, const char *text)
+static void feed(const struct builder_watch *watch, enum builder_event_kind kind, size_t stage,
+                 size_t step, const char *text)
 {
-    sink->line(sink->self, stream, text, strlen(text));
+    const struct builder_event e = {.kind = kind, .stage = stage, .step = step, .text = text};
+
+    watch->event(watch->self, &e);
 }
 
 /* The stored log with times taken out: "#2 0.064 x" and "#2 DONE 1.2s" lose their numbers. */
@@ -156,32 +160,35 @@ static void without_times(struct buf *b)
     *to = '\0';
 }
 
-static void test_a_build_is_told_step_by_step(void **state)
+static void test_steps_that_run_beside_each_other_are_told_apart(void **state)
 {
     struct fixture *f = *state;
     CLEANUP(journal_release) struct journal j;
     CLEANUP(buf_release) struct buf out = BUF_INIT(1 << 20);
     struct plain_log p = {.journal = &j};
-    struct process_sink sink;
+    CLEANUP(build_log_release) struct build_log log = {.log = &p};
+    const struct builder_watch watch = build_log_watch(&log);
     struct build b;
 
     start(f, &j, &b, 1 << 20);
-    sink = plain_log_build_sink(&p);
-    feed(&sink, PROCESS_STDOUT, "STEP 1/2: FROM alpine");
-    feed(&sink, PROCESS_STDOUT, "[2/3] STEP 2/2: RUN make");
-    feed(&sink, PROCESS_STDERR, "STEP 9/9: not a step on this stream");
-    feed(&sink, PROCESS_STDOUT, "Storing signatures");
-    feed(&sink, PROCESS_STDOUT, "COMMIT localhost/kiln/build:latest");
-    feed(&sink, PROCESS_STDERR, "Storing signatures");
-    feed(&sink, PROCESS_STDERR, "Copying blob");
+    plain_log_begin(&p, "before");
     plain_log_done(&p);
+    feed(&watch, BUILDER_EVENT_BEGIN, 0, 2, "[a 2/2] RUN make");
+    feed(&watch, BUILDER_EVENT_BEGIN, 1, 0, "[stage-1 2/3] COPY x /");
+    feed(&watch, BUILDER_EVENT_LINE, 0, 2, "cc -c x.c");
+    feed(&watch, BUILDER_EVENT_CACHED, 1, 0, "");
+    feed(&watch, BUILDER_EVENT_NOTE, 0, 2, "because y changed");
+    feed(&watch, BUILDER_EVENT_DONE, 0, 2, "");
+    feed(&watch, BUILDER_EVENT_LINE, 7, 7, "of a step that never began");
+    feed(&watch, BUILDER_EVENT_BEGIN, 1, 1, "[stage-1 3/3] RUN false");
+    feed(&watch, BUILDER_EVENT_FAILED, 0, 2, "no");
     (void)stored(f, &j, &b, &out);
     without_times(&out);
     assert_string_equal(buf_str(&out),
-                        "#1 [1/2] FROM alpine|#1 DONE Ts|#2 [stage-1 2/2] RUN make|"
-                        "#2 T STEP 9/9: not a step on this stream|#2 T Storing signatures|"
-                        "#2 DONE Ts|#3 exporting to image|#3 T Copying blob|#3 DONE Ts|");
-    assert_string_equal(p.last, "Copying blob");
+                        "#1 before|#1 DONE Ts|#2 [a 2/2] RUN make|#3 [stage-1 2/3] COPY x /|"
+                        "#2 T cc -c x.c|#3 CACHED|#2 because y changed|#2 DONE Ts|"
+                        "#4 [stage-1 3/3] RUN false|");
+    assert_int_equal(p.number, 2); /* of which the failure will be told */
 }
 
 int main(void)
@@ -198,7 +205,7 @@ int main(void)
                                         fixture_in_memory, fixture_release),
         cmocka_unit_test_setup_teardown(test_lines_added_while_others_are_stored_come_after_them,
                                         fixture_in_memory, fixture_release),
-        cmocka_unit_test_setup_teardown(test_a_build_is_told_step_by_step, fixture_in_memory,
+        cmocka_unit_test_setup_teardown(test_steps_that_run_beside_each_other_are_told_apart, fixture_in_memory,
                                         fixture_release),
     };
 

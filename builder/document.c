@@ -1,6 +1,6 @@
-/* builder/program_json — see the header.  Writer and reader go through the members in the same
+/* builder/document — see the header.  Writer and reader go through the members in the same
  * order; a member that says nothing is left out. */
-#include "builder/program_json.h"
+#include "builder/document.h"
 
 #include <string.h>
 
@@ -129,7 +129,7 @@ static json_t *write_stage(const struct builder_stage *s)
     return o;
 }
 
-static json_t *write_image(const struct program_image *image)
+static json_t *write_image(const struct document_image *image)
 {
     json_t *o = json_object();
     json_t *layers = json_array();
@@ -171,7 +171,7 @@ static int dump_to(const char *text, size_t len, void *self)
     return 0;
 }
 
-int program_write(const struct program_document *d, struct buf *out, struct error *err)
+int document_write(const struct document *d, struct buf *out, struct error *err)
 {
     const struct builder_program *p = &d->program;
     json_auto_t *root = json_object();
@@ -324,9 +324,9 @@ static void read_stage(struct reader *r, const json_t *o, struct builder_stage *
         read_step(r, item(o, "steps", i), &ret->steps[i]);
 }
 
-static void read_image(struct reader *r, const json_t *o, struct program_image *ret)
+static void read_image(struct reader *r, const json_t *o, struct document_image *ret)
 {
-    *ret = (struct program_image){.name = text_of(o, "name"),
+    *ret = (struct document_image){.name = text_of(o, "name"),
                                   .config = text_of(o, "config"),
                                   .digest = text_of(o, "digest")};
     ret->layers = list_of(r, o, "layers", sizeof(*ret->layers), &ret->n_layers);
@@ -363,7 +363,7 @@ static bool is_in_order(const struct builder_program *p)
     return true;
 }
 
-static void read_document(struct reader *r, struct program_document *d)
+static void read_document(struct reader *r, struct document *d)
 {
     struct builder_program *p = &d->program;
     const json_t *root = d->root;
@@ -389,11 +389,11 @@ static void read_document(struct reader *r, struct program_document *d)
     d->threads = (int)number_of(root, "threads");
 }
 
-int program_read(const char *text, size_t len, struct program_document *ret, struct error *err)
+int document_read(const char *text, size_t len, struct document *ret, struct error *err)
 {
     struct reader r = {.failed = false};
 
-    *ret = (struct program_document){.root = json_loadb(text, len, JSON_DISABLE_EOF_CHECK, NULL)};
+    *ret = (struct document){.root = json_loadb(text, len, JSON_DISABLE_EOF_CHECK, NULL)};
     if (!ret->root)
         return error_set(err, ERR_SYSTEM, "read the build's program: it is no JSON");
     read_document(&r, ret);
@@ -417,7 +417,7 @@ static void release_stage(struct builder_stage *s)
     free(s->steps);
 }
 
-void program_release(struct program_document *d)
+void document_release(struct document *d)
 {
     for (size_t i = 0; i < d->program.n_stages; i++)
         release_stage(&d->program.stages[i]);
@@ -427,10 +427,10 @@ void program_release(struct program_document *d)
     free(d->program.secrets);
     free(d->images);
     json_decref(d->root);
-    *d = (struct program_document){.root = NULL};
+    *d = (struct document){.root = NULL};
 }
 
-const struct program_image *program_find_image(const struct program_document *d, const char *name)
+const struct document_image *document_find_image(const struct document *d, const char *name)
 {
     for (size_t i = 0; i < d->n_images; i++)
         if (strcmp(d->images[i].name, name) == 0)

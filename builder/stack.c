@@ -1,8 +1,8 @@
-/* builder/tree — see the header.
+/* builder/stack — see the header.
  *
  * The names of lower directories must fit into one page, so each directory that is ever one gets a
  * short name, a symlink in /run/l. */
-#include "builder/tree.h"
+#include "builder/stack.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@
 #define PAGE    4096
 #define NOTHING NAMES "/none" /* the lower directory of a tree that has none */
 /* volatile: a diff that a crash of the machine left is never used (builder/cache.h) */
-#define OPTIONS "redirect_dir=off,metacopy=off,index=off,volatile"
+#define OPTIONS ",metacopy=off,index=off,volatile"
 
 static atomic_uint n_names;
 static atomic_uint n_views;
@@ -39,23 +39,23 @@ static int name_directory(const char *path, unsigned *ret, struct error *err)
     return 0;
 }
 
-void tree_release(struct tree *t)
+void stack_release(struct stack *t)
 {
     free(t->lowers);
-    *t = (struct tree){.n = 0};
+    *t = (struct stack){.n = 0};
 }
 
-static int reserve(struct tree *t, struct error *err)
+static int reserve(struct stack *t, struct error *err)
 {
     if (t->lowers)
         return 0;
-    t->lowers = malloc(TREE_LOWERS_MAX * sizeof(*t->lowers));
+    t->lowers = malloc(STACK_MAX * sizeof(*t->lowers));
     return t->lowers ? 0 : error_set(err, ERR_SYSTEM, "stack layers: out of memory");
 }
 
-int tree_copy(const struct tree *from, struct tree *ret, struct error *err)
+int stack_copy(const struct stack *from, struct stack *ret, struct error *err)
 {
-    *ret = (struct tree){.n = 0};
+    *ret = (struct stack){.n = 0};
     if (reserve(ret, err) < 0)
         return -1;
     if (from->n)
@@ -64,12 +64,12 @@ int tree_copy(const struct tree *from, struct tree *ret, struct error *err)
     return 0;
 }
 
-int tree_add(struct tree *t, const char *path, struct error *err)
+int stack_add(struct stack *t, const char *path, struct error *err)
 {
     if (reserve(t, err) < 0)
         return -1;
-    if (t->n == TREE_LOWERS_MAX)
-        return error_set(err, ERR_LIMIT, "more than %d layers over one another", TREE_LOWERS_MAX);
+    if (t->n == STACK_MAX)
+        return error_set(err, ERR_LIMIT, "more than %d layers over one another", STACK_MAX);
     if (name_directory(path, &t->lowers[t->n], err) < 0)
         return -1;
     t->n++;
@@ -77,7 +77,7 @@ int tree_add(struct tree *t, const char *path, struct error *err)
 }
 
 /* "lowerdir=/run/l/2:/run/l/1": the highest first. */
-static int add_lowers(const struct tree *t, struct buf *out, struct error *err)
+static int add_lowers(const struct stack *t, struct buf *out, struct error *err)
 {
     if (t->n == 0) {
         if ((mkdir(NAMES, 0700) < 0 && errno != EEXIST) ||
@@ -100,7 +100,7 @@ static int mount_overlay(const char *at, unsigned long flags, const struct buf *
     return 0;
 }
 
-static int view_one(const struct tree *t, struct tree_view *ret, struct error *err)
+static int view_one(const struct stack *t, struct stack_view *ret, struct error *err)
 {
     char path[64];
 
@@ -109,7 +109,7 @@ static int view_one(const struct tree *t, struct tree_view *ret, struct error *e
     return ret->fd < 0 ? error_errno(err, errno, "open a layer") : 0;
 }
 
-static int make_mount_point(struct tree_view *v, struct error *err)
+static int make_mount_point(struct stack_view *v, struct error *err)
 {
     (void)snprintf(v->at, sizeof(v->at), VIEWS "/%u", atomic_fetch_add(&n_views, 1));
     if ((mkdir(VIEWS, 0700) < 0 && errno != EEXIST) || mkdir(v->at, 0700) < 0)
@@ -117,11 +117,11 @@ static int make_mount_point(struct tree_view *v, struct error *err)
     return 0;
 }
 
-int tree_view(const struct tree *t, bool userxattr, struct tree_view *ret, struct error *err)
+int stack_view(const struct stack *t, bool userxattr, struct stack_view *ret, struct error *err)
 {
     CLEANUP(buf_release) struct buf options = BUF_INIT(PAGE - 1);
 
-    *ret = (struct tree_view){.fd = -1};
+    *ret = (struct stack_view){.fd = -1};
     if (t->n == 0)
         return 0;
     if (t->n == 1)
@@ -137,27 +137,28 @@ int tree_view(const struct tree *t, bool userxattr, struct tree_view *ret, struc
     if (ret->fd >= 0)
         return 0;
     (void)error_errno(err, errno, "open %s", ret->at);
-    tree_view_release(ret);
+    stack_view_release(ret);
     return -1;
 }
 
-void tree_view_release(struct tree_view *v)
+void stack_view_release(struct stack_view *v)
 {
     if (v->fd >= 0)
         close(v->fd);
     if (v->at[0])
         (void)umount2(v->at, MNT_DETACH);
-    *v = (struct tree_view){.fd = -1};
+    *v = (struct stack_view){.fd = -1};
 }
 
-int tree_mount(const struct tree *t, bool userxattr, const char *upper, const char *work,
+int stack_mount(const struct stack *t, bool userxattr, const char *upper, const char *work,
                const char *at, struct error *err)
 {
     CLEANUP(buf_release) struct buf options = BUF_INIT(PAGE - 1);
 
     if (add_lowers(t, &options, err) < 0)
         return -1;
-    buf_addf(&options, ",upperdir=%s,workdir=%s,%s%s", upper, work, OPTIONS,
-             userxattr ? ",userxattr" : "");
+    /* userxattr comes with redirect_dir=nofollow and takes no other */
+    buf_addf(&options, ",upperdir=%s,workdir=%s" OPTIONS "%s", upper, work,
+             userxattr ? ",userxattr" : ",redirect_dir=off");
     return mount_overlay(at, MS_NODEV, &options, err);
 }

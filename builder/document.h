@@ -1,6 +1,6 @@
-/* builder/program_json — a program on its way into the jail, with what is known of its images. */
-#ifndef BUILDER_PROGRAM_JSON_H
-#define BUILDER_PROGRAM_JSON_H
+/* builder/document — a program on its way into the jail, with what is known of its images. */
+#ifndef BUILDER_DOCUMENT_H
+#define BUILDER_DOCUMENT_H
 
 #include <jansson.h>
 
@@ -8,9 +8,9 @@
 #include "builder/bases.h"
 #include "builder/program.h"
 
-#define PROGRAM_MAX (256u << 20) /* bytes of JSON */
+#define DOCUMENT_MAX (256u << 20) /* bytes of JSON */
 
-struct program_image { /* one that the program names */
+struct document_image { /* one that the program names */
     const char *name;
     const char *config; /* JSON */
     const char *digest; /* of the manifest */
@@ -18,9 +18,9 @@ struct program_image { /* one that the program names */
     size_t n_layers;
 };
 
-struct program_document {
+struct document {
     struct builder_program program;
-    struct program_image *images;
+    struct document_image *images;
     size_t n_images;
     bool userxattr; /* overlay's attributes are the user's: the jail has a user namespace */
     int threads;    /* to use */
@@ -28,14 +28,14 @@ struct program_document {
 };
 
 /* Appends it as JSON.  ERR_SYSTEM: out of memory. */
-MUST_CHECK int program_write(const struct program_document *d, struct buf *out, struct error *err);
+MUST_CHECK int document_write(const struct document *d, struct buf *out, struct error *err);
 
 /* Reads what program_write wrote; ret is to be released in any case. */
-MUST_CHECK int program_read(const char *text, size_t len, struct program_document *ret,
+MUST_CHECK int document_read(const char *text, size_t len, struct document *ret,
                             struct error *err);
-void program_release(struct program_document *d);
+void document_release(struct document *d);
 
 /* NULL: the program names no such image. */
-const struct program_image *program_find_image(const struct program_document *d, const char *name);
+const struct document_image *document_find_image(const struct document *d, const char *name);
 
 #endif
