@@ -35,8 +35,8 @@ struct bases_layer {
 MUST_CHECK int bases_layers(const char *dir, const char *driver, const struct bases_image *image,
                             struct bases_layer **ret, size_t *ret_n, struct error *err);
 
-/* Where in the store pulls keep layers' blobs as they came, each under its digest; and what is to be
- * done there after a pull: buildah keeps them unpacked, too. */
+/* Where in the store pulls keep layers' blobs as they came, each under its digest; and what is to
+ * be done there after a pull: buildah keeps them unpacked, too. */
 #define BASES_BLOBS "blobs"
 void bases_trim_blobs(const char *dir);
 

@@ -2,15 +2,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <string.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
 #include "base/text.h"
-#include "builder/events.h"
 #include "builder/document.h"
+#include "builder/events.h"
 #include "builder/reference.h"
 #include "builder/run.h"
 #include "builder/state.h"
@@ -106,7 +106,8 @@ static int add_images(const struct builder_job *j, const struct builder_program 
                     return -1;
         }
     }
-    return images->kept.failed ? error_set(err, ERR_SYSTEM, "look at the images: out of memory") : 0;
+    return images->kept.failed ? error_set(err, ERR_SYSTEM, "look at the images: out of memory")
+                               : 0;
 }
 
 /* ---- the document ---- */
@@ -126,8 +127,8 @@ static int write_document(const struct builder_job *j, const struct builder_prog
     CLEANUP(buf_release) struct buf text = BUF_INIT(DOCUMENT_MAX);
     CLEANUP_CLOSE int fd = -1;
     struct document d = {.program = *p,
-                                 .userxattr = j->b->ids.users != JAIL_USERS_NONE,
-                                 .threads = count_processors()};
+                         .userxattr = j->b->ids.users != JAIL_USERS_NONE,
+                         .threads = count_processors()};
 
     if (add_images(j, p, &images, err) < 0)
         return -1;
@@ -152,11 +153,11 @@ static void describe_jail(const struct builder_job *j, struct jail_spec *s)
 {
     char out[PATH_MAX + 8];
 
-    *s = (struct jail_spec){
-        .ids = j->b->ids,
-        .net = j->b->config->egress == BUILDER_EGRESS_NAT ? JAIL_NET_NAT : JAIL_NET_NONE,
-        .rights = JAIL_RIGHTS_BUILD,
-        .inner = true};
+    *s = (struct jail_spec){.ids = j->b->ids,
+                            .net = j->b->config->egress == BUILDER_EGRESS_NAT ? JAIL_NET_NAT
+                                                                              : JAIL_NET_NONE,
+                            .rights = JAIL_RIGHTS_BUILD,
+                            .inner = true};
     (void)snprintf(out, sizeof(out), "%s/out", j->dir);
     jail_spec_add_base(s);
     run_add_to_jail(s);

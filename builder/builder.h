@@ -163,8 +163,8 @@ struct builder_event {
     const char *text;
     enum process_stream stream; /* LINE */
     uint64_t bytes;             /* DONE: that it wrote */
-    int code;                   /* FAILED: the command's exit code, 128 + n by signal n; -1: no command
-                                   failed */
+    int code; /* FAILED: the command's exit code, 128 + n by signal n; -1: no command
+                 failed */
 };
 
 struct builder_watch {

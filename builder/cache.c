@@ -84,8 +84,8 @@ static bool read_layer(const json_t *o, struct layer *ret)
     ret->size = (uint64_t)json_integer_value(json_object_get(o, "size"));
     ret->tar_size = (uint64_t)json_integer_value(json_object_get(o, "tar_size"));
     ret->entries = (uint64_t)json_integer_value(json_object_get(o, "entries"));
-    return ret->entries == 0 || (read_digest(o, "diff_id", ret->diff_id) &&
-                                 read_digest(o, "digest", ret->digest));
+    return ret->entries == 0 ||
+           (read_digest(o, "diff_id", ret->diff_id) && read_digest(o, "digest", ret->digest));
 }
 
 static bool read_record(const json_t *o, struct cache_record *ret)
@@ -94,7 +94,8 @@ static bool read_record(const json_t *o, struct cache_record *ret)
 
     *ret = (struct cache_record){.has_layer = layer != NULL};
     ret->bytes = (uint64_t)json_integer_value(json_object_get(o, "bytes"));
-    return read_hex(o, "key", ret->key) && ret->key[0] && read_hex(o, "diff", ret->diff) && (!layer || read_layer(layer, &ret->layer));
+    return read_hex(o, "key", ret->key) && ret->key[0] && read_hex(o, "diff", ret->diff) &&
+           (!layer || read_layer(layer, &ret->layer));
 }
 
 static bool is_complete(const struct cache *c, struct cache_record *r)
@@ -128,8 +129,8 @@ int cache_find(const struct cache *c, const char *key, bool *ret_found, struct c
 int cache_store(const struct cache *c, const char *key, const struct cache_record *r,
                 struct error *err)
 {
-    json_auto_t *o = json_pack("{s:s, s:s, s:I}", "key", r->key, "diff", r->diff, "bytes",
-                                (json_int_t)r->bytes);
+    json_auto_t *o =
+        json_pack("{s:s, s:s, s:I}", "key", r->key, "diff", r->diff, "bytes", (json_int_t)r->bytes);
     CLEANUP_FREE char *text = NULL;
     CLEANUP(buf_release) struct buf from = BUF_INIT(CACHE_PATH);
     CLEANUP_CLOSE int fd = -1;

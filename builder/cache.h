@@ -31,7 +31,8 @@ void cache_close(struct cache *c);
 
 struct cache_record {
     char key[SHA256_HEX]; /* the step's own, which later steps build on, whatever it was found by */
-    char diff[SHA256_HEX]; /* whose files they are: a key, often its own; "": the step changed none */
+    char diff[SHA256_HEX]; /* whose files they are: a key, often its own; "": the step changed none
+                            */
     uint64_t bytes;        /* of the files written */
     bool has_layer;
     struct layer layer;

@@ -13,7 +13,8 @@ struct cache_key {
 
 /* A key that begins with what it is of ("run 1": a new number when its meaning changes) and the key
  * of the step before. */
-MUST_CHECK int cache_key_begin(struct cache_key *k, const char *what, const char *before, struct error *err);
+MUST_CHECK int cache_key_begin(struct cache_key *k, const char *what, const char *before,
+                               struct error *err);
 void cache_key_release(struct cache_key *k);
 
 void cache_key_add(struct cache_key *k, const void *data, size_t len);

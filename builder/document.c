@@ -326,9 +326,8 @@ static void read_stage(struct reader *r, const json_t *o, struct builder_stage *
 
 static void read_image(struct reader *r, const json_t *o, struct document_image *ret)
 {
-    *ret = (struct document_image){.name = text_of(o, "name"),
-                                  .config = text_of(o, "config"),
-                                  .digest = text_of(o, "digest")};
+    *ret = (struct document_image){
+        .name = text_of(o, "name"), .config = text_of(o, "config"), .digest = text_of(o, "digest")};
     ret->layers = list_of(r, o, "layers", sizeof(*ret->layers), &ret->n_layers);
     for (size_t i = 0; i < ret->n_layers; i++) {
         const json_t *l = item(o, "layers", i);

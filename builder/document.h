@@ -12,8 +12,8 @@
 
 struct document_image { /* one that the program names */
     const char *name;
-    const char *config; /* JSON */
-    const char *digest; /* of the manifest */
+    const char *config;         /* JSON */
+    const char *digest;         /* of the manifest */
     struct bases_layer *layers; /* the lowest first */
     size_t n_layers;
 };
@@ -31,8 +31,7 @@ struct document {
 MUST_CHECK int document_write(const struct document *d, struct buf *out, struct error *err);
 
 /* Reads what program_write wrote; ret is to be released in any case. */
-MUST_CHECK int document_read(const char *text, size_t len, struct document *ret,
-                            struct error *err);
+MUST_CHECK int document_read(const char *text, size_t len, struct document *ret, struct error *err);
 void document_release(struct document *d);
 
 /* NULL: the program names no such image. */

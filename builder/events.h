@@ -3,9 +3,9 @@
  *   LETTER STAGE STEP NUMBER TEXT
  *
  * B begin, C cached, N note, L line (NUMBER: the stream), D done (bytes), F failed (exit code); and
- * E, whose NUMBER is an error's kind and whose TEXT its message: it is ours that failed.  STEP is -1
- * for the export.  All that comes out of the jail is written by the executor: the user's commands
- * write to pipes of its own. */
+ * E, whose NUMBER is an error's kind and whose TEXT its message: it is ours that failed.  STEP is
+ * -1 for the export.  All that comes out of the jail is written by the executor: the user's
+ * commands write to pipes of its own. */
 #ifndef BUILDER_EVENTS_H
 #define BUILDER_EVENTS_H
 

@@ -9,9 +9,9 @@
 #include "base/fs.h"
 #include "base/text.h"
 
-#define CACHE    "/kiln/cache"
-#define BASES    "/kiln/bases"
-#define RESULT   "/kiln/out/image.json"
+#define CACHE  "/kiln/cache"
+#define BASES  "/kiln/bases"
+#define RESULT "/kiln/out/image.json"
 
 /* ---- stages wait for each other ---- */
 
@@ -50,15 +50,15 @@ static bool is_nothing(const char *image)
     return !*image || strcmp(image, "scratch") == 0;
 }
 
-static int find_image(const struct execution *x, const char *name, const struct document_image **ret,
-                      struct error *err)
+static int find_image(const struct execution *x, const char *name,
+                      const struct document_image **ret, struct error *err)
 {
     *ret = document_find_image(&x->doc, name);
     return *ret ? 0 : error_set(err, ERR_SYSTEM, "%s was not fetched", name);
 }
 
 int execute_image_stack(const struct execution *x, const char *name, struct stack *ret,
-                       struct error *err)
+                        struct error *err)
 {
     const struct document_image *image;
     char path[256];
@@ -95,8 +95,8 @@ int execute_view_origin(struct execution *x, const struct builder_origin *from,
     return stack_view(&tree, x->doc.userxattr, view, err);
 }
 
-int execute_key_origin(struct execution *x, const struct builder_origin *from, struct cache_key *key,
-                       struct error *err)
+int execute_key_origin(struct execution *x, const struct builder_origin *from,
+                       struct cache_key *key, struct error *err)
 {
     const struct document_image *image;
 
@@ -119,7 +119,8 @@ int execute_key_origin(struct execution *x, const struct builder_origin *from, s
 
 /* ---- the image ---- */
 
-struct export {
+struct export
+{
     struct image_layer *layers;
     size_t n_layers;
     struct image_history *history;
@@ -157,8 +158,7 @@ static int export_base(const struct execution *x, const char *name, struct expor
 /* The layer of a step's files, from an earlier build's blob where there is one. */
 static int make_layer(struct execution *x, struct made *made, struct error *err)
 {
-    const struct layer_options options = {.threads = x->doc.threads,
-                                          .epoch = x->doc.program.epoch};
+    const struct layer_options options = {.threads = x->doc.threads, .epoch = x->doc.program.epoch};
     struct cache_record *r = &made->record;
     CLEANUP_CLOSE int diff = -1;
 
@@ -190,7 +190,8 @@ static int export_step(struct execution *x, const struct stage_run *s, size_t st
         memcpy(l->digest, made->record.layer.digest, sizeof(l->digest));
     }
     if (created_by || has_files)
-        e->history[e->n_history++] = (struct image_history){created_by ? created_by : "", !has_files};
+        e->history[e->n_history++] =
+            (struct image_history){created_by ? created_by : "", !has_files};
     return 0;
 }
 
@@ -284,11 +285,11 @@ static int start_stages(struct execution *x, struct error *err)
     if (!x->stages)
         return error_set(err, ERR_SYSTEM, "begin the stages: out of memory");
     for (size_t i = 0; i < p->n_stages; i++)
-        x->stages[i] = (struct stage_run){.x = x,
-                                          .index = i,
-                                          .stage = &p->stages[i],
-                                          .state = p->stages[i].needed ? STAGE_RUNNING
-                                                                       : STAGE_STOPPED};
+        x->stages[i] =
+            (struct stage_run){.x = x,
+                               .index = i,
+                               .stage = &p->stages[i],
+                               .state = p->stages[i].needed ? STAGE_RUNNING : STAGE_STOPPED};
     for (size_t i = 0; i < p->n_stages; i++) {
         struct stage_run *s = &x->stages[i];
         int r;
@@ -359,11 +360,12 @@ static int execute(struct execution *x, const char *job, struct error *err)
 
 int builder_execute_main(const struct builder_patterns *patterns, int argc, char **argv)
 {
-    struct execution x = {.patterns = patterns,
-                          .context = -1,
-                          .lock = PTHREAD_MUTEX_INITIALIZER,
-                          .changed = PTHREAD_COND_INITIALIZER,
-                          .cache = {.records = -1, .diffs = -1, .blobs = -1, .mounts = -1, .tmp = -1}};
+    struct execution x = {
+        .patterns = patterns,
+        .context = -1,
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .changed = PTHREAD_COND_INITIALIZER,
+        .cache = {.records = -1, .diffs = -1, .blobs = -1, .mounts = -1, .tmp = -1}};
     struct error err = ERROR_INIT;
     int r;
 

@@ -15,10 +15,10 @@
 #include <stdatomic.h>
 
 #include "builder/cache.h"
-#include "builder/copy.h"
-#include "builder/events.h"
 #include "builder/cache_key.h"
+#include "builder/copy.h"
 #include "builder/document.h"
+#include "builder/events.h"
 #include "builder/stack.h"
 
 struct execution;
@@ -38,10 +38,10 @@ struct stage_run {
     const struct builder_stage *stage;
     pthread_t thread;
     bool started;
-    enum stage_state state;     /* under the execution's lock */
-    char key[SHA256_HEX];       /* of all that was done so far */
-    struct stack files;          /* likewise */
-    struct made *made;          /* of this stage alone, in order */
+    enum stage_state state; /* under the execution's lock */
+    char key[SHA256_HEX];   /* of all that was done so far */
+    struct stack files;     /* likewise */
+    struct made *made;      /* of this stage alone, in order */
     size_t n_made;
 };
 
@@ -55,9 +55,9 @@ struct execution {
     struct cancel cancel; /* thrown when a step has failed */
     struct error error;   /* the first one; under the lock */
     struct stage_run *stages;
-    atomic_uint n_tmp;    /* of the cache's tmp and of /run */
+    atomic_uint n_tmp; /* of the cache's tmp and of /run */
     atomic_size_t n_steps, n_cached;
-    int running;          /* commands, under the lock */
+    int running; /* commands, under the lock */
 };
 
 /* A thread's main: goes through a stage, of a struct stage_run. */
@@ -76,7 +76,7 @@ MUST_CHECK int execute_key_origin(struct execution *x, const struct builder_orig
 
 /* The tree of an image. */
 MUST_CHECK int execute_image_stack(const struct execution *x, const char *image, struct stack *ret,
-                                  struct error *err);
+                                   struct error *err);
 
 /* Notes how a stage ended; a failure stops the others. */
 void execute_end_stage(struct stage_run *s, bool done, const struct error *err);

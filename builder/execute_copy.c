@@ -1,8 +1,8 @@
 /* builder/execute_copy — COPY, ADD and WORKDIR. */
 #include <string.h>
 
-#include "base/path.h"
 #include "base/fs.h"
+#include "base/path.h"
 #include "builder/accounts.h"
 #include "builder/execute.h"
 
@@ -15,7 +15,8 @@ static bool is_directory(const char *dest)
     size_t n = strlen(dest);
 
     return n == 0 || dest[n - 1] == '/' || strcmp(dest, ".") == 0 || strcmp(dest, "..") == 0 ||
-           (n > 1 && strcmp(dest + n - 2, "/.") == 0) || (n > 2 && strcmp(dest + n - 3, "/..") == 0);
+           (n > 1 && strcmp(dest + n - 2, "/.") == 0) ||
+           (n > 2 && strcmp(dest + n - 3, "/..") == 0);
 }
 
 /* Absolute and cleaned, but for the slash that makes it a directory. */

@@ -456,8 +456,7 @@ static int judge(const struct run_state *r, const struct run_end *run, struct st
     end->code = run->code;
     for (size_t i = 0; i < r->step->argv.n; i++)
         buf_addf(&command, "%s%.500s", i ? " " : "", r->step->argv.v[i]);
-    return error_set(err, ERR_INPUT,
-                     "process \"%s\" did not complete successfully: exit code: %d",
+    return error_set(err, ERR_INPUT, "process \"%s\" did not complete successfully: exit code: %d",
                      buf_str(&command), run->code);
 }
 

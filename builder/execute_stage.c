@@ -27,12 +27,8 @@ static const struct kind {
 static void say(const struct stage_run *s, size_t step, enum builder_event_kind kind,
                 const char *text, uint64_t bytes, int code)
 {
-    const struct builder_event e = {.kind = kind,
-                                    .stage = s->index,
-                                    .step = step,
-                                    .text = text,
-                                    .bytes = bytes,
-                                    .code = code};
+    const struct builder_event e = {
+        .kind = kind, .stage = s->index, .step = step, .text = text, .bytes = bytes, .code = code};
 
     events_say(&e);
 }

@@ -86,8 +86,9 @@ int image_write_config(const struct builder_program *p, const char *base_config,
     if (config)
         json_object_set_new(root, "config", config);
     json_object_set_new(root, "rootfs", write_rootfs(layers, n_layers));
-    json_object_set_new(root, "history",
-                        write_history(json_object_get(base, "history"), history, n_history, created));
+    json_object_set_new(
+        root, "history",
+        write_history(json_object_get(base, "history"), history, n_history, created));
     if (!root || json_dump_callback(root, dump_to, out, JSON_COMPACT) < 0)
         return error_set(err, ERR_SYSTEM, "write the image's configuration: out of memory");
     return buf_check(out, "the image's configuration", err);

@@ -1,5 +1,5 @@
-/* builder/program — what a build is to do: the stages of a Dockerfile, evaluated, with variables put
- * in and names resolved, as plain data.
+/* builder/program — what a build is to do: the stages of a Dockerfile, evaluated, with variables
+ * put in and names resolved, as plain data.
  *
  * It is made outside of the jail and executed inside; all strings are borrowed. */
 #ifndef BUILDER_PROGRAM_H
@@ -84,7 +84,7 @@ struct builder_step {
 };
 
 struct builder_stage {
-    const char *name;          /* "build", "stage-1"; "" when the file has no other */
+    const char *name;           /* "build", "stage-1"; "" when the file has no other */
     struct builder_origin base; /* neither: scratch */
     bool needed;
     struct builder_step *steps;
@@ -98,12 +98,12 @@ struct builder_secret {
 struct builder_program {
     struct builder_stage *stages; /* each after those it needs */
     size_t n_stages, target;
-    const char *config;       /* the image's "config" object, JSON */
-    const char *author;       /* "" */
+    const char *config; /* the image's "config" object, JSON */
+    const char *author; /* "" */
     const char *os, *architecture;
     struct builder_secret *secrets;
     size_t n_secrets;
-    int64_t epoch; /* seconds: SOURCE_DATE_EPOCH; -1: now */
+    int64_t epoch;    /* seconds: SOURCE_DATE_EPOCH; -1: now */
     const char *name; /* "sandbox/app": what the image is, to tell why a step is not cached */
 };
 

@@ -120,8 +120,8 @@ static int fetch(const struct builder_job *j, const struct reference *image,
         name_of(image, name);
         buildah_describe_pull(j, image, place == REFERENCE_OUTSIDE ? name : NULL, docker_config,
                               &spec);
-        if (builder_run_step(j, &spec, io, &sink, -1, PULL_GRACE_MS, left_ms(deadline), &outcome, &code,
-                             err) < 0)
+        if (builder_run_step(j, &spec, io, &sink, -1, PULL_GRACE_MS, left_ms(deadline), &outcome,
+                             &code, err) < 0)
             return -1;
         if (outcome == BUILDER_DONE && code != 0)
             return read_verdict(p, image, ret_outcome, err);

@@ -151,7 +151,7 @@ void stack_view_release(struct stack_view *v)
 }
 
 int stack_mount(const struct stack *t, bool userxattr, const char *upper, const char *work,
-               const char *at, struct error *err)
+                const char *at, struct error *err)
 {
     CLEANUP(buf_release) struct buf options = BUF_INIT(PAGE - 1);
 

@@ -1,7 +1,8 @@
 /* builder/stack — the files that a stage sees: diffs and layers of a base over one another, mounted
  * when somebody looks.
  *
- * Mounts are the kernel's overlay (Documentation/filesystems/overlayfs.rst), made inside the jail. */
+ * Mounts are the kernel's overlay (Documentation/filesystems/overlayfs.rst), made inside the jail.
+ */
 #ifndef BUILDER_STACK_H
 #define BUILDER_STACK_H
 
@@ -29,12 +30,12 @@ struct stack_view {
 };
 /* A read-only view of it. */
 MUST_CHECK int stack_view(const struct stack *t, bool userxattr, struct stack_view *ret,
-                         struct error *err);
+                          struct error *err);
 void stack_view_release(struct stack_view *v);
 
 /* Mounts it writable at the directory `at`; changes go to upper, work is an empty directory beside
  * it. */
-MUST_CHECK int stack_mount(const struct stack *t, bool userxattr, const char *upper, const char *work,
-                          const char *at, struct error *err);
+MUST_CHECK int stack_mount(const struct stack *t, bool userxattr, const char *upper,
+                           const char *work, const char *at, struct error *err);
 
 #endif

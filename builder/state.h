@@ -23,9 +23,9 @@ struct builder_job {
     const struct builder *b;
     char workspace[BUILDER_NAME_MAX + 1];
     char id[BUILDER_NAME_MAX + 1];
-    char dir[PATH_MAX];   /* <dir>/jobs/<id> */
-    char bases[PATH_MAX]; /* <dir>/bases/<workspace> */
-    char cache[PATH_MAX]; /* <dir>/cache/<workspace> */
+    char dir[PATH_MAX];           /* <dir>/jobs/<id> */
+    char bases[PATH_MAX];         /* <dir>/bases/<workspace> */
+    char cache[PATH_MAX];         /* <dir>/cache/<workspace> */
     char context[PATH_MAX + 128]; /* <cache>/tmp/<id>/context: files can be linked to the cache */
 };
 

@@ -134,10 +134,11 @@ static int lower_run(const struct program_request *req, const struct dockerfile_
 {
     to->kind = BUILDER_STEP_RUN;
     if (strcmp(from->security, "insecure") == 0)
-        return error_set(err, ERR_INPUT,
-                         "dockerfile parse error on line %d: RUN --security=insecure is not allowed "
-                         "here",
-                         from->first_line);
+        return error_set(
+            err, ERR_INPUT,
+            "dockerfile parse error on line %d: RUN --security=insecure is not allowed "
+            "here",
+            from->first_line);
     copy_words(&from->words, &to->argv);
     copy_words(&from->env, &to->env);
     add_proxies(req->build_args, &to->env);
@@ -171,8 +172,7 @@ static int lower_copy(const struct dockerfile_step *from, struct builder_step *t
         return error_set(err, ERR_SYSTEM, "prepare the build: out of memory");
     to->n_files = from->n_heredocs;
     for (size_t i = 0; i < from->n_heredocs; i++)
-        to->files[i] =
-            (struct builder_file){from->heredocs[i].name, from->heredocs[i].content};
+        to->files[i] = (struct builder_file){from->heredocs[i].name, from->heredocs[i].content};
     return 0;
 }
 
@@ -262,8 +262,7 @@ static int write_config(const struct program_request *req, struct program *p,
 {
     struct dockerfile_config with = *config;
     size_t n = req->labels ? req->labels->n : 0;
-    CLEANUP_FREE struct dockerfile_pair *pairs =
-        calloc(config->labels.n + n + 1, sizeof(*pairs));
+    CLEANUP_FREE struct dockerfile_pair *pairs = calloc(config->labels.n + n + 1, sizeof(*pairs));
 
     if (!pairs)
         return error_set(err, ERR_SYSTEM, "prepare the build: out of memory");
@@ -325,7 +324,8 @@ static int lower(const struct program_request *req, struct program *p, struct er
     for (size_t i = 0; i < n; i++)
         if (lower_stage(req, p, &outcomes[i], i, err) < 0)
             return -1;
-    if (write_config(req, p, &outcomes[ret->target].config, err) < 0 || set_secrets(req, p, err) < 0)
+    if (write_config(req, p, &outcomes[ret->target].config, err) < 0 ||
+        set_secrets(req, p, err) < 0)
         return -1;
     return p->texts.failed ? error_set(err, ERR_SYSTEM, "prepare the build: out of memory") : 0;
 }

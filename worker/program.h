@@ -7,10 +7,10 @@
 
 struct program_request { /* borrowed until the program is released */
     const struct dockerfile *dockerfile;
-    const struct builder_job *job;  /* in whose base store the bases are */
-    const struct argv *build_args;  /* "K=V"; they are the build's secrets, too */
-    const struct argv *labels;      /* "K=V", beside those of the Dockerfile; NULL: none */
-    const char *name;               /* of the image, for the cache's sake */
+    const struct builder_job *job; /* in whose base store the bases are */
+    const struct argv *build_args; /* "K=V"; they are the build's secrets, too */
+    const struct argv *labels;     /* "K=V", beside those of the Dockerfile; NULL: none */
+    const char *name;              /* of the image, for the cache's sake */
 };
 
 struct program {

@@ -30,8 +30,8 @@ static void write_manifest(const struct builder_image *image, struct buf *ret)
 
     digest_sha256_hex(buf_str(&image->config), image->config.len, digest + strlen("sha256:"));
     for (size_t i = 0; i < image->n_layers; i++)
-        json_array_append_new(layers, descriptor(LAYER_TYPE, image->layers[i].digest,
-                                                 image->layers[i].size));
+        json_array_append_new(
+            layers, descriptor(LAYER_TYPE, image->layers[i].digest, image->layers[i].size));
     json_object_set_new(o, "config", descriptor(CONFIG_TYPE, digest, image->config.len));
     json_object_set_new(o, "layers", layers);
     text = json_dumps(o, JSON_COMPACT);

@@ -130,7 +130,7 @@ static void test_no_probe_is_left_behind(void **state)
 {
     const struct machine *m = *state;
 
-    assert_int_equal(count_entries(m->config.dir), 2); /* jobs and bases */
+    assert_int_equal(count_entries(m->config.dir), 3); /* jobs, bases and cache */
 }
 
 static void test_subordinate_ids_are_found_by_name_or_number(void **state)
