@@ -145,10 +145,9 @@ static void test_transports_other_than_registries_are_refused(void **state)
 
         (void)snprintf(text, sizeof(text), "FROM %s\nLABEL a=b\n", froms[i]);
         attempt_run(*state, &a);
-        assert_outcome(&a, "build", BUILDER_FAILED);
-        assert_does_not_say(&a, "COMMIT");
-        if (strncmp(froms[i], "dir:", 4) == 0) /* well formed, so the policy is what stops it */
-            assert_says(&a, "rejected by policy");
+        assert_string_equal(a.at, "build");
+        assert_int_equal(a.result, -1);
+        assert_int_equal(a.err.kind, ERR_INPUT);
         attempt_release(&a);
     }
 }
@@ -248,7 +247,7 @@ static void test_a_run_does_not_see_other_jobs_or_the_host(void **state)
 static void test_a_build_cannot_change_the_bases_of_its_workspace(void **state)
 {
     const struct machine *m = *state;
-    /* a cache mount that reaches the jail's own root, from where /kiln/bases is seen */
+    /* a cache mount whose name is a path to the jail's own root, from where /kiln/bases is seen */
     struct attempt a = {.workspace = "poison",
                         .images = ALPINE,
                         .dockerfile = "FROM alpine:3.20\n"
@@ -258,7 +257,7 @@ static void test_a_build_cannot_change_the_bases_of_its_workspace(void **state)
 
     attempt_run(m, &a);
     assert_built(&a);
-    assert_says(&a, "overlay-images\n"); /* it got that far */
+    assert_says(&a, "/h/kiln/bases: No such file or directory");
     assert_does_not_say(&a, "\npoisoned");
     attempt_release(&a);
 }
@@ -289,19 +288,20 @@ static void test_a_run_cannot_mount_make_devices_or_load_modules(void **state)
     attempt_release(&a);
 }
 
-static void test_a_run_cannot_touch_the_kiln_binary_or_buildah(void **state)
+static void test_a_run_sees_neither_kiln_nor_runc(void **state)
 {
-    struct attempt a = {
-        .images = ALPINE,
-        .dockerfile = "FROM alpine:3.20\n"
-                      "RUN for p in 1 2; do for f in exe root cwd mem environ fd/4 fd/5; do "
-                      "(cat /proc/$p/$f >/dev/null 2>&1) && echo open $p $f; "
-                      "(: >/proc/$p/$f) 2>/dev/null && echo written $p $f; done; done; true\n"};
+    struct attempt a = {.images = ALPINE,
+                        .dockerfile = "FROM alpine:3.20\n"
+                                      "RUN readlink /proc/[0-9]*/exe; cat /proc/[0-9]*/cmdline; "
+                                      "ls /kiln /usr/sbin/runc; echo; echo end\n"};
 
     attempt_run(*state, &a);
     assert_built(&a);
-    assert_does_not_say(&a, "\nopen ");
-    assert_does_not_say(&a, "\nwritten ");
+    assert_says(&a, "/bin/sh\n");
+    assert_says(&a, "end\n");
+    assert_does_not_say(&a, "builder-jail");
+    assert_does_not_say(&a, "kiln\n");
+    assert_does_not_say(&a, "runc\n");
     attempt_release(&a);
 }
 
@@ -319,7 +319,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_run_does_not_see_other_jobs_or_the_host),
         cmocka_unit_test(test_a_build_cannot_change_the_bases_of_its_workspace),
         cmocka_unit_test(test_a_run_cannot_mount_make_devices_or_load_modules),
-        cmocka_unit_test(test_a_run_cannot_touch_the_kiln_binary_or_buildah),
+        cmocka_unit_test(test_a_run_sees_neither_kiln_nor_runc),
     };
 
     builder_jail_main(argc, argv, machine_inner);

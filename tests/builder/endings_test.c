@@ -306,8 +306,8 @@ static void test_builds_at_once_do_not_meet(void **state)
                   .images = ALPINE,
                   .files = files[i],
                   .dockerfile =
-                      "FROM alpine:3.20\nCOPY who /who\nRUN : race-mark; sleep 1; cat /who; echo; "
-                      "ps | grep -c 'race[-]mark'\n",
+                      "FROM alpine:3.20\nCOPY who /who\nRUN sleep 1 & sleep 0.5; cat /who; echo; "
+                      "ps -o args | grep -c '^sleep 1$'\n",
                   .push_to = i == 0   ? "ws/race/one"
                              : i == 1 ? "ws/race/two"
                                       : "ws/race/three"}};
