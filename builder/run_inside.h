@@ -13,7 +13,7 @@
  * log; SYS_CHROOT stays for package managers.  Ends with NULL. */
 extern const char *const run_capabilities[];
 
-/* The files that runc binds are <bundle>/file0… in the order of req->mounts; these are ours: */
+/* Files and filesystems of the user's are <bundle>/mount0…, numbered as in req->mounts.  Ours: */
 #define RUN_FILE_HOSTS    "hosts"
 #define RUN_FILE_HOSTNAME "hostname"
 #define RUN_FILE_RESOLVER "resolv.conf"
