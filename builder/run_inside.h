@@ -60,4 +60,10 @@ bool run_verdict_read(const char *log, struct buf *ret_message);
 /* The error for it: returns -1. */
 int run_verdict_error(const struct run_request *req, const char *message, struct error *err);
 
+/* ---- run_probe.c ---- */
+
+/* builder-run: an inner main that runs one command, for a jail with JAIL_RIGHTS_BUILD and what
+ * run_add_to_jail adds.  Exits with 0 when that went well, else says why not. */
+int run_probe_main(int argc, char **argv);
+
 #endif
