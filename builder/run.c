@@ -26,7 +26,7 @@
 void run_add_to_jail(struct jail_spec *s)
 {
     jail_spec_add(s, JAIL_CGROUP, "sys/fs/cgroup", "");
-    jail_spec_add(s, JAIL_LOOPBACK, RUN_NO_NETWORK + 1, "");
+    jail_spec_add(s, JAIL_LOOPBACK, &RUN_NO_NETWORK[1], "");
 }
 
 bool run_find_runc(char ret[PATH_MAX])

@@ -104,6 +104,7 @@ static void mount_overlay(void)
 struct trial {
     struct run_request req;
     struct argv argv, env;
+    struct buf errors; /* two pipes have no order, so they come last */
     struct run_mount mounts[MOUNTS];
     struct process_sink sink;
     struct cancel cancel;
@@ -226,7 +227,11 @@ static void say(void *self, enum process_stream stream, const char *text, size_t
     struct trial *t = self;
 
     (void)len;
-    printf("%d %s\n", stream == PROCESS_STDOUT ? 1 : 2, text);
+    if (stream == PROCESS_STDERR) {
+        buf_addf(&t->errors, "2 %s\n", text);
+        return;
+    }
+    printf("1 %s\n", text);
     (void)fflush(stdout);
     if (t->cancel_at && strcmp(text, t->cancel_at) == 0)
         cancel_throw(&t->cancel);
@@ -275,8 +280,11 @@ static void run_once(struct trial *t)
     struct run_end end;
     struct error err = ERROR_INIT;
     int64_t start = clock_monotonic();
+    int result = run_command(&t->req, &end, &err);
 
-    if (run_command(&t->req, &end, &err) < 0)
+    printf("%s", buf_str(&t->errors));
+    buf_clear(&t->errors);
+    if (result < 0)
         printf("%s error: %s\n", error_kind_name(err.kind), err.msg);
     else if (end.how == RUN_EXITED)
         printf("exited %d\n", end.code);
@@ -290,6 +298,7 @@ static void run_once(struct trial *t)
 static int run_main(int argc, char **argv)
 {
     struct trial t = {.req = {.rootfs = TREE, .bundle = "/work/bundle", .cwd = "", .user = ""},
+                      .errors = BUF_INIT(1 << 20),
                       .runs = 1};
     struct error err = ERROR_INIT;
 
@@ -316,6 +325,7 @@ static int run_main(int argc, char **argv)
     printf("processes %zu\n", count_processes());
     argv_release(&t.argv);
     argv_release(&t.env);
+    buf_release(&t.errors);
     cancel_release(&t.cancel);
     return 0;
 }

@@ -13,10 +13,10 @@
  *   again                      runs what was asked for so far, once more at the end
  *   lower                      runs on a plain directory instead of an overlay
  *
- * It prints "1 line" and "2 line" for the command's output, then how it ended: "exited N",
- * "signalled N", "cancelled", or "KIND error: text"; then "diff PATH" for all that the overlay
- * holds ("diff PATH as before" for a directory that was only copied up), "bundle N" for what is
- * left in the bundle, and "processes N" for those that are left. */
+ * It prints "1 line" for the command's output, "2 line" for its errors when it has ended, then how
+ * it ended: "exited N", "signalled N", "cancelled", or "KIND error: text"; then "diff PATH" for all
+ * that the overlay holds ("diff PATH as before" for a directory that was only copied up), "bundle
+ * N" for what is left in the bundle, and "processes N" for those that are left. */
 #ifndef TESTS_BUILDER_RUN_FIXTURE_H
 #define TESTS_BUILDER_RUN_FIXTURE_H
 
