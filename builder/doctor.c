@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "builder/run.h"
 #include "builder/state.h"
 
 #define TRY_MS 20000
@@ -113,6 +114,29 @@ static void diagnose_buildah(const struct builder *b, const struct report *r)
         report(r, BUILDER_MISSING, "buildah", "%s does not run in a jail: %s", b->buildah, err.msg);
 }
 
+static void diagnose_runc(const struct builder *b, const struct report *r)
+{
+    CLEANUP(jail_spec_release)
+    struct jail_spec spec = {.net = JAIL_NET_NONE, .rights = JAIL_RIGHTS_BUILD, .inner = true};
+    CLEANUP(buf_release) struct buf said = BUF_INIT(1024);
+    struct error err = ERROR_INIT;
+    char found[PATH_MAX];
+
+    if (!run_find_runc(found)) {
+        report(r, BUILDER_MISSING, "runc", "not found below /usr; apt-get install runc");
+        return;
+    }
+    if (b->no_jail.kind != ERR_NONE)
+        return;
+    jail_spec_add_base(&spec);
+    run_add_to_jail(&spec);
+    argv_push(&spec.argv, "builder-run", NULL);
+    if (try_jail(b, &spec, &said, &err))
+        report(r, BUILDER_OK, "runc", "%s has run a command in a jail", found);
+    else
+        report(r, BUILDER_MISSING, "runc", "%s cannot run a command in a jail: %s", found, err.msg);
+}
+
 static void diagnose_egress(const struct builder *b, const struct report *r)
 {
     CLEANUP(jail_spec_release)
@@ -152,6 +176,7 @@ int builder_diagnose(struct builder *b, void (*say)(void *self, const struct bui
     diagnose_users(b, &r);
     diagnose_storage(b, &r);
     diagnose_buildah(b, &r);
+    diagnose_runc(b, &r);
     diagnose_egress(b, &r);
     return 0;
 }

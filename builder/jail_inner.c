@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "builder/address.h"
 #include "builder/jail_inside.h"
+#include "builder/run_inside.h"
 
 /* builder-remove PATH: what ids of the user namespace own, an ordinary user cannot remove outside
  * of it. */
@@ -117,5 +118,6 @@ const struct builder_inner builder_own_inner[] = {
     {"builder-remove", remove_main},
     {"builder-probe", probe_main},
     {"builder-fetch", fetch_main},
+    {"builder-run", run_probe_main},
     {NULL, NULL},
 };

@@ -5,10 +5,12 @@
  * runc may have left. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/fs.h"
 #include "base/text.h"
@@ -18,12 +20,13 @@
 #define RUNC_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 #define ID        "run"
 #define LOG_MAX   (1 << 20)
+#define KILL_MS   5000 /* for the end of a container that is killed */
 #define HOSTS     "127.0.0.1 localhost\n::1 localhost\n"
 
 void run_add_to_jail(struct jail_spec *s)
 {
     jail_spec_add(s, JAIL_CGROUP, "sys/fs/cgroup", "");
-    jail_spec_add(s, JAIL_LOOPBACK, RUN_NO_NETWORK + 1, "");
+    jail_spec_add(s, JAIL_LOOPBACK, &RUN_NO_NETWORK[1], "");
 }
 
 bool run_find_runc(char ret[PATH_MAX])
@@ -171,14 +174,40 @@ static int write_network_files(const struct run_request *req, int dir, struct er
     return write_text(dir, RUN_FILE_HOSTNAME, RUN_HOSTNAME "\n", 0644, err);
 }
 
-static int write_users_files(const struct run_request *req, int dir, struct error *err)
+/* Here and not by runc, which gives a tmpfs the mode of the directory it hides. */
+static int make_tmpfs(const struct run_request *req, const struct run_mount *m, const char *name,
+                      struct error *err)
+{
+    char path[PATH_MAX];
+    char options[128];
+    int n;
+
+    n = snprintf(options, sizeof(options), "mode=%llo,uid=%lld,gid=%lld",
+                 (unsigned long long)(m->mode < 0 ? 01777 : m->mode & 07777),
+                 (long long)(m->uid < 0 ? 0 : m->uid), (long long)(m->gid < 0 ? 0 : m->gid));
+    if (m->size > 0)
+        (void)snprintf(options + n, sizeof(options) - (size_t)n, ",size=%lld", (long long)m->size);
+    (void)snprintf(path, sizeof(path), "%s/%s", req->bundle, name);
+    if (mkdir(path, 0700) < 0)
+        return error_errno(err, errno, "create %s", name);
+    if (mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
+        return errno == EINVAL
+                   ? error_set(err, ERR_INPUT, "mount a tmpfs on %s: %s is not possible here",
+                               m->target, options)
+                   : error_errno(err, errno, "mount a tmpfs on %s", m->target);
+    return 0;
+}
+
+static int make_users_mounts(const struct run_request *req, int dir, struct error *err)
 {
     for (size_t i = 0; i < req->n_mounts; i++) {
         const struct run_mount *m = &req->mounts[i];
         char name[32];
 
-        (void)snprintf(name, sizeof(name), "file%zu", i);
+        (void)snprintf(name, sizeof(name), "mount%zu", i);
         if (m->type == RUN_MOUNT_FILE && write_file(dir, name, m->content, m->len, m, err) < 0)
+            return -1;
+        if (m->type == RUN_MOUNT_TMPFS && make_tmpfs(req, m, name, err) < 0)
             return -1;
     }
     return 0;
@@ -216,7 +245,7 @@ static int fill_bundle(struct run *r, struct error *err)
     r->mounted = true;
     if (fs_open_dir(AT_FDCWD, r->req->bundle, &dir, err) < 0)
         return -1;
-    if (write_network_files(r->req, dir, err) < 0 || write_users_files(r->req, dir, err) < 0 ||
+    if (write_network_files(r->req, dir, err) < 0 || make_users_mounts(r->req, dir, err) < 0 ||
         write_script(r->req, dir, err) < 0)
         return -1;
     return write_config(r, dir, err);
@@ -230,22 +259,42 @@ static void push_runc(const struct run *r, struct argv *argv)
     argv_push(argv, r->runc, "--root", NULL);
     argv_pushf(argv, "%s/state", r->req->bundle);
     argv_push(argv, "--rootless=true", "--log-format=json", "--log", NULL);
+    argv_pushf(argv, "%s/log", r->req->bundle);
+    argv_push(argv, "run", "--no-new-keyring", "--bundle", r->req->bundle, ID, NULL);
 }
 
-/* runc has just been killed and with it what had not yet left its process group.  The container's
- * first process has: it is killed by what runc noted of it before it let it go.  Where runc did not
- * come so far, the process ends by itself, as nobody is at the other end of its pipe. */
+/* The container's first process, as runc notes it before it lets it go; 0 when it did not get so
+ * far. */
+static pid_t read_first_pid(const struct run *r)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(16 << 20);
+    struct error ignored = ERROR_INIT;
+    char path[PATH_MAX];
+    json_t *state;
+    json_int_t pid;
+
+    (void)snprintf(path, sizeof(path), "%s/state/" ID "/state.json", r->req->bundle);
+    if (fs_read_file(AT_FDCWD, path, &text, &ignored) < 0)
+        return 0;
+    state = json_loadb(buf_str(&text), text.len, 0, NULL);
+    pid = json_integer_value(json_object_get(state, "init_process_pid"));
+    json_decref(state);
+    return pid > 1 && pid <= INT32_MAX ? (pid_t)pid : 0;
+}
+
+/* runc has just been killed, and what had not yet left its process group.  The container's first
+ * process has left it, and its death is that of all others; it is waited for, as nobody here is its
+ * parent.  Where runc noted none, that process ends by itself: nobody is at the other end of its
+ * pipe. */
 static void kill_container(void *self)
 {
     const struct run *r = self;
-    CLEANUP(argv_release) struct argv argv = ARGV_INIT;
-    const struct process_request req = {.argv = &argv, .stdin_fd = -1, .timeout_ms = 5000};
-    struct process_end end;
-    struct error ignored = ERROR_INIT;
+    pid_t pid = read_first_pid(r);
+    CLEANUP_CLOSE int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
 
-    push_runc(r, &argv);
-    argv_push(&argv, "/dev/null", "kill", ID, "KILL", NULL);
-    (void)!process_run(&req, &end, &ignored);
+    if (fd >= 0 && syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0)
+        (void)poll(&p, 1, KILL_MS);
 }
 
 static void let_go(struct run *r)
@@ -263,8 +312,7 @@ static void relay(void *self, enum process_stream stream, const char *text, size
     if (!r->req->sink)
         return;
     let_go(r);
-    if (stream == PROCESS_STDERR &&
-        (text_starts(text, "runc run failed: ") || text_starts(text, "exec "))) {
+    if (stream == PROCESS_STDERR && text_starts(text, "runc run failed: ")) {
         buf_clear(&r->held);
         buf_add(&r->held, text, len);
         r->holds = true;
@@ -312,8 +360,6 @@ static int run_runc(struct run *r, struct run_end *ret, struct error *err)
     struct process_end end;
 
     push_runc(r, &argv);
-    argv_pushf(&argv, "%s/log", r->req->bundle);
-    argv_push(&argv, "run", "--no-new-keyring", "--bundle", r->req->bundle, ID, NULL);
     if (process_run(&req, &end, err) < 0)
         return -1;
     if (end.how == PROCESS_EXITED && end.code != 0 && read_log(r, &message))

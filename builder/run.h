@@ -51,21 +51,22 @@ struct run_request {         /* all borrowed */
     const struct run_mount *mounts;
     size_t n_mounts;
     bool no_network;
-    const struct process_sink *sink;
-    const struct cancel *cancel;
+    const struct process_sink *sink; /* NULL: output is dropped */
+    const struct cancel *cancel;     /* NULL: none */
 };
 
 enum run_how { RUN_EXITED, RUN_SIGNALLED, RUN_CANCELLED };
+/* An exit code of 129 to 192 reads as a signal: runc does not tell the two apart. */
 struct run_end {
-    enum run_how
-        how;    /* an exit code of 129 to 192 reads as a signal: runc does not tell them apart */
+    enum run_how how;
     int code;   /* of the exit; 128 + n by signal n; -1: cancelled */
     int signal; /* 0 unless it was signalled */
 };
 
-/* Returns when nothing of the container is left.  Runs may go on at the same time, also on one
- * tree. ERR_INPUT: it could not be started for a reason of the user's (no such program, user or
- * directory), in BuildKit's words where it has some; ERR_LIMIT: accounts_find; ERR_SYSTEM: ours. */
+/* Returns when nothing of the container is left.  Runs may go on at the same time, each on a tree
+ * of its own.  ERR_INPUT: it could not be started for a reason of the user's (no such program, user
+ * or directory), in BuildKit's words where it has some; ERR_LIMIT: see accounts_find; ERR_SYSTEM:
+ * ours.  A program that is found and that the kernel refuses to run has exited with 1. */
 MUST_CHECK int run_command(const struct run_request *req, struct run_end *ret, struct error *err);
 
 #endif

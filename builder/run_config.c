@@ -149,42 +149,14 @@ static void add_bind(json_t *mounts, const char *source, const char *target, boo
     add_mount(mounts, "bind", source, target, options);
 }
 
-static void add_tmpfs(json_t *mounts, const struct run_mount *m)
-{
-    const char *options[8] = {"nosuid", "nodev"};
-    char text[4][40];
-    size_t n = 2;
-
-    (void)snprintf(text[0], sizeof(text[0]), "mode=%llo",
-                   (unsigned long long)(m->mode < 0 ? 01777 : m->mode));
-    (void)snprintf(text[1], sizeof(text[1]), "uid=%lld", (long long)(m->uid < 0 ? 0 : m->uid));
-    (void)snprintf(text[2], sizeof(text[2]), "gid=%lld", (long long)(m->gid < 0 ? 0 : m->gid));
-    (void)snprintf(text[3], sizeof(text[3]), "size=%lld", (long long)m->size);
-    for (size_t i = 0; i < (m->size > 0 ? 4 : 3); i++)
-        options[n++] = text[i];
-    if (m->read_only)
-        options[n++] = "ro";
-    add_mount(mounts, "tmpfs", "tmpfs", m->target, options);
-}
-
 static void add_users_mount(const struct run_request *req, size_t i, json_t *mounts)
 {
     const struct run_mount *m = &req->mounts[i];
     char path[PATH_MAX];
 
-    switch (m->type) {
-    case RUN_MOUNT_BIND:
-        add_bind(mounts, m->source, m->target, m->read_only);
-        return;
-    case RUN_MOUNT_TMPFS:
-        add_tmpfs(mounts, m);
-        return;
-    case RUN_MOUNT_FILE:
-        (void)snprintf(path, sizeof(path), "%s/file%zu", req->bundle, i);
-        add_bind(mounts, path, m->target, true);
-        return;
-    }
-    abort();
+    (void)snprintf(path, sizeof(path), "%s/mount%zu", req->bundle, i);
+    add_bind(mounts, m->type == RUN_MOUNT_BIND ? m->source : path, m->target,
+             m->read_only || m->type == RUN_MOUNT_FILE);
 }
 
 static size_t depth(const char *target)

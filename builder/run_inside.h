@@ -13,7 +13,7 @@
  * log; SYS_CHROOT stays for package managers.  Ends with NULL. */
 extern const char *const run_capabilities[];
 
-/* The files that runc binds are <bundle>/file0… in the order of req->mounts; these are ours: */
+/* Files and filesystems of the user's are <bundle>/mount0…, numbered as in req->mounts.  Ours: */
 #define RUN_FILE_HOSTS    "hosts"
 #define RUN_FILE_HOSTNAME "hostname"
 #define RUN_FILE_RESOLVER "resolv.conf"
@@ -59,5 +59,11 @@ void run_stubs_remove(int root, struct run_stubs *s);
 bool run_verdict_read(const char *log, struct buf *ret_message);
 /* The error for it: returns -1. */
 int run_verdict_error(const struct run_request *req, const char *message, struct error *err);
+
+/* ---- run_probe.c ---- */
+
+/* builder-run: an inner main that runs one command, for a jail with JAIL_RIGHTS_BUILD and what
+ * run_add_to_jail adds.  Exits with 0 when that went well, else says why not. */
+int run_probe_main(int argc, char **argv);
 
 #endif

@@ -1,7 +1,10 @@
 /* builder/run_verdict — why runc did not start a command, and whose fault that is.
  *
  * runc exits with the command's own code, or with 1 for its own troubles; only its log, which
- * nothing in the container can write to, tells the two apart.  Written against runc 1.1.5. */
+ * nothing in the container can write to, tells the two apart.  A program that is found and that the
+ * kernel then refuses (a script without its interpreter, another machine's binary) is the command's
+ * failure: runc says "exec /x: …" in its place and exits with 1, as BuildKit shows it.  Written
+ * against runc 1.1.5. */
 #include <string.h>
 
 #include "base/text.h"
@@ -69,9 +72,7 @@ static bool is_of_users_mount(const struct run_request *req, const char *message
 static bool is_users(const struct run_request *req, const char *message)
 {
     static const char *const phrases[] = {
-        "exec: ",            /* no such program, or not executable */
-        "exec user process", /* exec format error */
-        "exec /",
+        "exec: ", /* no such program, or not executable */
         "chdir to cwd",
         "mkdir ", /* the working directory's */
         "unmapped user",

@@ -187,6 +187,27 @@ static void test_the_whole_group_of_a_timed_out_child_is_killed(void **state)
     assert_int_equal(kill((pid_t)pid, 0), -1);
 }
 
+static void count_kill(void *self)
+{
+    ++*(int *)self;
+}
+
+static void test_the_caller_is_told_once_that_a_child_is_killed(void **state)
+{
+    struct run *r = *state;
+    int kills = 0;
+
+    r->req.on_kill = count_kill;
+    r->req.on_kill_self = &kills;
+    (void)run_script(r, "exit 3");
+    assert_int_equal(kills, 0);
+    argv_release(&r->argv);
+    r->req.timeout_ms = 200;
+    r->req.grace_ms = 300;
+    (void)run_script(r, "trap '' TERM; while :; do sleep 0.05; done");
+    assert_int_equal(kills, 1);
+}
+
 /* ---- its output ---- */
 
 static void test_lines_come_with_their_stream(void **state)
@@ -524,6 +545,7 @@ int main(void)
         TEST(test_a_child_that_will_not_end_is_killed_after_the_grace),
         TEST(test_without_a_grace_it_is_killed_at_once),
         TEST(test_the_whole_group_of_a_timed_out_child_is_killed),
+        TEST(test_the_caller_is_told_once_that_a_child_is_killed),
         TEST(test_lines_come_with_their_stream),
         TEST(test_cr_and_crlf_end_lines_too),
         TEST(test_a_long_line_comes_in_pieces),

@@ -57,6 +57,7 @@ static void test_a_machine_that_can_build_is_well(void **state)
         if (all.v[i].health == BUILDER_MISSING)
             fail_msg("%s: %s", all.v[i].subject, all.v[i].detail);
     assert_found(&all, "buildah", BUILDER_OK, "buildah version 1.");
+    assert_found(&all, "runc", BUILDER_OK, "runc has run a command in a jail");
     assert_found(&all, "storage", BUILDER_OK, "overlay");
     assert_found(&all, "egress", BUILDER_OK, "no network");
 }

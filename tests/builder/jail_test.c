@@ -364,6 +364,39 @@ static void test_without_network_there_is_lo_alone(void **state)
     trial_release(&t);
 }
 
+static void test_a_spare_network_has_lo_up_and_is_another(void **state)
+{
+    struct trial t;
+
+    trial_init(&t, *state,
+               "readlink /proc/self/ns/net >/tmp/own; nsenter --net=/run/spare sh -c '"
+               "readlink /proc/self/ns/net | cmp -s - /tmp/own || echo another; "
+               "ip -o link | wc -l; ip -o link show lo up | wc -l; "
+               "ip link set lo down 2>/dev/null && echo lowered'; true");
+    jail_spec_add(&t.spec, JAIL_LOOPBACK, "run/spare", "");
+    trial_run(&t);
+    assert_string_equal(buf_str(&t.said), "another\n1\n1\n");
+    trial_release(&t);
+}
+
+static void test_cgroups_are_shown_from_the_jails_own_on_and_cannot_be_changed(void **state)
+{
+    struct trial t;
+
+    trial_init(
+        &t, *state,
+        "cd /sys/fs/cgroup; test -e cgroup.procs && echo there; cat cgroup.procs | wc -l; "
+        "mkdir made 2>/dev/null && echo made; echo 1 2>/dev/null >cgroup.procs && echo moved;"
+        "grep -o ' / /sys/fs/cgroup ' /proc/self/mountinfo; true");
+    jail_spec_add(&t.spec, JAIL_CGROUP, "sys/fs/cgroup", "");
+    trial_run(&t);
+    assert_true(buf_holds(&t.said, "there\n"));
+    assert_true(buf_holds(&t.said, " / /sys/fs/cgroup \n"));
+    assert_false(buf_holds(&t.said, "made"));
+    assert_false(buf_holds(&t.said, "moved"));
+    trial_release(&t);
+}
+
 static void test_root_in_the_jail_is_nobody_special_outside(void **state)
 {
     const struct machine *m = *state;
@@ -438,6 +471,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_no_descriptor_and_no_variable_is_inherited),
         cmocka_unit_test(test_pid_1_cannot_be_looked_into),
         cmocka_unit_test(test_without_network_there_is_lo_alone),
+        cmocka_unit_test(test_a_spare_network_has_lo_up_and_is_another),
+        cmocka_unit_test(test_cgroups_are_shown_from_the_jails_own_on_and_cannot_be_changed),
         cmocka_unit_test(test_root_in_the_jail_is_nobody_special_outside),
         cmocka_unit_test(test_rights_are_cut_for_good),
         cmocka_unit_test(test_a_secret_file_is_roots_alone),

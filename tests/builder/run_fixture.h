@@ -6,15 +6,17 @@
  *   sh=COMMAND | arg=WORD …    what is run (arg: word by word)
  *   env=K=V  cwd=DIR  user=WHO  no-network  script=NAME:TEXT
  *   bind=SOURCE:TARGET[:ro]  tmpfs=TARGET[:BYTES]  file=TARGET:MODE:UID:GID:TEXT
- *   put=PATH:MODE:TEXT  link=PATH:TARGET  dir=PATH[:MODE]    made in the image before
+ *   put=PATH:MODE:TEXT  copy=FROM:PATH:MODE  link=PATH:TARGET  dir=PATH[:MODE]
+ *                              made in the image before
  *   room=NAME                  makes /work/NAME, to be a bind's source
  *   cancel-at=TEXT             cancels when the command prints that line
  *   again                      runs what was asked for so far, once more at the end
  *   lower                      runs on a plain directory instead of an overlay
  *
- * It prints "1 line" and "2 line" for the command's output, then how it ended: "exited N",
- * "signalled N", "cancelled", or "KIND error: text"; then "diff PATH" for all that the overlay
- * holds, "bundle N" for what is left in the bundle, and "processes N" for those that are left. */
+ * It prints "1 line" for the command's output, "2 line" for its errors when it has ended, then how
+ * it ended: "exited N", "signalled N", "cancelled", or "KIND error: text"; then "diff PATH" for all
+ * that the overlay holds ("diff PATH as before" for a directory that was only copied up), "bundle
+ * N" for what is left in the bundle, and "processes N" for those that are left. */
 #ifndef TESTS_BUILDER_RUN_FIXTURE_H
 #define TESTS_BUILDER_RUN_FIXTURE_H
 
