@@ -207,10 +207,8 @@ static int download(const struct registry *r, const char *url, struct download *
             t.made = 0;
         if (!d->hopeless && registry_may_recover(&resp, &now) && registry_try_again(&t, &resp))
             continue;
-        if (result < 0) {
-            *err = now;
-            return -1;
-        }
+        if (result < 0)
+            return registry_give_up(r, &now, err);
         *ret = resp.status == 404 ? REGISTRY_ABSENT : REGISTRY_PRESENT;
         if (resp.status == 404)
             return 0;

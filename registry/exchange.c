@@ -148,6 +148,14 @@ bool registry_try_again(struct registry_tries *t, const struct http_response *re
     return wait_for(t->r, wait > asked ? wait : asked);
 }
 
+int registry_give_up(const struct registry *r, const struct error *last, struct error *err)
+{
+    if (r->cancel && cancel_is_thrown(r->cancel))
+        return error_set(err, ERR_SYSTEM, "cancelled");
+    *err = *last;
+    return -1;
+}
+
 int registry_ask(const struct registry *r, const struct http_request *req,
                  struct http_response *resp, struct error *err)
 {
@@ -163,10 +171,8 @@ int registry_ask(const struct registry *r, const struct http_request *req,
             resp->status = 0;
         if (registry_may_recover(resp, &now) && registry_try_again(&t, resp))
             continue;
-        if (resp->status == 0) {
-            *err = now;
-            return -1;
-        }
+        if (resp->status == 0 || (r->cancel && cancel_is_thrown(r->cancel)))
+            return registry_give_up(r, &now, err);
         return 0;
     }
 }

@@ -46,4 +46,7 @@ bool registry_may_recover(const struct http_response *resp, const struct error *
 /* Counts a failed try, and waits for the next: false when there is to be none. */
 bool registry_try_again(struct registry_tries *t, const struct http_response *resp);
 
+/* -1 with what came of the last try; or with the news that it was cancelled. */
+int registry_give_up(const struct registry *r, const struct error *last, struct error *err);
+
 #endif

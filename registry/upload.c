@@ -155,11 +155,9 @@ static int send_all(struct upload *u, struct error *err)
         if (send_once(u, &now) == 0)
             return 0;
         if (!(is_refused(u) || registry_may_recover(&u->resp, &now)) ||
-            !registry_try_again(&t, &u->resp)) {
-            *err = now;
-            return -1;
-        }
-        if (arrived(u))
+            !registry_try_again(&t, &u->resp))
+            return registry_give_up(u->r, &now, err);
+        if (u->open && arrived(u))
             return 0;
         if (look_where_it_stands(u))
             t.made = 0;

@@ -265,6 +265,81 @@ static void test_only_a_registry_passes_for_one(void **state)
     }
 }
 
+static int put_blob(struct fake *f, struct error *err)
+{
+    struct http http = {.request = fake_request, .self = f};
+    struct registry r = {.url = "http://registry.test", .http = &http, .tries = 1};
+
+    return registry_put_blob(&r, REPO, ZEROS, -1, 0, err);
+}
+
+static void test_nothing_is_sent_to_another_host_than_the_registrys(void **state)
+{
+    static const char *const locations[] = {
+        "location: http://elsewhere.test/v2/x",
+        "location: http://registry.test.elsewhere.test/v2/x",
+        "location: http://registry.test@elsewhere.test/v2/x",
+        "location: http://registry.test:81/v2/x",
+        "location: https://registry.test/v2/x",
+        "location: //elsewhere.test/v2/x",
+        "location: http:/\\elsewhere.test/v2/x",
+        "location: /\\elsewhere.test/v2/x",
+        "location: elsewhere",
+        "location: file:///etc/passwd",
+        "location: /v2/ x",
+        "location: /v2/x#y",
+        "location: ",
+        "x: y",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(locations) / sizeof(locations[0]); i++) {
+        const struct answer answers[] = {{202, {locations[i]}, NULL}, {201, {NULL}, NULL}, {0}};
+        struct fake f = {.answers = answers};
+        struct error err = ERROR_INIT;
+
+        if (put_blob(&f, &err) == 0)
+            fail_msg("%s is followed", locations[i]);
+        assert_int_equal(err.kind, ERR_REMOTE);
+        assert_int_equal(f.requests, 1);
+    }
+}
+
+static void test_a_location_is_kept_as_it_is_and_gets_the_digest(void **state)
+{
+    static const char *const table[][2] = {
+        {"location: http://registry.test/a/b?_state=x%3D", "/a/b?_state=x%3D&digest=" ZEROS},
+        {"location: HTTP://Registry.Test/a", "/a?digest=" ZEROS},
+        {"location: /up/1", "/up/1?digest=" ZEROS},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        const struct answer answers[] = {{202, {table[i][0]}, NULL}, {201, {NULL}, NULL}, {0}};
+        struct fake f = {.answers = answers};
+        struct error err = ERROR_INIT;
+
+        if (put_blob(&f, &err) < 0)
+            fail_msg("%s", err.msg);
+        assert_string_equal(f.method, "PUT");
+        assert_true(text_ends(f.url, table[i][1]));
+    }
+}
+
+static void test_another_digest_in_the_answer_is_an_error(void **state)
+{
+    static const char other[] = "docker-content-digest: sha256:"
+                                "1111111111111111111111111111111111111111111111111111111111111111";
+    const struct answer answers[] = {{202, {"location: /up/1"}, NULL}, {201, {other}, NULL}, {0}};
+    struct fake f = {.answers = answers};
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_int_equal(put_blob(&f, &err), -1);
+    assert_int_equal(err.kind, ERR_REMOTE);
+    assert_non_null(strstr(err.msg, "the registry says sha256:1111"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +350,9 @@ int main(void)
         cmocka_unit_test(test_a_tag_that_does_not_read_back_is_an_error),
         cmocka_unit_test(test_a_delete_that_is_not_allowed_is_told),
         cmocka_unit_test(test_only_a_registry_passes_for_one),
+        cmocka_unit_test(test_nothing_is_sent_to_another_host_than_the_registrys),
+        cmocka_unit_test(test_a_location_is_kept_as_it_is_and_gets_the_digest),
+        cmocka_unit_test(test_another_digest_in_the_answer_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
