@@ -38,11 +38,11 @@ struct copy_request {           /* all borrowed */
     bool chowned;      /* --chown was given, maybe of 0:0: also what an archive of ADD holds belongs
                           to uid and gid, and not to whom the archive says */
     const char *chmod; /* "": none; octal or symbolic (BuildKit: mode.ParseWithUmask) */
-    const struct argv *exclude;              /* of --exclude; NULL: none */
-    const struct builder_patterns *patterns; /* needed with exclude */
-    bool parents;                            /* --parents, with its "/./" pivot */
-    bool add;      /* ADD: local archives (tar, also gzip, bzip2, xz, zstd)
-                      are unpacked, unless --unpack=false */
+    const struct argv *exclude;           /* of --exclude; NULL: none */
+    const struct copy_patterns *patterns; /* needed with exclude */
+    bool parents;                         /* --parents, with its "/./" pivot */
+    bool add;                             /* ADD: local archives (tar, also gzip, bzip2, xz, zstd)
+                                             are unpacked, unless --unpack=false */
     bool may_link; /* from will not change any more and is on the diff's filesystem: unchanged files
                       may be hard links */
     int64_t epoch; /* seconds: no time of a file is later (SOURCE_DATE_EPOCH); -1: none */

@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#define UMASK 022
 #define EVERY 0111 /* times a digit: that digit for user, group and others */
 #define ALL   (S_ISUID | S_ISGID | 0777)
 
@@ -39,7 +38,7 @@ static mode_t named(char c)
 /* Applies what was read since the operator. */
 static void apply_bits(struct change *c)
 {
-    mode_t reach = c->who ? c->who : (mode_t)~UMASK & 07777;
+    mode_t reach = c->who ? c->who : 07777;
 
     if (c->op == '=' && (c->bits || !c->set)) {
         c->mode &= ~(c->who ? c->who : ALL);
@@ -62,19 +61,18 @@ static void copy_bits(struct change *c, char from)
         mode_t reader;
         int shift;
     } whom[] = {{S_IRUSR, 6}, {S_IRGRP, 3}, {S_IROTH, 0}};
-    mode_t reach = c->who ? 07777 : (mode_t)~UMASK & 07777;
     mode_t value;
 
-    if (c->bits || c->x)
-        apply_bits(c);
+    c->set = c->set || !c->bits; /* what is copied takes the place of what was there */
+    apply_bits(c);
     value = (c->mode >> (from == 'u' ? 6 : from == 'g' ? 3 : 0)) & 07;
     for (size_t i = 0; i < 3; i++) {
         if (c->who && !(c->who & whom[i].reader))
             continue;
         if (c->op != '+')
-            c->mode &= ~((c->op == '=' ? 07 : value) << whom[i].shift & reach);
+            c->mode &= ~((c->op == '=' ? 07 : value) << whom[i].shift);
         if (c->op != '-')
-            c->mode |= value << whom[i].shift & reach;
+            c->mode |= value << whom[i].shift;
     }
     c->set = true;
 }
@@ -94,14 +92,15 @@ static bool add_permission(struct change *c, char permission)
         c->bits |= EVERY;
         return true;
     case 'X':
-        c->x = c->x || c->op == '+';
+        c->x = c->x || c->op != '-';
+        c->bits |= c->op == '-' ? EVERY : 0;
         return true;
     case 's':
         c->bits |= others ? 0 : S_ISUID | S_ISGID;
         return true;
     case 't':
         c->bits |= others ? 0 : S_ISVTX;
-        c->who |= others || !c->who ? 0 : S_ISVTX;
+        c->who |= others ? 0 : S_ISVTX;
         return true;
     case 'u':
     case 'g':
