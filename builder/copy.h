@@ -39,7 +39,7 @@ struct copy_request {           /* all borrowed */
                           to uid and gid, and not to whom the archive says */
     const char *chmod; /* "": none; octal or symbolic (BuildKit: mode.ParseWithUmask) */
     const struct argv *exclude;           /* of --exclude; NULL: none */
-    const struct copy_patterns *patterns; /* needed with exclude */
+    const struct builder_patterns *patterns; /* needed with exclude */
     bool parents;                         /* --parents, with its "/./" pivot */
     bool add;                             /* ADD: local archives (tar, also gzip, bzip2, xz, zstd)
                                              are unpacked, unless --unpack=false */

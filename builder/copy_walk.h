@@ -44,7 +44,7 @@ struct copy_walk {
     void *self;
     const struct copy_glob *only; /* with all that is below what it matches; NULL: everything */
     bool stop_at_match;           /* what is below does not interest */
-    const struct copy_patterns *patterns; /* with excluded: what is left out */
+    const struct builder_patterns *patterns; /* with excluded: what is left out */
     const void *excluded;                 /* NULL: nothing */
     uint64_t entries;                     /* seen so far; carried on by the caller */
     struct buf path;                      /* of the entry, from where the walk began */

@@ -37,7 +37,7 @@ static void free_compiled(void *compiled)
     dockerfile_ignore_free(compiled);
 }
 
-static const struct copy_patterns patterns = {compile, matches, may_reinclude, free_compiled};
+static const struct builder_patterns patterns = {compile, matches, may_reinclude, free_compiled};
 
 /* ---- setup ---- */
 
