@@ -2,6 +2,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "builder/copy_glob.h"
 
 static void must(bool holds)
@@ -10,7 +11,7 @@ static void must(bool holds)
         abort();
 }
 
-/* Every directory above what matches leads to it. */
+/* Every directory above what matches leads to it, where something is below it. */
 static void ask(const struct copy_glob *g, const char *path)
 {
     char above[512];
@@ -18,6 +19,8 @@ static void ask(const struct copy_glob *g, const char *path)
     if (!copy_glob_matches(g, path))
         return;
     (void)snprintf(above, sizeof(above), "%s", path);
+    if (text_ends(path, "/"))
+        return;
     for (char *slash = strrchr(above, '/'); slash; slash = strrchr(above, '/')) {
         *slash = '\0';
         must(copy_glob_leads_below(g, above));
