@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "copy_scene.h"
 
 #define needs_root()                                                                               \
@@ -407,27 +408,49 @@ static int64_t work_time(void)
     return t.tv_sec * NS_PER_SEC + t.tv_nsec;
 }
 
+static void make_many(int dirfd, int n)
+{
+    char line[64];
+
+    for (int i = 0; i < n; i++) {
+        (void)snprintf(line, sizeof(line), "source/node_modules/m%d/lib/f%d = x", i / 100, i);
+        scene_make(dirfd, line);
+    }
+    assert_int_equal(mkdirat(dirfd, "diff", 0755), 0);
+}
+
+/* In memory where there is such a place: making them takes a disk far longer. */
 static void test_twenty_thousand_files_are_linked_in_half_a_second(void **state)
 {
     struct scene *s = *state;
-    int64_t start, limit = NS_PER_SEC / 2;
-    char line[64];
+    char path[] = "/dev/shm/kiln-copy-XXXXXX";
+    CLEANUP_CLOSE int root = -1;
+    int64_t time, limit = NS_PER_SEC / 2;
+    int result;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     limit *= 10;
 #endif
     scene_clear(s);
-    for (int i = 0; i < 20000; i++) {
-        (void)snprintf(line, sizeof(line), "node_modules/m%d/lib/f%d = x", i / 100, i);
-        scene_make(s->source, line);
-    }
+    if (!mkdtemp(path))
+        skip();
+    root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    make_many(root, 20000);
+    s->req.from = openat(root, "source", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    s->req.to = openat(root, "diff", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     s->req.may_link = true;
-    start = work_time();
-    scene_copies(s, ".", "/app");
-    start = work_time() - start;
-    print_message("20000 files in %d ms\n", (int)(start / NS_PER_MS));
+    time = work_time();
+    result = scene_copy(s, ".", "/app");
+    time = work_time() - time;
+    close(s->req.from);
+    close(s->req.to);
+    assert_int_equal(fs_remove_tree(root, "source", &s->err), 0);
+    assert_int_equal(fs_remove_tree(root, "diff", &s->err), 0);
+    (void)rmdir(path);
+    assert_int_equal(result, 0);
+    print_message("20000 files in %d ms\n", (int)(time / NS_PER_MS));
     assert_int_equal(s->result.files, 20000);
-    assert_true(start < limit);
+    assert_true(time < limit);
 }
 
 int main(void)
