@@ -38,21 +38,25 @@ static void split(char *text, struct line *ret)
 }
 
 /* Calls see with every line until it returns true. */
-static void each_line(const char *file, bool (*see)(void *self, const struct line *l), void *self)
+static int each_line(const char *file, bool (*see)(void *self, const struct line *l), void *self,
+                     struct error *err)
 {
     CLEANUP_FREE char *copy = strdup(file);
     char *rest = copy;
     char *text;
     struct line l;
 
+    if (!copy)
+        return error_set(err, ERR_SYSTEM, "look up a user: out of memory");
     while ((text = strsep(&rest, "\n"))) {
         text += strspn(text, " \t\r");
         if (!*text)
             continue;
         split(text, &l);
         if (see(self, &l))
-            return;
+            break;
     }
+    return 0;
 }
 
 static bool to_id(const char *text, uint32_t *ret)
@@ -187,7 +191,8 @@ static void seek(const char *name, struct search *s)
 static int find_user(const char *passwd, const char *name, struct search *s, struct error *err)
 {
     seek(name, s);
-    each_line(passwd, see_user, s);
+    if (each_line(passwd, see_user, s, err) < 0)
+        return -1;
     if (s->found)
         return 0;
     if (!s->by_id && strcmp(name, "root") != 0)
@@ -200,7 +205,8 @@ static int find_user(const char *passwd, const char *name, struct search *s, str
 static int find_group(const char *text, const char *name, struct search *s, struct error *err)
 {
     seek(name, s);
-    each_line(text, see_group, s);
+    if (each_line(text, see_group, s, err) < 0)
+        return -1;
     if (s->found)
         return 0;
     if (!s->by_id && strcmp(name, "root") != 0)
@@ -224,7 +230,8 @@ int accounts_read(const char *passwd, const char *group, const char *who, struct
         if (find_group(group, group_name, &s, err) < 0)
             return -1;
     } else if (s.user[0]) {
-        each_line(group, see_membership, &s);
+        if (each_line(group, see_membership, &s, err) < 0)
+            return -1;
         if (s.too_many)
             return error_set(err, ERR_LIMIT, "look up user %s: it is in more than %d groups", user,
                              ACCOUNTS_GROUPS_MAX);

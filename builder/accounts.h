@@ -33,7 +33,7 @@ MUST_CHECK int accounts_find(int root, const char *who, struct account *ret, str
 MUST_CHECK int accounts_find_owner(int root, const char *who, uint32_t *ret_uid, uint32_t *ret_gid,
                                    struct error *err);
 
-/* The same over the text of the two files. */
+/* The same over the text of the two files, which ends at its first NUL. */
 MUST_CHECK int accounts_read(const char *passwd, const char *group, const char *who,
                              struct account *ret, struct error *err);
 MUST_CHECK int accounts_read_owner(const char *passwd, const char *group, const char *who,

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -81,19 +82,26 @@ static void make_image(void)
     put_text(LOWER "/etc/group", 0644, "root:x:0:\nann:x:1000:\nwheel:x:10:ann\ndisk:x:6:ann\n");
 }
 
-static void mount_overlay(void)
+/* /work/tree<n> over /work/lower and /work/upper<n>. */
+static void mount_overlay(const char *n)
 {
+    char path[3][64];
+    char options[256];
     struct stat st;
 
-    must(mkdir("/work/upper", 0755) == 0 && mkdir("/work/tmp", 0755) == 0 && mkdir(TREE, 0755) == 0,
-         "make the overlay's directories");
-    must(mount("overlay", TREE, "overlay", MS_NODEV,
-               "lowerdir=/work/lower,upperdir=/work/upper,workdir=/work/tmp") == 0 ||
-             mount("overlay", TREE, "overlay", MS_NODEV,
-                   "lowerdir=/work/lower,upperdir=/work/upper,workdir=/work/tmp,userxattr") == 0,
+    for (size_t i = 0; i < 3; i++) {
+        (void)snprintf(path[i], sizeof(path[i]), "/work/%s%s",
+                       (const char *const[]){"tree", "upper", "tmp"}[i], n);
+        must(mkdir(path[i], 0755) == 0, path[i]);
+    }
+    (void)snprintf(options, sizeof(options), "userxattr,lowerdir=" LOWER ",upperdir=%s,workdir=%s",
+                   path[1], path[2]);
+    must(mount("overlay", path[0], "overlay", MS_NODEV, strchr(options, ',') + 1) == 0 ||
+             mount("overlay", path[0], "overlay", MS_NODEV, options) == 0,
          "mount the overlay");
     must(stat(LOWER, &st) == 0 &&
-             utimensat(AT_FDCWD, TREE, (const struct timespec[]){st.st_atim, st.st_mtim}, 0) == 0,
+             utimensat(AT_FDCWD, path[0], (const struct timespec[]){st.st_atim, st.st_mtim}, 0) ==
+                 0,
          "set the tree's time");
 }
 
@@ -110,6 +118,7 @@ struct trial {
     struct cancel cancel;
     const char *cancel_at;
     bool lower;
+    bool beside;
     int runs;
 };
 
@@ -210,6 +219,8 @@ static void read_word(struct trial *t, char *word)
         t->cancel_at = value;
     else if (strcmp(key, "again") == 0)
         t->runs++;
+    else if (strcmp(key, "beside") == 0)
+        t->beside = true;
     else if (strcmp(key, "lower") == 0)
         t->lower = true;
     else if (text_is_among(key, (const char *const[]){"bind", "tmpfs", "file", NULL}))
@@ -275,6 +286,23 @@ static size_t count_processes(void)
     return count("/proc", true) - 2;
 }
 
+static void *run_beside(void *self)
+{
+    const struct trial *t = self;
+    struct run_request req = t->req;
+    struct run_end end = {.how = RUN_CANCELLED};
+    struct error err = ERROR_INIT;
+
+    req.rootfs = "/work/tree2";
+    req.bundle = "/work/bundle2";
+    req.sink = NULL;
+    if (run_command(&req, &end, &err) < 0)
+        printf("beside: %s\n", err.msg);
+    else
+        printf("beside exited %d\n", end.code);
+    return NULL;
+}
+
 static void run_once(struct trial *t)
 {
     struct run_end end;
@@ -300,6 +328,7 @@ static int run_main(int argc, char **argv)
     struct trial t = {.req = {.rootfs = TREE, .bundle = "/work/bundle", .cwd = "", .user = ""},
                       .errors = BUF_INIT(1 << 20),
                       .runs = 1};
+    pthread_t thread;
     struct error err = ERROR_INIT;
 
     make_image();
@@ -310,15 +339,23 @@ static int run_main(int argc, char **argv)
     if (t.lower)
         t.req.rootfs = LOWER;
     else
-        mount_overlay();
+        mount_overlay("");
     t.sink = (struct process_sink){say, &t};
     t.req.argv = &t.argv;
     t.req.env = &t.env;
     t.req.mounts = t.mounts;
     t.req.sink = &t.sink;
     t.req.cancel = &t.cancel;
+    if (t.beside) {
+        mount_overlay("2");
+        must(mkdir("/work/bundle2", 0755) == 0 &&
+                 pthread_create(&thread, NULL, run_beside, &t) == 0,
+             "start a thread");
+    }
     for (int i = 0; i < t.runs; i++)
         run_once(&t);
+    if (t.beside)
+        must(pthread_join(thread, NULL) == 0 && count("/work/bundle2", false) == 0, "join");
     if (!t.lower)
         (void)nftw("/work/upper", say_diff, 16, FTW_PHYS);
     printf("bundle %zu\n", count("/work/bundle", false));

@@ -11,6 +11,7 @@
  *   room=NAME                  makes /work/NAME, to be a bind's source
  *   cancel-at=TEXT             cancels when the command prints that line
  *   again                      runs what was asked for so far, once more at the end
+ *   beside                     runs it once more at the same time, on a tree of its own
  *   lower                      runs on a plain directory instead of an overlay
  *
  * It prints "1 line" for the command's output, "2 line" for its errors when it has ended, then how

@@ -98,6 +98,19 @@ static void test_a_tree_can_be_run_in_again(void **state)
     ran_release(&r);
 }
 
+static void test_two_run_at_the_same_time(void **state)
+{
+    struct ran r;
+
+    RAN(state, &r, "room=met", "bind=/work/met:/met", "beside", "no-network",
+        "sh=echo x >>/met/f; for i in $(seq 100); do [ $(wc -l </met/f) = 2 ] && exit 7; "
+        "sleep 0.1; done");
+    assert_line(&r, "exited 7");
+    assert_line(&r, "beside exited 7");
+    ASSERT_CLEAN(&r);
+    ran_release(&r);
+}
+
 /* ---- what cannot be started ---- */
 
 static void assert_not_started(void **state, const char *const *words, const char *why)
@@ -144,6 +157,14 @@ static void test_a_user_that_is_not_there_is_the_users_fault(void **state)
     ASSERT_NOT_STARTED(state, "unable to find user bob: no matching entries in passwd file",
                        "arg=id", "user=bob");
     ASSERT_NOT_STARTED(state, "unable to find group staff", "arg=id", "user=ann:staff");
+}
+
+static void test_bytes_that_are_no_text_are_the_users_fault(void **state)
+{
+    ASSERT_NOT_STARTED(state, "not UTF-8", "arg=id", "env=A=\xff");
+    ASSERT_NOT_STARTED(state, "not UTF-8", "arg=\xc3(");
+    ASSERT_NOT_STARTED(state, "not UTF-8", "arg=id", "cwd=/\xff");
+    ASSERT_NOT_STARTED(state, "not UTF-8", "arg=id", "tmpfs=/\xff");
 }
 
 static void test_a_directory_that_cannot_be_entered_is_the_users_fault(void **state)
@@ -423,9 +444,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_cancel_ends_it_at_once_and_leaves_nothing),
         cmocka_unit_test(test_what_runs_in_the_background_dies_with_the_command),
         cmocka_unit_test(test_a_tree_can_be_run_in_again),
+        cmocka_unit_test(test_two_run_at_the_same_time),
         cmocka_unit_test(test_a_program_that_is_not_there_is_the_users_fault),
         cmocka_unit_test(test_a_program_that_the_kernel_refuses_fails_as_a_command),
         cmocka_unit_test(test_a_user_that_is_not_there_is_the_users_fault),
+        cmocka_unit_test(test_bytes_that_are_no_text_are_the_users_fault),
         cmocka_unit_test(test_a_directory_that_cannot_be_entered_is_the_users_fault),
         cmocka_unit_test(test_places_that_cannot_be_mounted_on_are_refused),
         cmocka_unit_test(test_the_environment_is_what_was_given_and_a_home),
