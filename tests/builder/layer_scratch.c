@@ -34,12 +34,17 @@ static void make_dir(const struct layer_scratch *s, const char *name, int *ret)
 
 int layer_scratch_setup(void **state)
 {
+    return layer_scratch_setup_in("/tmp", state);
+}
+
+int layer_scratch_setup_in(const char *parent, void **state)
+{
     struct layer_scratch *s = calloc(1, sizeof(*s));
     struct error err = ERROR_INIT;
     CLEANUP_CLOSE int outside = -1;
 
     must(s != NULL, "calloc");
-    (void)snprintf(s->path, sizeof(s->path), "/tmp/kiln-layer-XXXXXX");
+    (void)snprintf(s->path, sizeof(s->path), "%s/kiln-layer-XXXXXX", parent);
     must(mkdtemp(s->path) != NULL, "mkdtemp");
     must(fs_open_dir(AT_FDCWD, s->path, &s->fd, &err) == 0, err.msg);
     outside = openat(s->fd, "outside", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);

@@ -19,6 +19,7 @@ struct layer_scratch {
 
 /* For cmocka's setup and teardown; *state is a struct layer_scratch. */
 int layer_scratch_setup(void **state);
+int layer_scratch_setup_in(const char *parent, void **state);
 int layer_scratch_teardown(void **state);
 
 /* Empties a directory of it: "diff", "blobs" or "back". */
