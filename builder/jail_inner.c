@@ -114,10 +114,7 @@ static int nothing_main(int argc, char **argv)
 }
 
 const struct builder_inner builder_own_inner[] = {
-    {"builder-nothing", nothing_main},
-    {"builder-remove", remove_main},
-    {"builder-probe", probe_main},
-    {"builder-fetch", fetch_main},
-    {"builder-run", run_probe_main},
-    {NULL, NULL},
+    {"builder-nothing", nothing_main}, {"builder-remove", remove_main},
+    {"builder-probe", probe_main},     {"builder-fetch", fetch_main},
+    {"builder-run", run_probe_main},   {NULL, NULL},
 };
