@@ -210,7 +210,8 @@ int copy_into(const struct copy_request *req, struct copy_result *ret, struct er
         copy_excluded_compile(req, &x.c.excluded, err) < 0 ||
         copy_sources_find(req, &x.sources, err) < 0)
         return -1;
-    x.into = text_ends(req->dest, "/") || x.sources.n + req->n_files > 1;
+    x.into =
+        text_ends(req->dest, "/") || text_ends(req->dest, "/.") || x.sources.n + req->n_files > 1;
     for (size_t i = 0; i < x.sources.n; i++)
         if (copy_source(&x, &x.sources.v[i], err) < 0)
             return -1;

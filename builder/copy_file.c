@@ -46,10 +46,18 @@ static int no_owner(const struct copy_attributes *a, int problem, const char *pa
     return error_errno(err, problem, "chown %s to %u:%u", path, a->uid, a->gid);
 }
 
+/* To the kernel it says: leave it as it is. */
+static bool is_nobody(const struct copy_attributes *a)
+{
+    return a->uid == (uid_t)-1 || a->gid == (gid_t)-1;
+}
+
 int copy_file_set(int fd, const struct copy_attributes *a, const char *path, struct error *err)
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, a->mtime};
 
+    if (is_nobody(a))
+        return no_owner(a, EINVAL, path, err);
     if (fchown(fd, a->uid, a->gid) < 0)
         return no_owner(a, errno, path, err);
     if (fchmod(fd, a->mode) < 0)
@@ -64,6 +72,8 @@ int copy_file_set_at(int dirfd, const char *name, const struct copy_attributes *
 {
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, a->mtime};
 
+    if (is_nobody(a))
+        return no_owner(a, EINVAL, path, err);
     if (fchownat(dirfd, name, a->uid, a->gid, AT_SYMLINK_NOFOLLOW) < 0)
         return no_owner(a, errno, path, err);
     if (!is_link && fchmodat(dirfd, name, a->mode, 0) < 0)

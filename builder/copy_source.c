@@ -118,32 +118,41 @@ struct search {
     struct copy_walk walk;
 };
 
+static int make_room(struct copy_sources *found, struct error *err)
+{
+    size_t cap = found->cap * 2 + 16;
+    struct copy_source *v;
+
+    if (found->n >= COPY_SOURCES_MAX)
+        return error_set(err, ERR_LIMIT, "wildcards match more than %d files", COPY_SOURCES_MAX);
+    if (found->n < found->cap)
+        return 0;
+    v = reallocarray(found->v, cap, sizeof(*v));
+    if (!v)
+        return error_set(err, ERR_SYSTEM, "find a source: out of memory");
+    found->v = v;
+    found->cap = cap;
+    return 0;
+}
+
 static int add(struct search *s, const char *path, struct error *err)
 {
-    struct copy_source source = {.path = strdup(path)};
-    struct copy_sources *found = s->found;
+    struct copy_source *source;
     int n;
 
-    if (found->n >= found->cap) {
-        size_t cap = found->cap * 2 + 16;
-        struct copy_source *v = reallocarray(found->v, cap, sizeof(*v));
-
-        if (v) {
-            found->v = v;
-            found->cap = cap;
-        }
-    }
-    n = s->parents ? asprintf(&source.shown, "/%s/./%s", path, s->parents)
-                   : asprintf(&source.shown, "/%s", path);
-    if (!source.path || n < 0 || found->n >= found->cap) {
-        free(source.path);
-        free(n < 0 ? NULL : source.shown);
+    if (make_room(s->found, err) < 0)
+        return -1;
+    source = &s->found->v[s->found->n++];
+    *source = (struct copy_source){.path = strdup(path)};
+    n = s->parents ? asprintf(&source->shown, "/%s/./%s", path, s->parents)
+                   : asprintf(&source->shown, "/%s", path);
+    if (n < 0)
+        source->shown = NULL;
+    if (!source->path || !source->shown)
         return error_set(err, ERR_SYSTEM, "find a source: out of memory");
-    }
-    found->v[found->n++] = source;
     if (!s->parents || !*s->parents)
         return 0;
-    return copy_glob_compile(s->parents, true, &found->v[found->n - 1].only, err);
+    return copy_glob_compile(s->parents, true, &source->only, err);
 }
 
 static int add_match(void *self, struct copy_walk_dir *dir, const char *name, const struct stat *st,

@@ -7,6 +7,8 @@
 #include "builder/copy_glob.h"
 #include "builder/copy_place.h"
 
+#define COPY_SOURCES_MAX 300000 /* files that wildcards match: as many as an upload may have */
+
 struct copy_source {
     char *path;             /* below the root, clean: "" or "a/b" */
     char *shown;            /* for ret_matched */

@@ -1,10 +1,13 @@
 /* What a copied file is: its content, owner, mode, time, attributes and names. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
 
@@ -92,6 +95,61 @@ static void test_owners_are_those_of_the_request_or_the_files(void **state)
     assert_int_equal(scene_stat(s->diff, "kept/f").st_uid, 7);
     assert_int_equal(scene_stat(s->diff, "kept/f").st_gid, 8);
     assert_int_equal(scene_stat(s->diff, "kept/l").st_uid, 0);
+}
+
+static void write_map(pid_t pid, const char *name)
+{
+    char path[64];
+    CLEANUP_CLOSE int fd = -1;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "0 0 10\n", 7), 7);
+}
+
+/* In a user namespace of ten ids: 0 when copying for uid is refused as it should be, 1 when it is
+ * not, 77 when there can be no such namespace. */
+static int copy_in_a_namespace(struct scene *s, uint32_t uid)
+{
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        if (unshare(CLONE_NEWUSER) < 0)
+            _exit(77);
+        (void)raise(SIGSTOP);
+        s->req.uid = uid;
+        if (scene_copy(s, "d", "/d") == 0)
+            _exit(1);
+        _exit(s->err.kind == ERR_INPUT && strstr(s->err.msg, "beyond the ids that a build has")
+                  ? 0
+                  : 2);
+    }
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    if (WIFSTOPPED(status)) {
+        write_map(pid, "uid_map");
+        write_map(pid, "gid_map");
+        (void)kill(pid, SIGCONT);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_an_owner_that_the_build_has_not_is_the_user_s_fault(void **state)
+{
+    struct scene *s = *state;
+    int result;
+
+    needs_root();
+    scene_clear(s);
+    scene_make(s->source, "d/l -> f");
+    result = copy_in_a_namespace(s, 70000);
+    if (result == 77)
+        skip();
+    assert_int_equal(result, 0);
+    assert_int_equal(copy_in_a_namespace(s, UINT32_MAX), 0);
+    assert_int_equal(copy_in_a_namespace(s, 9), 1);
 }
 
 static void test_directories_of_the_view_keep_their_owner_in_the_diff(void **state)
@@ -459,6 +517,7 @@ int main(void)
         cmocka_unit_test(test_mode_and_time_are_kept_setuid_too),
         cmocka_unit_test(test_no_time_is_later_than_the_epoch),
         cmocka_unit_test(test_owners_are_those_of_the_request_or_the_files),
+        cmocka_unit_test(test_an_owner_that_the_build_has_not_is_the_user_s_fault),
         cmocka_unit_test(test_directories_of_the_view_keep_their_owner_in_the_diff),
         cmocka_unit_test(test_chmod_changes_files_and_directories),
         cmocka_unit_test(test_user_attributes_are_kept_and_overlay_s_are_not),

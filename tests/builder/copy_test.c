@@ -38,10 +38,11 @@ static void test_a_file_is_named_by_the_destination_unless_that_is_a_directory(v
     scene_copies(s, "f", "/new");
     scene_copies(s, "f", "/sub/new");
     scene_copies(s, "f", "/dir/");
+    scene_copies(s, "f", "/dot/.");
     scene_make(s->view, "there/");
     scene_copies(s, "f", "/there");
     scene_copies(s, "f", "/");
-    scene_holds(s, "dir/ dir/f=1 f=1 new=1 sub/ sub/new=1 there/ there/f=1");
+    scene_holds(s, "dir/ dir/f=1 dot/ dot/f=1 f=1 new=1 sub/ sub/new=1 there/ there/f=1");
 }
 
 static void test_several_sources_go_into_a_directory_and_the_last_wins(void **state)
