@@ -125,22 +125,23 @@ static int set_command(struct dispatcher *d, struct error *err)
 /* "RUN |1 NAME=value /bin/sh -c …": the arguments it may see come first. */
 static int commit(struct dispatcher *d, struct error *err)
 {
-    CLEANUP(buf_release) struct buf line = BUF_INIT(HISTORY_MAX);
+    struct buf *line = dispatch_line(d);
     const struct vars *args = &d->state->args;
 
-    buf_adds(&line, "RUN");
     if (args->n)
-        buf_addf(&line, " |%zu", args->n);
+        buf_addf(line, " |%zu", args->n);
     for (size_t k = 0; k < args->n; k++) {
         const char *name = args->v[k].name;
         const char *value = vars_get(&d->e->scope.vars, name, strlen(name));
 
-        buf_addf(&line, " %s=%s", name, value ? value : args->v[k].value);
+        buf_addf(line, " %s=%s", name, value ? value : args->v[k].value);
     }
-    for (size_t k = 0; k < d->step->words.n; k++)
-        buf_addf(&line, " %s", d->step->words.v[k]);
-    buf_adds(&line, " # buildkit");
-    return dispatch_commit(d, &line, err);
+    for (size_t k = 0; k < d->step->words.n; k++) {
+        buf_addc(line, ' ');
+        buf_adds(line, d->step->words.v[k]);
+    }
+    buf_adds(line, " # buildkit");
+    return dispatch_commit(d, err);
 }
 
 int dispatch_run(struct dispatcher *d, struct error *err)

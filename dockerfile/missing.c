@@ -4,8 +4,8 @@
 #include <limits.h>
 #include <string.h>
 
-#include "dockerfile/dockerfile.h"
 #include "dockerfile/origin.h"
+#include "dockerfile/parse.h"
 #include "dockerfile/path.h"
 #include "dockerfile/quote.h"
 
@@ -62,8 +62,7 @@ static int look_at_copy(const struct finder *f, const struct dockerfile_step *s,
 
         if (has_wildcard(s->words.v[k]))
             continue;
-        if (strcmp(s->instruction->keyword, "ADD") == 0 &&
-            origin_of(s->words.v[k], &origin, err) < 0)
+        if (instruction_is(s->instruction, "ADD") && origin_of(s->words.v[k], &origin, err) < 0)
             return -1;
         if ((origin == ORIGIN_CONTEXT || origin == ORIGIN_GIT_LIKE) &&
             look_for(f, s, s->words.v[k], err) < 0)

@@ -95,6 +95,16 @@ void rule_undefined_arg(struct check *c, size_t stage)
     free(d.names);
 }
 
+/* Is there nothing that a variable or its default has a say in? */
+static bool has_constant_bases(const struct dockerfile *d)
+{
+    size_t i = 0;
+
+    while (i < d->n_stages && !strchr(d->stages[i].base, '$'))
+        i++;
+    return i == d->n_stages && d->n_global == 0;
+}
+
 void rule_default_arg(struct check *c)
 {
     CLEANUP(scope_release) struct scope defaults;
@@ -104,7 +114,8 @@ void rule_default_arg(struct check *c)
     char *base;
 
     scope_init(&defaults, c->d->directives.escape, &arena);
-    if (scope_fill_global(&defaults, c->d, NULL, NULL, false, &ignored) == 0) {
+    if (has_constant_bases(c->d) ||
+        scope_fill_global(&defaults, c->d, NULL, NULL, false, &ignored) == 0) {
         for (size_t i = 0; i < c->d->n_stages; i++) {
             if (scope_expand(&defaults, c->d->stages[i].base, &base, &ignored) < 0)
                 break;
