@@ -93,6 +93,16 @@ int dispatch_commit(struct dispatcher *d, struct error *err)
     return arena_check(arena, err);
 }
 
+void dispatch_add_pair(struct buf *line, const char *key, const char *value)
+{
+    buf_addc(line, ' ');
+    buf_adds(line, key);
+    if (!value)
+        return;
+    buf_addc(line, '=');
+    buf_adds(line, value);
+}
+
 /* "KEYWORD text" */
 static int commit(struct dispatcher *d, const char *text, struct error *err)
 {
@@ -159,16 +169,6 @@ static int expand_pairs(struct dispatcher *d, struct error *err)
     return 0;
 }
 
-static void add_pair(struct buf *line, const char *key, const char *value)
-{
-    buf_addc(line, ' ');
-    buf_adds(line, key);
-    if (!value)
-        return;
-    buf_addc(line, '=');
-    buf_adds(line, value);
-}
-
 static int set_pairs(struct dispatcher *d, struct vars *also, struct vars *vars, struct error *err)
 {
     struct buf *line = dispatch_line(d);
@@ -177,7 +177,7 @@ static int set_pairs(struct dispatcher *d, struct vars *also, struct vars *vars,
     for (size_t k = 0; k + 1 < words->n; k += 2) {
         const char *key = words->v[k], *value = words->v[k + 1];
 
-        add_pair(line, key, value);
+        dispatch_add_pair(line, key, value);
         if (vars_set(vars, key, strlen(key), value, err) < 0 ||
             (also && vars_set(also, key, strlen(key), value, err) < 0))
             return -1;
@@ -232,7 +232,7 @@ static int declare(struct dispatcher *d, const char *word, struct buf *line, str
         return -1;
     if (vars_set(&d->state->args, word, len, value ? value : "", err) < 0)
         return -1;
-    add_pair(line, key, value);
+    dispatch_add_pair(line, key, value);
     return 0;
 }
 

@@ -95,6 +95,10 @@ static int run_shell(struct dispatcher *d, const char *text, struct error *err)
     const struct dockerfile_instruction *i = d->step->instruction;
     CLEANUP(buf_release) struct buf whole = BUF_INIT(HISTORY_MAX);
 
+    if (i->n_heredocs == 0) {
+        dispatch_shell(d, text, &d->step->words);
+        return 0;
+    }
     buf_adds(&whole, text);
     for (size_t k = 0; k < i->n_heredocs; k++)
         buf_addf(&whole, "\n%s%s", i->heredocs[k].content, i->heredocs[k].name);
@@ -134,7 +138,7 @@ static int commit(struct dispatcher *d, struct error *err)
         const char *name = args->v[k].name;
         const char *value = vars_get(&d->e->scope.vars, name, strlen(name));
 
-        buf_addf(line, " %s=%s", name, value ? value : args->v[k].value);
+        dispatch_add_pair(line, name, value ? value : args->v[k].value);
     }
     for (size_t k = 0; k < d->step->words.n; k++) {
         buf_addc(line, ' ');

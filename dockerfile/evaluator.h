@@ -103,6 +103,9 @@ MUST_CHECK int dispatch_note_unset(struct dispatcher *d, struct error *err);
 struct buf *dispatch_line(struct dispatcher *d);
 MUST_CHECK int dispatch_commit(struct dispatcher *d, struct error *err);
 
+/* " key=value"; " key" without a value. */
+void dispatch_add_pair(struct buf *line, const char *key, const char *value);
+
 /* "[a b]" and ["a" "b"], as Go's %v and %q print a list. */
 void add_list(struct buf *out, const struct argv *words, bool quoted);
 
