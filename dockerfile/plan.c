@@ -93,6 +93,19 @@ int dockerfile_plan_build_args(const struct dockerfile_settings *settings, const
     return add_words(ret, given) < 0 ? out_of_memory(err) : 0;
 }
 
+int dockerfile_plan_type(const struct dockerfile_settings *settings, const char **ret,
+                         struct error *err)
+{
+    const char *type = settings->type;
+
+    if (type && strcmp(type, "volume-template") == 0)
+        return error_set(err, ERR_INPUT,
+                         "blaxel.toml: type is volume-template, of which no image is built; for an "
+                         "image name another type, sandbox, agent, function or job");
+    *ret = type && strcmp(type, "application") != 0 ? type : "sandbox";
+    return 0;
+}
+
 static int read_settings(struct planner *p, struct error *err)
 {
     struct dockerfile_plan *out = p->out;
@@ -104,8 +117,8 @@ static int read_settings(struct planner *p, struct error *err)
     if (found && dockerfile_settings_read(buf_str(&out->settings_text), out->settings_text.len,
                                           &out->settings, err) < 0)
         return -1;
-    if (!*type)
-        type = out->settings.type ? out->settings.type : "sandbox";
+    if (!*type && dockerfile_plan_type(&out->settings, &type, err) < 0)
+        return -1;
     (void)snprintf(out->type, sizeof(out->type), "%s", type);
     if (add_words(&out->warnings, &out->settings.warnings) < 0)
         return out_of_memory(err);

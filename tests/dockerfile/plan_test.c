@@ -71,6 +71,28 @@ static void test_the_ignore_rules_are_the_dockerfiles_own_or_the_directorys(void
     }
 }
 
+static void test_an_application_is_a_sandbox_and_a_volume_template_no_image(void **state)
+{
+    static const char *const application[] = {"blaxel.toml", "type = \"application\"\n",
+                                              "Dockerfile", "FROM a\n", NULL};
+    static const char *const template[] = {"blaxel.toml", "type = \"vt\"\n", "Dockerfile",
+                                           "FROM a\n", NULL};
+    struct dockerfile_plan_request own = {.type = ""};
+    CLEANUP(dockerfile_plan_release) struct dockerfile_plan p, q, r;
+
+    (void)state;
+    make_plan(&own, application, &p);
+    assert_string_equal(p.failure.msg, "");
+    assert_string_equal(p.type, "sandbox");
+    make_plan(&own, template, &q);
+    assert_int_equal(q.failure.kind, ERR_INPUT);
+    assert_non_null(strstr(q.failure.msg, "volume-template"));
+    own.type = "agent";
+    make_plan(&own, template, &r);
+    assert_string_equal(r.failure.msg, "");
+    assert_string_equal(r.type, "agent");
+}
+
 static void test_the_type_is_the_requests_then_the_projects_then_sandbox(void **state)
 {
     static const char *const with[] = {"blaxel.toml", "type = \"job\"\n", "Dockerfile", "FROM a\n",
@@ -357,6 +379,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_dockerfile_is_found_where_the_project_has_it),
         cmocka_unit_test(test_the_ignore_rules_are_the_dockerfiles_own_or_the_directorys),
+        cmocka_unit_test(test_an_application_is_a_sandbox_and_a_volume_template_no_image),
         cmocka_unit_test(test_the_type_is_the_requests_then_the_projects_then_sandbox),
         cmocka_unit_test(test_build_arguments_of_the_request_win),
         cmocka_unit_test(test_what_is_wrong_is_told_with_the_plan),
