@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "dockerfile/practices/shell.h"
+#include "dockerfile/shell.h"
 
 /* Commands in [ ], their words in | |, one that reads from the one before with < in front, and an
  * apostrophe before the program. */

@@ -1,5 +1,5 @@
-/* dockerfile/practices/shell — one pass over the text, each word copied once. */
-#include "dockerfile/practices/shell.h"
+/* dockerfile/shell — one pass over the text, each word copied once. */
+#include "dockerfile/shell.h"
 
 #include <string.h>
 

@@ -1,10 +1,10 @@
-/* dockerfile/practices/shell — the simple commands of a shell script, as far as rules ask for them.
+/* dockerfile/shell — the simple commands of a shell script, as far as rules ask for them.
  *
  * POSIX 2.3: words, quotes and operators.  What is inside $( … ), ` … ` and ${ … } stays part of
  * its word; nothing is expanded; redirections are left out.  A script that no shell
  * would take yields some commands and no error: the build says what is wrong with it. */
-#ifndef DOCKERFILE_PRACTICES_SHELL_H
-#define DOCKERFILE_PRACTICES_SHELL_H
+#ifndef DOCKERFILE_SHELL_H
+#define DOCKERFILE_SHELL_H
 
 #include <stdbool.h>
 
