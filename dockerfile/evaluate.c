@@ -15,6 +15,7 @@ static int check_reference(const char *image, int line, struct error *err)
 
     if (reference_is_scratch(image) || reference_read(image, &r, err) == 0)
         return 0;
+    (void)!reference_refuse_transport(image, err); /* says more, where it is one */
     (void)error_wrap(err, "failed to parse stage name %s", quote_short(image, quoted));
     return fail_at_line(line, err);
 }

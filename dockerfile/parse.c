@@ -162,6 +162,11 @@ void dockerfile_free(struct dockerfile *d)
     free(d);
 }
 
+const char *dockerfile_syntax(const struct dockerfile *d)
+{
+    return d->directives.syntax;
+}
+
 const struct dockerfile_stage *dockerfile_stages(const struct dockerfile *d, size_t *ret_n)
 {
     *ret_n = d->n_stages;

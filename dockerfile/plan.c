@@ -8,6 +8,7 @@
 #include "dockerfile/dockerfile.h"
 #include "dockerfile/generate.h"
 #include "dockerfile/missing.h"
+#include "dockerfile/quote.h"
 
 #define SETTINGS_MAX   (1 << 20)
 #define DOCKERFILE_MAX ((1 << 20) + 1) /* one more than the parser takes, so that it says so */
@@ -154,6 +155,7 @@ static int find_dockerfile(struct planner *p, bool *ret_found, struct error *err
 {
     const char *const names[] = {p->req->file, p->out->settings.build_dockerfile, "Dockerfile",
                                  "Containerfile"};
+    char quoted[QUOTE_SIZE];
 
     *ret_found = false;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !*ret_found; i++) {
@@ -161,6 +163,10 @@ static int find_dockerfile(struct planner *p, bool *ret_found, struct error *err
             continue;
         if (read_file(p, names[i], &p->out->text, ret_found, err) < 0)
             return -1;
+        if (!*ret_found && i == 1)
+            argv_pushf(&p->out->warnings,
+                       "[build] dockerfile in blaxel.toml names %s, which is not there",
+                       quote_short(names[i], quoted));
         if (*ret_found)
             (void)snprintf(p->out->file, sizeof(p->out->file), "%s", names[i]);
     }
@@ -311,6 +317,29 @@ static int look_for_sandbox_api(struct planner *p, const struct dockerfile *d, s
     return 0;
 }
 
+/* Docker's own, at Docker's or a mirror: "docker/dockerfile:1", "docker/dockerfile-upstream:…" */
+static bool is_dockers(const char *frontend)
+{
+    const char *name = strstr(frontend, "docker/dockerfile");
+
+    return name && (name == frontend || name[-1] == '/') &&
+           strchr(":@-", name[strlen("docker/dockerfile")]);
+}
+
+/* A text for another frontend may mean something else where it reads as a Dockerfile. */
+static int warn_of_frontend(struct planner *p, const struct dockerfile *d, struct error *err)
+{
+    const char *frontend = dockerfile_syntax(d);
+    char quoted[QUOTE_SIZE];
+
+    if (frontend && !is_dockers(frontend))
+        argv_pushf(&p->out->warnings,
+                   "the frontend %s of # syntax= is left out of account: Dockerfiles are read as "
+                   "BuildKit's own reads them, and no other is run",
+                   quote_short(frontend, quoted));
+    return p->out->warnings.failed ? out_of_memory(err) : 0;
+}
+
 static int study(struct planner *p, struct error *err)
 {
     CLEANUP(dockerfile_freep) struct dockerfile *d = NULL;
@@ -322,7 +351,7 @@ static int study(struct planner *p, struct error *err)
         return -1;
     if (dockerfile_ignore_parse(buf_str(&out->ignore), out->ignore.len, &ignore, err) < 0)
         return error_wrap(err, "the ignore file");
-    if (check(p, d, ignore, err) < 0)
+    if (warn_of_frontend(p, d, err) < 0 || check(p, d, ignore, err) < 0)
         return -1;
     if (evaluate(p, d, ignore, err) < 0)
         return -1;

@@ -7,10 +7,12 @@
 #include "base/text.h"
 #include "dockerfile/generate/generator.h"
 #include "dockerfile/ignore.h"
+#include "dockerfile/quote.h"
 #include "dockerfile/suggest.h"
 
 #define DOCKERFILE_MAX (256 << 10)
 #define IGNORE_MAX     (64 << 10)
+#define ELSEWHERE_MAX  200 /* names of the root that are looked at */
 
 static const struct language *const languages[] = {&language_python, &language_node, &language_go,
                                                    &language_python_file};
@@ -109,15 +111,44 @@ static int find_misspelt(struct generator *g, char hint[SUGGEST_SIZE], const cha
     return 0;
 }
 
+/* A Dockerfile that only [build] dockerfile would find: of another name in the root, or of that
+ * name one directory below.  *ret stays "" without one. */
+static int find_elsewhere(struct generator *g, const struct argv *names, char *ret, size_t size,
+                          struct error *err)
+{
+    for (size_t i = 0; i < names->n && i < ELSEWHERE_MAX && !*ret; i++) {
+        const char *name = names->v[i];
+        enum source_kind kind = SOURCE_NONE;
+        char path[256];
+
+        (void)snprintf(path, sizeof(path), "%s%s", name, text_ends(name, "/") ? "Dockerfile" : "");
+        if (!text_ends(name, "/") && !text_starts(name, "Dockerfile.") &&
+            !text_ends(name, ".Dockerfile"))
+            continue;
+        if (g->source->kind(g->source->self, path, &kind, err) < 0)
+            return -1;
+        if (kind == SOURCE_FILE && !text_ends(path, ".dockerignore"))
+            (void)snprintf(ret, size, "%s", path);
+    }
+    return 0;
+}
+
 static int refuse(struct generator *g, struct error *err)
 {
     CLEANUP(argv_release) struct argv names = ARGV_INIT;
     CLEANUP(buf_release) struct buf looked = BUF_INIT(4096);
+    char elsewhere[256] = "", quoted[QUOTE_SIZE];
     char hint[SUGGEST_SIZE] = "";
     const char *misspelt;
 
-    if (find_misspelt(g, hint, &misspelt, &names, err) < 0)
+    if (find_misspelt(g, hint, &misspelt, &names, err) < 0 ||
+        find_elsewhere(g, &names, elsewhere, sizeof(elsewhere), err) < 0)
         return -1;
+    if (*elsewhere)
+        return error_set(err, ERR_INPUT,
+                         "no Dockerfile in the root, and no language detected; to build with the "
+                         "one that is there, set [build] dockerfile = %s in blaxel.toml",
+                         quote_short(elsewhere, quoted));
     for (size_t i = 0; i < N_LANGUAGES; i++)
         buf_addf(&looked, "%s%s", i ? ", " : "", languages[i]->looked_for);
     return error_set(err, ERR_INPUT,

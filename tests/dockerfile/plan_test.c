@@ -142,7 +142,7 @@ static void test_what_is_wrong_is_told_with_the_plan(void **state)
     } table[] = {
         {{"Dockerfile", "FROM a\nRUM b\n", NULL},
          "dockerfile parse error on line 2: unknown instruction: RUM (did you mean RUN?)"},
-        {{"Dockerfile", "FROM oci-archive:/x\n", NULL}, "dockerfile parse error on line 1: "},
+        {{"Dockerfile", "FROM oci-archive:/x\n", NULL}, "the transport oci-archive is not allowed"},
         {{"blaxel.toml", "name = 3\n", "Dockerfile", "FROM a\n", NULL}, "blaxel.toml line 1: name"},
         {{"requirments.txt", "", NULL},
          "there is requirments.txt (did you mean requirements.txt?)"},
@@ -154,6 +154,10 @@ static void test_what_is_wrong_is_told_with_the_plan(void **state)
         {{".dockerignore", "[a-\n", "Dockerfile", "FROM a\n", NULL},
          "the ignore file: line 1: syntax error in pattern"},
         {{"README", "", NULL}, "no Dockerfile, and no language detected"},
+        {{"docker/Dockerfile", "FROM a\n", NULL}, "[build] dockerfile = \"docker/Dockerfile\""},
+        {{"Dockerfile.prod", "FROM a\n", NULL}, "[build] dockerfile = \"Dockerfile.prod\""},
+        {{"package.json", "{\"workspaces\": [\"*\"]}", "a/package.json", "{}", NULL},
+         "as in prod = \"cd a && npm start\""},
     };
 
     (void)state;
@@ -164,6 +168,33 @@ static void test_what_is_wrong_is_told_with_the_plan(void **state)
         assert_int_equal(p.failure.kind, ERR_INPUT);
         if (!strstr(p.failure.msg, table[i].message))
             fail_msg("%s", p.failure.msg);
+    }
+}
+
+static void test_what_is_left_out_of_account_is_told(void **state)
+{
+    static const struct {
+        const char *files[5];
+        const char *warning; /* NULL: there is none */
+    } table[] = {
+        {{"Dockerfile", "# syntax=docker/dockerfile:1\nFROM a\n", NULL}, NULL},
+        {{"Dockerfile", "# syntax=mirror.gcr.io/docker/dockerfile-upstream:master\nFROM a\n", NULL},
+         NULL},
+        {{"Dockerfile", "# syntax=ghcr.io/x/frontend\nFROM a\n", NULL},
+         "the frontend \"ghcr.io/x/frontend\" of # syntax="},
+        {{"blaxel.toml", "[build]\ndockerfile = \"web/D\"\n", "Dockerfile", "FROM a\n", NULL},
+         "[build] dockerfile in blaxel.toml names \"web/D\", which is not there"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        CLEANUP(dockerfile_plan_release) struct dockerfile_plan p;
+
+        make_plan(&plain, table[i].files, &p);
+        assert_string_equal(p.failure.msg, "");
+        assert_int_equal(p.warnings.n, table[i].warning ? 1 : 0);
+        if (table[i].warning)
+            assert_non_null(strstr(p.warnings.v[0], table[i].warning));
     }
 }
 
@@ -383,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_the_type_is_the_requests_then_the_projects_then_sandbox),
         cmocka_unit_test(test_build_arguments_of_the_request_win),
         cmocka_unit_test(test_what_is_wrong_is_told_with_the_plan),
+        cmocka_unit_test(test_what_is_left_out_of_account_is_told),
         cmocka_unit_test(test_sources_that_may_be_there_are_not_refused),
         cmocka_unit_test(test_a_source_that_the_ignore_rules_hide_is_not_found),
         cmocka_unit_test(test_checks_stand_in_the_plan_with_their_lines),
