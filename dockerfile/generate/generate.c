@@ -106,9 +106,27 @@ static int find_misspelt(struct generator *g, char hint[SUGGEST_SIZE], const cha
     if (g->source->list(g->source->self, "", names, err) < 0)
         return -1;
     for (size_t i = 0; i < names->n && !*ret_name; i++)
-        if (!text_is_among(names->v[i], known) && *suggest(names->v[i], known, true, hint))
+        if (!text_is_among(names->v[i], known) &&
+            (*suggest(names->v[i], known, false, hint) || *suggest(names->v[i], known, true, hint)))
             *ret_name = names->v[i];
     return 0;
+}
+
+/* A file that says which language it is, one that no Dockerfile is made for. */
+static const char *find_other(const struct argv *names, const char **ret_language)
+{
+    static const char *const others[][2] = {
+        {"Cargo.toml", "Rust"},         {"pom.xml", "Java"},        {"build.gradle", "Java"},
+        {"build.gradle.kts", "Kotlin"}, {"Gemfile", "Ruby"},        {"composer.json", "PHP"},
+        {"mix.exs", "Elixir"},          {"deno.json", "Deno"},      {"Package.swift", "Swift"},
+        {"CMakeLists.txt", "C or C++"}, {"index.html", "a website"}};
+
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        *ret_language = others[i][1];
+        if (argv_contains(names, others[i][0]))
+            return others[i][0];
+    }
+    return NULL;
 }
 
 /* A Dockerfile that only [build] dockerfile would find: of another name in the root, or of that
@@ -139,7 +157,7 @@ static int refuse(struct generator *g, struct error *err)
     CLEANUP(buf_release) struct buf looked = BUF_INIT(4096);
     char elsewhere[256] = "", quoted[QUOTE_SIZE];
     char hint[SUGGEST_SIZE] = "";
-    const char *misspelt;
+    const char *misspelt, *other, *language;
 
     if (find_misspelt(g, hint, &misspelt, &names, err) < 0 ||
         find_elsewhere(g, &names, elsewhere, sizeof(elsewhere), err) < 0)
@@ -149,6 +167,13 @@ static int refuse(struct generator *g, struct error *err)
                          "no Dockerfile in the root, and no language detected; to build with the "
                          "one that is there, set [build] dockerfile = %s in blaxel.toml",
                          quote_short(elsewhere, quoted));
+    other = misspelt ? NULL : find_other(&names, &language);
+    if (other)
+        return error_set(
+            err, ERR_INPUT,
+            "no Dockerfile, and none is made for %s (%s), only for Python, JavaScript, "
+            "TypeScript and Go: add a Dockerfile",
+            language, other);
     for (size_t i = 0; i < N_LANGUAGES; i++)
         buf_addf(&looked, "%s%s", i ? ", " : "", languages[i]->looked_for);
     return error_set(err, ERR_INPUT,
