@@ -21,7 +21,7 @@
 
 struct order {
     const char *source;
-    const char *type;
+    char type[NAME_SIZE];
     char name[NAME_SIZE];
 };
 
@@ -62,16 +62,15 @@ static void name_of_source(const char *source, char name[NAME_SIZE])
     slugify(base ? base + 1 : source, name);
 }
 
+/* type and name are "" where the command line does not say them. */
 static int read_order(int argc, char **argv, struct order *ret)
 {
-    const char *name = NULL;
-
-    *ret = (struct order){.type = "sandbox"};
+    *ret = (struct order){.type = ""};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--type") == 0 && i + 1 < argc)
-            ret->type = argv[++i];
+            (void)snprintf(ret->type, sizeof(ret->type), "%s", argv[++i]);
         else if (strcmp(argv[i], "--name") == 0 && i + 1 < argc)
-            name = argv[++i];
+            slugify(argv[++i], ret->name);
         else if (argv[i][0] != '-' && !ret->source)
             ret->source = argv[i];
         else {
@@ -83,12 +82,31 @@ static int read_order(int argc, char **argv, struct order *ret)
         fprintf(stderr, "kiln build: say what to build: an archive or a directory\n");
         return -1;
     }
-    if (!project_check_type("build", ret->type))
+    return *ret->type && !project_check_type("build", ret->type) ? -1 : 0;
+}
+
+/* What the command line leaves open is as blaxel.toml says. */
+static int complete_order(const struct config *c, struct order *order, struct error *err)
+{
+    CLEANUP(dockerfile_settings_release) struct dockerfile_settings settings;
+    const char *type;
+
+    dockerfile_settings_init(&settings);
+    if (*order->type && *order->name)
+        return 0;
+    if (project_settings(c, order->source, &settings, err) < 0)
         return -1;
-    if (name)
-        slugify(name, ret->name);
+    if (!*order->type) {
+        if (dockerfile_plan_type(&settings, &type, err) < 0)
+            return -1;
+        (void)snprintf(order->type, sizeof(order->type), "%s", type);
+    }
+    if (*order->name)
+        return 0;
+    if (settings.name)
+        slugify(settings.name, order->name);
     else
-        name_of_source(ret->source, ret->name);
+        name_of_source(order->source, order->name);
     return 0;
 }
 
@@ -300,7 +318,8 @@ int command_build(const struct config *c, int argc, char **argv)
     if (read_order(argc, argv, &order) < 0)
         return 2;
     (void)snprintf(dir, sizeof(dir), "%s/local", c->data_dir);
-    if (installation_open(c, dir, ":memory:", &i, &err) == 0 &&
+    if (complete_order(c, &order, &err) == 0 &&
+        installation_open(c, dir, ":memory:", &i, &err) == 0 &&
         enter_shared_dir(&i, dir, &lock, &err) == 0 && ensure_registry(c, &i, &registry, &err) == 0)
         result = build_and_watch(&i, &order, dir, &err);
     registry_server_free(registry);
