@@ -58,7 +58,10 @@ struct builder_config {  /* borrowed until builder_free */
     size_t n_mirrors;
     const char *push_registry; /* "127.0.0.1:5000": host:port images are pushed to */
     bool push_insecure;        /* plain HTTP there */
-    int64_t timeout_ms;        /* for each of pull, build, push */
+    int64_t timeout_ms;        /* for each of fetch, pull, build, push */
+    /* "host" or "host:port" of servers on this machine or in its private networks that
+     * builder_fetch_inside may talk to; NULL: none. */
+    const struct argv *fetch_hosts;
 };
 
 struct builder;
@@ -113,6 +116,19 @@ enum builder_outcome {
 MUST_CHECK int builder_run_inside(struct builder_job *j, const char *name, const struct argv *words,
                                   int stdin_fd, struct buf *out, const struct builder_io *io,
                                   enum builder_outcome *ret_outcome, struct error *err);
+
+/* Runs the inner main `name` with words in a jail with the host's network, for it to talk to
+ * authority ("host:port", the port optional) and no other; its only writable directory, empty, is
+ * /kiln/tmp.  Before it starts, the host's addresses are looked at: those of this machine, of
+ * link-local and private networks and of the clouds' metadata services are refused unless
+ * fetch_hosts names the server; and the host's name then means the addresses that were looked at.
+ * *ret_fd, the caller's to close, is a nameless file, rewound, that was the inner main's descriptor
+ * 0; out is what it wrote to descriptor 1.  BUILDER_FAILED: the host is refused, and the sink has
+ * the reason, or the inner main did not return 0; ERR_REMOTE: the host's name does not resolve. */
+MUST_CHECK int builder_fetch_inside(struct builder_job *j, const char *name,
+                                    const struct argv *words, const char *authority, int *ret_fd,
+                                    struct buf *out, const struct builder_io *io,
+                                    enum builder_outcome *ret_outcome, struct error *err);
 
 /* Fetches image into the workspace's base store, with the host's network and no code of the user's.
  * docker_config: JSON text as from upload_clean_docker_config, NULL: none; it is kept in memory.
