@@ -9,7 +9,7 @@
 
 #include "base/text.h"
 #include "builder/address.h"
-#include "builder/jail_inside.h"
+#include "builder/jail.h"
 #include "builder/state.h"
 
 /* fetch_hosts names it, with its port or without. */

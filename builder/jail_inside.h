@@ -86,12 +86,8 @@ void jail_init_main(struct jail_init *init) __attribute__((noreturn));
 
 /* ---- jail_inner.c ---- */
 
-/* In front of an inner main: JAIL_VET HOST NAME WORDS… looks at HOST's addresses first. */
-#define JAIL_VET "builder-vet"
-enum { JAIL_VET_UNKNOWN = 125, JAIL_VET_REFUSED = 126 }; /* exit codes */
-
-/* 0: none of them is this machine's or its private networks', and HOST is pinned to them in the
- * jail's hosts file.  Otherwise an exit code, and a line on stderr. */
+/* For JAIL_VET.  0: none of them is this machine's or its private networks', and HOST is pinned to
+ * them in the jail's hosts file.  Otherwise an exit code, and a line on stderr. */
 int jail_inner_vet(const char *host);
 
 /* ---- jail.c ---- */

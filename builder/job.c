@@ -270,7 +270,8 @@ int builder_run_inner(const struct builder_job *j, struct jail_spec *spec, int s
                       struct buf *out, const struct builder_io *io,
                       enum builder_outcome *ret_outcome, int *ret_code, struct error *err)
 {
-    const char *name = spec->argv.v ? spec->argv.v[0] : "";
+    const struct argv *argv = &spec->argv;
+    const char *name = argv->v[argv->n > 2 && strcmp(argv->v[0], JAIL_VET) == 0 ? 2 : 0];
     CLEANUP_CLOSE int out_fd = -1;
     struct jail_run run = {.spec = spec, .stdin_fd = stdin_fd};
     struct jail_end end;

@@ -1,5 +1,6 @@
-/* programs/build — `kiln build ARCHIVE|DIR`: the pipeline of the service on one archive, without a
- * service.  The same worker runs it, on a queue in memory with one build in it. */
+/* programs/build — `kiln build ARCHIVE|DIR|URL`: the pipeline of the service on one archive or git
+ * source, without a service.  The same worker runs it, on a queue in memory with one build in it.
+ */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,7 @@
 
 struct order {
     const char *source;
+    bool git; /* the source is a repository's address */
     const char *type;
     char name[NAME_SIZE];
 };
@@ -62,6 +64,25 @@ static void name_of_source(const char *source, char name[NAME_SIZE])
     slugify(base ? base + 1 : source, name);
 }
 
+/* What looks like an address is one, unless a file has that name. */
+static int look_at_source(struct order *order)
+{
+    struct error err = ERROR_INIT;
+    struct upload_git git;
+
+    order->git = upload_git_is_address(order->source) && access(order->source, F_OK) < 0;
+    if (!order->git) {
+        name_of_source(order->source, order->name);
+        return 0;
+    }
+    if (upload_git_parse(order->source, &git, &err) < 0) {
+        fprintf(stderr, "kiln build: %s\n", err.msg);
+        return -1;
+    }
+    slugify(git.name, order->name);
+    return 0;
+}
+
 static int read_order(int argc, char **argv, struct order *ret)
 {
     const char *name = NULL;
@@ -80,15 +101,13 @@ static int read_order(int argc, char **argv, struct order *ret)
         }
     }
     if (!ret->source) {
-        fprintf(stderr, "kiln build: say what to build: an archive or a directory\n");
+        fprintf(stderr, "kiln build: say what to build: an archive, a directory or a repository\n");
         return -1;
     }
-    if (!project_check_type("build", ret->type))
+    if (!project_check_type("build", ret->type) || look_at_source(ret) < 0)
         return -1;
     if (name)
         slugify(name, ret->name);
-    else
-        name_of_source(ret->source, ret->name);
     return 0;
 }
 
@@ -152,8 +171,11 @@ static int submit(struct installation *i, const struct order *order, const char 
     uint64_t size;
     enum upload_outcome outcome;
 
-    if (state_workspace_ensure(i->state, WORKSPACE, err) < 0 ||
-        state_build_begin(i->state, &target, BUILD_FOR_IMAGE, ret, err) < 0 ||
+    if (state_workspace_ensure(i->state, WORKSPACE, err) < 0)
+        return -1;
+    if (order->git)
+        return state_build_from_source(i->state, &target, BUILD_FOR_IMAGE, order->source, ret, err);
+    if (state_build_begin(i->state, &target, BUILD_FOR_IMAGE, ret, err) < 0 ||
         open_source(order, dir, &fd, err) < 0 ||
         upload_store_begin(i->uploads, ret->id, &sink, err) < 0 ||
         copy_to_sink(fd, sink, err) < 0 || upload_sink_commit(sink, key, &size, err) < 0)
