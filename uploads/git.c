@@ -62,20 +62,26 @@ static int explain(const struct git_fetch *f, int code, const char *said, struct
         {"status code: 410", ERR_INPUT, "there is no repository at this address any more"},
         {"cannot redirect", ERR_INPUT,
          "the server sends us to another host, which is not followed; name the new address"},
-        {"invalid content-type", ERR_INPUT, "no git server answers there; is the address right?"},
+        {"content-type", ERR_INPUT, "no git server answers there; is the address right?"},
         {"object size exceeds", ERR_LIMIT, "a file in its history is larger than is handled"},
         {"object too large", ERR_LIMIT, "a file in its history is larger than is handled"},
     };
 
+    struct entry_name_shown shown;
+
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (strstr(said, known[i].phrase))
             return error_set(err, known[i].kind, "fetch %s: %s", f->source->url, known[i].meaning);
+    /* A server's own words may be among them. */
+    shown = entry_name_show(said);
+    if (text_is_utf8(said, strlen(said)) && !text_has_control(said, strlen(said)))
+        (void)snprintf(shown.text, sizeof(shown.text), "%.*s", (int)sizeof(shown.text) - 1, said);
     if (code == GIT_EAUTH)
         return error_set(err, ERR_INPUT, "fetch %s: %s", f->source->url, known[0].meaning);
     if (code == GIT_ECERTIFICATE)
         return error_set(err, ERR_INPUT, "fetch %s: its certificate is not to be trusted: %s",
-                         f->source->url, said);
-    return error_set(err, ERR_REMOTE, "fetch %s: %s", f->source->url, said);
+                         f->source->url, shown.text);
+    return error_set(err, ERR_REMOTE, "fetch %s: %s", f->source->url, shown.text);
 }
 
 int git_failed(const struct git_fetch *f, int code, struct error *err)

@@ -121,7 +121,7 @@ static void read_name(const char *path, size_t len, struct upload_git *ret)
 
     while (len > 0 && path[len - 1] == '/')
         len--;
-    if (len > 4 && memcmp(path + len - 4, ".git", 4) == 0)
+    if (len > 5 && path[len - 5] != '/' && memcmp(path + len - 4, ".git", 4) == 0)
         len -= 4;
     for (begin = len; begin > 0 && path[begin - 1] != '/';)
         begin--;
@@ -211,7 +211,7 @@ static int read_fragment(const char *text, const char *fragment, struct upload_g
     if (strlen(decoded) >= sizeof(ret->ref) || (decoded[0] && !git_ref_is_name(decoded)))
         return refuse(err, text,
                       "what follows \"#\" cannot be a branch, tag or commit; write it as in " FORM);
-    (void)snprintf(ret->ref, sizeof(ret->ref), "%s", decoded);
+    memcpy(ret->ref, decoded, strlen(decoded) + 1);
     return colon ? read_subdir(text, colon + 1, ret, err) : 0;
 }
 

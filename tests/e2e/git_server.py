@@ -57,6 +57,11 @@ class Repository:
         self.run("config", key, value, at=self.bare)
 
 
+class QuietServer(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """Clients that hang up are what some tests are about."""
+
+
 class GitServer:
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
@@ -66,7 +71,7 @@ class GitServer:
         self.redirects = {}  # path: location
         self.answers = {}    # path: status
         self.requests = []   # (method, path) as they came
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
+        self.http = QuietServer(("127.0.0.1", 0), self.handler())
         self.thread = threading.Thread(target=self.http.serve_forever, daemon=True)
         self.thread.start()
 
@@ -110,7 +115,7 @@ class GitServer:
                     location = server.redirects[path] + ("?" + query if query else "")
                     self.answer(302, {"Location": location}, b"")
                 elif path in server.answers:
-                    self.answer(server.answers[path], {}, b"no")
+                    self.answer(server.answers[path], {"Content-Type": "text/html"}, b"no")
                 else:
                     self.backend(path, query, body)
 
