@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include "base/fs.h"
+#include "base/sanitized.h"
 #include "base/text.h"
 #include "programs/commands.h"
 #include "uploads/uploads.h"
@@ -10,6 +11,7 @@
 #define DIRECTORY  "/kiln/tmp/git"
 #define OUTPUT_MAX (16 << 20)           /* bytes of JSON */
 #define FILE_SLACK (UINT64_C(64) << 20) /* a tar is larger than what is in it */
+#define MEMORY_MAX (UINT64_C(2) << 30)  /* an object, what it is a change of, and both packed */
 
 struct order {
     struct upload_git_limits limits;
@@ -27,19 +29,21 @@ static int read_order(int argc, char **argv, struct order *ret, struct error *er
 }
 
 /* Behind the limits that libgit2 is held to, the kernel's: no file, be it pack or tar, gets larger
- * than twice what may be in it (a tar has a header for each entry). */
+ * than twice what may be in it (a tar has a header for each entry), and a small pack cannot ask for
+ * all memory (an object may be stored as changes of another, and says itself how large it gets). */
 static int limit_process(const struct upload_git_limits *limits, struct error *err)
 {
     uint64_t most =
         limits->bytes_max > limits->tree_bytes_max ? limits->bytes_max : limits->tree_bytes_max;
+    const struct rlimit memory = {MEMORY_MAX, MEMORY_MAX};
     struct rlimit files = {RLIM_INFINITY, RLIM_INFINITY};
 
     if (!__builtin_mul_overflow(most, 2, &most) && !__builtin_add_overflow(most, FILE_SLACK, &most))
         files.rlim_cur = files.rlim_max = (rlim_t)most;
     /* A write that is refused is an error like any other. */
     if (setrlimit(RLIMIT_FSIZE, &files) < 0 || signal(SIGXFSZ, SIG_IGN) == SIG_ERR ||
-        signal(SIGPIPE, SIG_IGN) == SIG_ERR)
-        return error_set(err, ERR_SYSTEM, "limit the size of files");
+        signal(SIGPIPE, SIG_IGN) == SIG_ERR || (!SANITIZED && setrlimit(RLIMIT_AS, &memory) < 0))
+        return error_set(err, ERR_SYSTEM, "limit memory and the size of files");
     return 0;
 }
 

@@ -20,7 +20,7 @@
 const struct upload_git_limits upload_git_limits_default = {
     .bytes_max = UINT64_C(2) << 30,
     .objects_max = 12000000,
-    .file_max = UINT64_C(512) << 20,
+    .file_max = UINT64_C(256) << 20,
     .entries_max = 1000000,
     .tree_bytes_max = UINT64_C(20) << 30,
 };
@@ -63,8 +63,9 @@ static int explain(const struct git_fetch *f, int code, const char *said, struct
         {"cannot redirect", ERR_INPUT,
          "the server sends us to another host, which is not followed; name the new address"},
         {"content-type", ERR_INPUT, "no git server answers there; is the address right?"},
-        {"object size exceeds", ERR_LIMIT, "a file in its history is larger than is handled"},
-        {"object too large", ERR_LIMIT, "a file in its history is larger than is handled"},
+        {"overly large object", ERR_LIMIT, "a file in its history is larger than is handled"},
+        {"failed to init zlib", ERR_LIMIT, "it takes more memory than is allowed"},
+        {"failed to apply delta", ERR_INPUT, "the repository is damaged"},
     };
 
     struct entry_name_shown shown;

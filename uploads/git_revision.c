@@ -12,21 +12,11 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/sanitized.h"
 #include "uploads/uploads.h"
 
 #define SECONDS    10
 #define MEMORY_MAX (UINT64_C(1) << 30)
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0 /* their shadow memory is larger than any limit */
-#endif
 
 /* A file of at most so many bytes; missing: or none at all. */
 static bool is_file(int fd, const char *name, off_t max, bool missing)

@@ -1,14 +1,17 @@
 """A git source is fetched, whatever its ref is, and built like an upload; labels say what it was.
 
 The server is git's own http-backend on loopback, which the operator's --git-hosts allows here."""
+import hashlib
 import io
 import json
 import random
 import re
 import socket
+import struct
 import tarfile
 import threading
 import unittest
+import zlib
 
 import kiln_server
 from git_server import GitServer
@@ -248,6 +251,43 @@ class Limits(GitCase):
         r.push()
         self.assert_fails(self.git.url("bomb"), "more than allowed (unpack_entries)",
                           options=["--unpack-entries", "5000"])
+
+    def bomb(self, size):
+        """A pack of some hundred bytes with an object of that size: zeros, and a change of them that
+        copies them again and again (gitformat-pack(5))."""
+        def number(n, first=0, bits=7):
+            out = [first | n & (1 << bits) - 1]
+            n >>= bits
+            while n:
+                out[-1] |= 0x80
+                out.append(n & 0x7f)
+                n >>= 7
+            return bytes(out)
+
+        def entry(kind, data, base=b""):
+            return number(len(data), kind << 4, 4) + base + zlib.compress(data, 9)
+
+        zeros = bytes(1 << 16)
+        base = hashlib.sha1(b"blob 65536\0" + zeros).digest()
+        change = number(len(zeros)) + number(size) + b"\x80" * (size >> 16)  # copy 64 KiB from 0
+        pack = (b"PACK" + struct.pack(">II", 2, 2) + entry(3, zeros) + entry(7, change, base))
+        return pack + hashlib.sha1(pack).digest()
+
+    def test_a_small_pack_cannot_ask_for_all_memory(self):
+        self.git.packs["grows"] = self.bomb(3 << 30)
+        self.assertLess(len(self.git.packs["grows"]), 1000)
+        self.assert_fails(self.git.url("grows"), "a file in its history is larger than is handled")
+
+    def test_an_object_that_is_a_change_of_itself_ends(self):
+        self.git.packs["circle"] = self.bomb(1 << 16)  # the change makes the same zeros
+        self.assert_fails(self.git.url("circle"), "more memory than is allowed")
+
+    def test_a_pack_that_is_none_is_refused(self):
+        for i, pack in enumerate((b"", b"PACK", b"no pack at all", self.bomb(1 << 20)[:-1],
+                                  b"PACK" + struct.pack(">II", 2, 1 << 31) + b"x" * 100)):
+            self.git.packs[f"none{i}"] = pack
+            self.assert_fails(self.git.url(f"none{i}"), f"fetch {self.git.url(f'none{i}')}: ",
+                              options=["--attempts", "1"])
 
     def test_a_server_that_never_ends_is_cut_off(self):
         with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -70,6 +70,7 @@ class GitServer:
         self.repositories = {}
         self.redirects = {}  # path: location
         self.answers = {}    # path: status
+        self.packs = {}      # name: bytes that are sent for every request, whatever they are
         self.requests = []   # (method, path) as they came
         self.http = QuietServer(("127.0.0.1", 0), self.handler())
         self.thread = threading.Thread(target=self.http.serve_forever, daemon=True)
@@ -114,6 +115,8 @@ class GitServer:
                 if path in server.redirects:
                     location = server.redirects[path] + ("?" + query if query else "")
                     self.answer(302, {"Location": location}, b"")
+                elif path.split(".git/")[0].strip("/") in server.packs:
+                    self.false_server(path)
                 elif path in server.answers:
                     self.answer(server.answers[path], {"Content-Type": "text/html"}, b"no")
                 else:
@@ -128,6 +131,19 @@ class GitServer:
                     self.rfile.readline()
                 self.rfile.readline()
                 return body
+
+            def false_server(self, path):
+                """As gitprotocol-pack(5) has it, with one ref, and a pack that git did not make."""
+                def line(text):
+                    return f"{len(text) + 4:04x}{text}".encode()
+                if path.endswith("/info/refs"):
+                    content = (line("# service=git-upload-pack\n") + b"0000"
+                               + line("ab" * 20 + " HEAD\0ofs-delta\n") + b"0000")
+                    kind = "advertisement"
+                else:
+                    content = line("NAK\n") + server.packs[path.split(".git/")[0].strip("/")]
+                    kind = "result"
+                self.answer(200, {"Content-Type": f"application/x-git-upload-pack-{kind}"}, content)
 
             def backend(self, path, query, body):
                 done = subprocess.run(
