@@ -52,7 +52,7 @@ const struct key config_keys[CONFIG_KEYS] = {
     {"uid_base", INTEGER, AT(uid_base), "1000000000", NULL, 65536, INT64_C(4294901759), NULL, NULL,
      "the first of 65536 user and group ids that builds run as, when root starts them"},
     {"build_timeout", DURATION, AT(build_timeout), "30m", NULL, 1, 24 * HOUR, NULL, NULL,
-     "how long each of pull, build and push may take"},
+     "how long each of fetch, pull, build and push may take"},
     {"upload_max", SIZE, AT(upload_max), "5GiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
      "the largest archive accepted"},
     {"upload_expiry", DURATION, AT(upload_expiry), "1h", NULL, 1, 168 * HOUR, NULL, NULL,
