@@ -49,13 +49,14 @@ static int limit_process(const struct upload_git_limits *limits, struct error *e
 
 static int fetch(int argc, char **argv, struct upload_report *report, struct error *err)
 {
+    struct error ignored = ERROR_INIT;
     struct order order;
     int result;
 
     if (read_order(argc, argv, &order, err) < 0 || limit_process(&order.limits, err) < 0)
         return -1;
     result = upload_git_fetch(&order.source, DIRECTORY, STDIN_FILENO, &order.limits, report, err);
-    if (fs_remove_tree(AT_FDCWD, DIRECTORY, result < 0 ? &(struct error)ERROR_INIT : err) < 0)
+    if (fs_remove_tree(AT_FDCWD, DIRECTORY, result < 0 ? &ignored : err) < 0)
         return -1;
     return result;
 }

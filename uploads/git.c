@@ -14,6 +14,8 @@
 #include "uploads/git_refs.h"
 
 #define LOCAL_REF "refs/kiln/source"
+#define PRIVATE   "it is private or not there; only public repositories can be fetched"
+#define NO_MEMORY "it takes more memory than is allowed"
 
 /* The Linux kernel's repository, one of the largest, has 10 million objects in 5 GB; GitHub takes
  * no file above 100 MB. */
@@ -30,7 +32,7 @@ static void release(struct git_fetch *f)
     git_commit_free(f->commit);
     git_remote_free(f->remote);
     git_repository_free(f->repo);
-    free(f->names);
+    argv_release(&f->names);
     free(f->ids);
     git_libgit2_shutdown();
 }
@@ -47,42 +49,44 @@ struct entry_name_shown git_show_source(const struct upload_git *s)
 }
 
 /* What libgit2 says, where there is more to be said. */
+static const struct {
+    const char *phrase;
+    enum error_kind kind;
+    const char *meaning;
+} known[] = {
+    {"status code: 401", ERR_INPUT, PRIVATE},
+    {"status code: 403", ERR_INPUT, PRIVATE},
+    {"status code: 404", ERR_INPUT, "there is no repository at this address"},
+    {"status code: 410", ERR_INPUT, "there is no repository at this address any more"},
+    {"cannot redirect", ERR_INPUT,
+     "the server sends us to another host, which is not followed; name the new address"},
+    {"content-type", ERR_INPUT, "no git server answers there; is the address right?"},
+    {"overly large object", ERR_LIMIT, "a file in its history is larger than is handled"},
+    {"failed to init zlib", ERR_LIMIT, NO_MEMORY},
+    {"failed to apply delta", ERR_INPUT, "the repository is damaged"},
+};
+
+static int fail(const struct git_fetch *f, enum error_kind kind, const char *why, struct error *err)
+{
+    return error_set(err, kind, "fetch %.300s: %s", f->source->url, why);
+}
+
 static int explain(const struct git_fetch *f, int code, const char *said, struct error *err)
 {
-    static const struct {
-        const char *phrase;
-        enum error_kind kind;
-        const char *meaning;
-    } known[] = {
-        {"status code: 401", ERR_INPUT,
-         "it is private or not there; only public ones can be fetched"},
-        {"status code: 403", ERR_INPUT,
-         "it is private or not there; only public ones can be fetched"},
-        {"status code: 404", ERR_INPUT, "there is no repository at this address"},
-        {"status code: 410", ERR_INPUT, "there is no repository at this address any more"},
-        {"cannot redirect", ERR_INPUT,
-         "the server sends us to another host, which is not followed; name the new address"},
-        {"content-type", ERR_INPUT, "no git server answers there; is the address right?"},
-        {"overly large object", ERR_LIMIT, "a file in its history is larger than is handled"},
-        {"failed to init zlib", ERR_LIMIT, "it takes more memory than is allowed"},
-        {"failed to apply delta", ERR_INPUT, "the repository is damaged"},
-    };
-
-    struct entry_name_shown shown;
+    struct entry_name_shown shown = entry_name_show(said);
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (strstr(said, known[i].phrase))
-            return error_set(err, known[i].kind, "fetch %s: %s", f->source->url, known[i].meaning);
-    /* A server's own words may be among them. */
-    shown = entry_name_show(said);
+            return fail(f, known[i].kind, known[i].meaning, err);
+    if (code == GIT_EAUTH)
+        return fail(f, ERR_INPUT, PRIVATE, err);
+    /* A server's own words may be among them: such as could harm a terminal stay quoted. */
     if (text_is_utf8(said, strlen(said)) && !text_has_control(said, strlen(said)))
         (void)snprintf(shown.text, sizeof(shown.text), "%.*s", (int)sizeof(shown.text) - 1, said);
-    if (code == GIT_EAUTH)
-        return error_set(err, ERR_INPUT, "fetch %s: %s", f->source->url, known[0].meaning);
     if (code == GIT_ECERTIFICATE)
-        return error_set(err, ERR_INPUT, "fetch %s: its certificate is not to be trusted: %s",
+        return error_set(err, ERR_INPUT, "fetch %.300s: its certificate is not to be trusted: %s",
                          f->source->url, shown.text);
-    return error_set(err, ERR_REMOTE, "fetch %s: %s", f->source->url, shown.text);
+    return fail(f, ERR_REMOTE, shown.text, err);
 }
 
 int git_failed(const struct git_fetch *f, int code, struct error *err)
@@ -94,8 +98,7 @@ int git_failed(const struct git_fetch *f, int code, struct error *err)
         return -1;
     }
     if (last && last->klass == GIT_ERROR_NOMEMORY)
-        return error_set(err, ERR_LIMIT, "fetch %s: it takes more memory than is allowed",
-                         f->source->url);
+        return fail(f, ERR_LIMIT, NO_MEMORY, err);
     return explain(f, code, last && last->message ? last->message : "no reason was given", err);
 }
 
@@ -131,6 +134,7 @@ static int begin(struct git_fetch *f, const char *dir, struct error *err)
 
 /* ---- the server ---- */
 
+/* The transport's own list lives no longer than the connection. */
 static int list_refs(struct git_fetch *f, struct error *err)
 {
     const git_remote_head **heads;
@@ -139,19 +143,16 @@ static int list_refs(struct git_fetch *f, struct error *err)
 
     if (code < 0)
         return git_failed(f, code, err);
-    free(f->names);
+    argv_release(&f->names);
     free(f->ids);
-    f->names = calloc(n + 1, sizeof(*f->names));
-    f->ids = calloc(n + 1, sizeof(const git_oid *));
-    f->n = 0;
-    if (!f->names || !f->ids)
+    f->ids = calloc(n + 1, sizeof(*f->ids));
+    if (!f->ids)
         return error_set(err, ERR_SYSTEM, "list the refs: out of memory");
     for (size_t i = 0; i < n; i++) {
-        f->names[i] = heads[i]->name;
-        f->ids[i] = &heads[i]->oid;
+        argv_push1(&f->names, heads[i]->name);
+        f->ids[i] = heads[i]->oid;
     }
-    f->n = n;
-    return 0;
+    return f->names.failed ? error_set(err, ERR_SYSTEM, "list the refs: out of memory") : 0;
 }
 
 static int dial(struct git_fetch *f, struct error *err)
@@ -176,15 +177,16 @@ static int watch(const git_indexer_progress *p, void *self)
     f->report->bytes = p->received_bytes;
     if (p->total_objects > f->limits->objects_max)
         return error_set(&f->exceeded, ERR_LIMIT,
-                         "fetch %s: the history has %u objects, and %" PRIu32 " is the limit; "
+                         "fetch %.300s: the history has %u objects, and %" PRIu32 " is the limit; "
                          "upload the folder instead",
                          url, p->total_objects, f->limits->objects_max);
     text_size(f->limits->bytes_max, size);
     if (p->received_bytes > f->limits->bytes_max)
-        return error_set(&f->exceeded, ERR_LIMIT,
-                         "fetch %s: with its history it is larger than %s, the limit (git_max); "
-                         "upload the folder instead",
-                         url, size);
+        return error_set(
+            &f->exceeded, ERR_LIMIT,
+            "fetch %.300s: with its history it is larger than %s, the limit (git_max); "
+            "upload the folder instead",
+            url, size);
     return 0;
 }
 
@@ -210,7 +212,7 @@ static int download_one(struct git_fetch *f, const char *name, struct error *err
     char *specs[] = {spec};
 
     if (snprintf(spec, sizeof(spec), "+%s:" LOCAL_REF, name) >= (int)sizeof(spec))
-        return error_set(err, ERR_INPUT, "fetch %s: a ref's name is too long", f->source->url);
+        return error_set(err, ERR_INPUT, "fetch %.300s: a ref's name is too long", f->source->url);
     return download(f, specs, 1, err);
 }
 
@@ -229,11 +231,11 @@ static int refuse_ref(const struct git_fetch *f, struct error *err)
     CLEANUP(buf_release) struct buf hint = BUF_INIT(4096);
     const char *ref = f->source->ref;
 
-    git_ref_hint(f->names, f->n, ref, &hint);
+    git_ref_hint(&f->names, ref, &hint);
     if (!ref[0])
-        return error_set(err, ERR_INPUT, "fetch %s: it has no HEAD to build from; %s",
+        return error_set(err, ERR_INPUT, "fetch %.300s: it has no HEAD to build from; %s",
                          f->source->url, buf_str(&hint));
-    return error_set(err, ERR_INPUT, "fetch %s: there is no branch, tag or commit %s; %s",
+    return error_set(err, ERR_INPUT, "fetch %.300s: there is no branch, tag or commit %s; %s",
                      f->source->url, entry_name_show(ref).text, buf_str(&hint));
 }
 
@@ -253,13 +255,12 @@ static int keep_commit(struct git_fetch *f, git_object *object, struct error *er
 
 static int fetch_named(struct git_fetch *f, size_t at, struct error *err)
 {
-    const git_oid id = *f->ids[at]; /* the list is gone when the connection is */
     git_object *object = NULL;
     int code;
 
-    if (download_one(f, f->names[at], err) < 0)
+    if (download_one(f, f->names.v[at], err) < 0)
         return -1;
-    code = git_object_lookup(&object, f->repo, &id, GIT_OBJECT_ANY);
+    code = git_object_lookup(&object, f->repo, &f->ids[at], GIT_OBJECT_ANY);
     return code < 0 ? git_failed(f, code, err) : keep_commit(f, object, err);
 }
 
@@ -299,7 +300,7 @@ static int fetch_commit(struct git_fetch *f, struct error *err)
         if (dial(f, err) < 0)
             return -1;
     }
-    if (f->n == 0)
+    if (f->names.n == 0)
         return refuse_ref(f, err);
     return download_all(f, err) < 0 ? -1 : find_commit(f, err);
 }
@@ -314,7 +315,7 @@ static int fetch_objects(struct git_fetch *f, struct error *err)
     if (dial(f, err) < 0)
         return -1;
     if (!git_ref_is_commit(ref))
-        found = git_ref_find(f->names, f->n, ref, &at);
+        found = git_ref_find(&f->names, ref, &at);
     if (found)
         return fetch_named(f, at, err);
     return git_ref_may_be_commit(ref) ? fetch_commit(f, err) : refuse_ref(f, err);

@@ -13,9 +13,8 @@ struct git_fetch {
     struct upload_report *report;
     git_repository *repo;
     git_remote *remote;
-    const char **names;    /* of the refs that the server has */
-    const git_oid **ids;   /* what they name */
-    size_t n;              /* of both */
+    struct argv names;     /* of the refs that the server has */
+    git_oid *ids;          /* what they name */
     git_commit *commit;    /* that is asked for */
     struct error exceeded; /* the limit that ended the download; ERR_NONE: none */
 };

@@ -4,7 +4,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/argv.h"
 #include "base/text.h"
 #include "uploads/entry_name.h"
 
@@ -51,16 +50,16 @@ bool git_ref_is_commit(const char *ref)
     return hex_length(ref) == 40;
 }
 
-bool git_ref_find(const char *const *names, size_t n, const char *ref, size_t *ret)
+bool git_ref_find(const struct argv *names, const char *ref, size_t *ret)
 {
     static const char *const places[] = {"", "refs/", TAGS, BRANCHES};
 
     if (!*ref)
         ref = "HEAD";
     for (size_t p = 0; p < sizeof(places) / sizeof(places[0]); p++)
-        for (size_t i = 0; i < n; i++)
-            if (text_starts(names[i], places[p]) &&
-                strcmp(names[i] + strlen(places[p]), ref) == 0) {
+        for (size_t i = 0; i < names->n; i++)
+            if (text_starts(names->v[i], places[p]) &&
+                strcmp(names->v[i] + strlen(places[p]), ref) == 0) {
                 *ret = i;
                 return true;
             }
@@ -96,11 +95,10 @@ struct hint {
 };
 
 /* Adds those of one kind; alike: only such as resemble the ref. */
-static void add_kind(struct hint *h, const char *const *names, size_t n, const char *place,
-                     bool alike)
+static void add_kind(struct hint *h, const struct argv *names, const char *place, bool alike)
 {
-    for (size_t i = 0; i < n; i++) {
-        const char *name = text_starts(names[i], place) ? short_name(names[i]) : NULL;
+    for (size_t i = 0; i < names->n; i++) {
+        const char *name = text_starts(names->v[i], place) ? short_name(names->v[i]) : NULL;
 
         if (!name || (alike && !are_alike(name, h->ref)) || argv_contains(&h->shown, name))
             continue;
@@ -111,14 +109,14 @@ static void add_kind(struct hint *h, const char *const *names, size_t n, const c
     }
 }
 
-void git_ref_hint(const char *const *names, size_t n, const char *ref, struct buf *out)
+void git_ref_hint(const struct argv *names, const char *ref, struct buf *out)
 {
     struct hint h = {.ref = ref};
 
-    add_kind(&h, names, n, BRANCHES, true);
-    add_kind(&h, names, n, TAGS, true);
-    add_kind(&h, names, n, BRANCHES, false);
-    add_kind(&h, names, n, TAGS, false);
+    add_kind(&h, names, BRANCHES, true);
+    add_kind(&h, names, TAGS, true);
+    add_kind(&h, names, BRANCHES, false);
+    add_kind(&h, names, TAGS, false);
     if (h.shown.n == 0)
         buf_adds(out, "it has no branches or tags");
     for (size_t i = 0; i < h.shown.n; i++) {

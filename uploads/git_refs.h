@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/argv.h"
 #include "base/buf.h"
 
 /* What git-check-ref-format(1) lets a ref's name be, and no word that begins with "-". */
@@ -17,9 +18,9 @@ bool git_ref_is_commit(const char *ref);
 
 /* Where ref stands among names, in git's order (gitrevisions(7)): itself, refs/, refs/tags/,
  * refs/heads/; "" is HEAD.  False when it does not. */
-bool git_ref_find(const char *const *names, size_t n, const char *ref, size_t *ret);
+bool git_ref_find(const struct argv *names, const char *ref, size_t *ret);
 
 /* Appends "it has main, dev, v1.0 and 12 more": branches first, what resembles ref before all. */
-void git_ref_hint(const char *const *names, size_t n, const char *ref, struct buf *out);
+void git_ref_hint(const struct argv *names, const char *ref, struct buf *out);
 
 #endif

@@ -167,8 +167,11 @@ static bool decode(const char *text, char *out)
 
         if (*text == '%' && low < 0)
             return false;
-        *out = low < 0 ? *text : (char)(high << 4 | low);
-        text += low < 0 ? 0 : 2;
+        *out = *text;
+        if (low >= 0) {
+            *out = (char)(high << 4 | low);
+            text += 2;
+        }
         if (text_has_control(out, 1))
             return false;
     }

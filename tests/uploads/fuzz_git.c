@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     CLEANUP_FREE char *text = strndup((const char *)data, size);
     CLEANUP(buf_release) struct buf hint = BUF_INIT(4096);
-    const char *const names[] = {text};
+    const struct argv names = {.v = &text, .n = 1};
     struct error err = ERROR_INIT;
     struct upload_git git;
     size_t at;
@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         must(err.kind == ERR_INPUT && err.msg[0]);
     }
-    git_ref_hint(names, 1, text, &hint);
-    (void)git_ref_find(names, 1, text, &at);
+    git_ref_hint(&names, text, &hint);
+    (void)git_ref_find(&names, text, &at);
     return 0;
 }

@@ -161,11 +161,11 @@ static void test_a_path_is_no_address(void **state)
 
 /* ---- refs ---- */
 
-static const char *const names[] = {
+static char *const words[] = {
     "HEAD",         "refs/heads/main", "refs/heads/v1",    "refs/heads/dev",
     "refs/tags/v1", "refs/tags/v1^{}", "refs/pull/7/head", "refs/heads/deadbeef",
 };
-#define N_NAMES (sizeof(names) / sizeof(names[0]))
+static const struct argv names = {.v = (char **)words, .n = sizeof(words) / sizeof(words[0])};
 
 static void test_a_word_means_what_git_takes_it_for(void **state)
 {
@@ -182,16 +182,17 @@ static void test_a_word_means_what_git_takes_it_for(void **state)
         {"pull/7/head", "refs/pull/7/head"},
         {"deadbeef", "refs/heads/deadbeef"},
     };
+    const struct argv none = ARGV_INIT;
     size_t at = 99;
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_true(git_ref_find(names, N_NAMES, cases[i].ref, &at));
-        assert_string_equal(names[at], cases[i].name);
+        assert_true(git_ref_find(&names, cases[i].ref, &at));
+        assert_string_equal(names.v[at], cases[i].name);
     }
-    assert_false(git_ref_find(names, N_NAMES, "mai", &at));
-    assert_false(git_ref_find(names, N_NAMES, "Main", &at));
-    assert_false(git_ref_find(names, 0, "", &at));
+    assert_false(git_ref_find(&names, "mai", &at));
+    assert_false(git_ref_find(&names, "Main", &at));
+    assert_false(git_ref_find(&none, "", &at));
 }
 
 static void test_the_id_of_a_commit_is_told_from_a_name(void **state)
@@ -208,29 +209,32 @@ static void test_the_id_of_a_commit_is_told_from_a_name(void **state)
 
 static void test_the_hint_begins_with_what_is_alike(void **state)
 {
-    static const char *const many[] = {"HEAD",
-                                       "refs/heads/a",
-                                       "refs/heads/b",
-                                       "refs/heads/c",
-                                       "refs/heads/d",
-                                       "refs/heads/e",
-                                       "refs/heads/f",
-                                       "refs/heads/g",
-                                       "refs/heads/h",
-                                       "refs/heads/i",
-                                       "refs/heads/\x1b[31m",
-                                       "refs/tags/release-1",
-                                       "refs/tags/release-1^{}"};
+    static char *const many[] = {"HEAD",
+                                 "refs/heads/a",
+                                 "refs/heads/b",
+                                 "refs/heads/c",
+                                 "refs/heads/d",
+                                 "refs/heads/e",
+                                 "refs/heads/f",
+                                 "refs/heads/g",
+                                 "refs/heads/h",
+                                 "refs/heads/i",
+                                 "refs/heads/\x1b[31m",
+                                 "refs/tags/release-1",
+                                 "refs/tags/release-1^{}"};
+    const struct argv all = {.v = (char **)many, .n = sizeof(many) / sizeof(many[0])};
+    const struct argv odd = {.v = (char **)many + 10, .n = 1};
+    const struct argv head = {.v = (char **)many, .n = 1};
     CLEANUP(buf_release) struct buf hint = BUF_INIT(1000);
 
     (void)state;
-    git_ref_hint(many, sizeof(many) / sizeof(many[0]), "release-2", &hint);
+    git_ref_hint(&all, "release-2", &hint);
     assert_string_equal(buf_str(&hint), "it has release-1, a, b, c, d, e, f, g and 3 more");
     buf_clear(&hint);
-    git_ref_hint(many + 10, 1, "x", &hint);
+    git_ref_hint(&odd, "x", &hint);
     assert_string_equal(buf_str(&hint), "it has \"\\x1b[31m\"");
     buf_clear(&hint);
-    git_ref_hint(many, 1, "x", &hint);
+    git_ref_hint(&head, "x", &hint);
     assert_string_equal(buf_str(&hint), "it has no branches or tags");
 }
 
