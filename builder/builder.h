@@ -4,8 +4,9 @@
  * its verdict.  Everything of one build lives in one job directory and is gone after
  * builder_job_end: stores are cattle.
  *
- *   builder_open → builder_job_begin → builder_run_inside(extract) → builder_pull → builder_build
- *     → builder_push → builder_job_end
+ *   builder_open → builder_job_begin → builder_fetch_inside(git) or an upload
+ *     → builder_run_inside(extract) → builder_pull → builder_build → builder_push
+ *     → builder_job_end
  *
  * The jail (DESIGN.md): user, mount, pid, ipc, uts and cgroup namespaces, and a net namespace for
  * steps that run the user's code; pivot_root into a tmpfs that holds /usr read-only, a few device

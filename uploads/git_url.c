@@ -79,7 +79,8 @@ static bool is_port(const char *text, size_t len)
     return port > 0 && port <= 65535;
 }
 
-/* A name or an IPv4 address of [a-zA-Z0-9.-], or an IPv6 address in brackets; then ":port". */
+/* A name or an IPv4 address of [a-zA-Z0-9.-], or an IPv6 address in brackets; then ":port".  No dot
+ * at the end: to a resolver that is another spelling, and what is said of one must hold for all. */
 static bool is_authority(const char *text, size_t len)
 {
     size_t host = 0;
@@ -92,7 +93,7 @@ static bool is_authority(const char *text, size_t len)
     } else {
         while (isalnum((unsigned char)text[host]) || text[host] == '-' || text[host] == '.')
             host++;
-        if (host == 0 || text[0] == '-' || text[0] == '.')
+        if (host == 0 || text[0] == '-' || text[0] == '.' || text[host - 1] == '.')
             return false;
     }
     return host == len ||

@@ -351,6 +351,15 @@ class Refused(GitCase):
         self.git.answers["/page.git/info/refs"] = 200
         self.assert_fails(self.git.url("page"), "no git server answers there")
 
+    def test_a_certificate_that_nobody_vouches_for_is_not_taken(self):
+        server = GitServer(self.kiln.directory / "tls")
+        self.addCleanup(server.stop)
+        server.make("demo").commit({"Dockerfile": DOCKERFILE})
+        server.speak_tls()
+        self.assert_fails(f"https://{server.host}/demo.git", "its certificate is not to be trusted",
+                          options=["--git-hosts", server.host])
+        self.assertEqual(server.requests, [])
+
     def test_an_empty_repository_has_nothing_to_build(self):
         self.git.make("empty")
         self.assert_fails(self.git.url("empty"), "no HEAD to build from", "no branches or tags")

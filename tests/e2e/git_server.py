@@ -9,6 +9,7 @@ for it.
 import http.server
 import os
 import pathlib
+import ssl
 import subprocess
 import threading
 import urllib.parse
@@ -87,6 +88,16 @@ class GitServer:
         repository = Repository(self.root / f"{name}.git", self.directory / "trees" / name)
         self.repositories[name] = repository
         return repository
+
+    def speak_tls(self):
+        """From now on, with a certificate that nobody has vouched for."""
+        key, certificate = self.directory / "key.pem", self.directory / "certificate.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+                        "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+                        "-keyout", key, "-out", certificate], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self.http.socket = context.wrap_socket(self.http.socket, server_side=True)
 
     def stop(self):
         self.http.shutdown()

@@ -82,6 +82,8 @@ static void test_what_cannot_be_fetched_is_refused_with_a_remedy(void **state)
         {"https://[::1/r.git", "has no host"},
         {"https://[fe80::1%eth0]/r.git", "has no host"},
         {"https://-o/r.git", "has no host"},
+        {"https://localhost./r.git", "has no host"},
+        {"https://h.:80/r.git", "has no host"},
         {"https://h/r.git?ref=main", "has a query"},
         {"https://h/r.git#-x", "cannot be a branch"},
         {"https://h/r.git#--upload-pack=x", "cannot be a branch"},
