@@ -119,7 +119,7 @@ MUST_CHECK int builder_run_inside(struct builder_job *j, const char *name, const
                                   enum builder_outcome *ret_outcome, struct error *err);
 
 /* Runs the inner main `name` with words in a jail with the host's network, for it to talk to
- * authority ("host:port", the port optional) and no other; its only writable directory, empty, is
+ * authority ("host:port") and no other; its only writable directory, empty, is
  * /kiln/tmp.  Before it starts, the host's addresses are looked at: those of this machine, of
  * link-local and private networks and of the clouds' metadata services are refused unless
  * fetch_hosts names the server; and the host's name then means the addresses that were looked at.

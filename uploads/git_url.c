@@ -100,9 +100,12 @@ static bool is_authority(const char *text, size_t len)
            (host < len && text[host] == ':' && is_port(text + host + 1, len - host - 1));
 }
 
+/* With the port that the scheme means where none is said. */
 static int read_authority(const char *text, const char *rest, size_t len, struct upload_git *ret,
                           struct error *err)
 {
+    const char *port = strncasecmp(text, "https", 5) == 0 ? ":443" : ":80";
+
     if (memchr(rest, '@', len))
         return error_set(err, ERR_INPUT,
                          "git source: a user name or password stands in the URL; sources are kept "
@@ -112,6 +115,8 @@ static int read_authority(const char *text, const char *rest, size_t len, struct
     for (size_t i = 0; i < len; i++)
         ret->authority[i] = (char)tolower((unsigned char)rest[i]);
     ret->authority[len] = '\0';
+    if (!strchr(rest[0] == '[' ? strchr(ret->authority, ']') : ret->authority, ':'))
+        (void)snprintf(ret->authority + len, sizeof(ret->authority) - len, "%s", port);
     return 0;
 }
 

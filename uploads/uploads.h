@@ -155,7 +155,7 @@ MUST_CHECK int upload_pack_directory(const char *dir, const struct upload_filter
 /* "https://host/repo.git#ref:subdir", BuildKit's form, taken apart. */
 struct upload_git {
     char url[UPLOAD_GIT_TEXT]; /* without "#" and what follows */
-    char authority[280];       /* "host" or "host:port", lower case; "[…]" around IPv6 */
+    char authority[280];       /* "host:port", lower case; "[…]" around IPv6 */
     char name[64];             /* the last part of the path without ".git": what it may be called */
     char ref[256];             /* branch, tag, commit, or the whole name of a ref; "": HEAD */
     char subdir[1024];         /* "a/b", below the tree; "": all of it */

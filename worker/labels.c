@@ -6,10 +6,11 @@
 #include "base/text.h"
 #include "dockerfile/dockerfile.h"
 
-#define OCI       "org.opencontainers.image."
-#define EPOCH     "SOURCE_DATE_EPOCH="
-#define EPOCH_MAX INT64_C(9000000000) /* seconds: nanoseconds since 1970 fit beyond the year 2250  \
-                                       */
+#define OCI   "org.opencontainers.image."
+#define EPOCH "SOURCE_DATE_EPOCH="
+#define EPOCH_MAX                                                                                  \
+    INT64_C(9000000000) /* seconds: nanoseconds since 1970 fit beyond the year 2250                \
+                         */
 
 struct labeller {
     const struct run *run;
