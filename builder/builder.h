@@ -5,7 +5,8 @@
  * builder_job_end; what later builds of the workspace can use lives in its base store and its
  * cache.
  *
- *   builder_open → builder_job_begin → builder_run_inside(extract) → builder_pull → builder_build
+ *   builder_open → builder_job_begin → builder_fetch_inside(git) or an upload
+ *     → builder_run_inside(extract) → builder_pull → builder_build
  *     → builder_open_blob, for a push → builder_job_end
  *
  * The jail (DESIGN.md): user, mount, pid, ipc, uts and cgroup namespaces, and a net namespace for
@@ -66,7 +67,10 @@ struct builder_config {  /* borrowed until builder_free */
     const char *push_registry; /* "127.0.0.1:5000": host:port images are pushed to, and may be
                                   built on */
     bool push_insecure;        /* plain HTTP there */
-    int64_t timeout_ms;        /* for each of pull and build */
+    int64_t timeout_ms;        /* for each of fetch, pull and build */
+    /* "host" or "host:port" of servers on this machine or in its private networks that
+     * builder_fetch_inside may talk to; NULL: none. */
+    const struct argv *fetch_hosts;
 };
 
 struct builder;
@@ -121,6 +125,19 @@ enum builder_outcome {
 MUST_CHECK int builder_run_inside(struct builder_job *j, const char *name, const struct argv *words,
                                   int stdin_fd, struct buf *out, const struct builder_io *io,
                                   enum builder_outcome *ret_outcome, struct error *err);
+
+/* Runs the inner main `name` with words in a jail with the host's network, for it to talk to
+ * authority ("host:port") and no other; its only writable directory, empty, is
+ * /kiln/tmp.  Before it starts, the host's addresses are looked at: those of this machine, of
+ * link-local and private networks and of the clouds' metadata services are refused unless
+ * fetch_hosts names the server; and the host's name then means the addresses that were looked at.
+ * *ret_fd, the caller's to close, is a nameless file, rewound, that was the inner main's descriptor
+ * 0; out is what it wrote to descriptor 1.  BUILDER_FAILED: the host is refused, and the sink has
+ * the reason, or the inner main did not return 0; ERR_REMOTE: the host's name does not resolve. */
+MUST_CHECK int builder_fetch_inside(struct builder_job *j, const char *name,
+                                    const struct argv *words, const char *authority, int *ret_fd,
+                                    struct buf *out, const struct builder_io *io,
+                                    enum builder_outcome *ret_outcome, struct error *err);
 
 /* Fetches image into the workspace's base store, with the host's network and no code of the user's.
  * docker_config: JSON text as from upload_clean_docker_config, NULL: none; it is kept in memory.

@@ -98,6 +98,12 @@ struct jail_spec {
     uint32_t grace_ms; /* set by jail_run */
 };
 
+/* In front of an inner main: with argv JAIL_VET HOST NAME WORDS…, HOST's addresses are looked at
+ * first, and NAME is not run but for addresses of the public internet; the exit code then is one of
+ * these. */
+#define JAIL_VET "builder-vet"
+enum { JAIL_VET_UNKNOWN = 125, JAIL_VET_REFUSED = 126 };
+
 void jail_spec_release(struct jail_spec *s);
 /* Copies path and from ("" for NULL).  Errors are sticky, and jail_run reports them. */
 void jail_spec_add(struct jail_spec *s, enum jail_entry_kind kind, const char *path,

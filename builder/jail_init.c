@@ -90,17 +90,21 @@ static int run_inner(const struct jail_init *init)
 {
     char *no_variables[] = {NULL};
     const struct argv *argv = &init->spec->argv;
-    const struct builder_inner *inner = find_inner(builder_own_inner, argv->v[0]);
-    int code;
+    const size_t vetted = argv->n > 2 && strcmp(argv->v[0], JAIL_VET) == 0 ? 2 : 0;
+    char **words = argv->v + vetted;
+    const struct builder_inner *inner = find_inner(builder_own_inner, words[0]);
+    int code = vetted ? jail_inner_vet(argv->v[1]) : 0;
 
+    if (code != 0)
+        return code;
     if (!inner)
-        inner = find_inner(init->inner, argv->v[0]);
+        inner = find_inner(init->inner, words[0]);
     if (!inner) {
-        (void)fprintf(stderr, "%s: no such program in this binary\n", argv->v[0]);
+        (void)fprintf(stderr, "%s: no such program in this binary\n", words[0]);
         return 127;
     }
     environ = init->spec->env.n > 0 ? init->spec->env.v : no_variables;
-    code = inner->main((int)argv->n, argv->v);
+    code = inner->main((int)(argv->n - vetted), words);
     return fflush(NULL) == 0 || code != 0 ? code : 1;
 }
 

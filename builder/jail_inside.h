@@ -86,6 +86,12 @@ struct jail_init {
 };
 void jail_init_main(struct jail_init *init) __attribute__((noreturn));
 
+/* ---- jail_inner.c ---- */
+
+/* For JAIL_VET.  0: none of them is this machine's or its private networks', and HOST is pinned to
+ * them in the jail's hosts file.  Otherwise an exit code, and a line on stderr. */
+int jail_inner_vet(const char *host);
+
 /* ---- jail.c ---- */
 
 /* The inner mains that the builder itself brings. */

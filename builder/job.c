@@ -304,6 +304,29 @@ static int read_output(int fd, struct buf *out, struct error *err)
     return buf_check(out, "the output", err);
 }
 
+int builder_run_inner(const struct builder_job *j, struct jail_spec *spec, int stdin_fd,
+                      struct buf *out, const struct builder_io *io,
+                      enum builder_outcome *ret_outcome, int *ret_code, struct error *err)
+{
+    const struct argv *argv = &spec->argv;
+    const char *name = argv->v[argv->n > 2 && strcmp(argv->v[0], JAIL_VET) == 0 ? 2 : 0];
+    CLEANUP_CLOSE int out_fd = -1;
+    struct jail_run run = {.spec = spec, .stdin_fd = stdin_fd};
+    struct jail_end end;
+
+    if (open_output(out, &out_fd, err) < 0)
+        return -1;
+    run.out_fd = out_fd;
+    run.sink = io->sink;
+    run.cancel = io->cancel;
+    run.timeout_ms = j->b->config->timeout_ms;
+    if (jail_run(&run, &end, err) < 0 || read_end(&end, name, ret_outcome, ret_code, err) < 0)
+        return error_wrap(err, "run %s", name);
+    if (read_output(out_fd, out, err) < 0)
+        return error_wrap(err, "run %s", name);
+    return 0;
+}
+
 int builder_run_inside(struct builder_job *j, const char *name, const struct argv *words,
                        int stdin_fd, struct buf *out, const struct builder_io *io,
                        enum builder_outcome *ret_outcome, struct error *err)
@@ -311,9 +334,6 @@ int builder_run_inside(struct builder_job *j, const char *name, const struct arg
     CLEANUP(jail_spec_release)
     struct jail_spec spec = {
         .ids = j->b->ids, .net = JAIL_NET_NONE, .rights = JAIL_RIGHTS_FILES, .inner = true};
-    CLEANUP_CLOSE int out_fd = -1;
-    struct jail_run run = {.spec = &spec, .stdin_fd = stdin_fd};
-    struct jail_end end;
     enum builder_outcome outcome = BUILDER_KILLED;
     int code = -1;
 
@@ -322,16 +342,8 @@ int builder_run_inside(struct builder_job *j, const char *name, const struct arg
     argv_push(&spec.argv, name, NULL);
     for (size_t i = 0; words && i < words->n; i++)
         argv_push1(&spec.argv, words->v[i]);
-    if (open_output(out, &out_fd, err) < 0)
+    if (builder_run_inner(j, &spec, stdin_fd, out, io, &outcome, &code, err) < 0)
         return -1;
-    run.out_fd = out_fd;
-    run.sink = io->sink;
-    run.cancel = io->cancel;
-    run.timeout_ms = j->b->config->timeout_ms;
-    if (jail_run(&run, &end, err) < 0 || read_end(&end, name, &outcome, &code, err) < 0)
-        return error_wrap(err, "run %s", name);
-    if (read_output(out_fd, out, err) < 0)
-        return error_wrap(err, "run %s", name);
     *ret_outcome = outcome == BUILDER_DONE && code != 0 ? BUILDER_FAILED : outcome;
     return 0;
 }

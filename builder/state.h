@@ -61,4 +61,11 @@ MUST_CHECK int builder_run_step(const struct builder_job *j, struct jail_spec *s
                                 enum builder_outcome *ret_outcome, int *ret_code,
                                 struct error *err);
 
+/* Runs an inner main for a step of the job: what it writes to descriptor 1 goes to out, which has a
+ * ceiling.  *ret_outcome and *ret_code as above; spec stays the caller's. */
+MUST_CHECK int builder_run_inner(const struct builder_job *j, struct jail_spec *spec, int stdin_fd,
+                                 struct buf *out, const struct builder_io *io,
+                                 enum builder_outcome *ret_outcome, int *ret_code,
+                                 struct error *err);
+
 #endif

@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 20
+#define CONFIG_KEYS 22
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -46,6 +46,8 @@ struct config {
     int64_t upload_expiry;
     int64_t unpack_max;
     int64_t unpack_entries;
+    int64_t git_max;
+    struct argv git_hosts; /* "host" or "host:port" */
     int64_t lease;
     int64_t attempts;
     int64_t log_max;

@@ -15,6 +15,7 @@ static bool is_url(const char *value);
 static bool is_word(const char *value);
 static bool is_mirror(const char *value);
 static bool is_egress(const char *value);
+static bool is_git_host(const char *value);
 
 #define ADDRESS "an address and port such as 127.0.0.1:8080 or [::1]:8080"
 #define URL     "empty or a URL with http:// or https://, without user, password or a slash at the end"
@@ -51,7 +52,7 @@ const struct key config_keys[CONFIG_KEYS] = {
     {"uid_base", INTEGER, AT(uid_base), "1000000000", NULL, 65536, INT64_C(4294901759), NULL, NULL,
      "the first of 65536 user and group ids that builds run as, when root starts them"},
     {"build_timeout", DURATION, AT(build_timeout), "30m", NULL, 1, 24 * HOUR, NULL, NULL,
-     "how long each of pull, build and push may take"},
+     "how long each of fetch, pull, build and push may take"},
     {"upload_max", SIZE, AT(upload_max), "5GiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
      "the largest archive accepted"},
     {"upload_expiry", DURATION, AT(upload_expiry), "1h", NULL, 1, 168 * HOUR, NULL, NULL,
@@ -60,6 +61,11 @@ const struct key config_keys[CONFIG_KEYS] = {
      "the most bytes an archive may unpack to"},
     {"unpack_entries", INTEGER, AT(unpack_entries), "1000000", NULL, 1, 100000000, NULL, NULL,
      "the most entries an archive may have"},
+    {"git_max", SIZE, AT(git_max), "2GiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
+     "the most bytes a git repository may send, its history included"},
+    {"git_hosts", LIST, AT(git_hosts), "", NULL, 0, 0, is_git_host,
+     "a list of host or host:port",
+     "git servers on this machine or in private networks that builds may name"},
     {"lease", DURATION, AT(lease), "30s", NULL, 1, HOUR, NULL, NULL,
      "how long the build of a worker that fell silent stays its own"},
     {"attempts", INTEGER, AT(attempts), "3", NULL, 1, 100, NULL, NULL,
@@ -135,6 +141,17 @@ static bool is_mirror(const char *value)
 static bool is_egress(const char *value)
 {
     return strcmp(value, "nat") == 0 || strcmp(value, "none") == 0;
+}
+
+/* "[…]" around IPv6, as in the URLs that name it. */
+static bool is_git_host(const char *value)
+{
+    size_t name = value[0] == '[' ? strcspn(value, "]") + 1 : strcspn(value, ":");
+    uint64_t port;
+
+    if (!*value || strpbrk(value, " /@?#,\\") || name > strlen(value) || name == 0)
+        return false;
+    return !value[name] || (value[name] == ':' && text_to_u64(value + name + 1, 65535, &port));
 }
 
 /* ---- numbers and their units ---- */

@@ -69,6 +69,7 @@ static int open_builder(struct installation *i, const char *dir, struct error *e
         .push_registry = i->registry_name,
         .push_insecure = text_starts(i->registry_url, "http://"),
         .timeout_ms = c->build_timeout * 1000,
+        .fetch_hosts = &c->git_hosts,
     };
     return builder_open(&i->builder_config, &i->builder, err);
 }
@@ -144,6 +145,7 @@ struct worker_config installation_worker(const struct installation *i, int threa
         .registry_name = i->registry_name,
         .sandbox_image = i->config->sandbox_image,
         .extract_words = &i->extract_words,
+        .git_max = (uint64_t)i->config->git_max,
         .program = "kiln " KILN_VERSION,
         .name = i->worker_name,
         .threads = threads,

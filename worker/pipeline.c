@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "dockerfile/dockerfile.h"
 #include "worker/build_log.h"
+#include "worker/labels.h"
 #include "worker/program.h"
 #include "worker/steps.h"
 #include "worker/unpack.h"
@@ -94,6 +95,14 @@ static int unpack(struct run *r, int archive, struct error *err)
     return step_judge(r, outcome, "unpacking the archive", err);
 }
 
+/* What was uploaded, or what the git source gives. */
+static int open_archive(struct run *r, int *ret_fd, struct error *err)
+{
+    if (r->build.source[0])
+        return git_source_fetch(r, ret_fd, err);
+    return upload_store_get(r->config->uploads, r->build.archive, ret_fd, err);
+}
+
 static int step_extract(struct run *r, struct error *err)
 {
     CLEANUP_CLOSE int archive = -1;
@@ -102,12 +111,16 @@ static int step_extract(struct run *r, struct error *err)
     char unpacked[TEXT_SIZE];
 
     text_size(r->build.archive_size, packed);
-    plain_log_begin(&r->plain_log, "[internal] unpack archive, %s", packed);
+    if (r->build.source[0])
+        plain_log_begin(&r->plain_log, "[internal] load git source %s", r->build.source);
+    else
+        plain_log_begin(&r->plain_log, "[internal] unpack archive, %s", packed);
     pipeline_job_name(&r->build, job);
     if (builder_job_begin(r->config->builder, r->build.workspace, job, &r->job, err) < 0 ||
-        upload_store_get(r->config->uploads, r->build.archive, &archive, err) < 0 ||
-        unpack(r, archive, err) < 0)
+        open_archive(r, &archive, err) < 0 || unpack(r, archive, err) < 0)
         return -1;
+    if (!r->build.source[0])
+        (void)snprintf(r->revision, sizeof(r->revision), "%s", r->report.revision);
     for (size_t i = 0; i < r->report.warnings.n; i++)
         journal_addf(&r->journal, LOG_WARNING, "#%d warning: %s", r->plain_log.number,
                      r->report.warnings.v[i]);
@@ -240,7 +253,8 @@ static int step_build(struct run *r, struct error *err)
                                             .name = repository};
 
     pipeline_repository(&r->build, repository);
-    argv_pushf(&labels, "dev.kiln.version=%s", r->config->program);
+    if (labels_make(r, &labels, err) < 0)
+        return -1;
     if (program_make(&request, &program, err) < 0) {
         int line = dockerfile_error_line(err);
 
