@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "builder/buildah.h"
+#include "builder/egress.h"
 
 /* ---- build arguments ---- */
 
@@ -41,6 +42,7 @@ int builder_build(struct builder_job *j, const struct builder_request *req,
     progress_init(&p, io->sink);
     sink = progress_sink(&p);
     if (are_acceptable(req->build_args, &p)) {
+        egress_describe(j->b->config, &p, &spec);
         buildah_describe_build(j, req, builder_job_has_bases(j), &spec);
         if (builder_run_step(j, &spec, io, &sink, 0, j->b->config->timeout_ms, &outcome, &code,
                              err) < 0)
@@ -48,7 +50,7 @@ int builder_build(struct builder_job *j, const struct builder_request *req,
     }
     if (outcome == BUILDER_DONE && code != 0)
         outcome = progress_was_killed(&p) ? BUILDER_KILLED : BUILDER_FAILED;
-    if (outcome == BUILDER_FAILED)
+    if (outcome != BUILDER_DONE)
         progress_read_failure(&p, ret_failure);
     *ret_outcome = outcome;
     return 0;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "builder/egress.h"
 
 #define REGISTRIES "/etc/containers/registries.conf"
 #define POLICY     "/etc/containers/policy.json"
@@ -176,9 +177,7 @@ static void push_build_args(const struct argv *build_args, struct jail_spec *s)
 void buildah_describe_build(const struct builder_job *job, const struct builder_request *req,
                             bool with_bases, struct jail_spec *s)
 {
-    enum jail_net net = job->b->config->egress == BUILDER_EGRESS_NAT ? JAIL_NET_NAT : JAIL_NET_NONE;
-
-    describe(job, net, JAIL_RIGHTS_BUILD, s);
+    describe(job, egress_net(job->b->config), JAIL_RIGHTS_BUILD, s);
     add_bind(s, "context", job->dir, "context");
     add_bind(s, "kiln/storage", job->dir, "storage");
     jail_spec_add(s, JAIL_FILE, "kiln/Dockerfile", req->dockerfile);

@@ -16,7 +16,7 @@
 void buildah_describe_pull(const struct builder_job *job, const struct reference *image,
                            const char *vet_host, const char *docker_config, struct jail_spec *s);
 
-/* with_bases: the base store has been written to. */
+/* with_bases: the base store has been written to.  s: as egress_describe left it. */
 void buildah_describe_build(const struct builder_job *job, const struct builder_request *req,
                             bool with_bases, struct jail_spec *s);
 

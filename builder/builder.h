@@ -38,7 +38,22 @@ void builder_jail_main(int argc, char **argv, const struct builder_inner *inner)
 
 enum builder_egress {
     BUILDER_EGRESS_NONE, /* RUN sees lo and nothing else */
-    BUILDER_EGRESS_NAT,  /* slirp4netns; never the host's own, loopback or link-local addresses */
+    BUILDER_EGRESS_NAT,  /* slirp4netns; never the host's own, loopback or link-local addresses, and
+                            of private networks only what egress_allow names */
+    BUILDER_EGRESS_LIST, /* the same, but only to what egress_allow names */
+};
+
+/* Whether a word may stand in egress_allow: an IPv4 address ("192.0.2.7"), a network of them
+ * ("192.0.2.0/24") or the name of a host; no ports, nothing on this machine or link-local. */
+bool builder_egress_word_is_valid(const char *word);
+
+/* What one build may use at most; 0: as much as there is.  Where the machine has no control groups
+ * for it, a limit does not hold: builder_diagnose says so. */
+struct builder_limits {
+    uint64_t memory; /* bytes, swap included */
+    uint64_t pids;   /* processes and threads at once */
+    uint64_t cpus;
+    uint64_t disk; /* bytes in the job's directory; measured, so a fast writer gets a little more */
 };
 
 /* What is named below prefix is fetched from location and from nowhere else: no fallback to the
@@ -54,6 +69,8 @@ struct builder_config {  /* borrowed until builder_free */
     const char *buildah; /* the program; NULL: "buildah" from PATH */
     uint32_t uid_base;   /* first host uid and gid of the 65,536 of jails (as root); 0: 1,000,000 */
     enum builder_egress egress;
+    const struct argv *egress_allow; /* NULL: nothing */
+    struct builder_limits limits;    /* of one job, over all its steps */
     const struct builder_mirror *mirrors;
     size_t n_mirrors;
     const char *push_registry; /* "127.0.0.1:5000": host:port images are pushed to */
@@ -68,6 +85,9 @@ struct builder;
 MUST_CHECK int builder_open(const struct builder_config *config, struct builder **ret,
                             struct error *err);
 void builder_free(struct builder *b);
+
+/* The configuration it was opened with. */
+const struct builder_config *builder_configuration(const struct builder *b);
 
 /* One finding of `kiln doctor`. */
 enum builder_health { BUILDER_OK, BUILDER_DEGRADED, BUILDER_MISSING };
@@ -105,6 +125,13 @@ enum builder_outcome {
     BUILDER_TIMED_OUT,
     BUILDER_CANCELLED,
     BUILDER_KILLED, /* a signal from elsewhere: never a success, worth another try */
+    /* Stopped by, or failed after it ran into, a limit of the configuration: */
+    BUILDER_OUT_OF_MEMORY,
+    BUILDER_TOO_MANY_PROCESSES,
+    BUILDER_DISK_FULL,
+    /* Failed while the disk of this machine was full, and not by its own limit: worth another try
+     */
+    BUILDER_MACHINE_FULL,
 };
 
 /* Runs the inner main `name` with words (argv[1]…; NULL: none) in a jail without network whose only
@@ -142,6 +169,7 @@ MUST_CHECK int builder_base_find(const struct builder_job *j, const char *name,
 struct builder_failure {
     int stage;      /* from 0, among the stages buildah ran; -1: unknown */
     int step;       /* from 1, FROM being 1; 0: unknown */
+    int steps;      /* of the stage; 0: unknown */
     char text[512]; /* the instruction as buildah printed it */
     int exit_code;  /* of the command, 128 + n by signal n; -1: it was no command that failed */
 };
@@ -154,7 +182,8 @@ struct builder_request {
     const struct argv *labels;     /* "K=V" */
 };
 
-/* Builds from the job's context without pulling.  ret_failure is set for BUILDER_FAILED only. */
+/* Builds from the job's context without pulling.  ret_failure is set unless the outcome is
+ * BUILDER_DONE. */
 MUST_CHECK int builder_build(struct builder_job *j, const struct builder_request *req,
                              const struct builder_io *io, enum builder_outcome *ret_outcome,
                              struct builder_failure *ret_failure, struct error *err);

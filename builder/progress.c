@@ -35,7 +35,7 @@ static const char *number(const char *s, int *ret)
 }
 
 /* "STEP 2/5: " at s; the text behind it, or NULL. */
-static const char *step_at(const char *s, int *ret_step)
+static const char *step_at(const char *s, int *ret_step, int *ret_steps)
 {
     int step;
     int total;
@@ -49,6 +49,7 @@ static const char *step_at(const char *s, int *ret_step)
     if (!s || !text_starts(s, ": "))
         return NULL;
     *ret_step = step;
+    *ret_steps = total;
     return s + 2;
 }
 
@@ -69,11 +70,13 @@ static void follow(struct progress *p, const char *line)
 {
     for (const char *s = strstr(line, "STEP "); s; s = strstr(s + 1, "STEP ")) {
         int step;
-        const char *text = step_at(s, &step);
+        int steps;
+        const char *text = step_at(s, &step, &steps);
 
         if (!text)
             continue;
         p->step = step;
+        p->steps = steps;
         p->signal = 0;
         p->stage = stage_before(line, s);
         (void)snprintf(p->text, sizeof(p->text), "%s", text);
@@ -168,7 +171,8 @@ static int exit_code(const char *fault)
 
 void progress_read_failure(const struct progress *p, struct builder_failure *ret)
 {
-    struct builder_failure f = {.stage = p->stage, .step = p->step, .exit_code = -1};
+    struct builder_failure f = {
+        .stage = p->stage, .step = p->step, .steps = p->steps, .exit_code = -1};
 
     (void)snprintf(f.text, sizeof(f.text), "%s", p->text);
     f.exit_code = p->signal ? 128 + p->signal : exit_code(p->fault);

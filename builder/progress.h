@@ -10,7 +10,7 @@ struct progress {
     const struct process_sink *next; /* every line goes on to it; NULL: dropped */
     bool hide_queries;               /* cut "?…" off URLs: redirects carry signatures */
     int stage;                       /* from 0; -1: none seen */
-    int step;                        /* from 1; 0: none seen */
+    int step, steps;                 /* from 1, of how many; 0: none seen */
     char text[512];                  /* the instruction */
     int signal;                      /* that ended the command of a RUN; 0: none did */
     char fault[2048];                /* the last "Error: …" line, without the word; "" */

@@ -9,6 +9,7 @@
 #include "dockerfile/dockerfile.h"
 #include "worker/steps.h"
 #include "worker/unpack.h"
+#include "worker/verdict.h"
 
 /* Says which step begins; stops the run when the build is no longer ours. */
 static int begin_step(struct run *r, const char *step, struct error *err)
@@ -46,22 +47,8 @@ void step_tell(struct run *r, const char *reason, int first, int last)
 
 int step_judge(struct run *r, enum builder_outcome outcome, const char *act, struct error *err)
 {
-    switch (outcome) {
-    case BUILDER_DONE:
-        return 0;
-    case BUILDER_CANCELLED:
-        err->kind = ERR_NONE;
-        return -1;
-    case BUILDER_TIMED_OUT:
-        return error_set(err, ERR_LIMIT, "%s took longer than the time limit", act);
-    case BUILDER_KILLED:
-        return error_set(err, ERR_SYSTEM,
-                         "%s was killed by a signal, as when the machine runs out of memory", act);
-    case BUILDER_FAILED:
-        return error_set(err, ERR_INPUT, "%s",
-                         r->plain_log.last[0] ? r->plain_log.last : "no reason was given");
-    }
-    abort();
+    return verdict_of(builder_configuration(r->config->builder), outcome, act, r->plain_log.last,
+                      err);
 }
 
 /* ---- extract ---- */
@@ -250,6 +237,26 @@ static int tell_build_failure(struct run *r, const struct builder_failure *f, st
     return error_set(err, ERR_INPUT, "%s", buf_str(&reason));
 }
 
+/* Everything that ends a build but a failure of its own, with the step it was at. */
+static int judge_build(struct run *r, enum builder_outcome outcome, const struct builder_failure *f,
+                       struct error *err)
+{
+    CLEANUP(buf_release) struct buf act = BUF_INIT(1024);
+    const struct dockerfile_instruction *in;
+
+    if (outcome != BUILDER_DONE && f->step > 0)
+        buf_addf(&act, "step %d/%d %s", f->step, f->steps, f->text);
+    else
+        buf_adds(&act, "the build");
+    if (step_judge(r, outcome, buf_str(&act), err) == 0)
+        return 0;
+    if (err->kind == ERR_NONE)
+        return -1;
+    in = find_instruction(r, f);
+    step_tell(r, err->msg, in ? in->first_line : 0, in ? in->last_line : 0);
+    return -1;
+}
+
 static int step_build(struct run *r, struct error *err)
 {
     CLEANUP(argv_release) struct argv labels = ARGV_INIT;
@@ -267,7 +274,7 @@ static int step_build(struct run *r, struct error *err)
         return -1;
     if (outcome == BUILDER_FAILED)
         return tell_build_failure(r, &failure, err);
-    if (step_judge(r, outcome, "the build", err) < 0)
+    if (judge_build(r, outcome, &failure, err) < 0)
         return -1;
     plain_log_done(&r->plain_log);
     return 0;

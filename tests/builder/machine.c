@@ -244,7 +244,9 @@ void attempt_release(struct attempt *a)
 
 static void fail_attempt(const struct attempt *a, const char *what)
 {
-    static const char *const names[] = {"done", "failed", "timed out", "cancelled", "killed"};
+    static const char *const names[] = {"done",      "failed",    "timed out",
+                                        "cancelled", "killed",    "out of memory",
+                                        "too many",  "disk full", "machine full"};
 
     print_error("%s\n", buf_str(&a->log)); /* fail_msg cuts at 1 KiB */
     fail_msg("%s; it ended at %s: %s %s", what, a->at,
