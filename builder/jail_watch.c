@@ -7,8 +7,9 @@
  * measuring means to walk over every file.  Cheap is the question how much is free on the whole
  * filesystem (statvfs), and no build can write without making that less.  So it is asked often, and
  * the walk is made only when what is gone since the last one would bring the build over its limit;
- * and now and then, in case others freed as much as this build took.  Whatever happens, walking
- * takes at most a twentieth of the time. */
+ * and now and then, in case others freed as much as this build took.  Walking takes at most a
+ * twentieth of the time; a third, when an eighth of the limit has gone since, which bounds by how
+ * much a build can be over its limit before it is found out. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -25,7 +26,8 @@
 
 #define LOOK_MS        200
 #define STUBBORN       15 /* looks: three seconds of being refused */
-#define WALK_SHARE     20
+#define WALK_REST      20 /* times as long as a walk takes */
+#define WALK_REST_FAST 2
 #define FIRST_WALK_MS  2000
 #define WALK_AGAIN_MS  30000
 #define BYTES_OF_INODE 4096 /* as jail_disk_use counts an empty file */
@@ -86,8 +88,9 @@ static void disk_init(struct disk *d, const struct jail_limits *limits)
 static bool is_walk_due(const struct disk *d, uint64_t free, int64_t now)
 {
     const uint64_t gone = d->free > free ? d->free - free : 0;
+    const int64_t rest = gone > d->limit / 8 ? WALK_REST_FAST : WALK_REST;
 
-    if (now - d->walked < d->walk_length * WALK_SHARE)
+    if (now - d->walked < d->walk_length * rest)
         return false;
     return d->used + gone > d->limit ||
            (d->free != free && now - d->walked > WALK_AGAIN_MS * NS_PER_MS);
