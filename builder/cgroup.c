@@ -1,4 +1,9 @@
-/* builder/cgroup — see the header; cgroup_find is in cgroup_find.c. */
+/* builder/cgroup — see the header; cgroup_find is in cgroup_find.c.
+ *
+ * In version 2 the processes are in a child of the group, "jail", for which no controller is
+ * enabled, so that all is counted in the group itself.  A jail's cgroup namespace then begins at
+ * the child: were the files with the limits at the root of what it can mount, its own root could
+ * change them where kiln is an ordinary user and that root the same one. */
 #include "builder/cgroup.h"
 
 #include <errno.h>
@@ -52,6 +57,36 @@ bool cgroup_has(const char *dir, const char *name)
 
     return snprintf(path, sizeof(path), "%s/%s", dir, name) < (int)sizeof(path) &&
            access(path, F_OK) == 0;
+}
+
+/* ---- the child that holds the processes ---- */
+
+#define LEAF "jail"
+
+/* False in version 1, where the group itself holds them. */
+static bool leaf_of(const char *dir, char ret[PATH_MAX])
+{
+    return cgroup_has(dir, "cgroup.subtree_control") &&
+           snprintf(ret, PATH_MAX, "%s/" LEAF, dir) < PATH_MAX;
+}
+
+/* One child, and never another below it, whoever owns the directory. */
+static int make_leaf(const char *dir, struct error *err)
+{
+    char leaf[PATH_MAX];
+
+    if (!leaf_of(dir, leaf))
+        return 0;
+    if (mkdir(leaf, 0755) < 0 && errno != EEXIST)
+        return error_errno(err, errno, "make the control group %s", leaf);
+    return cgroup_write(dir, "cgroup.max.descendants", "1", err);
+}
+
+bool cgroup_read_processes(const char *dir, struct buf *out)
+{
+    char leaf[PATH_MAX];
+
+    return cgroup_read(leaf_of(dir, leaf) ? leaf : dir, "cgroup.procs", out);
 }
 
 /* ---- making ---- */
@@ -152,7 +187,8 @@ int cgroup_make(const struct cgroup_site *site, const char *name,
         /* Controllers that share a hierarchy share the directory. */
         if (mkdir(dir, 0755) < 0 && errno != EEXIST)
             return error_errno(err, errno, "make the control group %s", dir);
-        if (set_limit(dir, site->unified, (enum cgroup_controller)c, limits, err) < 0)
+        if (set_limit(dir, site->unified, (enum cgroup_controller)c, limits, err) < 0 ||
+            make_leaf(dir, err) < 0)
             return -1;
     }
     return 0;
@@ -161,10 +197,12 @@ int cgroup_make(const struct cgroup_site *site, const char *name,
 int cgroup_enter(const struct argv *dirs, pid_t pid, struct error *err)
 {
     char text[16];
+    char leaf[PATH_MAX];
 
     (void)snprintf(text, sizeof(text), "%d", pid);
     for (size_t i = 0; i < dirs->n; i++)
-        if (cgroup_write(dirs->v[i], "cgroup.procs", text, err) < 0)
+        if (cgroup_write(leaf_of(dirs->v[i], leaf) ? leaf : dirs->v[i], "cgroup.procs", text, err) <
+            0)
             return error_wrap(err, "enter a control group");
     return 0;
 }
@@ -236,7 +274,7 @@ static void kill_all(const char *dir)
 
     if (cgroup_has(dir, "cgroup.kill") && cgroup_write(dir, "cgroup.kill", "1", &ignored) == 0)
         return;
-    if (!cgroup_read(dir, "cgroup.procs", &text))
+    if (!cgroup_read_processes(dir, &text))
         return;
     for (at = buf_str(&text); *at; at += strcspn(at, "\n") + (at[strcspn(at, "\n")] == '\n')) {
         long pid = strtol(at, NULL, 10);
@@ -248,13 +286,18 @@ static void kill_all(const char *dir)
 
 static int remove_dir(const char *dir, struct error *err)
 {
-    for (int i = 0; rmdir(dir) < 0 && errno != ENOENT; i++) {
+    char leaf[PATH_MAX];
+
+    for (int i = 0;; i++) {
+        if (leaf_of(dir, leaf))
+            (void)rmdir(leaf);
+        if (rmdir(dir) == 0 || errno == ENOENT)
+            return 0;
         if (errno != EBUSY || i == REMOVE_TRIES)
             return error_errno(err, errno, "remove the control group %s", dir);
         kill_all(dir);
         (void)poll(NULL, 0, REMOVE_PAUSE_MS);
     }
-    return 0;
 }
 
 int cgroup_remove(const struct argv *dirs, struct error *err)

@@ -10,6 +10,9 @@ MUST_CHECK int cgroup_write(const char *dir, const char *name, const char *text,
 bool cgroup_read(const char *dir, const char *name, struct buf *out);
 bool cgroup_has(const char *dir, const char *name);
 
+/* The pids in the group, one a line. */
+bool cgroup_read_processes(const char *dir, struct buf *out);
+
 /* The name of the file that sets the controller's limit. */
 const char *cgroup_limit_file(bool unified, enum cgroup_controller c);
 

@@ -129,7 +129,7 @@ static uint64_t unlinked_use(const char *group, uint64_t enough)
     CLEANUP_FREE struct seen *seen = calloc(1, sizeof(*seen));
     uint64_t use = 0;
 
-    if (!seen || !cgroup_read(group, "cgroup.procs", &pids))
+    if (!seen || !cgroup_read_processes(group, &pids))
         return 0;
     for (const char *at = buf_str(&pids); *at && use <= enough;
          at += strcspn(at, "\n") + (at[strcspn(at, "\n")] == '\n'))

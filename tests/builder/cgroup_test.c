@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -180,9 +182,12 @@ static void test_being_killed_for_others_want_of_memory_is_told_apart(void **sta
     need(site, CGROUP_MEMORY);
     group_init(&above, site, (struct cgroup_limits){.memory = 32 * MIB});
     below.parents[CGROUP_MEMORY] = above.dirs.v[0];
-    if (site->unified)
-        assert_int_equal(
-            cgroup_write(above.dirs.v[0], "cgroup.subtree_control", "+memory", &ignored), 0);
+    if (site->unified) {
+        const char *dir = above.dirs.v[0];
+
+        assert_int_equal(cgroup_write(dir, "cgroup.subtree_control", "+memory", &ignored), 0);
+        assert_int_equal(cgroup_write(dir, "cgroup.max.descendants", "9", &ignored), 0);
+    }
     group_init(&g, &below, (struct cgroup_limits){.memory = 512 * MIB});
     status = run(&g, take_64_mib);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
@@ -203,6 +208,34 @@ static void test_no_more_processes_than_allowed_start_and_the_refusals_are_count
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 9);
     assert_int_equal(g.counts.forks_failed, 11);
+    group_release(&g);
+}
+
+/* Where a jail's root is the group's owner, as for an ordinary user. */
+static int change_the_limit_from_inside(void)
+{
+    struct error ignored = ERROR_INIT;
+
+    if (unshare(CLONE_NEWCGROUP | CLONE_NEWNS) < 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("none", "/tmp", "cgroup2", 0, NULL) < 0)
+        return 2;
+    if (!cgroup_has("/tmp", "cgroup.procs"))
+        return 3;
+    if (cgroup_has("/tmp", "pids.max") || cgroup_has("/tmp", "memory.max"))
+        return 4;
+    return mkdir("/tmp/below", 0755) < 0 ? 0 : 5;
+}
+
+static void test_the_limits_are_not_in_sight_of_a_cgroup_namespace(void **state)
+{
+    const struct cgroup_site *site = *state;
+    struct group g;
+
+    if (!site->unified || geteuid() != 0)
+        skip(); /* in version 1 the files are root's, which no root of a jail is */
+    group_init(&g, site, (struct cgroup_limits){.pids = 10});
+    assert_int_equal(run(&g, change_the_limit_from_inside), 0);
     group_release(&g);
 }
 
@@ -337,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_a_process_within_the_groups_memory_is_not_counted),
         cmocka_unit_test(test_being_killed_for_others_want_of_memory_is_told_apart),
         cmocka_unit_test(test_no_more_processes_than_allowed_start_and_the_refusals_are_counted),
+        cmocka_unit_test(test_the_limits_are_not_in_sight_of_a_cgroup_namespace),
         cmocka_unit_test(test_a_quota_of_cpus_is_set),
         cmocka_unit_test(test_removing_a_group_kills_what_is_in_it),
         cmocka_unit_test(test_our_own_group_is_found_in_both_versions_and_in_containers),
