@@ -46,7 +46,23 @@ int builder_execute_main(const struct builder_patterns *patterns, int argc, char
 
 enum builder_egress {
     BUILDER_EGRESS_NONE, /* RUN sees lo and nothing else */
-    BUILDER_EGRESS_NAT,  /* slirp4netns; never the host's own, loopback or link-local addresses */
+    BUILDER_EGRESS_NAT,  /* slirp4netns; never the host's own, loopback or link-local addresses, and
+                            of private networks only what egress_allow names */
+    BUILDER_EGRESS_LIST, /* the same, but only to what egress_allow names */
+};
+
+/* Whether a word may stand in egress_allow: an IPv4 address ("192.0.2.7"), a network of them
+ * ("192.0.2.0/24") or the name of a host; no ports, nothing on this machine or link-local. */
+bool builder_egress_word_is_valid(const char *word);
+
+/* What one build may use at most; 0: as much as there is.  Where the machine has no control groups
+ * for it, a limit does not hold: builder_diagnose says so. */
+struct builder_limits {
+    uint64_t memory; /* bytes, swap included */
+    uint64_t pids;   /* processes and threads at once */
+    uint64_t cpus;
+    uint64_t disk; /* bytes of the context and of what steps are writing; measured, so a fast writer
+                      gets a little more */
 };
 
 /* What is named below prefix is fetched from location and from nowhere else: no fallback to the
@@ -62,6 +78,8 @@ struct builder_config {  /* borrowed until builder_free */
     const char *buildah; /* the program; NULL: "buildah" from PATH */
     uint32_t uid_base;   /* first host uid and gid of the 65,536 of jails (as root); 0: 1,000,000 */
     enum builder_egress egress;
+    const struct argv *egress_allow; /* NULL: nothing */
+    struct builder_limits limits;    /* of one job, over all its steps */
     const struct builder_mirror *mirrors;
     size_t n_mirrors;
     const char *push_registry; /* "127.0.0.1:5000": host:port images are pushed to, and may be
@@ -80,6 +98,9 @@ struct builder;
 MUST_CHECK int builder_open(const struct builder_config *config, struct builder **ret,
                             struct error *err);
 void builder_free(struct builder *b);
+
+/* The configuration it was opened with. */
+const struct builder_config *builder_configuration(const struct builder *b);
 
 /* One finding of `kiln doctor`. */
 enum builder_health { BUILDER_OK, BUILDER_DEGRADED, BUILDER_MISSING };
@@ -117,6 +138,13 @@ enum builder_outcome {
     BUILDER_TIMED_OUT,
     BUILDER_CANCELLED,
     BUILDER_KILLED, /* a signal from elsewhere: never a success, worth another try */
+    /* Stopped by, or failed after it ran into, a limit of the configuration: */
+    BUILDER_OUT_OF_MEMORY,
+    BUILDER_TOO_MANY_PROCESSES,
+    BUILDER_DISK_FULL,
+    /* Failed while the disk of this machine was full, and not by its own limit: worth another try
+     */
+    BUILDER_MACHINE_FULL,
 };
 
 /* Runs the inner main `name` with words (argv[1]…; NULL: none) in a jail without network whose only
@@ -209,12 +237,12 @@ void builder_image_release(struct builder_image *image);
 struct builder_failure {
     size_t stage, step; /* BUILDER_NO_STEP: at none */
     int exit_code;      /* of the command, 128 + n by signal n; -1: it was no command that failed */
-    char reason[2048];
+    char reason[2048];  /* unless BUILDER_FAILED: the title of the step */
 };
 
 /* Builds from the job's context; all images it needs must have been pulled.  The image stays in the
- * workspace's cache: see builder_open_blob.  ret_failure is set for BUILDER_FAILED only, ret_image
- * for BUILDER_DONE. */
+ * workspace's cache: see builder_open_blob.  ret_failure is set unless the outcome is
+ * BUILDER_DONE, ret_image if it is. */
 MUST_CHECK int builder_build(struct builder_job *j, const struct builder_program *program,
                              const struct builder_watch *watch, const struct cancel *cancel,
                              enum builder_outcome *ret_outcome, struct builder_image *ret_image,

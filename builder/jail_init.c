@@ -67,7 +67,7 @@ static int set_up(const struct jail_init *init, struct error *err)
         return error_errno(err, errno, "make a cgroup namespace");
     if (sethostname(name, sizeof(name) - 1) < 0)
         return error_errno(err, errno, "set the host name");
-    if (jail_net_configure(spec->net, init->refused, err) < 0)
+    if (jail_net_configure(spec, init->refused, err) < 0)
         return -1;
     if (spec->ids.users == JAIL_USERS_HELPERS && jail_tree_open(spec, init->tree, err) < 0)
         return -1;
@@ -111,6 +111,7 @@ static int run_inner(const struct jail_init *init)
 static int prepare_program(const struct jail_spec *spec, struct error *err)
 {
     const struct rlimit no_core = {0, 0};
+    const struct rlimit processes = {spec->limits.processes, spec->limits.processes};
     sigset_t none;
 
     sigemptyset(&none);
@@ -118,6 +119,8 @@ static int prepare_program(const struct jail_spec *spec, struct error *err)
         return error_errno(err, errno, "unblock signals");
     if (setrlimit(RLIMIT_CORE, &no_core) < 0)
         return error_errno(err, errno, "refuse core files");
+    if (spec->limits.processes > 0 && setrlimit(RLIMIT_NPROC, &processes) < 0)
+        return error_errno(err, errno, "limit the number of processes");
     if (spec->out && dup2(JAIL_FD_OUT, STDOUT_FILENO) < 0)
         return error_errno(err, errno, "place the output");
     if (jail_rights_drop(spec, err) < 0)

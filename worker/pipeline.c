@@ -12,6 +12,7 @@
 #include "worker/program.h"
 #include "worker/steps.h"
 #include "worker/unpack.h"
+#include "worker/verdict.h"
 
 /* Says which step begins; stops the run when the build is no longer ours. */
 static int begin_step(struct run *r, const char *step, struct error *err)
@@ -49,22 +50,8 @@ void step_tell(struct run *r, const char *reason, int first, int last)
 
 int step_judge(struct run *r, enum builder_outcome outcome, const char *act, struct error *err)
 {
-    switch (outcome) {
-    case BUILDER_DONE:
-        return 0;
-    case BUILDER_CANCELLED:
-        err->kind = ERR_NONE;
-        return -1;
-    case BUILDER_TIMED_OUT:
-        return error_set(err, ERR_LIMIT, "%s took longer than the time limit", act);
-    case BUILDER_KILLED:
-        return error_set(err, ERR_SYSTEM,
-                         "%s was killed by a signal, as when the machine runs out of memory", act);
-    case BUILDER_FAILED:
-        return error_set(err, ERR_INPUT, "%s",
-                         r->plain_log.last[0] ? r->plain_log.last : "no reason was given");
-    }
-    abort();
+    return verdict_of(builder_configuration(r->config->builder), outcome, act, r->plain_log.last,
+                      err);
 }
 
 /* ---- extract ---- */
@@ -226,6 +213,26 @@ static int tell_build_failure(struct run *r, const struct program *p,
     return error_set(err, ERR_INPUT, "%s", f->reason);
 }
 
+/* Everything that ends a build but a failure of its own, with the step it was at. */
+static int judge_build(struct run *r, const struct program *p, enum builder_outcome outcome,
+                       const struct builder_failure *f, struct error *err)
+{
+    CLEANUP(buf_release) struct buf act = BUF_INIT(4096);
+    int first, last;
+
+    if (outcome != BUILDER_DONE && f->step != BUILDER_NO_STEP)
+        buf_addf(&act, "step %s", f->reason);
+    else
+        buf_adds(&act, "the build");
+    if (step_judge(r, outcome, buf_str(&act), err) == 0)
+        return 0;
+    if (err->kind == ERR_NONE)
+        return -1;
+    program_lines(p, f->stage, f->step, &first, &last);
+    step_tell(r, err->msg, first, last);
+    return -1;
+}
+
 static int build(struct run *r, const struct program *p, struct error *err)
 {
     CLEANUP(build_log_release) struct build_log log = {.log = &r->plain_log};
@@ -238,7 +245,7 @@ static int build(struct run *r, const struct program *p, struct error *err)
         return -1;
     if (outcome == BUILDER_FAILED)
         return tell_build_failure(r, p, &failure, err);
-    return step_judge(r, outcome, "the build", err);
+    return judge_build(r, p, outcome, &failure, err);
 }
 
 static int step_build(struct run *r, struct error *err)

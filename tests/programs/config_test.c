@@ -119,8 +119,14 @@ static void test_without_anything_set_there_are_defaults(void **state)
     assert_string_equal(c->sandbox_image, "ghcr.io/blaxel-ai/sandbox:latest");
     assert_int_equal(c->mirrors.n, 0);
     assert_string_equal(c->egress, "nat");
+    assert_int_equal(c->egress_allow.n, 0);
     assert_int_equal(c->uid_base, 1000000000);
     assert_int_equal(c->build_timeout, 1800);
+    assert_true(c->build_memory >= INT64_C(1) << 30);
+    assert_int_equal(c->build_memory % (INT64_C(1) << 30), 0);
+    assert_int_equal(c->build_pids, 4096);
+    assert_int_equal(c->build_cpus, 0);
+    assert_int_equal(c->build_disk, INT64_C(40) << 30);
     assert_int_equal(c->upload_max, INT64_C(5) << 30);
     assert_int_equal(c->upload_expiry, 3600);
     assert_int_equal(c->unpack_max, INT64_C(20) << 30);
@@ -286,7 +292,7 @@ static void test_a_wrong_value_names_its_place_and_what_is_allowed(void **state)
     assert_refused(w, "serve --workers many",
                    "--workers: workers must be an integer from 0 to 256, and \"many\" is not");
     assert_refused(w, "serve --egress=all",
-                   "--egress: egress must be nat or none, and \"all\" is not");
+                   "--egress: egress must be nat, list or none, and \"all\" is not");
     assert_refused(
         w, "serve --mirrors a",
         "--mirrors: mirrors must be a list of prefix=location or prefix=location,insecure, "
@@ -311,7 +317,7 @@ static void test_a_wrong_value_in_the_file_names_its_line(void **state)
     assert_file_refused(*state, "workers = true\n",
                         "1: workers must be an integer from 0 to 256, and a boolean is not");
     assert_file_refused(*state, "egress = 1\n",
-                        "1: egress must be nat or none, and an integer is not");
+                        "1: egress must be nat, list or none, and an integer is not");
     assert_file_refused(*state, "lease = 1979-05-27\n",
                         "1: lease must be a duration from 1s to 1h such as 30s, 15m or 1h, "
                         "and a date is not");
@@ -319,7 +325,7 @@ static void test_a_wrong_value_in_the_file_names_its_line(void **state)
                         "1: upload_max must be a size from 1B to 1TiB such as 500MB or 5GiB, "
                         "and a float is not");
     assert_file_refused(*state, "egress = \"none\\u0000x\"\n",
-                        "1: egress must be nat or none, and \"none\" is not");
+                        "1: egress must be nat, list or none, and \"none\" is not");
 }
 
 static void test_a_key_that_is_none_is_refused_with_the_one_meant(void **state)
