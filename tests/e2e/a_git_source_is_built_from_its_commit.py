@@ -253,8 +253,8 @@ class Limits(GitCase):
                           options=["--unpack-entries", "5000"])
 
     def bomb(self, size):
-        """A pack of some hundred bytes with an object of that size: zeros, and a change of them that
-        copies them again and again (gitformat-pack(5))."""
+        """A pack of some hundred bytes with an object of that size: zeros, and a change of them
+        that copies them again and again (gitformat-pack(5))."""
         def number(n, first=0, bits=7):
             out = [first | n & (1 << bits) - 1]
             n >>= bits
@@ -397,7 +397,8 @@ class Service(GitCase):
         log = "\n".join(self.kiln.log_lines("demo", kind="jobs"))
         self.assertIn(f"load git source {self.git.url('served')}", log)
 
-        # The same commit by another name is the same image; another commit of the same files is not.
+        # The same commit by another name is the same image; another commit of the same files is
+        # not.
         r.git("tag", "again")
         r.push()
         self.assertEqual(self.digest_after(self.post("demo", "#again")), self.digest("demo"))

@@ -118,6 +118,8 @@ static void test_without_anything_set_there_are_defaults(void **state)
     assert_string_equal(c->buildah_program, "buildah");
     assert_string_equal(c->sandbox_image, "ghcr.io/blaxel-ai/sandbox:latest");
     assert_int_equal(c->mirrors.n, 0);
+    assert_int_equal(c->git_hosts.n, 0);
+    assert_int_equal(c->git_max, INT64_C(2) << 30);
     assert_string_equal(c->egress, "nat");
     assert_int_equal(c->egress_allow.n, 0);
     assert_int_equal(c->uid_base, 1000000000);
@@ -285,6 +287,27 @@ static void test_the_default_data_directory_depends_on_who_asks(void **state)
     assert_int_equal(status, 0);
 }
 
+static void test_a_git_host_is_a_name_and_perhaps_a_port(void **state)
+{
+    static const char *const wrong[] = {"http://h", "h:port", "h:65536", "h/r", "u@h",     "[::1",
+                                        "[::1]x",   "::1",    ":80",     "h:",  "h:80:80", "h,x"};
+    struct world *w = *state;
+
+    assert_loads(w,
+                 "serve --git-hosts git.internal --git-hosts 127.0.0.1:3000 --git-hosts [::1]:3");
+    assert_int_equal(w->config.git_hosts.n, 3);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char words[64], says[128];
+
+        (void)snprintf(words, sizeof(words), "serve --git-hosts %s", wrong[i]);
+        (void)snprintf(
+            says, sizeof(says),
+            "--git-hosts: git_hosts must be a list of host or host:port, and \"%s\" is not",
+            wrong[i]);
+        assert_refused(w, words, says);
+    }
+}
+
 static void test_a_wrong_value_names_its_place_and_what_is_allowed(void **state)
 {
     struct world *w = *state;
@@ -447,6 +470,7 @@ int main(void)
         TEST(test_a_list_is_replaced_whole_by_a_stronger_place),
         TEST(test_the_data_directory_is_absolute),
         TEST(test_the_default_data_directory_depends_on_who_asks),
+        TEST(test_a_git_host_is_a_name_and_perhaps_a_port),
         TEST(test_a_wrong_value_names_its_place_and_what_is_allowed),
         TEST(test_a_wrong_value_in_the_file_names_its_line),
         TEST(test_a_key_that_is_none_is_refused_with_the_one_meant),
