@@ -351,6 +351,8 @@ static void test_hard_links_link_within_the_destination(void **state)
                                             {"b", 0, "d/a", 0, 0},
                                             {"c", 0, "/d/./a", 0, 0},
                                             {"v", 0, "old", 0, 0},
+                                            {"l", S_IFLNK | 0777, "/d", 0, 0},
+                                            {"e", 0, "l/a", 0, 0},
                                             {0}};
     struct scene *s = *state;
 
@@ -358,8 +360,8 @@ static void test_hard_links_link_within_the_destination(void **state)
     make_tar(s, members);
     scene_make(s->view, "to/old = image");
     scene_copies(s, "x.tar", "/to");
-    scene_holds(s, "to/ to/b=1 to/c=1 to/d/ to/d/a=1 to/v=image");
-    assert_int_equal(scene_stat(s->diff, "to/d/a").st_nlink, 3);
+    scene_holds(s, "to/ to/b=1 to/c=1 to/d/ to/d/a=1 to/e=1 to/l->/d to/v=image");
+    assert_int_equal(scene_stat(s->diff, "to/d/a").st_nlink, 4);
     assert_int_equal(scene_stat(s->view, "to/old").st_nlink, 1);
 }
 

@@ -283,7 +283,8 @@ static void test_a_name_that_was_replaced_is_not_linked_to(void **state)
     scene_make(s->source, "d2/a = 2");
     scene_make(s->source, "d2/b == d1/a");
     scene_copies(s, "d1 d2 d1/a d1/a", "/x");
-    scene_holds(s, "x/ x/a=1 x/b=1");
+    scene_copies(s, "d1/a d2/a d2/b", "/y");
+    scene_holds(s, "x/ x/a=1 x/b=1 y/ y/a=2 y/b=1");
 }
 
 static void test_an_unchanged_file_becomes_a_link_where_that_is_allowed(void **state)
