@@ -203,14 +203,18 @@ static int open_target(struct layer_tree *t, const char *target, int *ret_dir,
 {
     CLEANUP_CLOSE int fd = -1;
     const char *name;
+    struct stat st;
+    bool there;
     int dir;
 
-    if (!*target || layer_place_open(t, target, &dir, &name, err) < 0)
-        return *target ? -1 : error_set(err, ERR_INPUT, "it is a hard link to the root");
-    if (fstatat(dir, name, ret_st, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+    if (!*target)
+        return error_set(err, ERR_INPUT, "it is a hard link to the root");
+    if (layer_place_open(t, target, &dir, &name, err) < 0)
+        return -1;
+    there = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!there && errno != ENOENT)
         return error_errno(err, errno, "look at what it links to");
-    else if (fstatat(dir, name, ret_st, AT_SYMLINK_NOFOLLOW) < 0 ||
-             layer_place_is_whiteout(ret_st) || S_ISDIR(ret_st->st_mode))
+    if (!there || layer_place_is_whiteout(&st) || S_ISDIR(st.st_mode))
         return error_set(err, ERR_INPUT,
                          "it is a hard link to %.300s, which is no file before it in the layer",
                          target);
@@ -220,6 +224,7 @@ static int open_target(struct layer_tree *t, const char *target, int *ret_dir,
         return error_errno(err, errno, "look at what it links to");
     *ret_dir = TAKE_FD(fd);
     *ret_name = name;
+    *ret_st = st;
     return 0;
 }
 
@@ -228,7 +233,7 @@ static int put_hardlink(struct layer_tree *t, const char *path, const char *targ
 {
     CLEANUP_CLOSE int from = -1;
     const char *from_name = NULL, *name;
-    struct stat st, here;
+    struct stat st = {.st_ino = 0}, here;
     bool there, whiteout;
     int dir;
 
