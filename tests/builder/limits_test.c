@@ -24,7 +24,7 @@
 
 /* buildah itself needs a part of it. */
 static const struct builder_limits small = {
-    .memory = 128 * MIB, .pids = 200, .cpus = 1, .disk = 64 * MIB};
+    .memory = 256 * MIB, .pids = 150, .cpus = 1, .disk = 64 * MIB};
 
 /* The machine's directory and bases with a builder of other limits. */
 struct limited {

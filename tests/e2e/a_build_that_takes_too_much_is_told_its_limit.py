@@ -8,7 +8,7 @@ import kiln_server
 from kiln_server import Bases, Kiln
 
 HOG = "awk 'BEGIN { s = \"x\"; while (1) s = s s }'"
-LIMITS = ("--build-memory", "128MiB", "--build-pids", "200", "--build-disk", "64MiB")
+LIMITS = ("--build-memory", "256MiB", "--build-pids", "150", "--build-disk", "64MiB")
 
 
 class Limits(unittest.TestCase):
@@ -48,12 +48,12 @@ class Limits(unittest.TestCase):
 
     def test_memory(self):
         self.need("memory limit")
-        self.fails("memory", HOG, "killed: out of memory, limit 128 MiB", *LIMITS)
+        self.fails("memory", HOG, "killed: out of memory, limit 256 MiB", *LIMITS)
 
     def test_processes(self):
         self.need("process limit")
         self.fails("processes", "bomb() { while :; do bomb & done 2>/dev/null; }; bomb; sleep 60",
-                   "too many processes, limit 200", *LIMITS)
+                   "too many processes, limit 150", *LIMITS)
 
     def test_disk(self):
         self.fails("disk", "dd if=/dev/zero of=/f bs=1M; sleep 60", "disk full, limit 64 MiB",
