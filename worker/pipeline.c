@@ -213,6 +213,14 @@ static int tell_build_failure(struct run *r, const struct program *p,
     return error_set(err, ERR_INPUT, "%s", f->reason);
 }
 
+/* "[build 5/9] RUN make" is "step build 5/9 RUN make". */
+static void add_step(const char *title, struct buf *out)
+{
+    size_t n = strcspn(title, "]");
+
+    buf_addf(out, "step %.*s%s", (int)(n ? n - 1 : 0), title + 1, title[n] ? title + n + 1 : "");
+}
+
 /* Everything that ends a build but a failure of its own, with the step it was at. */
 static int judge_build(struct run *r, const struct program *p, enum builder_outcome outcome,
                        const struct builder_failure *f, struct error *err)
@@ -221,7 +229,7 @@ static int judge_build(struct run *r, const struct program *p, enum builder_outc
     int first, last;
 
     if (outcome != BUILDER_DONE && f->step != BUILDER_NO_STEP)
-        buf_addf(&act, "step %s", f->reason);
+        add_step(f->reason, &act);
     else
         buf_adds(&act, "the build");
     if (step_judge(r, outcome, buf_str(&act), err) == 0)

@@ -38,8 +38,7 @@ class Limits(unittest.TestCase):
     def fails(self, name, command, reason, *options):
         code, told = self.build(name, f"RUN {command}", *options)
         self.assertEqual(code, 1, told)
-        # The fourth is the label that kiln adds.
-        where = f"{reason}, at step 3/4 RUN {command}"
+        where = f"{reason}, at step 2/2 RUN {command}"
         self.assertIn(f"ERROR: {where}", told, told)
         self.assertIn(f"error: failed to solve: {where}", told)
         self.assertIn(f"3 | >>> RUN {command}", told)
