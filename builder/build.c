@@ -308,6 +308,7 @@ int builder_build(struct builder_job *j, const struct builder_program *program,
 int builder_open_blob(const struct builder_job *j, const struct builder_layer *layer, int *ret_fd,
                       struct error *err)
 {
+    struct error ignored = ERROR_INIT;
     char path[2 * PATH_MAX];
 
     if (layer->base)
@@ -315,5 +316,10 @@ int builder_open_blob(const struct builder_job *j, const struct builder_layer *l
     else
         (void)snprintf(path, sizeof(path), "%s/blobs/%s", j->cache, layer->digest + 7);
     *ret_fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    return *ret_fd < 0 ? error_errno(err, errno, "open the layer %s", layer->digest) : 0;
+    if (*ret_fd >= 0)
+        return 0;
+    (void)error_errno(err, errno, "open the layer %s", layer->digest);
+    if (layer->base)
+        (void)!builder_drop_bases(j, &ignored); /* the next try fetches it with its blobs */
+    return -1;
 }

@@ -64,6 +64,15 @@ static int remove_job(const struct builder *b, const char *jobs, const char *id,
     return builder_remove(b, jobs, id, err);
 }
 
+int builder_drop_bases(const struct builder_job *j, struct error *err)
+{
+    char parent[PATH_MAX];
+
+    (void)snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(j->bases, '/') - j->bases),
+                   j->bases);
+    return builder_remove(j->b, parent, j->workspace, err);
+}
+
 static int make_dirs(const struct builder_job *j, struct error *err)
 {
     static const char *const names[] = {"tmp", "out"};
@@ -71,8 +80,7 @@ static int make_dirs(const struct builder_job *j, struct error *err)
     CLEANUP(buf_release) struct buf jobs = BUF_INIT(PATH_MAX);
 
     buf_addf(&jobs, "%s/jobs", j->b->config->dir);
-    if (remove_job(j->b, buf_str(&jobs), j->id, err) < 0 || fs_mkdirs(j->dir, 0700, err) < 0 ||
-        builder_make_dir(j->b, j->bases, err) < 0)
+    if (remove_job(j->b, buf_str(&jobs), j->id, err) < 0 || fs_mkdirs(j->dir, 0700, err) < 0)
         return -1;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (snprintf(path, sizeof(path), "%s/%s", j->dir, names[i]) >= (int)sizeof(path))
@@ -82,7 +90,10 @@ static int make_dirs(const struct builder_job *j, struct error *err)
     }
     if (snprintf(path, sizeof(path), "%s/" BASES_BLOBS, j->bases) >= (int)sizeof(path))
         return error_set(err, ERR_SYSTEM, "begin a build: path too long");
-    if (builder_make_dir(j->b, path, err) < 0)
+    /* A store without it is of a version that did not keep blobs: all is fetched anew. */
+    if (access(path, F_OK) < 0 && builder_drop_bases(j, err) < 0)
+        return -1;
+    if (builder_make_dir(j->b, j->bases, err) < 0 || builder_make_dir(j->b, path, err) < 0)
         return -1;
     return make_context(j, err);
 }

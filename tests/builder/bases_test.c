@@ -240,6 +240,31 @@ static void test_a_copy_from_an_image_by_its_digest_finds_what_was_pulled_by_tag
 
 #define STORE(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
 
+/* Of a version before that, or damaged. */
+static void test_a_store_that_keeps_no_blobs_is_fetched_anew(void **state)
+{
+    const struct machine *m = *state;
+    struct attempt a = {.workspace = "old",
+                        .images = ALPINE,
+                        .dockerfile = "FROM alpine:3.20\nRUN true\n",
+                        .push_to = "old/a/b"};
+    struct attempt again = a;
+    struct error err = ERROR_INIT;
+    CLEANUP_CLOSE int dir = -1;
+    char path[256];
+
+    attempt_run(m, &a);
+    assert_built(&a);
+    (void)snprintf(path, sizeof(path), "%s/bases/old", m->config.dir);
+    assert_int_equal(fs_open_dir(AT_FDCWD, path, &dir, &err), 0);
+    assert_int_equal(fs_remove_tree(dir, "blobs", &err), 0);
+    again.push_to = "old/another/one";
+    attempt_run(m, &again);
+    assert_built(&again);
+    attempt_release(&a);
+    attempt_release(&again);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest by_hand[] = {
@@ -252,6 +277,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest by_buildah[] = {
         cmocka_unit_test(test_a_pulled_image_is_described),
         cmocka_unit_test(test_a_copy_from_an_image_by_its_digest_finds_what_was_pulled_by_tag),
+        cmocka_unit_test(test_a_store_that_keeps_no_blobs_is_fetched_anew),
     };
     int failed;
 
