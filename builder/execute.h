@@ -7,6 +7,7 @@
  *   image.c           the image's configuration
  *   cache.c cache_key.c   what earlier builds left, and how it is found
  *   stack.c           what a stage sees
+ *   prune.c           what a RUN did not change after all
  *   run.c copy.c layer.c   the work itself */
 #ifndef BUILDER_EXECUTE_H
 #define BUILDER_EXECUTE_H
