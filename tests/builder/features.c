@@ -166,7 +166,9 @@ void assert_files(const struct attempt *a, const struct seen *s, const char *lin
 {
     if (strcmp(buf_str(&s->files), lines) == 0)
         return;
-    print_error("%s\nexpected files:\n%sfound:\n%s", buf_str(&a->log), lines, buf_str(&s->files));
+    print_error("%s\n", buf_str(&a->log)); /* each is cut at 1 KiB */
+    print_error("expected files:\n%s", lines);
+    print_error("found:\n%s", buf_str(&s->files));
     fail_msg("the image does not hold what was expected");
 }
 
@@ -181,7 +183,7 @@ void assert_config(const struct seen *s, const char *member, const char *json)
     (void)snprintf(names, sizeof(names), "%s", member);
     for (char *name = strsep(&rest, "."); name; name = strsep(&rest, "."))
         at = json_object_get(at, name);
-    text = at ? json_dumps(at, JSON_COMPACT | JSON_ENCODE_ANY) : strdup("null");
+    text = at ? json_dumps(at, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS) : strdup("null");
     if (strcmp(text, json) != 0)
         fail_msg("%s is %s and not %s", member, text, json);
     free(text);
