@@ -13,7 +13,7 @@ void buf_release(struct buf *b)
     b->full = false;
 }
 
-static bool reserve(struct buf *b, size_t more)
+static bool grow(struct buf *b, size_t more)
 {
     size_t need;
     size_t cap = b->cap ? b->cap : 64;
@@ -38,6 +38,13 @@ static bool reserve(struct buf *b, size_t more)
     return true;
 }
 
+static inline bool reserve(struct buf *b, size_t more)
+{
+    if (!b->full && more < b->cap - b->len && b->len + more <= b->max)
+        return true;
+    return grow(b, more);
+}
+
 void buf_add(struct buf *b, const void *data, size_t len)
 {
     if (!reserve(b, len))
@@ -55,7 +62,10 @@ void buf_adds(struct buf *b, const char *text)
 
 void buf_addc(struct buf *b, char c)
 {
-    buf_add(b, &c, 1);
+    if (!reserve(b, 1))
+        return;
+    b->data[b->len++] = c;
+    b->data[b->len] = '\0';
 }
 
 void buf_addf(struct buf *b, const char *fmt, ...)

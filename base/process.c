@@ -167,28 +167,46 @@ static void emit(struct reader *r, const struct process_sink *sink)
     buf_clear(&r->line);
 }
 
+/* How many bytes stand before the next line end, at most len. */
+static size_t until_line_end(const char *data, size_t len)
+{
+    const char *lf = memchr(data, '\n', len);
+    const char *cr;
+
+    if (lf)
+        len = (size_t)(lf - data);
+    cr = memchr(data, '\r', len);
+    return cr ? (size_t)(cr - data) : len;
+}
+
+/* In runs, not bytes: a build may print gigabytes. */
 static void feed(struct reader *r, const char *data, size_t len, const struct process_sink *sink)
 {
-    for (size_t i = 0; i < len; i++) {
-        char c = data[i];
-        bool pair = c == '\n' && r->last_was_cr;
+    while (len > 0) {
+        const size_t room = r->line.max - r->line.len;
+        const size_t n = until_line_end(data, len);
+        const size_t take = n < room ? n : room;
 
-        r->last_was_cr = c == '\r';
-        if (pair)
-            continue;
-        if (c == '\n' || c == '\r') {
-            emit(r, sink);
-            continue;
+        if (take > 0) {
+            buf_add(&r->line, data, take);
+            r->last_was_cr = false;
+            data += take;
+            len -= take;
+        } else if (n > 0) {
+            emit(r, sink); /* it is as long as a line may be, and goes on */
+        } else {
+            if (!(*data == '\n' && r->last_was_cr))
+                emit(r, sink);
+            r->last_was_cr = *data == '\r';
+            data++;
+            len--;
         }
-        if (r->line.len == r->line.max)
-            emit(r, sink);
-        buf_addc(&r->line, c);
     }
 }
 
 static void drain(struct reader *r, const struct process_sink *sink)
 {
-    char block[16384];
+    char block[65536];
     ssize_t n = read(r->fd, block, sizeof(block));
 
     if (n > 0) {

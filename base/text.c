@@ -116,3 +116,27 @@ void text_size(uint64_t bytes, char text[TEXT_SIZE])
     (void)snprintf(text, TEXT_SIZE, value < 9.95 && unit > 0 ? "%.1f %s" : "%.0f %s", value,
                    units[unit]);
 }
+
+void text_exact_size(uint64_t bytes, char text[TEXT_SIZE])
+{
+    static const struct {
+        uint64_t factor;
+        const char *name;
+    } units[] = {
+        {UINT64_C(1) << 40, "TiB"},
+        {UINT64_C(1000000000000), "TB"},
+        {UINT64_C(1) << 30, "GiB"},
+        {1000000000, "GB"},
+        {UINT64_C(1) << 20, "MiB"},
+        {1000000, "MB"},
+        {UINT64_C(1) << 10, "KiB"},
+        {1000, "kB"},
+        {1, "B"},
+    };
+    size_t i = 0;
+
+    while (units[i].factor > 1 && (bytes == 0 || bytes % units[i].factor != 0))
+        i++;
+    (void)snprintf(text, TEXT_SIZE, "%llu %s", (unsigned long long)(bytes / units[i].factor),
+                   units[i].name);
+}

@@ -26,4 +26,7 @@ bool text_to_u64(const char *s, uint64_t max, uint64_t *ret);
 #define TEXT_SIZE 32
 void text_size(uint64_t bytes, char text[TEXT_SIZE]);
 
+/* A size that somebody set, unrounded: "4 GiB", "500 MB", "1023 B". */
+void text_exact_size(uint64_t bytes, char text[TEXT_SIZE]);
+
 #endif

@@ -7,9 +7,11 @@
  * prints the megabytes of text a second: the median of ROUNDS (default 15) rounds, of which each
  * takes at least a tenth of a second of processor time, and the slowest and fastest.  The steps:
  *
- *   parse     dockerfile_parse and dockerfile_free
- *   images    the same, and between them dockerfile_images, which expands what it needs to
- *   check     instead of that dockerfile_check, which evaluates all stages and applies all rules
+ *   parse      dockerfile_parse and dockerfile_free
+ *   images     the same, and between them dockerfile_images, which expands what it needs to
+ *   expand     instead of that dockerfile_evaluate: variables put in, configurations made
+ *   check      instead of that dockerfile_check: all stages evaluated, BuildKit's 22 rules applied
+ *   practices  the same with the rules that are not BuildKit's (DLnnnn)
  */
 #include <fcntl.h>
 #include <jansson.h>
@@ -86,9 +88,23 @@ static void images(const char *text, size_t len)
     dockerfile_free(d);
 }
 
-static void check(const char *text, size_t len)
+static void expand(const char *text, size_t len)
 {
-    const struct dockerfile_check_request request = {.all_stages = true, .hadolint = true};
+    const struct dockerfile_request request = {.target = NULL};
+    struct dockerfile_evaluation *e = NULL;
+    struct dockerfile *d = NULL;
+    struct error err;
+
+    if (dockerfile_parse(text, len, &dockerfile_limits_default, &d, &err) < 0)
+        return;
+    if (dockerfile_evaluate(d, &request, &e, &err) == 0)
+        dockerfile_evaluation_free(e);
+    dockerfile_free(d);
+}
+
+static void check_with(const char *text, size_t len, bool hadolint)
+{
+    const struct dockerfile_check_request request = {.all_stages = true, .hadolint = hadolint};
     struct dockerfile_findings findings;
     struct dockerfile *d = NULL;
     struct error err;
@@ -101,13 +117,22 @@ static void check(const char *text, size_t len)
     dockerfile_free(d);
 }
 
+static void check(const char *text, size_t len)
+{
+    check_with(text, len, false);
+}
+
+static void practices(const char *text, size_t len)
+{
+    check_with(text, len, true);
+}
+
 static const struct step {
     const char *name;
     void (*run)(const char *text, size_t len);
 } steps[] = {
-    {"parse", parse},
-    {"images", images},
-    {"check", check},
+    {"parse", parse}, {"images", images},       {"expand", expand},
+    {"check", check}, {"practices", practices},
 };
 
 /* ---- measuring ---- */
@@ -155,7 +180,7 @@ static void measure(const struct corpus *c, const struct step *step, size_t roun
     for (size_t i = 0; i < rounds; i++)
         speeds[i] = one_round(c, step);
     qsort(speeds, rounds, sizeof(*speeds), compare);
-    printf("%-8s median %6.1f MB/s  slowest %6.1f  fastest %6.1f\n", step->name, speeds[rounds / 2],
+    printf("%-9s median %6.1f MB/s  slowest %6.1f  fastest %6.1f\n", step->name, speeds[rounds / 2],
            speeds[0], speeds[rounds - 1]);
     free(speeds);
 }

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "builder/document.h"
+#include "builder/egress.h"
 #include "builder/events.h"
 #include "builder/reference.h"
 #include "builder/run.h"
@@ -149,15 +150,13 @@ static int write_document(const struct builder_job *j, const struct builder_prog
 
 /* ---- the jail ---- */
 
-static void describe_jail(const struct builder_job *j, struct jail_spec *s)
+static void describe_jail(const struct builder_job *j, const struct progress *p,
+                          struct jail_spec *s)
 {
     char out[PATH_MAX + 8];
 
-    *s = (struct jail_spec){.ids = j->b->ids,
-                            .net = j->b->config->egress == BUILDER_EGRESS_NAT ? JAIL_NET_NAT
-                                                                              : JAIL_NET_NONE,
-                            .rights = JAIL_RIGHTS_BUILD,
-                            .inner = true};
+    *s = (struct jail_spec){.ids = j->b->ids, .rights = JAIL_RIGHTS_BUILD, .inner = true};
+    egress_describe(j->b->config, p, s);
     (void)snprintf(out, sizeof(out), "%s/out", j->dir);
     jail_spec_add_base(s);
     run_add_to_jail(s);
@@ -237,21 +236,46 @@ void builder_image_release(struct builder_image *image)
     *image = (struct builder_image){.n_layers = 0};
 }
 
+/* Where it stood when something else than a step of its own ended it. */
+static void note_place(const struct events *e, struct builder_failure *ret)
+{
+    *ret = (struct builder_failure){.stage = e->stage, .step = e->step, .exit_code = -1};
+    (void)snprintf(ret->reason, sizeof(ret->reason), "%s", e->title);
+}
+
 static int judge(const struct events *e, int code, enum builder_outcome *ret_outcome,
                  struct builder_failure *ret_failure, struct error *err)
 {
-    if (code == 0)
+    note_place(e, ret_failure);
+    if (code == 0 || *ret_outcome != BUILDER_DONE)
         return 0;
     if (e->failure.reason[0]) {
-        *ret_failure = e->failure;
         /* no command does that to itself by accident: the kernel did, or an operator */
         *ret_outcome = e->failure.exit_code == 137 ? BUILDER_KILLED : BUILDER_FAILED;
+        if (*ret_outcome == BUILDER_FAILED)
+            *ret_failure = e->failure;
+        else
+            ret_failure->exit_code = 137;
         return 0;
     }
     if (e->error.kind == ERR_NONE)
         return error_set(err, ERR_SYSTEM, "the executor exited with %d and did not say why", code);
     *err = e->error;
     return -1;
+}
+
+static void note(void *self, enum process_stream stream, const char *text, size_t len)
+{
+    const struct builder_watch *watch = self;
+    const struct builder_event e = {.kind = BUILDER_EVENT_NOTE,
+                                    .stage = BUILDER_NO_STAGE,
+                                    .step = BUILDER_NO_STEP,
+                                    .text = text};
+
+    (void)stream;
+    (void)len;
+    if (watch)
+        watch->event(watch->self, &e);
 }
 
 int builder_build(struct builder_job *j, const struct builder_program *program,
@@ -263,6 +287,8 @@ int builder_build(struct builder_job *j, const struct builder_program *program,
     struct jail_spec spec;
     struct events events;
     struct process_sink sink;
+    const struct process_sink notes = {note, (void *)watch};
+    struct progress said;
     CLEANUP_CLOSE int document = -1;
     int code = 0;
 
@@ -270,10 +296,11 @@ int builder_build(struct builder_job *j, const struct builder_program *program,
     sink = events_sink(&events);
     if (write_document(j, program, &document, err) < 0)
         return error_wrap(err, "build");
-    describe_jail(j, &spec);
+    progress_init(&said, &notes);
+    describe_jail(j, &said, &spec);
     if (builder_run_step(j, &spec, &io, &sink, document, 0, j->b->config->timeout_ms, ret_outcome,
                          &code, err) < 0 ||
-        (*ret_outcome == BUILDER_DONE && judge(&events, code, ret_outcome, ret_failure, err) < 0))
+        judge(&events, code, ret_outcome, ret_failure, err) < 0)
         return error_wrap(err, "build");
     return *ret_outcome == BUILDER_DONE ? read_result(j, ret_image, err) : 0;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "builder/egress.h"
 
 #define REGISTRIES "/etc/containers/registries.conf"
 #define POLICY     "/etc/containers/policy.json"

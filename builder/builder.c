@@ -188,6 +188,7 @@ int builder_open(const struct builder_config *config, struct builder **ret, stru
     if (open_unchosen(config, ret, err) < 0)
         return -1;
     choose_users(*ret);
+    cgroup_find("/proc/self/cgroup", "/proc/self/mountinfo", &(*ret)->site);
     return 0;
 }
 
@@ -202,11 +203,20 @@ int builder_open_as(const struct builder_config *config, enum jail_users users,
         builder_free(b);
         return -1;
     }
+    cgroup_find("/proc/self/cgroup", "/proc/self/mountinfo", &b->site);
     *ret = b;
     return 0;
 }
 
 void builder_free(struct builder *b)
 {
+    if (!b)
+        return;
+    cgroup_site_release(&b->site);
     free(b);
+}
+
+const struct builder_config *builder_configuration(const struct builder *b)
+{
+    return b->config;
 }

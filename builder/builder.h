@@ -5,7 +5,8 @@
  * builder_job_end; what later builds of the workspace can use lives in its base store and its
  * cache.
  *
- *   builder_open → builder_job_begin → builder_run_inside(extract) → builder_pull → builder_build
+ *   builder_open → builder_job_begin → builder_fetch_inside(git) or an upload
+ *     → builder_run_inside(extract) → builder_pull → builder_build
  *     → builder_open_blob, for a push → builder_job_end
  *
  * The jail (DESIGN.md): user, mount, pid, ipc, uts and cgroup namespaces, and a net namespace for
@@ -45,7 +46,23 @@ int builder_execute_main(const struct builder_patterns *patterns, int argc, char
 
 enum builder_egress {
     BUILDER_EGRESS_NONE, /* RUN sees lo and nothing else */
-    BUILDER_EGRESS_NAT,  /* slirp4netns; never the host's own, loopback or link-local addresses */
+    BUILDER_EGRESS_NAT,  /* slirp4netns; never the host's own, loopback or link-local addresses, and
+                            of private networks only what egress_allow names */
+    BUILDER_EGRESS_LIST, /* the same, but only to what egress_allow names */
+};
+
+/* Whether a word may stand in egress_allow: an IPv4 address ("192.0.2.7"), a network of them
+ * ("192.0.2.0/24") or the name of a host; no ports, nothing on this machine or link-local. */
+bool builder_egress_word_is_valid(const char *word);
+
+/* What one build may use at most; 0: as much as there is.  Where the machine has no control groups
+ * for it, a limit does not hold: builder_diagnose says so. */
+struct builder_limits {
+    uint64_t memory; /* bytes, swap included */
+    uint64_t pids;   /* processes and threads at once */
+    uint64_t cpus;
+    uint64_t disk; /* bytes of the context and of what steps are writing; measured, so a fast writer
+                      gets a little more */
 };
 
 /* What is named below prefix is fetched from location and from nowhere else: no fallback to the
@@ -61,12 +78,17 @@ struct builder_config {  /* borrowed until builder_free */
     const char *buildah; /* the program; NULL: "buildah" from PATH */
     uint32_t uid_base;   /* first host uid and gid of the 65,536 of jails (as root); 0: 1,000,000 */
     enum builder_egress egress;
+    const struct argv *egress_allow; /* NULL: nothing */
+    struct builder_limits limits;    /* of one job, over all its steps */
     const struct builder_mirror *mirrors;
     size_t n_mirrors;
     const char *push_registry; /* "127.0.0.1:5000": host:port images are pushed to, and may be
                                   built on */
     bool push_insecure;        /* plain HTTP there */
-    int64_t timeout_ms;        /* for each of pull and build */
+    int64_t timeout_ms;        /* for each of fetch, pull and build */
+    /* "host" or "host:port" of servers on this machine or in its private networks that
+     * builder_fetch_inside may talk to; NULL: none. */
+    const struct argv *fetch_hosts;
 };
 
 struct builder;
@@ -76,6 +98,9 @@ struct builder;
 MUST_CHECK int builder_open(const struct builder_config *config, struct builder **ret,
                             struct error *err);
 void builder_free(struct builder *b);
+
+/* The configuration it was opened with. */
+const struct builder_config *builder_configuration(const struct builder *b);
 
 /* One finding of `kiln doctor`. */
 enum builder_health { BUILDER_OK, BUILDER_DEGRADED, BUILDER_MISSING };
@@ -113,6 +138,13 @@ enum builder_outcome {
     BUILDER_TIMED_OUT,
     BUILDER_CANCELLED,
     BUILDER_KILLED, /* a signal from elsewhere: never a success, worth another try */
+    /* Stopped by, or failed after it ran into, a limit of the configuration: */
+    BUILDER_OUT_OF_MEMORY,
+    BUILDER_TOO_MANY_PROCESSES,
+    BUILDER_DISK_FULL,
+    /* Failed while the disk of this machine was full, and not by its own limit: worth another try
+     */
+    BUILDER_MACHINE_FULL,
 };
 
 /* Runs the inner main `name` with words (argv[1]…; NULL: none) in a jail without network whose only
@@ -121,6 +153,19 @@ enum builder_outcome {
 MUST_CHECK int builder_run_inside(struct builder_job *j, const char *name, const struct argv *words,
                                   int stdin_fd, struct buf *out, const struct builder_io *io,
                                   enum builder_outcome *ret_outcome, struct error *err);
+
+/* Runs the inner main `name` with words in a jail with the host's network, for it to talk to
+ * authority ("host:port") and no other; its only writable directory, empty, is
+ * /kiln/tmp.  Before it starts, the host's addresses are looked at: those of this machine, of
+ * link-local and private networks and of the clouds' metadata services are refused unless
+ * fetch_hosts names the server; and the host's name then means the addresses that were looked at.
+ * *ret_fd, the caller's to close, is a nameless file, rewound, that was the inner main's descriptor
+ * 0; out is what it wrote to descriptor 1.  BUILDER_FAILED: the host is refused, and the sink has
+ * the reason, or the inner main did not return 0; ERR_REMOTE: the host's name does not resolve. */
+MUST_CHECK int builder_fetch_inside(struct builder_job *j, const char *name,
+                                    const struct argv *words, const char *authority, int *ret_fd,
+                                    struct buf *out, const struct builder_io *io,
+                                    enum builder_outcome *ret_outcome, struct error *err);
 
 /* Fetches image into the workspace's base store, with the host's network and no code of the user's.
  * docker_config: JSON text as from upload_clean_docker_config, NULL: none; it is kept in memory.
@@ -192,12 +237,12 @@ void builder_image_release(struct builder_image *image);
 struct builder_failure {
     size_t stage, step; /* BUILDER_NO_STEP: at none */
     int exit_code;      /* of the command, 128 + n by signal n; -1: it was no command that failed */
-    char reason[2048];
+    char reason[2048];  /* unless BUILDER_FAILED: the title of the step */
 };
 
 /* Builds from the job's context; all images it needs must have been pulled.  The image stays in the
- * workspace's cache: see builder_open_blob.  ret_failure is set for BUILDER_FAILED only, ret_image
- * for BUILDER_DONE. */
+ * workspace's cache: see builder_open_blob.  ret_failure is set unless the outcome is
+ * BUILDER_DONE, ret_image if it is. */
 MUST_CHECK int builder_build(struct builder_job *j, const struct builder_program *program,
                              const struct builder_watch *watch, const struct cancel *cancel,
                              enum builder_outcome *ret_outcome, struct builder_image *ret_image,

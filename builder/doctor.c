@@ -2,6 +2,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/text.h"
+#include "builder/egress.h"
 #include "builder/run.h"
 #include "builder/state.h"
 
@@ -140,8 +142,11 @@ static void diagnose_runc(const struct builder *b, const struct report *r)
 static void diagnose_egress(const struct builder *b, const struct report *r)
 {
     CLEANUP(jail_spec_release)
-    struct jail_spec spec = {.net = JAIL_NET_NAT, .rights = JAIL_RIGHTS_FILES, .inner = true};
+    struct jail_spec spec = {.rights = JAIL_RIGHTS_FILES, .inner = true};
     CLEANUP(buf_release) struct buf said = BUF_INIT(1024);
+    CLEANUP(buf_release) struct buf unknown = BUF_INIT(1024);
+    const struct process_sink sink = {keep_line, &unknown};
+    struct progress p;
     struct error err = ERROR_INIT;
     char found[PATH_MAX];
 
@@ -157,14 +162,111 @@ static void diagnose_egress(const struct builder *b, const struct report *r)
     }
     if (b->no_jail.kind != ERR_NONE)
         return;
+    progress_init(&p, &sink);
+    egress_describe(b->config, &p, &spec);
     jail_spec_add_base(&spec);
     argv_push(&spec.argv, "builder-nothing", NULL);
-    if (try_jail(b, &spec, &said, &err))
-        report(r, BUILDER_OK, "egress", "by slirp4netns, not to this machine's own addresses");
-    else
+    if (!try_jail(b, &spec, &said, &err))
         report(r, BUILDER_MISSING, "egress", "%s%s", err.msg,
                access("/dev/net/tun", R_OK | W_OK) < 0 ? " (/dev/net/tun is not open to this user)"
                                                        : "");
+    else if (unknown.len > 0)
+        report(r, BUILDER_DEGRADED, "egress", "egress_allow: %s", buf_str(&unknown));
+    else if (b->config->egress == BUILDER_EGRESS_LIST)
+        report(r, BUILDER_OK, "egress", "by slirp4netns, only to the %zu networks of egress_allow",
+               spec.routes.n);
+    else
+        report(r, BUILDER_OK, "egress",
+               "by slirp4netns, not to this machine's own addresses nor to private networks%s",
+               spec.routes.n ? ", but for egress_allow" : "");
+}
+
+/* ---- limits ---- */
+
+/* A jail is started in a group with the limits. */
+static bool try_group(const struct builder *b, struct error *err)
+{
+    CLEANUP(jail_spec_release)
+    struct jail_spec spec = {.net = JAIL_NET_NONE, .rights = JAIL_RIGHTS_FILES, .inner = true};
+    CLEANUP(buf_release) struct buf said = BUF_INIT(1024);
+    const struct builder_limits *l = &b->config->limits;
+    const struct cgroup_limits limits = {.memory = l->memory, .pids = l->pids, .cpus = l->cpus};
+    struct error ignored = ERROR_INIT;
+    char name[CGROUP_NAME];
+    bool works;
+
+    cgroup_draw_name(name);
+    cgroup_dirs(&b->site, name, &spec.limits.groups);
+    jail_spec_add_base(&spec);
+    argv_push(&spec.argv, "builder-nothing", NULL);
+    works = cgroup_make(&b->site, name, &limits, err) == 0 && try_jail(b, &spec, &said, err);
+    (void)!cgroup_remove(&spec.limits.groups, &ignored);
+    return works;
+}
+
+static void report_limit(const struct builder *b, const struct report *r, const char *subject,
+                         enum cgroup_controller c, const char *limit, const char *instead)
+{
+    if (b->site.parents[c])
+        report(r, BUILDER_OK, subject, "%s, by control groups (version %d)", limit,
+               b->site.unified ? 2 : 1);
+    else
+        report(r, BUILDER_DEGRADED, subject,
+               "%s: %.120s; run kiln as root, or with systemd's Delegate=yes", instead,
+               b->site.why[c].msg);
+}
+
+/* "4096 for each build", "none" */
+static void describe_limit(uint64_t value, char text[64])
+{
+    if (value)
+        (void)snprintf(text, 64, "%llu for each build", (unsigned long long)value);
+    else
+        (void)snprintf(text, 64, "as much as there is");
+}
+
+static void diagnose_disk(const struct builder *b, const struct report *r)
+{
+    const uint64_t disk = b->config->limits.disk;
+    char size[TEXT_SIZE];
+
+    text_exact_size(disk, size);
+    if (!disk)
+        report(r, BUILDER_DEGRADED, "disk limit", "none is configured");
+    else if (b->site.parents[CGROUP_MEMORY] || b->site.parents[CGROUP_PIDS])
+        report(r, BUILDER_OK, "disk limit", "%s for each build, measured while it runs", size);
+    else
+        report(r, BUILDER_DEGRADED, "disk limit",
+               "%s for each build, but without control groups files that were removed while open "
+               "are not counted",
+               size);
+}
+
+static void diagnose_limits(const struct builder *b, const struct report *r)
+{
+    const struct builder_limits *l = &b->config->limits;
+    struct error err = ERROR_INIT;
+    char memory[64] = "as much as there is";
+    char pids[64];
+    char cpus[64];
+    char size[TEXT_SIZE];
+
+    if (b->no_jail.kind != ERR_NONE)
+        return;
+    if (!try_group(b, &err)) {
+        report(r, BUILDER_MISSING, "limits", "no jail starts in a control group: %s", err.msg);
+        return;
+    }
+    text_exact_size(l->memory, size);
+    if (l->memory)
+        (void)snprintf(memory, sizeof(memory), "%s for each build", size);
+    describe_limit(l->pids, pids);
+    describe_limit(l->cpus, cpus);
+    report_limit(b, r, "memory limit", CGROUP_MEMORY, memory, "none");
+    report_limit(b, r, "process limit", CGROUP_PIDS, pids,
+                 b->ids.users == JAIL_USERS_NONE ? "none" : "only for each user id in a build");
+    report_limit(b, r, "CPU limit", CGROUP_CPU, cpus, "none");
+    diagnose_disk(b, r);
 }
 
 int builder_diagnose(struct builder *b, void (*say)(void *self, const struct builder_finding *f),
@@ -178,5 +280,6 @@ int builder_diagnose(struct builder *b, void (*say)(void *self, const struct bui
     diagnose_buildah(b, &r);
     diagnose_runc(b, &r);
     diagnose_egress(b, &r);
+    diagnose_limits(b, &r);
     return 0;
 }

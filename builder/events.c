@@ -60,7 +60,9 @@ void events_say_error(const struct error *err)
 
 void events_init(struct events *e, const struct builder_watch *watch)
 {
-    *e = (struct events){.watch = watch, .failure = {.step = BUILDER_NO_STEP, .exit_code = -1}};
+    *e = (struct events){.watch = watch,
+                         .failure = {.step = BUILDER_NO_STEP, .exit_code = -1},
+                         .step = BUILDER_NO_STEP};
 }
 
 static bool find_kind(char letter, enum builder_event_kind *ret)
@@ -92,6 +94,13 @@ static void keep_failure(struct events *e, const struct builder_event *event)
     (void)snprintf(e->failure.reason, sizeof(e->failure.reason), "%s", event->text);
 }
 
+static void keep_begin(struct events *e, const struct builder_event *event)
+{
+    e->stage = event->stage;
+    e->step = event->step;
+    (void)snprintf(e->title, sizeof(e->title), "%s", event->text);
+}
+
 static void read_line(void *self, enum process_stream stream, const char *text, size_t len)
 {
     struct events *e = self;
@@ -121,6 +130,8 @@ static void read_line(void *self, enum process_stream stream, const char *text, 
     event.code = (int)number;
     if (event.kind == BUILDER_EVENT_FAILED)
         keep_failure(e, &event);
+    else if (event.kind == BUILDER_EVENT_BEGIN)
+        keep_begin(e, &event);
     if (e->watch)
         e->watch->event(e->watch->self, &event);
 }

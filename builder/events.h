@@ -20,6 +20,8 @@ struct events {
     const struct builder_watch *watch; /* NULL: dropped */
     struct builder_failure failure;    /* step BUILDER_NO_STEP and reason "" until it failed */
     struct error error;                /* ERR_NONE unless it was ours that failed */
+    size_t stage, step;                /* that began last; BUILDER_NO_STEP: none did */
+    char title[512];                   /* of that one */
 };
 void events_init(struct events *e, const struct builder_watch *watch);
 struct process_sink events_sink(struct events *e);

@@ -59,9 +59,11 @@ static int read_verdict(int fd, const struct process_end *outer, struct jail_end
         if (v.kind == JAIL_VERDICT_NO_SETUP)
             return error_set(err, ERR_SYSTEM, "set up a jail: %s", v.text);
         if (v.kind == JAIL_VERDICT_EXITED)
-            end = (struct jail_end){JAIL_EXITED, v.value, 0};
+            end = (struct jail_end){JAIL_EXITED, .code = v.value};
         else if (v.kind == JAIL_VERDICT_SIGNALLED)
-            end = (struct jail_end){JAIL_SIGNALLED, -1, v.value};
+            end = (struct jail_end){JAIL_SIGNALLED, .code = -1, .signal = v.value};
+        else if (v.kind == JAIL_VERDICT_STOPPED)
+            end = (struct jail_end){JAIL_STOPPED, .code = -1, .excess = (enum jail_excess)v.value};
     }
     *ret = end;
     return 0;
@@ -101,12 +103,14 @@ void jail_describe(const struct jail_end *end, char text[PROCESS_TEXT])
     static const enum process_how how[] = {
         [JAIL_EXITED] = PROCESS_EXITED,       [JAIL_SIGNALLED] = PROCESS_SIGNALLED,
         [JAIL_TIMED_OUT] = PROCESS_TIMED_OUT, [JAIL_CANCELLED] = PROCESS_CANCELLED,
-        [JAIL_LOST] = PROCESS_SIGNALLED,
+        [JAIL_LOST] = PROCESS_SIGNALLED,      [JAIL_STOPPED] = PROCESS_SIGNALLED,
     };
     const struct process_end plain = {how[end->how], end->code, end->signal};
 
     if (end->how == JAIL_LOST)
         (void)snprintf(text, PROCESS_TEXT, "was killed with its jail");
+    else if (end->how == JAIL_STOPPED)
+        (void)snprintf(text, PROCESS_TEXT, "was stopped by its limits");
     else
         process_describe(&plain, text);
 }

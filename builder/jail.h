@@ -5,7 +5,8 @@
  *   caller   jail_run: starts this binary again with the specification and waits (base/process:
  *            output line by line, time limit, cancel)
  *   outer    (jail_outer.c) in the host's namespaces: makes the user namespace and its mapping,
- *            opens what is bound into the jail, runs slirp4netns beside it, waits
+ *            opens what is bound into the jail, puts it into its control group, runs slirp4netns
+ *            and the watch over its limits (jail_watch.c) beside it, waits
  *   init     (jail_init.c) pid 1 of the jail: builds the tree, pivots into it, forks the program,
  *            reaps orphans, and reports the program's wait status
  *
@@ -30,7 +31,8 @@ enum jail_users {
     JAIL_USERS_HELPERS, /* as an ordinary user: by newuidmap and newgidmap */
 };
 
-#define JAIL_IDS 65536 /* ids 0…65535 exist in the jail */
+#define JAIL_IDS       65536 /* ids 0…65535 exist in the jail */
+#define JAIL_HOSTS_MAX 65536 /* bytes of /etc/hosts */
 
 /* Id 0 of the jail is root_*, ids 1…65535 are first_*… on the host. */
 struct jail_ids {
@@ -74,7 +76,9 @@ struct jail_entry {
 enum jail_net {
     JAIL_NET_HOST, /* the host's: only for programs that run no code of the user's */
     JAIL_NET_NONE, /* lo */
-    JAIL_NET_NAT,  /* lo and slirp4netns; not the host's loopback, own or link-local addresses */
+    JAIL_NET_NAT,  /* lo and slirp4netns; not the host's loopback, own or link-local addresses, and
+                      of private networks only the routes named */
+    JAIL_NET_LIST, /* the same, but only the routes named, and no name server */
 };
 
 enum jail_rights {
@@ -83,11 +87,23 @@ enum jail_rights {
     JAIL_RIGHTS_BUILD, /* the same, and set-uid programs work: a RUN may call sudo */
 };
 
+/* What the jail as a whole may use.  The group's limits are the kernel's to hold; the outer process
+ * ends a jail that keeps running into them, and one that fills the disk. */
+struct jail_limits {
+    struct argv groups;   /* of base cgroup: the directories of the group it is put into */
+    uint32_t processes;   /* RLIMIT_NPROC of the program, where no group counts them; 0: none */
+    uint64_t disk;        /* bytes below disk_dir, as jail_disk_use counts them; 0: none */
+    struct argv disk_dir; /* one word, or none */
+};
+
 /* All of it crosses to the second life of the binary: see jail_spec_write. */
 struct jail_spec {
     struct jail_ids ids;
     enum jail_net net;
+    struct argv routes; /* IPv4, "10.1.0.0/16": see enum jail_net */
+    struct buf hosts;   /* more lines for /etc/hosts; jail_spec_add_base takes them over */
     enum jail_rights rights;
+    struct jail_limits limits;
     struct jail_entry *entries; /* made in this order */
     size_t n_entries;
     struct argv argv; /* v[0]: a path in the jail, or with inner the name of an inner main */
@@ -98,13 +114,19 @@ struct jail_spec {
     uint32_t grace_ms; /* set by jail_run */
 };
 
+/* In front of an inner main: with argv JAIL_VET HOST NAME WORDS…, HOST's addresses are looked at
+ * first, and NAME is not run but for addresses of the public internet; the exit code then is one of
+ * these. */
+#define JAIL_VET "builder-vet"
+enum { JAIL_VET_UNKNOWN = 125, JAIL_VET_REFUSED = 126 };
+
 void jail_spec_release(struct jail_spec *s);
 /* Copies path and from ("" for NULL).  Errors are sticky, and jail_run reports them. */
 void jail_spec_add(struct jail_spec *s, enum jail_entry_kind kind, const char *path,
                    const char *from);
 
 /* The tree every jail has: /usr read-only and the links into it, a minimal /etc with what the
- * net mode (set before) needs to resolve names, /proc, /dev, an empty /sys, /run, /tmp. */
+ * net mode and hosts (set before) need to resolve names, /proc, /dev, an empty /sys, /run, /tmp. */
 void jail_spec_add_base(struct jail_spec *s);
 
 /* Length-prefixed words in host order; only ever read by the same binary. */
@@ -129,12 +151,15 @@ enum jail_how {
     JAIL_SIGNALLED, /* the program itself */
     JAIL_TIMED_OUT,
     JAIL_CANCELLED,
-    JAIL_LOST, /* the jail was killed from outside before the program ended */
+    JAIL_LOST,    /* the jail was killed from outside before the program ended */
+    JAIL_STOPPED, /* by its limits */
 };
+enum jail_excess { JAIL_EXCESS_NONE, JAIL_EXCESS_MEMORY, JAIL_EXCESS_PROCESSES, JAIL_EXCESS_DISK };
 struct jail_end {
     enum jail_how how;
-    int code;   /* -1 unless it exited */
-    int signal; /* 0 unless it was signalled */
+    int code;                /* -1 unless it exited */
+    int signal;              /* 0 unless it was signalled */
+    enum jail_excess excess; /* of what it had too much when it was stopped */
 };
 
 /* Returns when nothing of the jail is left (with JAIL_LOST the kernel may still be at it for some

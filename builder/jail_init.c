@@ -67,7 +67,7 @@ static int set_up(const struct jail_init *init, struct error *err)
         return error_errno(err, errno, "make a cgroup namespace");
     if (sethostname(name, sizeof(name) - 1) < 0)
         return error_errno(err, errno, "set the host name");
-    if (jail_net_configure(spec->net, init->refused, err) < 0)
+    if (jail_net_configure(spec, init->refused, err) < 0)
         return -1;
     if (spec->ids.users == JAIL_USERS_HELPERS && jail_tree_open(spec, init->tree, err) < 0)
         return -1;
@@ -90,23 +90,28 @@ static int run_inner(const struct jail_init *init)
 {
     char *no_variables[] = {NULL};
     const struct argv *argv = &init->spec->argv;
-    const struct builder_inner *inner = find_inner(builder_own_inner, argv->v[0]);
-    int code;
+    const size_t vetted = argv->n > 2 && strcmp(argv->v[0], JAIL_VET) == 0 ? 2 : 0;
+    char **words = argv->v + vetted;
+    const struct builder_inner *inner = find_inner(builder_own_inner, words[0]);
+    int code = vetted ? jail_inner_vet(argv->v[1]) : 0;
 
+    if (code != 0)
+        return code;
     if (!inner)
-        inner = find_inner(init->inner, argv->v[0]);
+        inner = find_inner(init->inner, words[0]);
     if (!inner) {
-        (void)fprintf(stderr, "%s: no such program in this binary\n", argv->v[0]);
+        (void)fprintf(stderr, "%s: no such program in this binary\n", words[0]);
         return 127;
     }
     environ = init->spec->env.n > 0 ? init->spec->env.v : no_variables;
-    code = inner->main((int)argv->n, argv->v);
+    code = inner->main((int)(argv->n - vetted), words);
     return fflush(NULL) == 0 || code != 0 ? code : 1;
 }
 
 static int prepare_program(const struct jail_spec *spec, struct error *err)
 {
     const struct rlimit no_core = {0, 0};
+    const struct rlimit processes = {spec->limits.processes, spec->limits.processes};
     sigset_t none;
 
     sigemptyset(&none);
@@ -114,6 +119,8 @@ static int prepare_program(const struct jail_spec *spec, struct error *err)
         return error_errno(err, errno, "unblock signals");
     if (setrlimit(RLIMIT_CORE, &no_core) < 0)
         return error_errno(err, errno, "refuse core files");
+    if (spec->limits.processes > 0 && setrlimit(RLIMIT_NPROC, &processes) < 0)
+        return error_errno(err, errno, "limit the number of processes");
     if (spec->out && dup2(JAIL_FD_OUT, STDOUT_FILENO) < 0)
         return error_errno(err, errno, "place the output");
     if (jail_rights_drop(spec, err) < 0)

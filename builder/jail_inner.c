@@ -69,34 +69,59 @@ static int pin(const struct addrinfo *list, const char *host)
     return fclose(hosts);
 }
 
-static int look_up(const char *host)
+struct vet {
+    const char *host;
+    const char *prefix; /* of messages: "Error: " as buildah writes it, and how it says a lookup */
+    const char *lookup;
+    bool (*refuses)(const struct sockaddr *address);
+    const char *why;
+};
+
+static int look_up(const struct vet *v)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;
-    int problem = getaddrinfo(host, NULL, &hints, &list);
+    int problem = getaddrinfo(v->host, NULL, &hints, &list);
     int result = 0;
 
     if (problem) {
-        (void)fprintf(stderr, "Error: dial tcp: lookup %s: %s\n", host, gai_strerror(problem));
-        return 125;
+        (void)fprintf(stderr, "%s%s %s: %s\n", v->prefix, v->lookup, v->host,
+                      gai_strerror(problem));
+        return JAIL_VET_UNKNOWN;
     }
     for (const struct addrinfo *i = list; i && result == 0; i = i->ai_next)
-        if (address_is_forbidden(i->ai_addr)) {
-            (void)fprintf(stderr, "Error: not allowed: %s is an address of this machine\n", host);
-            result = 126;
+        if (v->refuses(i->ai_addr)) {
+            (void)fprintf(stderr, "%snot allowed: %s %s\n", v->prefix, v->host, v->why);
+            result = JAIL_VET_REFUSED;
         }
-    if (result == 0 && pin(list, host) < 0) {
-        (void)fprintf(stderr, "Error: write the hosts file: %s\n", strerror(errno));
+    if (result == 0 && pin(list, v->host) < 0) {
+        (void)fprintf(stderr, "%swrite the hosts file: %s\n", v->prefix, strerror(errno));
         result = 1;
     }
     freeaddrinfo(list);
     return result;
 }
 
+static bool is_inside(const struct sockaddr *address)
+{
+    return address_is_forbidden(address) || address_is_private(address);
+}
+
+int jail_inner_vet(const char *host)
+{
+    const struct vet vet = {host, "", "look up", is_inside,
+                            "is on this machine or in a private network, and the operator's "
+                            "git_hosts does not name it"};
+
+    return look_up(&vet);
+}
+
 /* builder-fetch HOST PROGRAM WORDS…: runs the program, unless HOST is this machine. */
 static int fetch_main(int argc, char **argv)
 {
-    int result = argc >= 3 ? look_up(argv[1]) : 1;
+    const struct vet vet = {argc >= 3 ? argv[1] : "", "Error: ", "dial tcp: lookup",
+                            address_is_forbidden, "is an address of this machine"};
+    int result = argc >= 3 ? look_up(&vet) : 1;
 
     if (result != 0)
         return result;

@@ -18,6 +18,7 @@ enum jail_verdict_kind {
     JAIL_VERDICT_EXITED,    /* value: the exit code */
     JAIL_VERDICT_SIGNALLED, /* value: the signal */
     JAIL_VERDICT_NO_SETUP,  /* text: why the program was not started */
+    JAIL_VERDICT_STOPPED,   /* value: an enum jail_excess */
 };
 struct jail_verdict {
     int32_t kind;
@@ -49,7 +50,8 @@ MUST_CHECK int jail_tree_enter(const struct jail_spec *spec, const int *fds, str
 
 /* ---- jail_net.c ---- */
 
-/* The host's own IPv4 addresses, in network order, without loopback: at most JAIL_ADDRESSES. */
+/* The host's own IPv4 addresses, in network order, without loopback: at most JAIL_ADDRESSES.  (IPv6
+ * has no way out of a jail at all.) */
 #define JAIL_ADDRESSES 64
 struct jail_addresses {
     uint32_t v[JAIL_ADDRESSES];
@@ -59,14 +61,35 @@ MUST_CHECK int jail_net_own_addresses(struct jail_addresses *ret, struct error *
 
 /* Starts slirp4netns on the network of pid and waits until it is ready.  It dies with us, or when
  * *ret_exit_fd is closed. */
-MUST_CHECK int jail_net_start_slirp(const struct jail_ids *ids, pid_t pid, struct process *ret,
+MUST_CHECK int jail_net_start_slirp(const struct jail_spec *spec, pid_t pid, struct process *ret,
                                     int *ret_exit_fd, struct error *err);
 
-/* Inside: lo up; for NAT also routes that refuse link-local and the addresses given. */
-MUST_CHECK int jail_net_configure(enum jail_net net, const struct jail_addresses *refused,
+/* Inside: lo up; with slirp4netns also the routes that allow and refuse. */
+MUST_CHECK int jail_net_configure(const struct jail_spec *spec, const struct jail_addresses *own,
                                   struct error *err);
 /* Makes a network namespace with lo in it and binds it to the file at path; ours stays the same. */
 MUST_CHECK int jail_net_make_loopback(const char *path, struct error *err);
+
+/* ---- jail_routes.c ---- */
+
+/* Inside, with CAP_NET_ADMIN there: refuses and allows addresses by routes, as NAT or LIST want. */
+MUST_CHECK int jail_routes_set(const struct jail_spec *spec, const struct jail_addresses *own,
+                               struct error *err);
+
+/* ---- jail_watch.c ---- */
+
+/* Starts a process that looks after the limits of the jail whose pid 1 is init.  It exits with an
+ * enum jail_excess when one is broken, and dies with us.  *ret_pid is 0 when there is nothing to
+ * look after.  To be called before pid 1 may go: later its user namespace cannot be entered. */
+MUST_CHECK int jail_watch_start(const struct jail_spec *spec, pid_t init, pid_t *ret_pid,
+                                struct error *err);
+
+/* ---- jail_disk.c ---- */
+
+/* What lies below dir, in bytes of the disk: every file counts at least one block of 4096 bytes,
+ * and so do files that were unlinked but that a process of the group (NULL: none known) has open.
+ * Stops counting at enough.  A tree too deep to be measured is UINT64_MAX. */
+uint64_t jail_disk_use(const char *dir, const struct argv *groups, uint64_t enough);
 
 /* ---- jail_rights.c ---- */
 
@@ -85,6 +108,12 @@ struct jail_init {
     int go_fd; /* one byte: the mapping and the network are ready; its end: outer has died */
 };
 void jail_init_main(struct jail_init *init) __attribute__((noreturn));
+
+/* ---- jail_inner.c ---- */
+
+/* For JAIL_VET.  0: none of them is this machine's or its private networks', and HOST is pinned to
+ * them in the jail's hosts file.  Otherwise an exit code, and a line on stderr. */
+int jail_inner_vet(const char *host);
 
 /* ---- jail.c ---- */
 

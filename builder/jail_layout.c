@@ -31,7 +31,7 @@ static void add_usr(struct jail_spec *s)
 
 static void add_resolver(struct jail_spec *s)
 {
-    struct buf text = BUF_INIT(65536);
+    struct buf text = BUF_INIT(2 * JAIL_HOSTS_MAX);
     struct error ignored = ERROR_INIT;
 
     if (s->net == JAIL_NET_NAT)
@@ -45,6 +45,7 @@ static void add_resolver(struct jail_spec *s)
         buf_clear(&text);
     if (text.len == 0)
         buf_adds(&text, "127.0.0.1 localhost\n::1 localhost\n");
+    buf_adds(&text, buf_str(&s->hosts));
     /* In /run, where builder-fetch can add to it. */
     jail_spec_add(s, JAIL_FILE, "run/hosts", buf_str(&text));
     jail_spec_add(s, JAIL_LINK, "etc/hosts", "../run/hosts");

@@ -3,14 +3,11 @@
  * slirp4netns carries packets between a tap device in the jail and ordinary sockets of its own on
  * the host, so to the host a build's connections are those of one unprivileged program.  It must
  * not carry them to the host itself: --disable-host-loopback closes 127.0.0.1 (its 10.0.2.2), and
- * routes in the jail, which nobody there has the right to change, refuse the host's own addresses
- * and those where clouds keep their metadata services. */
+ * routes in the jail (jail_routes.c) refuse what else must not be reached. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -53,13 +50,16 @@ int jail_net_own_addresses(struct jail_addresses *ret, struct error *err)
     return 0;
 }
 
-static void slirp_arguments(const struct jail_ids *ids, pid_t pid, struct argv *argv)
+static void slirp_arguments(const struct jail_spec *spec, pid_t pid, struct argv *argv)
 {
     argv_push(argv, "slirp4netns", "--configure", "--mtu=65520", "--disable-host-loopback",
               "--enable-sandbox", "--enable-seccomp", "--ready-fd=3", "--exit-fd=4", NULL);
+    /* A name server answers whoever asks, and so carries anything anywhere. */
+    if (spec->net == JAIL_NET_LIST)
+        argv_push(argv, "--disable-dns", NULL);
     /* As root it stays in the host's user namespace, because /dev/net/tun is often open to the
      * host's root only; as an ordinary user it must enter the jail's to be allowed anything. */
-    if (ids->users == JAIL_USERS_HELPERS)
+    if (spec->ids.users == JAIL_USERS_HELPERS)
         argv_pushf(argv, "%d", pid);
     else {
         argv_push(argv, "--netns-type=path", NULL);
@@ -94,7 +94,7 @@ static int wait_until_ready(int ready_fd, int log_fd, struct error *err)
     return error_set(err, ERR_SYSTEM, "start slirp4netns: %s", last_words(log_fd, &said));
 }
 
-int jail_net_start_slirp(const struct jail_ids *ids, pid_t pid, struct process *ret,
+int jail_net_start_slirp(const struct jail_spec *spec, pid_t pid, struct process *ret,
                          int *ret_exit_fd, struct error *err)
 {
     CLEANUP(argv_release) struct argv argv = ARGV_INIT;
@@ -114,7 +114,7 @@ int jail_net_start_slirp(const struct jail_ids *ids, pid_t pid, struct process *
         return error_errno(err, errno, "start slirp4netns");
     }
     exit_fd = quit[1];
-    slirp_arguments(ids, pid, &argv);
+    slirp_arguments(spec, pid, &argv);
     result = process_start(&argv, NULL, (const int[]){ready[1], quit[0]}, 2, log_fd, &slirp, err);
     close(ready[1]);
     close(quit[0]);
@@ -144,68 +144,14 @@ static int raise_lo(struct error *err)
     return 0;
 }
 
-/* rtnetlink(7): a route of type "prohibit" answers EACCES to whoever connects there. */
-static int refuse_route(int fd, uint32_t address, unsigned char bits, struct error *err)
+int jail_net_configure(const struct jail_spec *spec, const struct jail_addresses *own,
+                       struct error *err)
 {
-    struct {
-        struct nlmsghdr head;
-        struct rtmsg route;
-        struct rtattr attr;
-        uint32_t address;
-    } ask = {.head = {.nlmsg_len = sizeof(ask),
-                      .nlmsg_type = RTM_NEWROUTE,
-                      .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE},
-             .route = {.rtm_family = AF_INET,
-                       .rtm_dst_len = bits,
-                       .rtm_table = RT_TABLE_MAIN,
-                       .rtm_protocol = RTPROT_STATIC,
-                       .rtm_scope = RT_SCOPE_UNIVERSE,
-                       .rtm_type = RTN_PROHIBIT},
-             .attr = {.rta_len = RTA_LENGTH(sizeof(uint32_t)), .rta_type = RTA_DST},
-             .address = address};
-    struct {
-        struct nlmsghdr head;
-        struct nlmsgerr verdict;
-    } answer = {.verdict.error = -EPROTO};
-
-    if (send(fd, &ask, sizeof(ask), 0) < 0 || recv(fd, &answer, sizeof(answer), MSG_TRUNC) < 0)
-        return error_errno(err, errno, "add a route");
-    if (answer.head.nlmsg_type != NLMSG_ERROR || answer.verdict.error != 0)
-        return error_errno(err, -answer.verdict.error, "add a route");
-    return 0;
-}
-
-static int refuse_addresses(const struct jail_addresses *own, struct error *err)
-{
-    static const struct {
-        const char *address;
-        unsigned char bits;
-    } fixed[] = {
-        {"169.254.0.0", 16},     /* link-local, RFC 3927: metadata of AWS, GCP, Azure, … */
-        {"100.100.100.200", 32}, /* metadata of Alibaba Cloud */
-        {"168.63.129.16", 32},   /* Azure's wire server */
-        {"192.0.0.192", 32},     /* metadata of Oracle Cloud, as RFC 6890 forgot */
-    };
-    CLEANUP_CLOSE int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-
-    if (fd < 0)
-        return error_errno(err, errno, "open a netlink socket");
-    for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
-        if (refuse_route(fd, inet_addr(fixed[i].address), fixed[i].bits, err) < 0)
-            return error_wrap(err, "refuse %s", fixed[i].address);
-    for (size_t i = 0; i < own->n; i++)
-        if (refuse_route(fd, own->v[i], 32, err) < 0)
-            return error_wrap(err, "refuse the host's address");
-    return 0;
-}
-
-int jail_net_configure(enum jail_net net, const struct jail_addresses *refused, struct error *err)
-{
-    if (net == JAIL_NET_HOST)
+    if (spec->net == JAIL_NET_HOST)
         return 0;
     if (raise_lo(err) < 0)
         return -1;
-    return net == JAIL_NET_NAT ? refuse_addresses(refused, err) : 0;
+    return spec->net == JAIL_NET_NONE ? 0 : jail_routes_set(spec, own, err);
 }
 
 /* Nobody in the jail has power over it: its rights belong to the jail's user namespace, and

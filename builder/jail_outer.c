@@ -1,7 +1,7 @@
 /* builder/jail_outer — the process between the caller and the jail.
  *
  * It stays in the host's namespaces with the caller's rights, so it can give the jail its id
- * mapping, its mounts and its network; it reads nothing that the jail writes. */
+ * mapping, its mounts, its limits and its network; it reads nothing that the jail writes. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "builder/cgroup.h"
 #include "builder/jail_inside.h"
 
 #define SPEC_MAX (64 << 20) /* bytes; a Dockerfile and credentials are in it */
@@ -40,6 +41,7 @@ struct outer {
     int go_fd; /* our end; pid 1 sees its closing as our death */
     int exit_fd;
     struct process slirp;
+    pid_t watch; /* 0: none */
 };
 
 static int read_spec(struct outer *o, struct error *err)
@@ -54,6 +56,11 @@ static int read_spec(struct outer *o, struct error *err)
     return jail_spec_read(bytes.data, bytes.len, &o->spec, err);
 }
 
+static bool has_way_out(const struct outer *o)
+{
+    return o->spec.net == JAIL_NET_NAT || o->spec.net == JAIL_NET_LIST;
+}
+
 static int prepare(struct outer *o, struct error *err)
 {
     if (read_spec(o, err) < 0)
@@ -63,7 +70,7 @@ static int prepare(struct outer *o, struct error *err)
         return error_set(err, ERR_SYSTEM, "start a jail: out of memory");
     for (size_t i = 0; i < o->spec.n_entries; i++)
         o->tree[i] = -1;
-    if (o->spec.net == JAIL_NET_NAT && jail_net_own_addresses(&o->own, err) < 0)
+    if (has_way_out(o) && jail_net_own_addresses(&o->own, err) < 0)
         return -1;
     if (o->spec.ids.users != JAIL_USERS_HELPERS && jail_tree_open(&o->spec, o->tree, err) < 0)
         return -1;
@@ -105,26 +112,49 @@ static int start(struct outer *o, const struct builder_inner *inner, struct erro
         return -1;
     if (jail_ids_map(&o->spec.ids, o->init, err) < 0)
         return error_wrap(err, "map ids into the user namespace");
-    if (o->spec.net == JAIL_NET_NAT &&
-        jail_net_start_slirp(&o->spec.ids, o->init, &o->slirp, &o->exit_fd, err) < 0)
+    if (cgroup_enter(&o->spec.limits.groups, o->init, err) < 0)
+        return -1;
+    if (has_way_out(o) && jail_net_start_slirp(&o->spec, o->init, &o->slirp, &o->exit_fd, err) < 0)
+        return -1;
+    if (jail_watch_start(&o->spec, o->init, &o->watch, err) < 0)
         return -1;
     if (write(o->go_fd, "g", 1) != 1)
         return error_errno(err, errno, "let the jail go");
     return 0;
 }
 
+/* The watch ends when a limit is broken: the jail, too, then.  Should it die of something else,
+ * nobody would hold the limits any more, and the jail ends without a verdict. */
+static bool is_stopped(struct outer *o, enum jail_excess *ret_excess)
+{
+    int status;
+
+    if (o->watch == 0 || waitpid(o->watch, &status, WNOHANG) != o->watch)
+        return false;
+    o->watch = 0;
+    *ret_excess = WIFEXITED(status) ? (enum jail_excess)WEXITSTATUS(status) : JAIL_EXCESS_NONE;
+    return true;
+}
+
 /* SIGTERM: the program may end by itself within the grace time, then the jail is killed.  When
  * pid 1 has been waited for, the kernel has seen to every other process of the jail. */
-static void wait_for_init(const struct outer *o, const sigset_t *signals)
+static void wait_for_init(struct outer *o, const sigset_t *signals)
 {
     const struct timespec forever = {.tv_sec = 3600};
     const struct timespec grace = {.tv_sec = o->spec.grace_ms / 1000,
                                    .tv_nsec = (long)(o->spec.grace_ms % 1000) * NS_PER_MS};
+    enum jail_excess excess = JAIL_EXCESS_NONE;
+    bool stopped = false;
     bool ending = false;
 
     while (waitpid(o->init, NULL, WNOHANG) == 0) {
-        int signal = sigtimedwait(signals, NULL, ending ? &grace : &forever);
+        int signal;
 
+        if (is_stopped(o, &excess)) {
+            stopped = true;
+            (void)kill(o->init, SIGKILL);
+        }
+        signal = sigtimedwait(signals, NULL, ending ? &grace : &forever);
         if (signal == SIGTERM && !ending && o->spec.grace_ms > 0) {
             (void)kill(o->init, SIGTERM);
             ending = true;
@@ -132,6 +162,17 @@ static void wait_for_init(const struct outer *o, const sigset_t *signals)
             (void)kill(o->init, SIGKILL);
         }
     }
+    /* After pid 1, which may have written that its program ended in the meantime. */
+    if (stopped && excess != JAIL_EXCESS_NONE)
+        jail_verdict_write(JAIL_VERDICT_STOPPED, (int)excess, "");
+}
+
+static void end_watch(struct outer *o)
+{
+    if (o->watch == 0)
+        return;
+    (void)kill(o->watch, SIGKILL);
+    (void)waitpid(o->watch, NULL, 0);
 }
 
 int jail_outer_main(const struct builder_inner *inner)
@@ -153,6 +194,7 @@ int jail_outer_main(const struct builder_inner *inner)
     }
     if (o.init > 0)
         wait_for_init(&o, &signals);
+    end_watch(&o);
     process_stop(&o.slirp, 0);
     return result < 0 ? 1 : 0;
 }

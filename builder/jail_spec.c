@@ -17,6 +17,10 @@ void jail_spec_release(struct jail_spec *s)
     free(s->entries);
     argv_release(&s->argv);
     argv_release(&s->env);
+    argv_release(&s->routes);
+    buf_release(&s->hosts);
+    argv_release(&s->limits.groups);
+    argv_release(&s->limits.disk_dir);
     *s = (struct jail_spec){.ids = s->ids};
 }
 
@@ -72,6 +76,11 @@ void jail_spec_write(const struct jail_spec *s, struct buf *out)
     }
     put_words(out, &s->argv);
     put_words(out, &s->env);
+    put_words(out, &s->routes);
+    put_words(out, &s->limits.groups);
+    put_words(out, &s->limits.disk_dir);
+    buf_add(out, &s->limits.disk, sizeof(s->limits.disk));
+    put_u32(out, s->limits.processes);
     put_u32(out, END_MARK);
 }
 
@@ -94,6 +103,15 @@ static uint32_t get_u32(struct reader *r)
     memcpy(&v, r->at, sizeof(v));
     r->at += sizeof(v);
     r->left -= sizeof(v);
+    return v;
+}
+
+static uint64_t get_u64(struct reader *r)
+{
+    const uint32_t halves[2] = {get_u32(r), get_u32(r)};
+    uint64_t v;
+
+    memcpy(&v, halves, sizeof(v));
     return v;
 }
 
@@ -164,7 +182,7 @@ int jail_spec_read(const void *data, size_t len, struct jail_spec *ret, struct e
     s.ids.first_uid = get_u32(&r);
     s.ids.root_gid = get_u32(&r);
     s.ids.first_gid = get_u32(&r);
-    s.net = get_below(&r, JAIL_NET_NAT + 1);
+    s.net = get_below(&r, JAIL_NET_LIST + 1);
     s.rights = get_below(&r, JAIL_RIGHTS_BUILD + 1);
     s.inner = get_below(&r, 2) == 1;
     s.out = get_below(&r, 2) == 1;
@@ -172,6 +190,11 @@ int jail_spec_read(const void *data, size_t len, struct jail_spec *ret, struct e
     get_entries(&r, &s);
     get_words(&r, &s.argv);
     get_words(&r, &s.env);
+    get_words(&r, &s.routes);
+    get_words(&r, &s.limits.groups);
+    get_words(&r, &s.limits.disk_dir);
+    s.limits.disk = get_u64(&r);
+    s.limits.processes = get_u32(&r);
     if (get_u32(&r) != END_MARK || r.left != 0 || r.bad || s.argv.n == 0) {
         jail_spec_release(&s);
         return error_set(err, ERR_SYSTEM, "read the jail's specification: it is damaged");

@@ -1,18 +1,15 @@
-/* builder/job — the directories of one build, and what may run on them. */
+/* builder/job — the directories of one build: their beginning and their end. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
 #include "builder/bases.h"
 #include "builder/state.h"
 
-#define OUTPUT_SLACK    (1 << 20)
 #define REMOVE_TRIES    5
 #define REMOVE_PAUSE_MS 100
 
@@ -36,7 +33,8 @@ static int set_paths(struct builder_job *j, struct error *err)
         snprintf(j->cache, sizeof(j->cache), "%s/cache/%s", dir, j->workspace) >=
             (int)sizeof(j->cache))
         return error_set(err, ERR_SYSTEM, "begin a build: path too long");
-    (void)snprintf(j->context, sizeof(j->context), "%s/tmp/%s/context", j->cache, j->id);
+    (void)snprintf(j->work, sizeof(j->work), "%s/tmp/%s", j->cache, j->id);
+    (void)snprintf(j->context, sizeof(j->context), "%s/context", j->work);
     return 0;
 }
 
@@ -49,10 +47,21 @@ static int make_context(const struct builder_job *j, struct error *err)
     if (builder_make_dir(j->b, j->cache, err) < 0 || builder_make_dir(j->b, tmp, err) < 0 ||
         builder_remove(j->b, tmp, j->id, err) < 0)
         return -1;
-    (void)snprintf(tmp, sizeof(tmp), "%s/tmp/%s", j->cache, j->id);
-    if (builder_make_dir(j->b, tmp, err) < 0)
+    if (builder_make_dir(j->b, j->work, err) < 0)
         return -1;
     return builder_make_dir(j->b, j->context, err);
+}
+
+/* What runs in its group first, so that nothing is written while the directory is removed. */
+static int remove_job(const struct builder *b, const char *jobs, const char *id, struct error *err)
+{
+    char dir[PATH_MAX];
+
+    if (snprintf(dir, sizeof(dir), "%s/%s", jobs, id) >= (int)sizeof(dir))
+        return error_set(err, ERR_SYSTEM, "remove a job: path too long");
+    if (builder_limits_end(dir, err) < 0)
+        return -1;
+    return builder_remove(b, jobs, id, err);
 }
 
 static int make_dirs(const struct builder_job *j, struct error *err)
@@ -62,7 +71,7 @@ static int make_dirs(const struct builder_job *j, struct error *err)
     CLEANUP(buf_release) struct buf jobs = BUF_INIT(PATH_MAX);
 
     buf_addf(&jobs, "%s/jobs", j->b->config->dir);
-    if (builder_remove(j->b, buf_str(&jobs), j->id, err) < 0 || fs_mkdirs(j->dir, 0700, err) < 0 ||
+    if (remove_job(j->b, buf_str(&jobs), j->id, err) < 0 || fs_mkdirs(j->dir, 0700, err) < 0 ||
         builder_make_dir(j->b, j->bases, err) < 0)
         return -1;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -95,6 +104,10 @@ int builder_job_begin(struct builder *b, const char *workspace, const char *id,
     (void)snprintf(j->id, sizeof(j->id), "%s", id);
     if (set_paths(j, err) < 0 || make_dirs(j, err) < 0)
         return -1;
+    if (builder_limits_begin(j, err) < 0) {
+        argv_release(&j->groups);
+        return error_wrap(err, "begin a build");
+    }
     *ret = TAKE(j);
     return 0;
 }
@@ -107,10 +120,11 @@ void builder_job_end(struct builder_job *j)
     if (!j)
         return;
     buf_addf(&jobs, "%s/jobs", j->b->config->dir);
-    (void)!builder_remove(j->b, buf_str(&jobs), j->id, &ignored);
+    (void)!remove_job(j->b, buf_str(&jobs), j->id, &ignored);
     buf_clear(&jobs);
     buf_addf(&jobs, "%s/tmp", j->cache);
     (void)!builder_remove(j->b, buf_str(&jobs), j->id, &ignored);
+    argv_release(&j->groups);
     free(j);
 }
 
@@ -180,8 +194,10 @@ int builder_remove(const struct builder *b, const char *parent, const char *name
 }
 
 /* Removes the jobs in dir that keep says no to. */
-static int sweep_dir(struct builder *b, const char *dir, bool (*keep)(void *self, const char *id),
-                     void *self, struct error *err)
+static int sweep_dir(struct builder *b, const char *dir,
+                     int (*remove)(const struct builder *b, const char *dir, const char *id,
+                                   struct error *err),
+                     bool (*keep)(void *self, const char *id), void *self, struct error *err)
 {
     CLEANUP(argv_release) struct argv names = ARGV_INIT;
     int result = 0;
@@ -194,7 +210,7 @@ static int sweep_dir(struct builder *b, const char *dir, bool (*keep)(void *self
         if (!is_name(names.v[i]) || keep(self, names.v[i]))
             continue;
         /* One that resists does not keep the others from being removed. */
-        if (builder_remove(b, dir, names.v[i], &why) < 0 && result == 0) {
+        if (remove(b, dir, names.v[i], &why) < 0 && result == 0) {
             *err = why;
             result = -1;
         }
@@ -211,7 +227,7 @@ int builder_sweep(struct builder *b, bool (*keep)(void *self, const char *id), v
 
     if (snprintf(path, sizeof(path), "%s/jobs", b->config->dir) >= (int)sizeof(path))
         return error_set(err, ERR_SYSTEM, "sweep: path too long");
-    result = sweep_dir(b, path, keep, self, err);
+    result = sweep_dir(b, path, remove_job, keep, self, err);
     (void)snprintf(path, sizeof(path), "%s/cache", b->config->dir);
     if (fs_list(AT_FDCWD, path, &workspaces, err) < 0)
         return -1;
@@ -220,118 +236,8 @@ int builder_sweep(struct builder *b, bool (*keep)(void *self, const char *id), v
                 (int)sizeof(path) ||
             access(path, F_OK) < 0)
             continue;
-        if (sweep_dir(b, path, keep, self, err) < 0)
+        if (sweep_dir(b, path, builder_remove, keep, self, err) < 0)
             result = -1;
     }
     return result;
-}
-
-/* ---- running something on it ---- */
-
-static int read_end(const struct jail_end *end, const char *what, enum builder_outcome *ret_outcome,
-                    int *ret_code, struct error *err)
-{
-    enum builder_outcome outcome = BUILDER_DONE;
-    char how[PROCESS_TEXT];
-
-    if (end->how == JAIL_TIMED_OUT)
-        outcome = BUILDER_TIMED_OUT;
-    else if (end->how == JAIL_CANCELLED)
-        outcome = BUILDER_CANCELLED;
-    else if (end->how == JAIL_LOST ||
-             (end->how == JAIL_SIGNALLED && (end->signal == SIGKILL || end->signal == SIGTERM)))
-        outcome = BUILDER_KILLED;
-    else if (end->how == JAIL_SIGNALLED) {
-        jail_describe(end, how);
-        return error_set(err, ERR_SYSTEM, "%s %s", what, how);
-    }
-    *ret_outcome = outcome;
-    *ret_code = end->code;
-    return 0;
-}
-
-int builder_run_step(const struct builder_job *j, struct jail_spec *spec,
-                     const struct builder_io *io, const struct process_sink *sink, int stdin_fd,
-                     uint32_t grace_ms, int64_t timeout_ms, enum builder_outcome *ret_outcome,
-                     int *ret_code, struct error *err)
-{
-    const struct jail_run run = {
-        .spec = spec,
-        .stdin_fd = stdin_fd,
-        .out_fd = -1,
-        .sink = sink,
-        .cancel = io->cancel,
-        .timeout_ms = timeout_ms,
-        .grace_ms = grace_ms,
-    };
-    struct jail_end end;
-    int result;
-
-    (void)j;
-    result = jail_run(&run, &end, err);
-    jail_spec_release(spec);
-    return result < 0 ? -1 : read_end(&end, "the step", ret_outcome, ret_code, err);
-}
-
-/* A memory file that cannot grow without end.  Behind what out may hold there is room in which an
- * overflow shows: a write beyond the seal's size fails as a whole. */
-static int open_output(const struct buf *out, int *ret_fd, struct error *err)
-{
-    CLEANUP_CLOSE int fd = memfd_create("inner-output", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-    if (fd < 0 || ftruncate(fd, (off_t)out->max + OUTPUT_SLACK) < 0 ||
-        fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) < 0)
-        return error_errno(err, errno, "make a memory file");
-    *ret_fd = TAKE_FD(fd);
-    return 0;
-}
-
-/* Our descriptor shares its offset with the writer's, so it tells how much was written. */
-static int read_output(int fd, struct buf *out, struct error *err)
-{
-    char block[16384];
-    off_t end = lseek(fd, 0, SEEK_CUR);
-
-    for (off_t at = 0; at < end;) {
-        size_t want = end - at < (off_t)sizeof(block) ? (size_t)(end - at) : sizeof(block);
-        ssize_t n = pread(fd, block, want, at);
-
-        if (n <= 0)
-            return error_errno(err, n < 0 ? errno : EIO, "read a memory file");
-        buf_add(out, block, (size_t)n);
-        at += n;
-    }
-    return buf_check(out, "the output", err);
-}
-
-int builder_run_inside(struct builder_job *j, const char *name, const struct argv *words,
-                       int stdin_fd, struct buf *out, const struct builder_io *io,
-                       enum builder_outcome *ret_outcome, struct error *err)
-{
-    CLEANUP(jail_spec_release)
-    struct jail_spec spec = {
-        .ids = j->b->ids, .net = JAIL_NET_NONE, .rights = JAIL_RIGHTS_FILES, .inner = true};
-    CLEANUP_CLOSE int out_fd = -1;
-    struct jail_run run = {.spec = &spec, .stdin_fd = stdin_fd};
-    struct jail_end end;
-    enum builder_outcome outcome = BUILDER_KILLED;
-    int code = -1;
-
-    jail_spec_add_base(&spec);
-    jail_spec_add(&spec, JAIL_BIND, "context", j->context);
-    argv_push(&spec.argv, name, NULL);
-    for (size_t i = 0; words && i < words->n; i++)
-        argv_push1(&spec.argv, words->v[i]);
-    if (open_output(out, &out_fd, err) < 0)
-        return -1;
-    run.out_fd = out_fd;
-    run.sink = io->sink;
-    run.cancel = io->cancel;
-    run.timeout_ms = j->b->config->timeout_ms;
-    if (jail_run(&run, &end, err) < 0 || read_end(&end, name, &outcome, &code, err) < 0)
-        return error_wrap(err, "run %s", name);
-    if (read_output(out_fd, out, err) < 0)
-        return error_wrap(err, "run %s", name);
-    *ret_outcome = outcome == BUILDER_DONE && code != 0 ? BUILDER_FAILED : outcome;
-    return 0;
 }

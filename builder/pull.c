@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "builder/address.h"
 #include "builder/bases.h"
 #include "builder/buildah.h"
 
@@ -81,19 +82,6 @@ static int read_verdict(const struct progress *p, const struct reference *image,
     return 0;
 }
 
-/* The name in host:port, for the resolver. */
-static void name_of(const struct reference *image, char ret[256])
-{
-    const char *host = image->host;
-    size_t len = strcspn(host, ":");
-
-    if (host[0] == '[') {
-        host++;
-        len = strcspn(host, "]");
-    }
-    (void)snprintf(ret, 256, "%.*s", (int)len, host);
-}
-
 static int64_t left_ms(int64_t deadline)
 {
     int64_t left = (deadline - clock_monotonic()) / NS_PER_MS;
@@ -111,13 +99,13 @@ static int fetch(const struct builder_job *j, const struct reference *image,
     CLEANUP_CLOSE int lock_fd = -1;
     struct jail_spec spec = {.inner = false};
     enum builder_outcome outcome = BUILDER_KILLED;
-    char name[256];
+    char name[ADDRESS_NAME];
     int code = -1;
 
     if (lock_bases(j, io, deadline, &lock_fd, &outcome, err) < 0)
         return -1;
     if (outcome == BUILDER_DONE) {
-        name_of(image, name);
+        address_name(image->host, name);
         buildah_describe_pull(j, image, place == REFERENCE_OUTSIDE ? name : NULL, docker_config,
                               &spec);
         if (builder_run_step(j, &spec, io, &sink, -1, PULL_GRACE_MS, left_ms(deadline), &outcome,

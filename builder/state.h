@@ -5,6 +5,7 @@
 #include <limits.h>
 
 #include "builder/builder.h"
+#include "builder/cgroup.h"
 #include "builder/jail.h"
 
 struct builder {
@@ -15,6 +16,7 @@ struct builder {
     struct error no_users;   /* why there is no user namespace; ERR_NONE: there is one */
     struct error no_jail;    /* why nothing can be built here; ERR_NONE: it can */
     struct error no_overlay; /* why the driver is vfs */
+    struct cgroup_site site; /* where control groups can be made */
 };
 
 #define BUILDER_NAME_MAX 64
@@ -26,7 +28,9 @@ struct builder_job {
     char dir[PATH_MAX];           /* <dir>/jobs/<id> */
     char bases[PATH_MAX];         /* <dir>/bases/<workspace> */
     char cache[PATH_MAX];         /* <dir>/cache/<workspace> */
-    char context[PATH_MAX + 128]; /* <cache>/tmp/<id>/context: files can be linked to the cache */
+    char work[PATH_MAX + 80];     /* <cache>/tmp/<id>: what the build is working on */
+    char context[PATH_MAX + 96];  /* <work>/context: files of it can be linked to the cache */
+    struct argv groups;           /* the directories of the job's control group */
 };
 
 /* builder_open with a choice that it makes itself otherwise: for tests of each. */
@@ -51,14 +55,40 @@ MUST_CHECK int builder_remove(const struct builder *b, const char *parent, const
 /* The absolute path of a program in path ("/a:/b"); false when there is none. */
 bool builder_find_program(const char *path, const char *name, char ret[PATH_MAX]);
 
+/* True when the workspace's base store has been written to. */
+bool builder_job_has_bases(const struct builder_job *j);
+
+/* Makes the job's control group, of whose directories a list is kept in the job's. */
+MUST_CHECK int builder_limits_begin(struct builder_job *j, struct error *err);
+/* Removes the control group that a job directory lists, with all that still runs in it. */
+MUST_CHECK int builder_limits_end(const char *job_dir, struct error *err);
+/* Puts the job's limits into a jail. */
+void builder_limits_describe(const struct builder_job *j, struct jail_spec *s);
+void builder_limits_count(const struct builder_job *j, struct cgroup_counts *ret);
+/* The disk of this machine that the job is on has next to no room. */
+bool builder_disk_is_full(const struct builder_job *j);
+/* outcome, unless the job's limits or a full disk are behind it.  before: as counted before the
+ * step began; was_full: the disk was seen to be full in the meantime. */
+enum builder_outcome builder_limits_judge(const struct builder_job *j,
+                                          const struct cgroup_counts *before, bool was_full,
+                                          enum builder_outcome outcome, int code);
+
 /* Runs a described jail for a step of the job: the time limit is the configured one.  spec is
  * released.  *ret_end tells how it came out, *ret_outcome only what does not depend on the exit
- * code: BUILDER_DONE, _TIMED_OUT, _CANCELLED, _KILLED (and then the exit code has no meaning).  A
- * crash of the program is ERR_SYSTEM. */
+ * code, and what the job's limits had to do with it: BUILDER_DONE, or any but BUILDER_FAILED (and
+ * then the exit code has no meaning).  A crash of the program is ERR_SYSTEM.  The job's limits are
+ * put into spec here. */
 MUST_CHECK int builder_run_step(const struct builder_job *j, struct jail_spec *spec,
                                 const struct builder_io *io, const struct process_sink *sink,
                                 int stdin_fd, uint32_t grace_ms, int64_t timeout_ms,
                                 enum builder_outcome *ret_outcome, int *ret_code,
                                 struct error *err);
+
+/* Runs an inner main for a step of the job: what it writes to descriptor 1 goes to out, which has a
+ * ceiling.  *ret_outcome and *ret_code as above; spec stays the caller's. */
+MUST_CHECK int builder_run_inner(const struct builder_job *j, struct jail_spec *spec, int stdin_fd,
+                                 struct buf *out, const struct builder_io *io,
+                                 enum builder_outcome *ret_outcome, int *ret_code,
+                                 struct error *err);
 
 #endif

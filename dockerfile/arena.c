@@ -58,11 +58,10 @@ char *arena_room(struct arena *a, size_t size)
     return p;
 }
 
-void *arena_alloc(struct arena *a, size_t size)
+static void *aligned_room(struct arena *a, size_t size)
 {
     size_t align = _Alignof(max_align_t);
     size_t skew = (align - (uintptr_t)a->next % align) % align;
-    char *p;
 
     if (size > SIZE_MAX - align) {
         a->failed = true;
@@ -73,7 +72,13 @@ void *arena_alloc(struct arena *a, size_t size)
         a->next += skew;
     else if (!add_block(a, size))
         return NULL;
-    p = arena_room(a, size);
+    return arena_room(a, size);
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    void *p = aligned_room(a, size);
+
     return p ? memset(p, 0, size) : NULL;
 }
 
@@ -109,7 +114,7 @@ void arena_push(struct arena *a, struct argv *list, char *s)
 {
     if (list->n + 2 > list->cap) {
         size_t cap = list->cap ? list->cap * 2 : 4;
-        char **v = arena_alloc(a, cap * sizeof(*v));
+        char **v = aligned_room(a, cap * sizeof(*v));
 
         if (v) {
             if (list->n)

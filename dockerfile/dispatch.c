@@ -52,14 +52,13 @@ int dispatch_note_unset(struct dispatcher *d, struct error *err)
 
 int dispatch_expand(struct dispatcher *d, const char *word, char **ret, struct error *err)
 {
-    struct error failure = ERROR_INIT;
-    int r = scope_expand(&d->e->scope, word, ret, &failure);
+    struct error memory;
 
-    if (dispatch_note_unset(d, err) < 0)
-        return -1;
-    if (r < 0)
-        *err = failure;
-    return r;
+    if (scope_expand(&d->e->scope, word, ret, err) == 0)
+        return dispatch_note_unset(d, err);
+    /* That it failed says enough, whether or not there is memory for this. */
+    (void)!dispatch_note_unset(d, &memory);
+    return -1;
 }
 
 static int push_expanded(struct dispatcher *d, const char *word, struct error *err)
@@ -72,8 +71,16 @@ static int push_expanded(struct dispatcher *d, const char *word, struct error *e
     return arena_check(&d->e->arena, err);
 }
 
-int dispatch_commit(struct dispatcher *d, const struct buf *line, struct error *err)
+struct buf *dispatch_line(struct dispatcher *d)
 {
+    buf_clear(&d->e->line);
+    buf_adds(&d->e->line, d->step->instruction->keyword);
+    return &d->e->line;
+}
+
+int dispatch_commit(struct dispatcher *d, struct error *err)
+{
+    const struct buf *line = &d->e->line;
     struct arena *arena = &d->e->arena;
 
     if (buf_check(line, "a line of the image's history", err) < 0)
@@ -86,23 +93,34 @@ int dispatch_commit(struct dispatcher *d, const struct buf *line, struct error *
     return arena_check(arena, err);
 }
 
+void dispatch_add_pair(struct buf *line, const char *key, const char *value)
+{
+    buf_addc(line, ' ');
+    buf_adds(line, key);
+    if (!value)
+        return;
+    buf_addc(line, '=');
+    buf_adds(line, value);
+}
+
 /* "KEYWORD text" */
 static int commit(struct dispatcher *d, const char *text, struct error *err)
 {
-    CLEANUP(buf_release) struct buf line = BUF_INIT(HISTORY_MAX);
+    struct buf *line = dispatch_line(d);
 
-    buf_addf(&line, "%s %s", d->step->instruction->keyword, text);
-    return dispatch_commit(d, &line, err);
+    buf_addc(line, ' ');
+    buf_adds(line, text);
+    return dispatch_commit(d, err);
 }
 
 static int commit_list(struct dispatcher *d, const struct argv *words, bool quoted,
                        struct error *err)
 {
-    CLEANUP(buf_release) struct buf line = BUF_INIT(HISTORY_MAX);
+    struct buf *line = dispatch_line(d);
 
-    buf_addf(&line, "%s ", d->step->instruction->keyword);
-    add_list(&line, words, quoted);
-    return dispatch_commit(d, &line, err);
+    buf_addc(line, ' ');
+    add_list(line, words, quoted);
+    return dispatch_commit(d, err);
 }
 
 char *workdir_join(struct arena *arena, const char *current, const char *path)
@@ -153,19 +171,18 @@ static int expand_pairs(struct dispatcher *d, struct error *err)
 
 static int set_pairs(struct dispatcher *d, struct vars *also, struct vars *vars, struct error *err)
 {
-    CLEANUP(buf_release) struct buf line = BUF_INIT(HISTORY_MAX);
+    struct buf *line = dispatch_line(d);
     const struct argv *words = &d->step->words;
 
-    buf_adds(&line, d->step->instruction->keyword);
     for (size_t k = 0; k + 1 < words->n; k += 2) {
         const char *key = words->v[k], *value = words->v[k + 1];
 
-        buf_addf(&line, " %s=%s", key, value);
+        dispatch_add_pair(line, key, value);
         if (vars_set(vars, key, strlen(key), value, err) < 0 ||
             (also && vars_set(also, key, strlen(key), value, err) < 0))
             return -1;
     }
-    return dispatch_commit(d, &line, err);
+    return dispatch_commit(d, err);
 }
 
 static int dispatch_env(struct dispatcher *d, struct error *err)
@@ -215,26 +232,25 @@ static int declare(struct dispatcher *d, const char *word, struct buf *line, str
         return -1;
     if (vars_set(&d->state->args, word, len, value ? value : "", err) < 0)
         return -1;
-    buf_addf(line, " %s%s%s", key, value ? "=" : "", value ? value : "");
+    dispatch_add_pair(line, key, value);
     return 0;
 }
 
 static int dispatch_arg(struct dispatcher *d, struct error *err)
 {
-    CLEANUP(buf_release) struct buf line = BUF_INIT(HISTORY_MAX);
+    struct buf *line = dispatch_line(d);
     const struct argv *words = &d->step->instruction->words;
 
-    buf_adds(&line, "ARG");
     for (size_t k = 0; k < words->n; k++) {
-        size_t before = line.len + 1;
+        size_t before = line->len + 1;
 
-        if (declare(d, words->v[k], &line, err) < 0)
+        if (declare(d, words->v[k], line, err) < 0)
             return -1;
-        if (!line.full)
+        if (!line->full)
             arena_push(&d->e->arena, &d->step->words,
-                       arena_string(&d->e->arena, line.data + before, line.len - before));
+                       arena_string(&d->e->arena, line->data + before, line->len - before));
     }
-    return dispatch_commit(d, &line, err);
+    return dispatch_commit(d, err);
 }
 
 /* ---- those that set one field ---- */
@@ -367,7 +383,7 @@ static const struct dispatch_row {
 int dispatch(struct dispatcher *d, struct error *err)
 {
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-        if (strcmp(table[i].keyword, d->step->instruction->keyword) == 0)
+        if (instruction_is(d->step->instruction, table[i].keyword))
             return table[i].run(d, err);
     return error_set(err, ERR_INPUT, "unknown instruction: %.200s", d->step->instruction->written);
 }

@@ -243,30 +243,36 @@ static int resolve_from(struct dispatcher *d, struct error *err)
 
 /* ---- together ---- */
 
+static void add_word(struct buf *line, const char *word)
+{
+    buf_addc(line, ' ');
+    buf_adds(line, word);
+}
+
 static int commit(struct dispatcher *d, struct error *err)
 {
-    CLEANUP(buf_release) struct buf line = BUF_INIT(HISTORY_MAX);
     const struct dockerfile_step *step = d->step;
+    struct buf *line = dispatch_line(d);
 
-    buf_adds(&line, step->instruction->keyword);
     if (step->parents)
-        buf_adds(&line, " --parents");
+        buf_adds(line, " --parents");
     if (*step->chown)
-        buf_addf(&line, " --chown=%s", step->chown);
+        buf_addf(line, " --chown=%s", step->chown);
     if (*step->chmod)
-        buf_addf(&line, " --chmod=%s", step->chmod);
+        buf_addf(line, " --chmod=%s", step->chmod);
     for (size_t k = 0; k + 1 < step->words.n; k++)
-        buf_addf(&line, " %s", step->words.v[k]);
+        add_word(line, step->words.v[k]);
     for (size_t k = 0; k < step->n_heredocs; k++)
-        buf_addf(&line, " <<%s", step->heredocs[k].name);
-    buf_addf(&line, " %s # buildkit", step->words.v[step->words.n - 1]);
-    return dispatch_commit(d, &line, err);
+        buf_addf(line, " <<%s", step->heredocs[k].name);
+    add_word(line, step->words.v[step->words.n - 1]);
+    buf_adds(line, " # buildkit");
+    return dispatch_commit(d, err);
 }
 
 int dispatch_copy(struct dispatcher *d, struct error *err)
 {
     struct dockerfile_step *step = d->step;
-    bool add = strcmp(step->instruction->keyword, "ADD") == 0;
+    bool add = instruction_is(step->instruction, "ADD");
 
     if (expand(d, err) < 0 || resolve_from(d, err) < 0 || check_chmod(step->chmod, err) < 0 ||
         check_checksum(step, err) < 0)

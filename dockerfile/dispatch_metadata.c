@@ -55,23 +55,23 @@ static void add_range(struct buf *line, const struct port_range *range)
 
 int dispatch_expose(struct dispatcher *d, struct error *err)
 {
-    CLEANUP(buf_release) struct buf line = BUF_INIT(HISTORY_MAX);
     struct ports *ports = own_ports(d->state, &d->e->arena);
+    struct buf *line = dispatch_line(d);
     struct port_range range;
 
     if (!ports)
         return arena_check(&d->e->arena, err);
     if (expand_ports(d, err) < 0)
         return -1;
-    buf_adds(&line, "EXPOSE [");
+    buf_adds(line, " [");
     for (size_t i = 0; i < d->step->words.n; i++) {
         if (port_parse(d->step->words.v[i], &range, err) < 0)
             return -1;
         ports_add(ports, &range);
-        add_range(&line, &range);
+        add_range(line, &range);
     }
-    buf_addc(&line, ']');
-    return dispatch_commit(d, &line, err);
+    buf_addc(line, ']');
+    return dispatch_commit(d, err);
 }
 
 /* ---- HEALTHCHECK ---- */
@@ -113,7 +113,7 @@ static void set_test(struct dispatcher *d, struct argv *test)
 
 int dispatch_healthcheck(struct dispatcher *d, struct error *err)
 {
-    CLEANUP(buf_release) struct buf line = BUF_INIT(HISTORY_MAX);
+    struct buf *line = dispatch_line(d);
     const struct dockerfile_instruction *i = d->step->instruction;
     struct dockerfile_health *h = &d->state->config.health;
     bool none = strcasecmp(i->words.v[0], "NONE") == 0;
@@ -128,18 +128,18 @@ int dispatch_healthcheck(struct dispatcher *d, struct error *err)
         h->start_interval = interval(i, "start-interval");
         h->retries = read_retries(i);
     }
-    buf_adds(&line, "HEALTHCHECK {Test:");
-    add_list(&line, &h->test, false);
-    buf_adds(&line, " Interval:");
-    duration_add(&line, h->interval);
-    buf_adds(&line, " Timeout:");
-    duration_add(&line, h->timeout);
-    buf_adds(&line, " StartPeriod:");
-    duration_add(&line, h->start_period);
-    buf_adds(&line, " StartInterval:");
-    duration_add(&line, h->start_interval);
-    buf_addf(&line, " Retries:%d}", h->retries);
-    return dispatch_commit(d, &line, err);
+    buf_adds(line, " {Test:");
+    add_list(line, &h->test, false);
+    buf_adds(line, " Interval:");
+    duration_add(line, h->interval);
+    buf_adds(line, " Timeout:");
+    duration_add(line, h->timeout);
+    buf_adds(line, " StartPeriod:");
+    duration_add(line, h->start_period);
+    buf_adds(line, " StartInterval:");
+    duration_add(line, h->start_interval);
+    buf_addf(line, " Retries:%d}", h->retries);
+    return dispatch_commit(d, err);
 }
 
 /* ---- STOPSIGNAL ---- */
@@ -184,7 +184,7 @@ static bool is_signal(const char *text)
 
 int dispatch_stopsignal(struct dispatcher *d, struct error *err)
 {
-    CLEANUP(buf_release) struct buf line = BUF_INIT(HISTORY_MAX);
+    struct buf *line;
     char *text;
 
     if (dispatch_expand(d, d->step->instruction->words.v[0], &text, err) < 0)
@@ -193,6 +193,8 @@ int dispatch_stopsignal(struct dispatcher *d, struct error *err)
     if (!is_signal(text))
         return error_set(err, ERR_INPUT, "invalid signal: %.200s", text);
     d->state->config.stop_signal = text;
-    buf_addf(&line, "STOPSIGNAL %s", text);
-    return dispatch_commit(d, &line, err);
+    line = dispatch_line(d);
+    buf_addc(line, ' ');
+    buf_adds(line, text);
+    return dispatch_commit(d, err);
 }

@@ -1,13 +1,15 @@
 /* dockerfile/dispatch_run — RUN: its mounts, and what the shell is given. */
 #include <string.h>
 
+#include "base/path.h"
 #include "base/text.h"
 #include "dockerfile/evaluator.h"
 #include "dockerfile/flags.h"
 #include "dockerfile/heredoc.h"
 #include "dockerfile/mount.h"
-#include "base/path.h"
 #include "dockerfile/quote.h"
+
+#define ARGUMENT_MAX (128 << 10) /* Linux's MAX_ARG_STRLEN, the NUL included */
 
 /* ---- mounts ---- */
 
@@ -95,6 +97,10 @@ static int run_shell(struct dispatcher *d, const char *text, struct error *err)
     const struct dockerfile_instruction *i = d->step->instruction;
     CLEANUP(buf_release) struct buf whole = BUF_INIT(HISTORY_MAX);
 
+    if (i->n_heredocs == 0) {
+        dispatch_shell(d, text, &d->step->words);
+        return 0;
+    }
     buf_adds(&whole, text);
     for (size_t k = 0; k < i->n_heredocs; k++)
         buf_addf(&whole, "\n%s%s", i->heredocs[k].content, i->heredocs[k].name);
@@ -125,22 +131,35 @@ static int set_command(struct dispatcher *d, struct error *err)
 /* "RUN |1 NAME=value /bin/sh -c …": the arguments it may see come first. */
 static int commit(struct dispatcher *d, struct error *err)
 {
-    CLEANUP(buf_release) struct buf line = BUF_INIT(HISTORY_MAX);
+    struct buf *line = dispatch_line(d);
     const struct vars *args = &d->state->args;
 
-    buf_adds(&line, "RUN");
     if (args->n)
-        buf_addf(&line, " |%zu", args->n);
+        buf_addf(line, " |%zu", args->n);
     for (size_t k = 0; k < args->n; k++) {
         const char *name = args->v[k].name;
         const char *value = vars_get(&d->e->scope.vars, name, strlen(name));
 
-        buf_addf(&line, " %s=%s", name, value ? value : args->v[k].value);
+        dispatch_add_pair(line, name, value ? value : args->v[k].value);
     }
-    for (size_t k = 0; k < d->step->words.n; k++)
-        buf_addf(&line, " %s", d->step->words.v[k]);
-    buf_adds(&line, " # buildkit");
-    return dispatch_commit(d, &line, err);
+    for (size_t k = 0; k < d->step->words.n; k++) {
+        buf_addc(line, ' ');
+        buf_adds(line, d->step->words.v[k]);
+    }
+    buf_adds(line, " # buildkit");
+    return dispatch_commit(d, err);
+}
+
+/* A system refuses to start a program with a longer argument, in words that help nobody. */
+static int check_length(const struct dockerfile_step *step, struct error *err)
+{
+    for (size_t i = 0; i < step->words.n; i++)
+        if (strlen(step->words.v[i]) >= ARGUMENT_MAX)
+            return error_set(err, ERR_LIMIT,
+                             "the command is longer than the %d bytes that a shell can be given: "
+                             "put it into a file, COPY that and run it",
+                             ARGUMENT_MAX - 1);
+    return 0;
 }
 
 /* The image's environment and the arguments declared so far. */
@@ -179,7 +198,7 @@ static void set_options(struct dispatcher *d)
 int dispatch_run(struct dispatcher *d, struct error *err)
 {
     set_options(d);
-    if (add_mounts(d, err) < 0 || set_command(d, err) < 0)
+    if (add_mounts(d, err) < 0 || set_command(d, err) < 0 || check_length(d->step, err) < 0)
         return -1;
     if (d->e->request->to_build && set_environment(d, err) < 0)
         return -1;

@@ -85,6 +85,9 @@ static inline void dockerfile_freep(struct dockerfile **d)
 
 const struct dockerfile_stage *dockerfile_stages(const struct dockerfile *d, size_t *ret_n);
 
+/* What "# syntax=" at the top names; NULL without one. */
+const char *dockerfile_syntax(const struct dockerfile *d);
+
 /* The image references that building the last stage needs from a registry: the bases of it and of
  * the stages it needs, COPY --from and RUN --mount=from images; variables expanded with the global
  * ARGs and build_args ("K=V"); each once, in order of first use; neither stages nor scratch.

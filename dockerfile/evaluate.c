@@ -15,6 +15,7 @@ static int check_reference(const char *image, int line, struct error *err)
 
     if (reference_is_scratch(image) || reference_read(image, &r, err) == 0)
         return 0;
+    (void)!reference_refuse_transport(image, err); /* says more, where it is one */
     (void)error_wrap(err, "failed to parse stage name %s", quote_short(image, quoted));
     return fail_at_line(line, err);
 }
@@ -83,7 +84,7 @@ static int prepare_all(struct dockerfile_evaluation *e, bool all, struct error *
     if (check_references(e, err) < 0 || prepare_those(e, false, err) < 0 ||
         (all && prepare_those(e, true, err) < 0))
         return -1;
-    return check_references(e, err);
+    return e->n_triggers > 0 ? check_references(e, err) : 0;
 }
 
 /* ---- one stage ---- */
@@ -157,10 +158,7 @@ static struct dockerfile_pairs pairs_of(struct arena *arena, const struct vars *
     struct dockerfile_pairs pairs = {.v = arena_alloc(arena, (vars->n + 1) * sizeof(*pairs.v))};
 
     for (size_t i = 0; pairs.v && i < vars->n; i++)
-        pairs.v[pairs.n++] = (struct dockerfile_pair){
-            .key = arena_string(arena, vars->v[i].name, strlen(vars->v[i].name)),
-            .value = arena_string(arena, vars->v[i].value, strlen(vars->v[i].value)),
-        };
+        pairs.v[pairs.n++] = (struct dockerfile_pair){vars->v[i].name, vars->v[i].value};
     return pairs;
 }
 
@@ -206,8 +204,7 @@ static int finish(struct dockerfile_evaluation *e, size_t stage, struct error *e
     if (finish_ports(e, stage, err) < 0)
         return graph_fail_at(e->d->stages[stage].instructions, err);
     for (size_t i = 0; i < s->volumes.n; i++)
-        arena_push(&e->arena, &outcome->config.volumes,
-                   arena_string(&e->arena, s->volumes.v[i].name, strlen(s->volumes.v[i].name)));
+        arena_push(&e->arena, &outcome->config.volumes, (char *)s->volumes.v[i].name);
     outcome->evaluated = true;
     return arena_check(&e->arena, err);
 }
@@ -264,7 +261,7 @@ static int run_stage(struct dockerfile_evaluation *e, size_t stage, struct error
         e->scope.vars = w->state.scope;
         r = run_command(e, stage, &w->commands[i], err);
         w->state.scope = e->scope.vars;
-        e->scope.vars = (struct vars){.v = NULL};
+        e->scope.vars = (struct vars){.arena = &e->arena};
         if (r < 0)
             return -1;
     }
@@ -287,6 +284,12 @@ static void describe(struct dockerfile_evaluation *e)
     }
 }
 
+static void state_init(struct state *s, struct arena *arena)
+{
+    s->scope.arena = s->args.arena = s->env.arena = arena;
+    s->labels.arena = s->volumes.arena = arena;
+}
+
 static int run(struct dockerfile_evaluation *e, bool all, struct error *err)
 {
     struct graph_request request = {.build_args = e->request->build_args,
@@ -303,6 +306,8 @@ static int run(struct dockerfile_evaluation *e, bool all, struct error *err)
         e->n = 0;
         return arena_check(&e->arena, err);
     }
+    for (size_t i = 0; i < e->n; i++)
+        state_init(&e->work[i].state, &e->arena);
     describe(e);
     if (prepare_all(e, all, err) < 0)
         return -1;
@@ -320,6 +325,7 @@ int evaluation_run(struct dockerfile_evaluation *e, const struct dockerfile *d,
 
     e->d = d;
     e->request = request;
+    e->line = (struct buf)BUF_INIT(HISTORY_MAX);
     scope_init(&e->scope, d->directives.escape, &e->arena);
     r = run(e, all, err);
     e->request = NULL;
@@ -341,24 +347,14 @@ int dockerfile_evaluate(const struct dockerfile *d, const struct dockerfile_requ
     return 0;
 }
 
-static void state_release(struct state *s)
-{
-    vars_release(&s->scope);
-    vars_release(&s->args);
-    vars_release(&s->env);
-    vars_release(&s->labels);
-    vars_release(&s->volumes);
-}
-
 void dockerfile_evaluation_free(struct dockerfile_evaluation *e)
 {
     if (!e)
         return;
-    for (size_t i = 0; i < e->n; i++)
-        state_release(&e->work[i].state);
     for (size_t i = 0; i < e->n_triggers; i++)
         dockerfile_free(e->triggers[i]);
     scope_release(&e->scope);
+    buf_release(&e->line);
     graph_release(&e->graph);
     arena_release(&e->arena);
     free(e);

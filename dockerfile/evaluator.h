@@ -51,6 +51,7 @@ struct dockerfile_evaluation {
     struct arena arena;
     struct graph graph;
     struct scope scope; /* its vars are those of the stage at work, lent to it */
+    struct buf line;    /* of the history, while it is put together */
     struct dockerfile_outcome *outcomes;
     struct stage_work *work;
     size_t n;
@@ -99,8 +100,12 @@ MUST_CHECK int dispatch_expand(struct dispatcher *d, const char *word, char **re
                                struct error *err);
 MUST_CHECK int dispatch_note_unset(struct dispatcher *d, struct error *err);
 
-/* Adds a line to the image's history. */
-MUST_CHECK int dispatch_commit(struct dispatcher *d, const struct buf *line, struct error *err);
+/* Begins a line of the image's history with the instruction's keyword, and adds it. */
+struct buf *dispatch_line(struct dispatcher *d);
+MUST_CHECK int dispatch_commit(struct dispatcher *d, struct error *err);
+
+/* " key=value"; " key" without a value. */
+void dispatch_add_pair(struct buf *line, const char *key, const char *value);
 
 /* "[a b]" and ["a" "b"], as Go's %v and %q print a list. */
 void add_list(struct buf *out, const struct argv *words, bool quoted);

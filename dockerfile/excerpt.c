@@ -54,6 +54,17 @@ static struct span next_line(const char **p, const char *end)
     return line;
 }
 
+/* Characters that would move a terminal's cursor, or end a string, are "?". */
+static void add_line(struct span line, struct buf *out)
+{
+    for (size_t i = 0; i < line.len; i++) {
+        unsigned char c = (unsigned char)line.s[i];
+
+        buf_addc(out, (c < ' ' && c != '\t') || c == 0x7f ? '?' : line.s[i]);
+    }
+    buf_addc(out, '\n');
+}
+
 void dockerfile_excerpt_text(const char *text, size_t len, int first_line, int last_line,
                              struct buf *out)
 {
@@ -74,8 +85,7 @@ void dockerfile_excerpt_text(const char *text, size_t len, int first_line, int l
         if (i < start)
             continue;
         buf_addf(out, " %3d | %s ", i, i >= first_line && i <= last_line ? ">>>" : "   ");
-        buf_add(out, line.s, line.len);
-        buf_addc(out, '\n');
+        add_line(line, out);
     }
     buf_adds(out, "--------------------\n");
 }

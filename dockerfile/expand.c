@@ -439,6 +439,24 @@ static int lex_part(struct lexer *lx, struct buf *out)
     return r;
 }
 
+/* What stands for itself and is no white space, which ends words. */
+static void lex_plain(struct lexer *lx, char stop, struct buf *out)
+{
+    const char *start = lx->p;
+    size_t n;
+
+    for (; lx->p < lx->end; lx->p++) {
+        char c = *lx->p;
+
+        if (c <= ' ' || c >= 0x7f || c == '$' || c == '\'' || c == '"' || c == '<' || c == stop ||
+            c == lx->x->escape)
+            break;
+    }
+    n = (size_t)(lx->p - start);
+    buf_add(out, start, n);
+    split_add_raw(lx->split, start, n);
+}
+
 /* Up to and with the stop character; up to the end of the text when it is 0. */
 static int lex_until(struct lexer *lx, char stop, bool raw_escapes, struct buf *out)
 {
@@ -453,8 +471,11 @@ static int lex_until(struct lexer *lx, char stop, bool raw_escapes, struct buf *
         lx->split = &none;
     }
     lx->raw_escapes = raw_escapes;
-    while (r == 0 && lx->p < lx->end && !(stop && *lx->p == stop))
+    lex_plain(lx, stop, out);
+    while (r == 0 && lx->p < lx->end && !(stop && *lx->p == stop)) {
         r = lex_part(lx, out);
+        lex_plain(lx, stop, out);
+    }
     lx->raw_escapes = outer_raw;
     lx->split = outer_split;
     if (r < 0 || !stop)

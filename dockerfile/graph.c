@@ -165,9 +165,9 @@ static int collect(struct graph *g, const struct dockerfile *d, size_t current,
     const struct dockerfile_instruction *i = use.instruction;
     const char *mount;
 
-    if (strcmp(i->keyword, "COPY") == 0)
+    if (instruction_is(i, "COPY"))
         return collect_copy(g, d, current, use, lenient, err);
-    if (strcmp(i->keyword, "RUN") != 0)
+    if (!instruction_is(i, "RUN"))
         return 0;
     for (size_t at = 0; (mount = flags_next(&i->flags, "mount", &at));)
         if (collect_mount(g, d, current, use, mount, err) < 0)

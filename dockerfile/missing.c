@@ -4,10 +4,12 @@
 #include <limits.h>
 #include <string.h>
 
-#include "dockerfile/dockerfile.h"
-#include "dockerfile/origin.h"
 #include "base/path.h"
+#include "base/text.h"
+#include "dockerfile/origin.h"
+#include "dockerfile/parse.h"
 #include "dockerfile/quote.h"
+#include "dockerfile/suggest.h"
 
 struct finder {
     const struct dockerfile_source *source;
@@ -16,12 +18,37 @@ struct finder {
 
 /* Two lines that say where the name stands are enough of an excerpt; here is the reason. */
 static int refuse(const struct dockerfile_step *s, const char *path, const char *why,
-                  struct error *err)
+                  const char *hint, struct error *err)
 {
     char quoted[QUOTE_SIZE];
 
-    return error_set(err, ERR_INPUT, "dockerfile parse error on line %d: %s %s: %s", s->first_line,
-                     s->instruction->keyword, quote_short(path, quoted), why);
+    return error_set(err, ERR_INPUT,
+                     "dockerfile parse error on line %d: %s %s: not found in the build context: "
+                     "%s%s",
+                     s->first_line, s->instruction->keyword, quote_short(path, quoted), why, hint);
+}
+
+/* The name in the same directory that is nearly the path's, in *hint. */
+static int find_near(const struct finder *f, const char *path, char hint[SUGGEST_SIZE],
+                     struct error *err)
+{
+    CLEANUP(argv_release) struct argv names = ARGV_INIT, plain = ARGV_INIT;
+    CLEANUP_FREE char *directory = strdup(path);
+    char *slash = directory ? strrchr(directory, '/') : NULL;
+    const char *name = slash ? path + (slash - directory) + 1 : path;
+
+    *hint = '\0';
+    if (!directory)
+        return error_set(err, ERR_SYSTEM, "look for %.100s: out of memory", path);
+    *(slash ? slash : directory) = '\0';
+    if (f->source->list(f->source->self, directory, &names, err) < 0)
+        return err->kind == ERR_LIMIT ? 0 : -1;
+    for (size_t i = 0; i < names.n; i++)
+        if (!text_has_control(names.v[i], strlen(names.v[i])))
+            argv_pushf(&plain, "%.*s", (int)strcspn(names.v[i], "/"), names.v[i]);
+    if (plain.n > 0 && !plain.failed)
+        (void)suggest(name, (const char *const *)plain.v, false, hint);
+    return 0;
 }
 
 /* An ignored directory is there all the same where a "!" may bring back something below it. */
@@ -40,6 +67,7 @@ static int look_for(const struct finder *f, const struct dockerfile_step *s, con
                     struct error *err)
 {
     CLEANUP(buf_release) struct buf clean = BUF_INIT(PATH_MAX);
+    char hint[SUGGEST_SIZE];
     enum source_kind kind;
 
     path_join(&clean, "/", path);
@@ -48,10 +76,11 @@ static int look_for(const struct finder *f, const struct dockerfile_step *s, con
     if (f->source->kind(f->source->self, buf_str(&clean) + 1, &kind, err) < 0)
         return -1;
     if (kind == SOURCE_NONE)
-        return refuse(s, path, "not found in the build context: no such file was uploaded", err);
+        return find_near(f, buf_str(&clean) + 1, hint, err) < 0
+                   ? -1
+                   : refuse(s, path, "no such file was uploaded", hint, err);
     if (is_ignored(f, buf_str(&clean) + 1))
-        return refuse(s, path, "not found in the build context: the ignore file leaves it out",
-                      err);
+        return refuse(s, path, "the ignore file leaves it out", "", err);
     return 0;
 }
 
@@ -62,8 +91,7 @@ static int look_at_copy(const struct finder *f, const struct dockerfile_step *s,
 
         if (has_wildcard(s->words.v[k]))
             continue;
-        if (strcmp(s->instruction->keyword, "ADD") == 0 &&
-            origin_of(s->words.v[k], &origin, err) < 0)
+        if (instruction_is(s->instruction, "ADD") && origin_of(s->words.v[k], &origin, err) < 0)
             return -1;
         if ((origin == ORIGIN_CONTEXT || origin == ORIGIN_GIT_LIKE) &&
             look_for(f, s, s->words.v[k], err) < 0)
@@ -87,13 +115,11 @@ static int look_at_mounts(const struct finder *f, const struct dockerfile_step *
 
 static int look_at_step(const struct finder *f, const struct dockerfile_step *s, struct error *err)
 {
-    const char *keyword = s->instruction->keyword;
-
     if (!s->done)
         return 0;
-    if (strcmp(keyword, "RUN") == 0)
+    if (instruction_is(s->instruction, "RUN"))
         return look_at_mounts(f, s, err);
-    if (strcmp(keyword, "COPY") != 0 && strcmp(keyword, "ADD") != 0)
+    if (!instruction_is(s->instruction, "COPY") && !instruction_is(s->instruction, "ADD"))
         return 0;
     return *s->from ? 0 : look_at_copy(f, s, err);
 }

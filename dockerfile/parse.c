@@ -58,7 +58,7 @@ static int add_instruction(struct dockerfile *d, struct lines *l, const struct l
         return error_set(err, ERR_LIMIT, "more than %zu instructions", d->limits.instructions_max);
     if (grammar_read(d, buf_str(&line->text), line->text.len, &i, err) < 0)
         return -1;
-    if (grammar_takes_heredocs(&i) && strstr(i.original, "<<") &&
+    if (strstr(i.original, "<<") && grammar_takes_heredocs(&i) &&
         heredoc_read(&d->arena, l, &i, err) < 0)
         return -1;
     i.last_line = l->count;
@@ -160,6 +160,11 @@ void dockerfile_free(struct dockerfile *d)
         return;
     arena_release(&d->arena);
     free(d);
+}
+
+const char *dockerfile_syntax(const struct dockerfile *d)
+{
+    return d->directives.syntax;
 }
 
 const struct dockerfile_stage *dockerfile_stages(const struct dockerfile *d, size_t *ret_n)

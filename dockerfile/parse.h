@@ -10,6 +10,8 @@
 #ifndef DOCKERFILE_PARSE_H
 #define DOCKERFILE_PARSE_H
 
+#include <string.h>
+
 #include "dockerfile/arena.h"
 #include "dockerfile/dockerfile.h"
 
@@ -49,6 +51,12 @@ struct dockerfile {
      * would swallow a line put after it, or of the first of several.  NOT_OPEN otherwise. */
     size_t open_at;
 };
+
+/* keyword in upper case.  Asked so often that most times one letter has to tell. */
+static inline bool instruction_is(const struct dockerfile_instruction *i, const char *keyword)
+{
+    return *i->keyword == *keyword && strcmp(i->keyword, keyword) == 0;
+}
 
 /* Step 1 on an empty d, which the caller frees in any case. */
 MUST_CHECK int parse_text(struct dockerfile *d, const char *text, size_t len,

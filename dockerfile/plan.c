@@ -8,6 +8,7 @@
 #include "dockerfile/dockerfile.h"
 #include "dockerfile/generate.h"
 #include "dockerfile/missing.h"
+#include "dockerfile/quote.h"
 
 #define SETTINGS_MAX   (1 << 20)
 #define DOCKERFILE_MAX ((1 << 20) + 1) /* one more than the parser takes, so that it says so */
@@ -93,6 +94,19 @@ int dockerfile_plan_build_args(const struct dockerfile_settings *settings, const
     return add_words(ret, given) < 0 ? out_of_memory(err) : 0;
 }
 
+int dockerfile_plan_type(const struct dockerfile_settings *settings, const char **ret,
+                         struct error *err)
+{
+    const char *type = settings->type;
+
+    if (type && strcmp(type, "volume-template") == 0)
+        return error_set(err, ERR_INPUT,
+                         "blaxel.toml: type is volume-template, of which no image is built; for an "
+                         "image name another type, sandbox, agent, function or job");
+    *ret = type && strcmp(type, "application") != 0 ? type : "sandbox";
+    return 0;
+}
+
 static int read_settings(struct planner *p, struct error *err)
 {
     struct dockerfile_plan *out = p->out;
@@ -104,8 +118,8 @@ static int read_settings(struct planner *p, struct error *err)
     if (found && dockerfile_settings_read(buf_str(&out->settings_text), out->settings_text.len,
                                           &out->settings, err) < 0)
         return -1;
-    if (!*type)
-        type = out->settings.type ? out->settings.type : "sandbox";
+    if (!*type && dockerfile_plan_type(&out->settings, &type, err) < 0)
+        return -1;
     (void)snprintf(out->type, sizeof(out->type), "%s", type);
     if (add_words(&out->warnings, &out->settings.warnings) < 0)
         return out_of_memory(err);
@@ -141,6 +155,7 @@ static int find_dockerfile(struct planner *p, bool *ret_found, struct error *err
 {
     const char *const names[] = {p->req->file, p->out->settings.build_dockerfile, "Dockerfile",
                                  "Containerfile"};
+    char quoted[QUOTE_SIZE];
 
     *ret_found = false;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !*ret_found; i++) {
@@ -148,6 +163,10 @@ static int find_dockerfile(struct planner *p, bool *ret_found, struct error *err
             continue;
         if (read_file(p, names[i], &p->out->text, ret_found, err) < 0)
             return -1;
+        if (!*ret_found && i == 1)
+            argv_pushf(&p->out->warnings,
+                       "[build] dockerfile in blaxel.toml names %s, which is not there",
+                       quote_short(names[i], quoted));
         if (*ret_found)
             (void)snprintf(p->out->file, sizeof(p->out->file), "%s", names[i]);
     }
@@ -298,6 +317,29 @@ static int look_for_sandbox_api(struct planner *p, const struct dockerfile *d, s
     return 0;
 }
 
+/* Docker's own, at Docker's or a mirror: "docker/dockerfile:1", "docker/dockerfile-upstream:…" */
+static bool is_dockers(const char *frontend)
+{
+    const char *name = strstr(frontend, "docker/dockerfile");
+
+    return name && (name == frontend || name[-1] == '/') &&
+           strchr(":@-", name[strlen("docker/dockerfile")]);
+}
+
+/* A text for another frontend may mean something else where it reads as a Dockerfile. */
+static int warn_of_frontend(struct planner *p, const struct dockerfile *d, struct error *err)
+{
+    const char *frontend = dockerfile_syntax(d);
+    char quoted[QUOTE_SIZE];
+
+    if (frontend && !is_dockers(frontend))
+        argv_pushf(&p->out->warnings,
+                   "the frontend %s of # syntax= is left out of account: Dockerfiles are read as "
+                   "BuildKit's own reads them, and no other is run",
+                   quote_short(frontend, quoted));
+    return p->out->warnings.failed ? out_of_memory(err) : 0;
+}
+
 static int study(struct planner *p, struct error *err)
 {
     CLEANUP(dockerfile_freep) struct dockerfile *d = NULL;
@@ -309,7 +351,7 @@ static int study(struct planner *p, struct error *err)
         return -1;
     if (dockerfile_ignore_parse(buf_str(&out->ignore), out->ignore.len, &ignore, err) < 0)
         return error_wrap(err, "the ignore file");
-    if (check(p, d, ignore, err) < 0)
+    if (warn_of_frontend(p, d, err) < 0 || check(p, d, ignore, err) < 0)
         return -1;
     if (evaluate(p, d, ignore, err) < 0)
         return -1;

@@ -64,6 +64,11 @@ void dockerfile_plan_release(struct dockerfile_plan *p);
 MUST_CHECK int dockerfile_plan_make(const struct dockerfile_plan_request *req,
                                     struct dockerfile_plan *ret, struct error *err);
 
+/* What a build of the project makes when nobody says: the type in its blaxel.toml, else "sandbox",
+ * which is also what clients deploy an "application" as.  ERR_INPUT: a volume template. */
+MUST_CHECK int dockerfile_plan_type(const struct dockerfile_settings *settings, const char **ret,
+                                    struct error *err);
+
 /* The build arguments of blaxel.toml that given does not name, then given; "K=V". */
 MUST_CHECK int dockerfile_plan_build_args(const struct dockerfile_settings *settings,
                                           const struct argv *given, struct argv *ret,

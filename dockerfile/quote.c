@@ -36,14 +36,31 @@ static void add_escaped(struct buf *out, uint32_t r)
         buf_addf(out, "\\U%08x", r);
 }
 
+/* Bytes of ASCII that stands for itself. */
+static size_t plain_length(const char *s)
+{
+    size_t n = 0;
+
+    while (s[n] >= ' ' && s[n] < 0x7f && s[n] != '"' && s[n] != '\\')
+        n++;
+    return n;
+}
+
 void quote_add(struct buf *out, const char *s)
 {
     size_t len = strlen(s);
 
     buf_addc(out, '"');
     for (size_t i = 0; i < len;) {
+        size_t plain = plain_length(s + i);
         uint32_t r;
-        size_t n = rune_decode_any(s + i, len - i, &r);
+        size_t n;
+
+        buf_add(out, s + i, plain);
+        i += plain;
+        if (i == len)
+            break;
+        n = rune_decode_any(s + i, len - i, &r);
 
         if (strncmp(s + i, WORD_NUL, sizeof(WORD_NUL) - 1) == 0) {
             buf_adds(out, "\\x00");

@@ -11,6 +11,7 @@
 #include "dockerfile/reference.h"
 
 #define NAME_MAX_LEN 255 /* host and path together */
+#define HUB          "docker.io"
 
 static bool is_lower(char c)
 {
@@ -191,40 +192,45 @@ static size_t host_length(const char *name, size_t len)
     return 0;
 }
 
+/* Room for it was checked: a name or a reference is never longer than what holds its parts. */
+static size_t put(char *to, const char *s, size_t len)
+{
+    memcpy(to, s, len);
+    to[len] = '\0';
+    return len;
+}
+
 static int split_name(const char *name, size_t len, struct dockerfile_reference *ret,
                       struct error *err)
 {
     size_t host = host_length(name, len);
     const char *path = host ? name + host + 1 : name;
     size_t path_len = host ? len - host - 1 : len;
-    bool hub = !host || (host == 9 && memcmp(name, "docker.io", 9) == 0) ||
+    bool hub = !host || (host == strlen(HUB) && memcmp(name, HUB, host) == 0) ||
                (host == 15 && memcmp(name, "index.docker.io", 15) == 0);
     bool library = hub && !memchr(path, '/', path_len);
-    int n;
+    const char *prefix = library ? "library/" : "";
+    size_t host_len = hub ? strlen(HUB) : host, n = strlen(prefix) + path_len;
 
-    if (hub)
-        (void)snprintf(ret->host, sizeof(ret->host), "docker.io");
-    else
-        (void)snprintf(ret->host, sizeof(ret->host), "%.*s", (int)host, name);
-    n = snprintf(ret->path, sizeof(ret->path), "%s%.*s", library ? "library/" : "", (int)path_len,
-                 path);
-    if (strlen(ret->host) + (size_t)n + 1 > NAME_MAX_LEN)
+    if (host_len + n + 1 > NAME_MAX_LEN)
         return error_set(err, ERR_INPUT, "repository name must not be more than %d characters",
                          NAME_MAX_LEN);
-    if (!is_host(ret->host, strlen(ret->host)))
+    (void)put(ret->host, hub ? HUB : name, host_len);
+    (void)put(ret->path + put(ret->path, prefix, strlen(prefix)), path, path_len);
+    if (!is_host(ret->host, host_len))
         return malformed(err);
-    if (has_upper(ret->path, (size_t)n))
+    if (has_upper(ret->path, n))
         return error_set(err, ERR_INPUT,
                          "invalid reference format: repository name (%s) must be lowercase",
                          ret->path);
-    return is_path(ret->path, (size_t)n) ? 0 : malformed(err);
+    return is_path(ret->path, n) ? 0 : malformed(err);
 }
 
 static int split_digest(const char *digest, struct dockerfile_reference *ret, struct error *err)
 {
     if (!is_digest(digest))
         return malformed(err);
-    (void)snprintf(ret->digest, sizeof(ret->digest), "%s", digest);
+    (void)put(ret->digest, digest, strlen(digest));
     return 0;
 }
 
@@ -251,9 +257,9 @@ int reference_read(const char *text, struct dockerfile_reference *ret, struct er
     if (split_name(text, name_len, &r, err) < 0)
         return -1;
     if (colon)
-        (void)snprintf(r.tag, sizeof(r.tag), "%.*s", (int)(len - name_len - 1), colon + 1);
+        (void)put(r.tag, colon + 1, len - name_len - 1);
     else if (!*r.digest)
-        (void)snprintf(r.tag, sizeof(r.tag), "latest");
+        (void)put(r.tag, "latest", strlen("latest"));
     *ret = r;
     return 0;
 }

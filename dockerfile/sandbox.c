@@ -172,12 +172,12 @@ static void follow_stage(struct finder *f, size_t stage)
     for (size_t k = 1; k < s->n_instructions; k++) {
         const struct dockerfile_instruction *i = &s->instructions[k];
 
-        if (strcmp(i->keyword, "WORKDIR") == 0)
+        if (instruction_is(i, "WORKDIR"))
             f->workdirs[stage] = image_path_workdir(&f->g->arena, f->workdirs[stage], i);
-        else if (strcmp(i->keyword, "RUN") == 0)
+        else if (instruction_is(i, "RUN"))
             follow_run(f, stage, i);
         for (; use < node->n_uses && node->uses[use].instruction == i; use++)
-            if (strcmp(i->keyword, "COPY") == 0)
+            if (instruction_is(i, "COPY"))
                 follow_copy(f, stage, &node->uses[use]);
     }
 }

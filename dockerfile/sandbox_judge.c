@@ -103,7 +103,7 @@ static bool is_named_by_a_run(const struct judge *j)
         for (size_t k = 1; k < s->n_instructions; k++) {
             const struct dockerfile_instruction *i = &s->instructions[k];
 
-            if (strcmp(i->keyword, "RUN") != 0)
+            if (!instruction_is(i, "RUN"))
                 continue;
             if (strstr(i->text, SANDBOX_WORD))
                 return true;

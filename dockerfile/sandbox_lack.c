@@ -226,8 +226,8 @@ static void add_entrypoint(struct injector *j)
 /* A base that carries the binary was made to be a sandbox: its own command is trusted. */
 static bool is_carried_by_base(const struct injector *j)
 {
-    return j->base_word || (j->place.source && strcmp(j->place.source->keyword, "FROM") == 0 &&
-                            !j->place.is_sandbox);
+    return j->base_word ||
+           (j->place.source && instruction_is(j->place.source, "FROM") && !j->place.is_sandbox);
 }
 
 /* The one of the two that starts it. */

@@ -1,21 +1,13 @@
-/* dockerfile/sandbox_run — as much of a shell as it takes to see `cp A B` among its commands. */
+/* dockerfile/sandbox_run — `cp A B` among the commands of a RUN. */
 #include "dockerfile/sandbox_run.h"
 
 #include <string.h>
 
 #include "base/text.h"
 #include "dockerfile/image_path.h"
+#include "dockerfile/shell.h"
 
-#define WORDS_MAX 64 /* of one command; a longer one is not looked at */
-#define WORD_SIZE 4096
-
-/* ---- one command ---- */
-
-struct command {
-    const char *words[WORDS_MAX];
-    size_t n;
-    bool unclear; /* a word depends on a variable, or there are too many */
-};
+#define OPERANDS_MAX 64 /* of one command; a longer one is not looked at */
 
 struct search {
     struct arena *arena;
@@ -24,14 +16,16 @@ struct search {
 };
 
 /* The words that are no options, the command itself left out; an option of install may take one
- * word more. */
-static size_t operands(const struct command *c, bool install, const char *out[WORDS_MAX])
+ * word more.  0: there are too many, or one depends on a variable or another command. */
+static size_t operands(const struct shell_command *c, bool install, const char *out[OPERANDS_MAX])
 {
     size_t n = 0;
 
-    for (size_t i = 1; i < c->n; i++) {
-        const char *word = c->words[i];
+    for (size_t i = c->program + 1; i < c->words.n; i++) {
+        const char *word = c->words.v[i];
 
+        if (n == OPERANDS_MAX || strpbrk(word, "$`"))
+            return 0;
         if (*word != '-')
             out[n++] = word;
         else if (install && strlen(word) == 2 && strchr("mog", word[1]))
@@ -40,15 +34,15 @@ static size_t operands(const struct command *c, bool install, const char *out[WO
     return n;
 }
 
-static void judge_command(struct search *s, const struct command *c)
+static void judge_command(struct search *s, const struct shell_command *c)
 {
-    const char *words[WORDS_MAX];
-    const char *name = c->n ? image_path_name(c->words[0]) : "";
+    const char *words[OPERANDS_MAX];
+    const char *name = c->program < c->words.n ? shell_name(c->words.v[c->program]) : "";
     bool install = strcmp(name, "install") == 0;
     struct image_path_copy copy;
     size_t n;
 
-    if (c->unclear || (!install && strcmp(name, "cp") != 0))
+    if (!install && strcmp(name, "cp") != 0)
         return;
     n = operands(c, install, words);
     if (n < 2)
@@ -71,83 +65,19 @@ static void judge_command(struct search *s, const struct command *c)
     }
 }
 
-/* ---- the text ---- */
-
-static bool ends_command(char c)
-{
-    return c == '\n' || c == ';' || c == '&' || c == '|' || c == '(' || c == ')';
-}
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
-/* Reads one word, without its quotes, into the command; returns where it ends. */
-static const char *read_word(struct search *s, struct command *c, const char *p)
-{
-    char word[WORD_SIZE];
-    const char *copy;
-    size_t n = 0;
-    char quote = '\0';
-
-    for (; *p && (quote || (!is_blank(*p) && !ends_command(*p))); p++) {
-        if (*p == '$' || *p == '`')
-            c->unclear = true;
-        if (*p == quote)
-            quote = '\0';
-        else if (!quote && (*p == '"' || *p == '\''))
-            quote = *p;
-        else if (*p == '\\' && p[1] == '\n')
-            p++;
-        else if (n + 1 < sizeof(word))
-            word[n++] = *p;
-    }
-    if (c->n == WORDS_MAX || n + 1 == sizeof(word))
-        c->unclear = true;
-    else if (n > 0 && (copy = arena_string(s->arena, word, n)))
-        c->words[c->n++] = copy;
-    return p;
-}
-
-static void search_text(struct search *s, const char *text)
-{
-    struct command c = {.n = 0};
-
-    for (const char *p = text; *p;) {
-        if (is_blank(*p)) {
-            p++;
-        } else if (ends_command(*p)) {
-            judge_command(s, &c);
-            c = (struct command){.n = 0};
-            p++;
-        } else {
-            p = read_word(s, &c, p);
-        }
-    }
-    judge_command(s, &c);
-}
-
-static void search_words(struct search *s, const struct argv *words)
-{
-    struct command c = {.n = 0};
-
-    for (size_t i = 0; i < words->n && i < WORDS_MAX; i++)
-        c.words[c.n++] = words->v[i];
-    c.unclear = words->n > WORDS_MAX;
-    judge_command(s, &c);
-}
-
 const char *sandbox_run_copy(struct arena *a, const struct dockerfile_instruction *run,
                              const char *workdir, const char *file)
 {
     struct search s = {.arena = a, .workdir = workdir, .file = file};
+    struct shell_script script = {.n = 0};
 
     if (run->json)
-        search_words(&s, &run->words);
+        shell_add(a, &run->words, &script);
     else
-        search_text(&s, run->text);
+        shell_split(a, run->text, &script);
     for (size_t i = 0; i < run->n_heredocs; i++)
-        search_text(&s, run->heredocs[i].content);
+        shell_split(a, run->heredocs[i].content, &script);
+    for (size_t i = 0; i < script.n; i++)
+        judge_command(&s, &script.v[i]);
     return s.found;
 }

@@ -145,9 +145,9 @@ static void add_stage(struct sandbox_scripts *s, const struct dockerfile_stage *
     for (size_t n = 1; n < stage->n_instructions; n++) {
         const struct dockerfile_instruction *i = &stage->instructions[n];
 
-        if (strcmp(i->keyword, "WORKDIR") == 0)
+        if (instruction_is(i, "WORKDIR"))
             s->workdir = image_path_workdir(&s->g->arena, s->workdir, i);
-        else if (strcmp(i->keyword, "COPY") == 0 || strcmp(i->keyword, "ADD") == 0)
+        else if (instruction_is(i, "COPY") || instruction_is(i, "ADD"))
             add_copy(s, i);
     }
 }

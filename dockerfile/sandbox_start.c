@@ -26,14 +26,14 @@ static void follow_stage(struct arena *a, const struct dockerfile_stage *stage, 
     for (size_t k = 1; k < stage->n_instructions; k++) {
         const struct dockerfile_instruction *i = &stage->instructions[k];
 
-        if (strcmp(i->keyword, "ENTRYPOINT") == 0) {
+        if (instruction_is(i, "ENTRYPOINT")) {
             set(a, &start->entrypoint, i, !last);
             if (!cmd_set)
                 start->cmd = (struct sandbox_command){.instruction = NULL};
-        } else if (strcmp(i->keyword, "CMD") == 0) {
+        } else if (instruction_is(i, "CMD")) {
             set(a, &start->cmd, i, !last);
             cmd_set = true;
-        } else if (strcmp(i->keyword, "SHELL") == 0) {
+        } else if (instruction_is(i, "SHELL")) {
             start->shell = i->words;
         }
     }

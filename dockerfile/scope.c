@@ -30,23 +30,25 @@ void scope_init(struct scope *s, char escape, struct arena *arena)
     *s = (struct scope){
         .expander = {.escape = escape, .get = get, .self = s, .work = EXPAND_WORK},
         .arena = arena,
+        .vars = {.arena = arena},
+        .out = BUF_INIT(VALUE_MAX),
     };
 }
 
 void scope_release(struct scope *s)
 {
-    vars_release(&s->vars);
+    buf_release(&s->out);
 }
 
 int scope_expand(struct scope *s, const char *word, char **ret, struct error *err)
 {
-    CLEANUP(buf_release) struct buf out = BUF_INIT(VALUE_MAX);
     char *copy;
 
     s->names = (struct names){.found = ARGV_INIT};
-    if (expand_word(&s->expander, word, &out, err) < 0)
+    buf_clear(&s->out);
+    if (expand_word(&s->expander, word, &s->out, err) < 0)
         return -1;
-    copy = arena_string(s->arena, buf_str(&out), out.len);
+    copy = arena_string(s->arena, buf_str(&s->out), s->out.len);
     if (arena_check(s->arena, err) < 0)
         return -1;
     *ret = copy;
@@ -96,28 +98,27 @@ const char *build_arg(const struct argv *build_args, const char *name, size_t le
 static int set_platform_args(struct vars *vars, const struct argv *build_args, const char *target,
                              struct error *err)
 {
-    const char *const pairs[][2] = {
-        {"BUILDPLATFORM", "linux/" ARCHITECTURE},
+    struct var sorted[] = {
+        {"BUILDARCH", ARCHITECTURE},
         {"BUILDOS", "linux"},
         {"BUILDOSVERSION", ""},
-        {"BUILDARCH", ARCHITECTURE},
+        {"BUILDPLATFORM", "linux/" ARCHITECTURE},
         {"BUILDVARIANT", ""},
-        {"TARGETPLATFORM", "linux/" ARCHITECTURE},
+        {"TARGETARCH", ARCHITECTURE},
         {"TARGETOS", "linux"},
         {"TARGETOSVERSION", ""},
-        {"TARGETARCH", ARCHITECTURE},
-        {"TARGETVARIANT", ""},
+        {"TARGETPLATFORM", "linux/" ARCHITECTURE},
         {"TARGETSTAGE", target && *target ? target : "default"},
+        {"TARGETVARIANT", ""},
     };
+    size_t n = sizeof(sorted) / sizeof(sorted[0]);
 
-    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
-        const char *name = pairs[i][0];
-        const char *given = build_arg(build_args, name, strlen(name));
+    for (size_t i = 0; build_args && i < n; i++) {
+        const char *given = build_arg(build_args, sorted[i].name, strlen(sorted[i].name));
 
-        if (vars_set(vars, name, strlen(name), given ? given : pairs[i][1], err) < 0)
-            return -1;
+        sorted[i].value = given ? given : sorted[i].value;
     }
-    return 0;
+    return vars_fill(vars, sorted, n, err);
 }
 
 /* One "k" or "k=v" of a global ARG. */
@@ -157,7 +158,8 @@ int scope_fill_global(struct scope *s, const struct dockerfile *d, const struct 
 int dockerfile_expand(const char *word, char escape, const struct argv *env, struct buf *ret_word,
                       struct argv *ret_words, struct error *err)
 {
-    CLEANUP(vars_release) struct vars vars = {.v = NULL};
+    CLEANUP(arena_release) struct arena arena = {.blocks = NULL};
+    struct vars vars = {.arena = &arena};
     struct expander x = {.escape = escape, .get = vars_get, .self = &vars, .work = EXPAND_WORK};
 
     for (size_t i = 0; i < env->n; i++) {

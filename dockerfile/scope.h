@@ -22,6 +22,7 @@ struct scope {
     struct expander expander;
     struct arena *arena; /* for results and names; borrowed */
     struct names names;  /* of the last expansion, or of all since they were last emptied */
+    struct buf out;      /* for one expansion after the other */
 };
 
 void scope_init(struct scope *s, char escape, struct arena *arena);

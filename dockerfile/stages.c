@@ -93,13 +93,13 @@ static int add_instruction(struct dockerfile *d, const struct dockerfile_instruc
 {
     if (grammar_check(i, err) < 0)
         return -1;
-    if (strcmp(i->keyword, "FROM") == 0 && add_stage(d, i, cap, err) < 0)
+    if (instruction_is(i, "FROM") && add_stage(d, i, cap, err) < 0)
         return -1;
     if (d->n_stages > 0) {
         d->stages[d->n_stages - 1].n_instructions++;
         return 0;
     }
-    if (strcmp(i->keyword, "ARG") != 0)
+    if (!instruction_is(i, "ARG"))
         return error_set(err, ERR_INPUT, "no build stage in current context");
     d->n_global++;
     return 0;

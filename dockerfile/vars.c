@@ -2,19 +2,7 @@
 #include "dockerfile/vars.h"
 
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
-
-void vars_release(struct vars *v)
-{
-    for (size_t i = 0; i < v->n; i++) {
-        free(v->v[i].name);
-        free(v->v[i].value);
-    }
-    free(v->v);
-    free(v->sorted);
-    *v = (struct vars){.v = NULL};
-}
 
 static int compare(const char *name, size_t len, const char *other)
 {
@@ -45,14 +33,9 @@ static size_t find(const struct vars *v, const char *name, size_t len, bool *ret
     return low;
 }
 
-static int out_of_memory(struct error *err)
-{
-    return error_set(err, ERR_SYSTEM, "set a variable: out of memory");
-}
-
 static int reserve(struct vars *v, struct error *err)
 {
-    size_t cap = v->cap ? v->cap * 2 : 32;
+    size_t cap = v->cap ? v->cap * 2 : 16;
     struct var *grown;
     uint16_t *sorted;
 
@@ -60,55 +43,68 @@ static int reserve(struct vars *v, struct error *err)
         return error_set(err, ERR_LIMIT, "more than %d variables", VARS_MAX);
     if (v->n < v->cap)
         return 0;
-    grown = realloc(v->v, cap * sizeof(*grown));
-    if (!grown)
-        return out_of_memory(err);
+    grown = arena_alloc(v->arena, cap * sizeof(*grown));
+    sorted = arena_alloc(v->arena, cap * sizeof(*sorted));
+    if (!grown || !sorted)
+        return arena_check(v->arena, err);
+    if (v->n > 0) {
+        memcpy(grown, v->v, v->n * sizeof(*grown));
+        memcpy(sorted, v->sorted, v->n * sizeof(*sorted));
+    }
     v->v = grown;
-    sorted = realloc(v->sorted, cap * sizeof(*sorted));
-    if (!sorted)
-        return out_of_memory(err);
     v->sorted = sorted;
     v->cap = cap;
     return 0;
 }
 
-static int insert(struct vars *v, size_t at, const char *name, size_t len, struct error *err)
+static int insert(struct vars *v, size_t at, struct var var, struct error *err)
 {
-    char *key;
-
     if (reserve(v, err) < 0)
         return -1;
-    key = strndup(name, len);
-    if (!key)
-        return out_of_memory(err);
     memmove(&v->sorted[at + 1], &v->sorted[at], (v->n - at) * sizeof(*v->sorted));
     v->sorted[at] = (uint16_t)v->n;
-    v->v[v->n++] = (struct var){.name = key};
+    v->v[v->n++] = var;
+    return 0;
+}
+
+int vars_fill(struct vars *v, const struct var *sorted, size_t n, struct error *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (insert(v, i, sorted[i], err) < 0)
+            return -1;
     return 0;
 }
 
 int vars_set(struct vars *v, const char *name, size_t len, const char *value, struct error *err)
 {
-    CLEANUP_FREE char *copy = strdup(value);
-    struct var *var;
     bool found;
     size_t at = find(v, name, len, &found);
+    struct var var = {.name = NULL};
 
-    if (!copy)
-        return out_of_memory(err);
-    if (!found && insert(v, at, name, len, err) < 0)
-        return -1;
-    var = &v->v[v->sorted[at]];
-    free(var->value);
-    var->value = TAKE(copy);
+    /* What is set to the same value again and again takes no memory for it. */
+    if (found && strcmp(v->v[v->sorted[at]].value, value) == 0)
+        return 0;
+    var.name = found ? v->v[v->sorted[at]].name : arena_string(v->arena, name, len);
+    var.value = arena_string(v->arena, value, strlen(value));
+    if (!var.name || !var.value)
+        return arena_check(v->arena, err);
+    if (!found)
+        return insert(v, at, var, err);
+    v->v[v->sorted[at]] = var;
     return 0;
 }
 
 int vars_copy(struct vars *to, const struct vars *from, struct error *err)
 {
-    for (size_t i = 0; i < from->n; i++)
-        if (vars_set(to, from->v[i].name, strlen(from->v[i].name), from->v[i].value, err) < 0)
+    for (size_t i = 0; i < from->n; i++) {
+        bool found;
+        size_t at = find(to, from->v[i].name, strlen(from->v[i].name), &found);
+
+        if (found)
+            to->v[to->sorted[at]].value = from->v[i].value;
+        else if (insert(to, at, from->v[i], err) < 0)
             return -1;
+    }
     return 0;
 }
 

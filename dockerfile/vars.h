@@ -5,28 +5,30 @@
 
 #include <stdint.h>
 
-#include "base/error.h"
+#include "dockerfile/arena.h"
 
 #define VARS_MAX 2048 /* an index has 16 bits */
 
 struct var {
-    char *name;
-    char *value;
+    const char *name;
+    const char *value;
 };
 
 struct vars {
-    struct var *v;    /* in the order of their first setting */
-    uint16_t *sorted; /* indices into v, by name */
+    struct arena *arena; /* for all of it; borrowed */
+    struct var *v;       /* in the order of their first setting */
+    uint16_t *sorted;    /* indices into v, by name */
     size_t n, cap;
 };
 
-void vars_release(struct vars *v);
+/* Fills an empty one; texts are borrowed, and names are in byte order. */
+MUST_CHECK int vars_fill(struct vars *v, const struct var *sorted, size_t n, struct error *err);
 
-/* Sets or replaces.  ERR_LIMIT: more than VARS_MAX of them. */
+/* Sets or replaces; both texts are copied.  ERR_LIMIT: more than VARS_MAX of them. */
 MUST_CHECK int vars_set(struct vars *v, const char *name, size_t len, const char *value,
                         struct error *err);
 
-/* Sets all that from has. */
+/* Sets all that from has, which lives in the same arena: texts are shared. */
 MUST_CHECK int vars_copy(struct vars *to, const struct vars *from, struct error *err);
 
 /* Bytes of all names and values. */

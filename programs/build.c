@@ -1,5 +1,6 @@
-/* programs/build — `kiln build ARCHIVE|DIR`: the pipeline of the service on one archive, without a
- * service.  The same worker runs it, on a queue in memory with one build in it. */
+/* programs/build — `kiln build ARCHIVE|DIR|URL`: the pipeline of the service on one archive or git
+ * source, without a service.  The same worker runs it, on a queue in memory with one build in it.
+ */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,8 @@
 
 struct order {
     const char *source;
-    const char *type;
+    bool git; /* the source is a repository's address */
+    char type[NAME_SIZE];
     char name[NAME_SIZE];
 };
 
@@ -62,16 +64,35 @@ static void name_of_source(const char *source, char name[NAME_SIZE])
     slugify(base ? base + 1 : source, name);
 }
 
+/* What looks like an address is one, unless a file has that name. */
+static int look_at_source(struct order *order)
+{
+    struct error err = ERROR_INIT;
+    struct upload_git git;
+
+    order->git = upload_git_is_address(order->source) && access(order->source, F_OK) < 0;
+    if (!order->git)
+        return 0;
+    if (upload_git_parse(order->source, &git, &err) < 0) {
+        fprintf(stderr, "kiln build: %s\n", err.msg);
+        return -1;
+    }
+    if (!*order->name)
+        slugify(git.name, order->name);
+    if (!*order->type)
+        (void)snprintf(order->type, sizeof(order->type), "sandbox");
+    return 0;
+}
+
+/* type and name are "" where the command line does not say them. */
 static int read_order(int argc, char **argv, struct order *ret)
 {
-    const char *name = NULL;
-
-    *ret = (struct order){.type = "sandbox"};
+    *ret = (struct order){.type = ""};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--type") == 0 && i + 1 < argc)
-            ret->type = argv[++i];
+            (void)snprintf(ret->type, sizeof(ret->type), "%s", argv[++i]);
         else if (strcmp(argv[i], "--name") == 0 && i + 1 < argc)
-            name = argv[++i];
+            slugify(argv[++i], ret->name);
         else if (argv[i][0] != '-' && !ret->source)
             ret->source = argv[i];
         else {
@@ -80,15 +101,36 @@ static int read_order(int argc, char **argv, struct order *ret)
         }
     }
     if (!ret->source) {
-        fprintf(stderr, "kiln build: say what to build: an archive or a directory\n");
+        fprintf(stderr, "kiln build: say what to build: an archive, a directory or a repository\n");
         return -1;
     }
-    if (!project_check_type("build", ret->type))
+    if (*ret->type && !project_check_type("build", ret->type))
         return -1;
-    if (name)
-        slugify(name, ret->name);
+    return look_at_source(ret);
+}
+
+/* What the command line leaves open is as blaxel.toml says. */
+static int complete_order(const struct config *c, struct order *order, struct error *err)
+{
+    CLEANUP(dockerfile_settings_release) struct dockerfile_settings settings;
+    const char *type;
+
+    dockerfile_settings_init(&settings);
+    if (*order->type && *order->name)
+        return 0;
+    if (project_settings(c, order->source, &settings, err) < 0)
+        return -1;
+    if (!*order->type) {
+        if (dockerfile_plan_type(&settings, &type, err) < 0)
+            return -1;
+        (void)snprintf(order->type, sizeof(order->type), "%s", type);
+    }
+    if (*order->name)
+        return 0;
+    if (settings.name)
+        slugify(settings.name, order->name);
     else
-        name_of_source(ret->source, ret->name);
+        name_of_source(order->source, order->name);
     return 0;
 }
 
@@ -152,8 +194,11 @@ static int submit(struct installation *i, const struct order *order, const char 
     uint64_t size;
     enum upload_outcome outcome;
 
-    if (state_workspace_ensure(i->state, WORKSPACE, err) < 0 ||
-        state_build_begin(i->state, &target, BUILD_FOR_IMAGE, ret, err) < 0 ||
+    if (state_workspace_ensure(i->state, WORKSPACE, err) < 0)
+        return -1;
+    if (order->git)
+        return state_build_from_source(i->state, &target, BUILD_FOR_IMAGE, order->source, ret, err);
+    if (state_build_begin(i->state, &target, BUILD_FOR_IMAGE, ret, err) < 0 ||
         open_source(order, dir, &fd, err) < 0 ||
         upload_store_begin(i->uploads, ret->id, &sink, err) < 0 ||
         copy_to_sink(fd, sink, err) < 0 || upload_sink_commit(sink, key, &size, err) < 0)
@@ -300,7 +345,8 @@ int command_build(const struct config *c, int argc, char **argv)
     if (read_order(argc, argv, &order) < 0)
         return 2;
     (void)snprintf(dir, sizeof(dir), "%s/local", c->data_dir);
-    if (installation_open(c, dir, ":memory:", &i, &err) == 0 &&
+    if (complete_order(c, &order, &err) == 0 &&
+        installation_open(c, dir, ":memory:", &i, &err) == 0 &&
         enter_shared_dir(&i, dir, &lock, &err) == 0 && ensure_registry(c, &i, &registry, &err) == 0)
         result = build_and_watch(&i, &order, dir, &err);
     registry_server_free(registry);

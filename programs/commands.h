@@ -4,6 +4,7 @@
 #ifndef PROGRAMS_COMMANDS_H
 #define PROGRAMS_COMMANDS_H
 
+#include "builder/builder.h"
 #include "programs/config.h"
 
 int command_serve(const struct config *config, int argc, char **argv);
@@ -24,5 +25,11 @@ int inner_extract(int argc, char **argv);
 
 /* The inner main BUILDER_EXECUTE. */
 int inner_execute(int argc, char **argv);
+/* The inner main that fetches a git source: `git RECEIVED_MAX BYTES_MAX ENTRIES_MAX SOURCE`; writes
+ * a tar to descriptor 0, and on descriptor 1 a line with the report. */
+int inner_git(int argc, char **argv);
+
+/* All inner mains, ended by a NULL name: for builder_jail_main. */
+extern const struct builder_inner inner_mains[];
 
 #endif

@@ -151,6 +151,16 @@ static void find_cores(char text[PATH_MAX])
     (void)snprintf(text, PATH_MAX, "%d", n < 1 ? 1 : n > 256 ? 256 : n);
 }
 
+/* Half of the machine's, so that two builds fit and the rest of it lives. */
+static void find_memory(char text[PATH_MAX])
+{
+    const long pages = sysconf(_SC_PHYS_PAGES);
+    const long page = sysconf(_SC_PAGESIZE);
+    const long long half = pages > 0 && page > 0 ? (long long)pages * page / 2 : 0;
+
+    (void)snprintf(text, PATH_MAX, "%lldGiB", half >> 30 ? half >> 30 : 1);
+}
+
 static int set_defaults(struct config *c, struct error *err)
 {
     const struct config_source source = {.origin = CONFIG_DEFAULT};
@@ -159,7 +169,9 @@ static int set_defaults(struct config *c, struct error *err)
         const char *value = config_keys[i].fallback;
         char found[PATH_MAX];
 
-        if (!value && config_keys[i].kind != PATH)
+        if (!value && config_keys[i].kind == SIZE)
+            find_memory(found);
+        else if (!value && config_keys[i].kind != PATH)
             find_cores(found);
         else if (!value && !find_data_dir(found))
             continue; /* an error only if no place sets it: see config_load */

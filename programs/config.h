@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 20
+#define CONFIG_KEYS 27
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -39,13 +39,20 @@ struct config {
     char *buildah_program;
     char *sandbox_image;
     struct argv mirrors; /* "prefix=location" or "prefix=location,insecure" */
-    char *egress;        /* "nat" or "none" */
+    char *egress;        /* "nat", "list" or "none" */
+    struct argv egress_allow;
     int64_t uid_base;
     int64_t build_timeout;
+    int64_t build_memory;
+    int64_t build_pids;
+    int64_t build_cpus; /* 0: all */
+    int64_t build_disk;
     int64_t upload_max;
     int64_t upload_expiry;
     int64_t unpack_max;
     int64_t unpack_entries;
+    int64_t git_max;
+    struct argv git_hosts; /* "host" or "host:port" */
     int64_t lease;
     int64_t attempts;
     int64_t log_max;

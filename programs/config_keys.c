@@ -4,9 +4,12 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "builder/builder.h"
 
 #define KIB  INT64_C(1024)
 #define HOUR INT64_C(3600)
+
+#define MEMORY_MIN (64 * KIB * KIB) /* buildah needs most of that */
 
 /* ---- the table ---- */
 
@@ -15,6 +18,7 @@ static bool is_url(const char *value);
 static bool is_word(const char *value);
 static bool is_mirror(const char *value);
 static bool is_egress(const char *value);
+static bool is_git_host(const char *value);
 
 #define ADDRESS "an address and port such as 127.0.0.1:8080 or [::1]:8080"
 #define URL     "empty or a URL with http:// or https://, without user, password or a slash at the end"
@@ -46,12 +50,23 @@ const struct key config_keys[CONFIG_KEYS] = {
     {"mirrors", LIST, AT(mirrors), "", NULL, 0, 0, is_mirror,
      "a list of prefix=location or prefix=location,insecure",
      "where images are pulled from instead, by prefix of their name"},
-    {"egress", STRING, AT(egress), "nat", NULL, 0, 0, is_egress, "nat or none",
-     "the network of RUN steps: the internet but not this host, or nothing"},
+    {"egress", STRING, AT(egress), "nat", NULL, 0, 0, is_egress, "nat, list or none",
+     "the network of RUN steps: the internet but not this host, only egress_allow, or nothing"},
+    {"egress_allow", LIST, AT(egress_allow), "", NULL, 0, 0, builder_egress_word_is_valid,
+     "a list of IPv4 addresses, networks such as 10.1.0.0/16, and host names, without ports",
+     "what RUN steps reach with list; with nat, what they reach of private networks"},
     {"uid_base", INTEGER, AT(uid_base), "1000000000", NULL, 65536, INT64_C(4294901759), NULL, NULL,
      "the first of 65536 user and group ids that builds run as, when root starts them"},
     {"build_timeout", DURATION, AT(build_timeout), "30m", NULL, 1, 24 * HOUR, NULL, NULL,
-     "how long each of pull, build and push may take"},
+     "how long each of fetch, pull and build may take"},
+    {"build_memory", SIZE, AT(build_memory), NULL, "half of the machine's, in whole GiB", MEMORY_MIN,
+     16 * KIB * KIB * KIB * KIB, NULL, NULL, "the most memory a build may use, with swap"},
+    {"build_pids", INTEGER, AT(build_pids), "4096", NULL, 64, 4194304, NULL, NULL,
+     "the most processes and threads a build may have at once"},
+    {"build_cpus", INTEGER, AT(build_cpus), "0", NULL, 0, 1024, NULL, NULL,
+     "how many CPUs a build may keep busy; 0: all"},
+    {"build_disk", SIZE, AT(build_disk), "40GiB", NULL, KIB * KIB, 16 * KIB * KIB * KIB * KIB, NULL,
+     NULL, "the most disk a build may take, with its unpacked archive"},
     {"upload_max", SIZE, AT(upload_max), "5GiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
      "the largest archive accepted"},
     {"upload_expiry", DURATION, AT(upload_expiry), "1h", NULL, 1, 168 * HOUR, NULL, NULL,
@@ -60,6 +75,11 @@ const struct key config_keys[CONFIG_KEYS] = {
      "the most bytes an archive may unpack to"},
     {"unpack_entries", INTEGER, AT(unpack_entries), "1000000", NULL, 1, 100000000, NULL, NULL,
      "the most entries an archive may have"},
+    {"git_max", SIZE, AT(git_max), "2GiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
+     "the most bytes a git repository may send, its history included"},
+    {"git_hosts", LIST, AT(git_hosts), "", NULL, 0, 0, is_git_host,
+     "a list of host or host:port",
+     "git servers on this machine or in private networks that builds may name"},
     {"lease", DURATION, AT(lease), "30s", NULL, 1, HOUR, NULL, NULL,
      "how long the build of a worker that fell silent stays its own"},
     {"attempts", INTEGER, AT(attempts), "3", NULL, 1, 100, NULL, NULL,
@@ -134,7 +154,18 @@ static bool is_mirror(const char *value)
 
 static bool is_egress(const char *value)
 {
-    return strcmp(value, "nat") == 0 || strcmp(value, "none") == 0;
+    return text_is_among(value, (const char *const[]){"nat", "list", "none", NULL});
+}
+
+/* "[…]" around IPv6, as in the URLs that name it. */
+static bool is_git_host(const char *value)
+{
+    size_t name = value[0] == '[' ? strcspn(value, "]") + 1 : strcspn(value, ":");
+    uint64_t port;
+
+    if (!*value || strpbrk(value, " /@?#,\\") || name > strlen(value) || name == 0)
+        return false;
+    return !value[name] || (value[name] == ':' && text_to_u64(value + name + 1, 65535, &port));
 }
 
 /* ---- numbers and their units ---- */

@@ -31,7 +31,10 @@ static int unpack(const struct order *order, struct upload_report *report, struc
 
     if (fs_open_dir(AT_FDCWD, "/context", &context, err) < 0)
         return -1;
-    return upload_extract(STDIN_FILENO, context, &order->limits, report, err);
+    if (upload_extract(STDIN_FILENO, context, &order->limits, report, err) < 0)
+        return -1;
+    upload_git_revision(context, report->revision);
+    return 0;
 }
 
 /* What the build does not see need not be there. */

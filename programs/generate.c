@@ -24,8 +24,7 @@ static int refuse_if_there(int dirfd, const char *name, struct error *err)
     return 0;
 }
 
-static int write_files(const struct project_words *words, const struct dockerfile_plan *plan,
-                       struct error *err)
+static int open_target(const struct project_words *words, int *ret_dirfd, struct error *err)
 {
     CLEANUP_CLOSE int dirfd = -1;
 
@@ -33,6 +32,12 @@ static int write_files(const struct project_words *words, const struct dockerfil
         return error_wrap(err, "only a directory can take a Dockerfile (else: --stdout)");
     if (!words->force && refuse_if_there(dirfd, "Dockerfile", err) < 0)
         return -1;
+    *ret_dirfd = TAKE_FD(dirfd);
+    return 0;
+}
+
+static int write_files(int dirfd, const struct dockerfile_plan *plan, struct error *err)
+{
     if (write_one(dirfd, "Dockerfile", &plan->text, err) < 0)
         return -1;
     /* The rules that the Dockerfile counts on, where the project has none of its own. */
@@ -53,15 +58,18 @@ static int generate(const struct config *config, const struct project_words *wor
                     struct error *err)
 {
     CLEANUP(dockerfile_plan_release) struct dockerfile_plan plan;
+    CLEANUP_CLOSE int dirfd = -1;
 
     dockerfile_plan_init(&plan);
+    if (!words->to_stdout && open_target(words, &dirfd, err) < 0)
+        return -1;
     if (project_plan(config, words, &plan, err) < 0)
         return -1;
     if (plan.failure.kind != ERR_NONE)
         return error_set(err, plan.failure.kind, "%s", plan.failure.msg);
     say(&plan);
     if (!words->to_stdout)
-        return write_files(words, &plan, err);
+        return write_files(dirfd, &plan, err);
     fputs(buf_str(&plan.text), stdout);
     return 0;
 }

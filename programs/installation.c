@@ -54,6 +54,13 @@ static void set_registry(struct installation *i)
     i->registry = (struct registry){.url = i->registry_url, .http = &http_curl};
 }
 
+static enum builder_egress egress_of(const char *word)
+{
+    if (strcmp(word, "none") == 0)
+        return BUILDER_EGRESS_NONE;
+    return strcmp(word, "list") == 0 ? BUILDER_EGRESS_LIST : BUILDER_EGRESS_NAT;
+}
+
 static int open_builder(struct installation *i, const char *dir, struct error *err)
 {
     const struct config *c = i->config;
@@ -63,12 +70,18 @@ static int open_builder(struct installation *i, const char *dir, struct error *e
         .dir = i->builder_dir,
         .buildah = c->buildah_program,
         .uid_base = (uint32_t)c->uid_base,
-        .egress = strcmp(c->egress, "none") == 0 ? BUILDER_EGRESS_NONE : BUILDER_EGRESS_NAT,
+        .egress = egress_of(c->egress),
+        .egress_allow = &c->egress_allow,
+        .limits = {.memory = (uint64_t)c->build_memory,
+                   .pids = (uint64_t)c->build_pids,
+                   .cpus = (uint64_t)c->build_cpus,
+                   .disk = (uint64_t)c->build_disk},
         .mirrors = i->mirrors,
         .n_mirrors = i->mirror_words.n,
         .push_registry = i->registry_name,
         .push_insecure = text_starts(i->registry_url, "http://"),
         .timeout_ms = c->build_timeout * 1000,
+        .fetch_hosts = &c->git_hosts,
     };
     return builder_open(&i->builder_config, &i->builder, err);
 }
@@ -144,6 +157,7 @@ struct worker_config installation_worker(const struct installation *i, int threa
         .registry_name = i->registry_name,
         .sandbox_image = i->config->sandbox_image,
         .extract_words = &i->extract_words,
+        .git_max = (uint64_t)i->config->git_max,
         .program = "kiln " KILN_VERSION,
         .name = i->worker_name,
         .threads = threads,

@@ -27,16 +27,24 @@ static const struct command {
      "Takes builds from the queue of the same data directory: more builds at once, or builds in a\n"
      "process that may be stopped and started without stopping the API (kiln serve --workers "
      "0).\n"},
-    {"build", command_build, "build an archive or a directory here, without a service",
-     "usage: kiln build ARCHIVE|DIR [--type sandbox|agent|function|job] [--name NAME] "
+    {"build", command_build,
+     "build an archive, a directory or a repository here, without a service",
+     "usage: kiln build ARCHIVE|DIR|URL [--type sandbox|agent|function|job] [--name NAME] "
      "[OPTION]...\n\n"
      "The service's pipeline on one archive: unpacks it, reads its Dockerfile, adds sandbox-api "
      "to\n"
      "a sandbox that lacks it, builds, pushes, and reads the image back.  Shows the log as it\n"
-     "grows; ends with the image's reference, digest, size, and how to run it.\n\n"
+     "grows; ends with the image's reference, digest, size, and how to run it.  Without --type "
+     "and\n"
+     "--name, those of its blaxel.toml count, else sandbox and the directory's or file's name.\n\n"
      "Of a directory, all is built from but .git, and but what a .blaxelignore in it names: one\n"
      "pattern a line, as in .dockerignore, but a plain name means that name in every directory.\n"
      "The Dockerfile's own .dockerignore applies besides.\n\n"
+     "A URL is that of a public git repository, https://host/repo.git#ref:subdir: ref is a "
+     "branch,\n"
+     "tag or commit (without one: what HEAD is), subdir the folder to build.  Submodules are left\n"
+     "out; servers on this machine or in its private networks need --git-hosts.\n\n"
+     "  kiln build https://github.com/owner/repo.git#v1.2:services/api --type agent\n"
      "  kiln build examples/hello-sandbox.zip\n"
      "  kiln build ./my-agent --type agent --name my-agent\n"},
     {"check", command_check, "say what a build would say of a Dockerfile, without a build",
@@ -156,11 +164,9 @@ static void set_signals(void)
 
 int main(int argc, char **argv)
 {
-    static const struct builder_inner inner[] = {
-        {"extract", inner_extract}, {BUILDER_EXECUTE, inner_execute}, {NULL, NULL}};
     const struct command *command;
 
-    builder_jail_main(argc, argv, inner);
+    builder_jail_main(argc, argv, inner_mains);
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {

@@ -43,7 +43,8 @@ static void print_dockerfile(const struct dockerfile_plan *p)
 
 static void print_plan(const struct dockerfile_plan *p)
 {
-    printf("%-12s %s\n", "type", p->type);
+    if (*p->type)
+        printf("%-12s %s\n", "type", p->type);
     print_lines("detected", &p->notes);
     print_dockerfile(p);
     print_stages(p);

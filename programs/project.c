@@ -10,8 +10,9 @@
 #include "base/text.h"
 #include "uploads/uploads.h"
 
-#define ENV_MAX  (1 << 20)
-#define JSON_MAX (16 << 20)
+#define ENV_MAX      (1 << 20)
+#define JSON_MAX     (16 << 20)
+#define SETTINGS_MAX (1 << 20)
 
 /* ---- words ---- */
 
@@ -184,6 +185,22 @@ int project_plan(const struct config *c, const struct project_words *words,
                                                                   .all_stages = words->all_stages,
                                                                   .generate = words->generate},
                                 ret, err);
+}
+
+int project_settings(const struct config *c, const char *path, struct dockerfile_settings *ret,
+                     struct error *err)
+{
+    CLEANUP(project_close) struct project p = {.dirfd = -1};
+    CLEANUP(buf_release) struct buf text = BUF_INIT(SETTINGS_MAX);
+    struct dockerfile_source source;
+    bool found;
+
+    if (open_project(&p, path, c, err) < 0)
+        return -1;
+    source = dockerfile_source_directory(&p.dirfd);
+    if (source.read(source.self, "blaxel.toml", &text, &found, err) < 0)
+        return -1;
+    return found ? dockerfile_settings_read(buf_str(&text), text.len, ret, err) : 0;
 }
 
 /* ---- showing ---- */

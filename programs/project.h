@@ -29,6 +29,11 @@ int project_read_words(int argc, char **argv, int takes, struct project_words *r
 MUST_CHECK int project_plan(const struct config *c, const struct project_words *words,
                             struct dockerfile_plan *ret, struct error *err);
 
+/* Reads the blaxel.toml of what is at path into an initialised ret; it stays as it is without
+ * one. */
+MUST_CHECK int project_settings(const struct config *c, const char *path,
+                                struct dockerfile_settings *ret, struct error *err);
+
 /* All of a command that shows a plan: its words, the plan, and that by print or as JSON; the exit
  * code.  all_stages: checks look also at stages that are not needed. */
 int project_show(const struct config *c, int argc, char **argv, bool all_stages,

@@ -1,68 +1,31 @@
-/* uploads/pack — a directory as a tar; this file and member_reader.c are the ones that know
- * libarchive.
+/* uploads/pack — a directory as a tar.
  *
  * What extract would refuse is refused here already, so that `kiln build DIR` and an upload of the
  * same directory agree. */
-#include <archive.h>
-#include <archive_entry.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <locale.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
 #include "uploads/entry_name.h"
+#include "uploads/tar_writer.h"
 #include "uploads/uploads.h"
 
 #define BLOCK_SIZE (256u << 10)
 
 struct packer {
-    struct archive *archive;
-    struct archive_entry *entry;
-    locale_t locale;
+    struct tar_writer *tar;
     unsigned char *block;
     const struct upload_filter *filter;
-    int fd;
-    struct error write_error; /* of the write that did not succeed */
 };
 
 static void release(struct packer *p)
 {
-    if (p->archive)
-        archive_write_free(p->archive);
-    if (p->entry)
-        archive_entry_free(p->entry);
-    if (p->locale)
-        freelocale(p->locale);
+    tar_writer_free(p->tar);
     free(p->block);
-}
-
-static void restore_locale(const locale_t *previous)
-{
-    (void)uselocale(*previous);
-}
-
-static la_ssize_t write_block(struct archive *a, void *self, const void *data, size_t len)
-{
-    struct packer *p = self;
-
-    if (fs_write_all(p->fd, data, len, &p->write_error) < 0) {
-        archive_set_error(a, EIO, "write");
-        return -1;
-    }
-    return (la_ssize_t)len;
-}
-
-static int archive_failed(const struct packer *p, const char *path, struct error *err)
-{
-    if (p->write_error.kind == ERR_NONE)
-        return error_set(err, ERR_SYSTEM, "pack %s: %s", entry_name_show(path).text,
-                         archive_error_string(p->archive));
-    *err = p->write_error;
-    return error_wrap(err, "pack %s", entry_name_show(path).text);
 }
 
 static int pack_errno(const char *path, const char *what, struct error *err)
@@ -73,22 +36,6 @@ static int pack_errno(const char *path, const char *what, struct error *err)
 }
 
 /* ---- one entry ---- */
-
-static int put_header(struct packer *p, const char *path, const struct stat *st, const char *target,
-                      struct error *err)
-{
-    struct archive_entry *e = archive_entry_clear(p->entry);
-
-    archive_entry_set_pathname(e, path);
-    archive_entry_set_mode(e, st->st_mode);
-    archive_entry_set_mtime(e, st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
-    archive_entry_set_size(e, S_ISREG(st->st_mode) ? st->st_size : 0);
-    if (target)
-        archive_entry_set_symlink(e, target);
-    if (archive_write_header(p->archive, e) != ARCHIVE_OK)
-        return archive_failed(p, path, err);
-    return 0;
-}
 
 /* The header has promised so many bytes, and the file may be growing or shrinking meanwhile. */
 static int put_content(struct packer *p, const char *path, int fd, uint64_t size, struct error *err)
@@ -104,8 +51,8 @@ static int put_content(struct packer *p, const char *path, int fd, uint64_t size
         if (n == 0)
             return error_set(err, ERR_INPUT, "pack %s: it became shorter while it was read",
                              entry_name_show(path).text);
-        if (archive_write_data(p->archive, p->block, (size_t)n) != n)
-            return archive_failed(p, path, err);
+        if (tar_writer_data(p->tar, path, p->block, (size_t)n, err) < 0)
+            return -1;
         size -= (uint64_t)n;
     }
     return 0;
@@ -122,7 +69,7 @@ static int put_file(struct packer *p, int dirfd, const char *name, const char *p
     if (!S_ISREG(st.st_mode))
         return error_set(err, ERR_INPUT, "pack %s: it was replaced while it was read",
                          entry_name_show(path).text);
-    if (put_header(p, path, &st, NULL, err) < 0)
+    if (tar_writer_header(p->tar, path, &st, NULL, err) < 0)
         return -1;
     return put_content(p, path, fd, (uint64_t)st.st_size, err);
 }
@@ -139,7 +86,7 @@ static int put_symlink(struct packer *p, int dirfd, const char *name, const char
     if (!entry_name_is_target(target, (size_t)n))
         return error_set(err, ERR_INPUT, "pack %s: a symbolic link to %s, which is no path",
                          entry_name_show(path).text, entry_name_show(target).text);
-    return put_header(p, path, st, target, err);
+    return tar_writer_header(p->tar, path, st, target, err);
 }
 
 /* ---- directories ---- */
@@ -175,7 +122,7 @@ static int enter_directory(struct packer *p, int dirfd, const char *name, const 
 
     if (fd < 0 || fstat(fd, &st) < 0)
         return pack_errno(path, "open it", err);
-    if (itself && put_header(p, path, &st, NULL, err) < 0)
+    if (itself && tar_writer_header(p->tar, path, &st, NULL, err) < 0)
         return -1;
     return put_directory(p, fd, path, err);
 }
@@ -234,41 +181,17 @@ static int put_directory(struct packer *p, int dirfd, const char *path, struct e
     return 0;
 }
 
-static int begin(struct packer *p, struct error *err)
-{
-    struct archive *a;
-
-    p->archive = a = archive_write_new();
-    p->entry = archive_entry_new();
-    p->block = malloc(BLOCK_SIZE);
-    p->locale = newlocale(LC_ALL_MASK, "C.UTF-8", (locale_t)0);
-    if (!a || !p->entry || !p->block || !p->locale)
-        return error_set(err, ERR_SYSTEM, "pack: out of memory, or no C.UTF-8 locale");
-    /* "Restricted": pax headers only for what ustar cannot say. */
-    if (archive_write_set_format_pax_restricted(a) != ARCHIVE_OK ||
-        archive_write_set_bytes_per_block(a, (int)BLOCK_SIZE) != ARCHIVE_OK ||
-        archive_write_set_bytes_in_last_block(a, 1) != ARCHIVE_OK ||
-        archive_write_open(a, p, NULL, write_block, NULL) != ARCHIVE_OK)
-        return archive_failed(p, ".", err);
-    return 0;
-}
-
 int upload_pack_directory(const char *dir, const struct upload_filter *filter, int fd,
                           struct error *err)
 {
-    CLEANUP(release) struct packer p = {.filter = filter, .fd = fd};
+    CLEANUP(release) struct packer p = {.filter = filter, .block = malloc(BLOCK_SIZE)};
     CLEANUP_CLOSE int root = -1;
 
+    if (!p.block)
+        return error_set(err, ERR_SYSTEM, "pack: out of memory");
     if (fs_open_dir(AT_FDCWD, dir, &root, err) < 0)
         return error_wrap(err, "pack");
-    if (begin(&p, err) < 0)
+    if (tar_writer_new(fd, &p.tar, err) < 0 || put_directory(&p, root, "", err) < 0)
         return -1;
-    /* libarchive asks for the thread's locale when it writes a name. */
-    CLEANUP(restore_locale) __attribute__((unused)) locale_t previous = uselocale(p.locale);
-
-    if (put_directory(&p, root, "", err) < 0)
-        return -1;
-    if (archive_write_close(p.archive) != ARCHIVE_OK)
-        return archive_failed(&p, ".", err);
-    return 0;
+    return tar_writer_close(p.tar, err);
 }

@@ -1,7 +1,8 @@
 /* uploads/report — what an archive held, and the same as JSON to cross a process boundary.
  *
  *   {"failure":{"kind":"input","message":"…"}}
- *   {"counts":{"entries":3,…},"docker_config":null,"env_build":"4b3d76","warnings":["…"]}
+ *   {"counts":{"entries":3,…},"docker_config":null,"env_build":"4b3d76","revision":"",
+ *    "warnings":["…"]}
  *
  * File contents are bytes of any kind, so they travel in hexadecimal; null is a file that was not
  * there.  The writer runs in a jail with a hostile archive, so the reader trusts no length. */
@@ -73,13 +74,13 @@ static json_t *json_from_warnings(const struct argv *warnings)
 
 static json_t *json_from_report(const struct upload_report *r)
 {
-    return json_pack("{s:{s:I,s:I,s:I,s:I,s:I},s:o,s:o,s:o}", "counts", "entries",
+    return json_pack("{s:{s:I,s:I,s:I,s:I,s:I},s:o,s:o,s:s,s:o}", "counts", "entries",
                      (json_int_t)r->entries, "files", (json_int_t)r->files, "directories",
                      (json_int_t)r->directories, "symlinks", (json_int_t)r->symlinks, "bytes",
                      (json_int_t)r->bytes, "docker_config",
                      json_from_file(r->has_docker_config, &r->docker_config), "env_build",
-                     json_from_file(r->has_env_build, &r->env_build), "warnings",
-                     json_from_warnings(&r->warnings));
+                     json_from_file(r->has_env_build, &r->env_build), "revision", r->revision,
+                     "warnings", json_from_warnings(&r->warnings));
 }
 
 int upload_report_write(const struct upload_report *r, const struct error *failure, struct buf *out,
@@ -167,12 +168,26 @@ static bool warnings_from_json(const json_t *list, struct argv *out)
     return !out->failed;
 }
 
+/* "" or a commit's id, and nothing else: it becomes a label. */
+static bool revision_from_json(const json_t *j, char ret[UPLOAD_REVISION])
+{
+    const char *text = json_string_value(j);
+    size_t len = json_string_length(j);
+
+    if (!text || (len != 0 && len != UPLOAD_REVISION - 1) ||
+        strspn(text, "0123456789abcdef") != len)
+        return false;
+    memcpy(ret, text, len + 1);
+    return true;
+}
+
 static bool report_from_json(const json_t *j, struct upload_report *r)
 {
     return counts_from_json(json_object_get(j, "counts"), r) &&
            file_from_json(json_object_get(j, "docker_config"), &r->has_docker_config,
                           &r->docker_config) &&
            file_from_json(json_object_get(j, "env_build"), &r->has_env_build, &r->env_build) &&
+           revision_from_json(json_object_get(j, "revision"), r->revision) &&
            warnings_from_json(json_object_get(j, "warnings"), &r->warnings);
 }
 

@@ -4,6 +4,7 @@
  *   store    a directory of received archives; nothing is there before it is whole and synced
  *   extract  an archive, hostile until proven otherwise, unpacked beneath one directory
  *   pack     the other way round, for `kiln build DIR`
+ *   git      a repository's tree as such an archive, and the commit of an unpacked .git
  */
 #ifndef UPLOADS_UPLOADS_H
 #define UPLOADS_UPLOADS_H
@@ -88,13 +89,16 @@ struct upload_limits {
 };
 extern const struct upload_limits upload_limits_default;
 
+#define UPLOAD_REVISION 41 /* 40 hex digits of a commit's SHA-1, and the NUL */
+
 /* What an archive held.  Owned by the caller; upload_report_release. */
 struct upload_report {
     uint64_t entries, files, directories, symlinks, bytes;
     bool has_docker_config, has_env_build;
-    struct buf docker_config; /* .docker/config.json, kept out of the context */
-    struct buf env_build;     /* .env.build, kept out of the context */
-    struct argv warnings;     /* one line each, for the build log */
+    struct buf docker_config;       /* .docker/config.json, kept out of the context */
+    struct buf env_build;           /* .env.build, kept out of the context */
+    char revision[UPLOAD_REVISION]; /* the commit that it is of; "" when that is not known */
+    struct argv warnings;           /* one line each, for the build log */
 };
 void upload_report_init(struct upload_report *r);
 void upload_report_release(struct upload_report *r);
@@ -143,5 +147,50 @@ struct upload_filter {
  * an upload could not hold either: devices, FIFOs, sockets, names that are not UTF-8. */
 MUST_CHECK int upload_pack_directory(const char *dir, const struct upload_filter *filter, int fd,
                                      struct error *err);
+
+/* ---- git ---- */
+
+#define UPLOAD_GIT_TEXT 2048 /* of a source as it is written, with the NUL */
+
+/* "https://host/repo.git#ref:subdir", BuildKit's form, taken apart. */
+struct upload_git {
+    char url[UPLOAD_GIT_TEXT]; /* without "#" and what follows */
+    char authority[280];       /* "host:port", lower case; "[…]" around IPv6 */
+    char name[64];             /* the last part of the path without ".git": what it may be called */
+    char ref[256];             /* branch, tag, commit, or the whole name of a ref; "": HEAD */
+    char subdir[1024];         /* "a/b", below the tree; "": all of it */
+};
+
+/* Whether text looks like the address of a repository rather than the path of a file: it has a
+ * scheme, or the form of ssh (git@host:path).  What looks so need not be acceptable. */
+bool upload_git_is_address(const char *text);
+
+/* ERR_INPUT, with what to write instead: anything but http and https, a password in the URL, names
+ * that no ref can have, a subdir that leads out. */
+MUST_CHECK int upload_git_parse(const char *text, struct upload_git *ret, struct error *err);
+
+struct upload_git_limits {
+    uint64_t bytes_max;   /* that the server may send */
+    uint32_t objects_max; /* in the pack it sends: commits, folders and files of all history */
+    uint64_t file_max;    /* bytes of one object, in memory while it is handled */
+    uint64_t entries_max; /* files, links and folders of the tree */
+    uint64_t tree_bytes_max;
+};
+extern const struct upload_git_limits upload_git_limits_default;
+
+/* Fetches source into a repository in the directory dir, which is empty, and writes the tree as a
+ * tar to tar_fd.  The history of the ref comes along (libgit2 1.5 has no shallow fetch), so bytes
+ * and objects count all of it.  Nothing of the tree is interpreted: no attributes, filters, hooks,
+ * configuration; submodules are left out, with a warning.  Redirects to other hosts are refused.
+ * In ret, which must be initialised: revision, warnings; entries and bytes count what was received.
+ * ERR_INPUT: no such repository or ref, the message lists some that there are; ERR_LIMIT;
+ * ERR_REMOTE.  Changes the process for good: limits of its file sizes and memory, signals. */
+MUST_CHECK int upload_git_fetch(const struct upload_git *source, const char *dir, int tar_fd,
+                                const struct upload_git_limits *limits, struct upload_report *ret,
+                                struct error *err);
+
+/* The commit that HEAD of the .git in dirfd names; "" when there is none, or it is in any way not
+ * as git makes it.  Nothing of it is obeyed; a process of its own looks, for 10 s at most. */
+void upload_git_revision(int dirfd, char ret[UPLOAD_REVISION]);
 
 #endif

@@ -54,6 +54,8 @@ static void on_event(void *self, const struct builder_event *e)
         return;
     }
     v = find(b, e->stage, e->step);
+    if (!v && e->kind == BUILDER_EVENT_NOTE && e->step == BUILDER_NO_STEP)
+        journal_addf(journal, LOG_WARNING, "%s", e->text); /* of the build as a whole */
     if (!v)
         return;
     switch (e->kind) {

@@ -8,6 +8,7 @@
 
 #define LINE_BYTES    8192
 #define PENDING_BYTES (32 << 20) /* between two flushes */
+#define ERROR_BYTES   (64 << 10)
 #define SECRET_MIN    8
 
 void journal_init(struct journal *j, struct state *state, const struct clock *clock,
@@ -136,24 +137,38 @@ static void push(struct journal *j, enum log_severity severity, const char *text
     buf_addc(&b->text, '\0');
 }
 
+/* Says once why nothing more is kept. */
+static void cut(struct journal *j, bool too_fast)
+{
+    char said[112];
+    int n;
+
+    if (j->cut)
+        return;
+    j->cut = true;
+    if (too_fast)
+        n = snprintf(said, sizeof(said),
+                     "[the log ends here: it grew faster than it can be stored]");
+    else
+        n = snprintf(said, sizeof(said), "[the log ends here: it reached its limit of %llu bytes]",
+                     (unsigned long long)j->max);
+    push(j, LOG_WARNING, said, (size_t)n);
+}
+
+/* Errors have a little room of their own: what a build failed of is said in any case. */
 static void push_bounded(struct journal *j, enum log_severity severity, const char *text,
                          size_t len)
 {
     const struct buf *pending = &j->pending.text;
-    char said[96];
-    int n;
+    const bool is_error = severity == LOG_ERROR;
+    uint64_t *used = is_error ? &j->used_by_errors : &j->used;
+    const uint64_t max = is_error && j->max > ERROR_BYTES ? ERROR_BYTES : j->max;
 
-    j->used += len + 1;
-    if (j->used <= j->max && pending->len + len + 512 <= pending->max) {
+    *used += len + 1;
+    if (*used <= max && pending->len + len + 512 <= pending->max - (is_error ? 0 : ERROR_BYTES))
         push(j, severity, text, len);
-        return;
-    }
-    if (j->cut)
-        return;
-    j->cut = true;
-    n = snprintf(said, sizeof(said), "[the log ends here: it reached its limit of %llu bytes]",
-                 (unsigned long long)j->max);
-    push(j, LOG_WARNING, said, (size_t)n);
+    else
+        cut(j, *used <= max);
 }
 
 /* The longest piece of at most LINE_BYTES that does not cut a character in two. */
@@ -168,11 +183,23 @@ static size_t piece(const char *s, size_t len)
     return n;
 }
 
+static bool is_cut(struct journal *j)
+{
+    bool yes;
+
+    pthread_mutex_lock(&j->lock);
+    yes = j->cut;
+    pthread_mutex_unlock(&j->lock);
+    return yes;
+}
+
 void journal_add(struct journal *j, enum log_severity severity, const char *text, size_t len)
 {
     CLEANUP(buf_release) struct buf line = BUF_INIT(1 << 20);
     size_t done = 0;
 
+    if (severity != LOG_ERROR && is_cut(j))
+        return; /* a build may print gigabytes more */
     add_clean(&line, text, len);
     pthread_mutex_lock(&j->lock);
     mask(&j->secrets, &line);

@@ -21,8 +21,8 @@ struct journal {
     struct clock clock;
     char build[BUILD_ID];
     uint64_t max; /* bytes of text in all */
-    uint64_t used;
-    bool cut;                     /* max was reached, and said */
+    uint64_t used, used_by_errors;
+    bool cut;                     /* no more is kept but errors, and it was said */
     struct argv secrets;          /* never to be written */
     pthread_mutex_t lock;         /* over all but writing */
     struct journal_batch pending; /* grows under the lock */

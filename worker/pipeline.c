@@ -8,9 +8,11 @@
 #include "base/text.h"
 #include "dockerfile/dockerfile.h"
 #include "worker/build_log.h"
+#include "worker/labels.h"
 #include "worker/program.h"
 #include "worker/steps.h"
 #include "worker/unpack.h"
+#include "worker/verdict.h"
 
 /* Says which step begins; stops the run when the build is no longer ours. */
 static int begin_step(struct run *r, const char *step, struct error *err)
@@ -48,22 +50,8 @@ void step_tell(struct run *r, const char *reason, int first, int last)
 
 int step_judge(struct run *r, enum builder_outcome outcome, const char *act, struct error *err)
 {
-    switch (outcome) {
-    case BUILDER_DONE:
-        return 0;
-    case BUILDER_CANCELLED:
-        err->kind = ERR_NONE;
-        return -1;
-    case BUILDER_TIMED_OUT:
-        return error_set(err, ERR_LIMIT, "%s took longer than the time limit", act);
-    case BUILDER_KILLED:
-        return error_set(err, ERR_SYSTEM,
-                         "%s was killed by a signal, as when the machine runs out of memory", act);
-    case BUILDER_FAILED:
-        return error_set(err, ERR_INPUT, "%s",
-                         r->plain_log.last[0] ? r->plain_log.last : "no reason was given");
-    }
-    abort();
+    return verdict_of(builder_configuration(r->config->builder), outcome, act, r->plain_log.last,
+                      err);
 }
 
 /* ---- extract ---- */
@@ -94,6 +82,14 @@ static int unpack(struct run *r, int archive, struct error *err)
     return step_judge(r, outcome, "unpacking the archive", err);
 }
 
+/* What was uploaded, or what the git source gives. */
+static int open_archive(struct run *r, int *ret_fd, struct error *err)
+{
+    if (r->build.source[0])
+        return git_source_fetch(r, ret_fd, err);
+    return upload_store_get(r->config->uploads, r->build.archive, ret_fd, err);
+}
+
 static int step_extract(struct run *r, struct error *err)
 {
     CLEANUP_CLOSE int archive = -1;
@@ -102,12 +98,16 @@ static int step_extract(struct run *r, struct error *err)
     char unpacked[TEXT_SIZE];
 
     text_size(r->build.archive_size, packed);
-    plain_log_begin(&r->plain_log, "[internal] unpack archive, %s", packed);
+    if (r->build.source[0])
+        plain_log_begin(&r->plain_log, "[internal] load git source %s", r->build.source);
+    else
+        plain_log_begin(&r->plain_log, "[internal] unpack archive, %s", packed);
     pipeline_job_name(&r->build, job);
     if (builder_job_begin(r->config->builder, r->build.workspace, job, &r->job, err) < 0 ||
-        upload_store_get(r->config->uploads, r->build.archive, &archive, err) < 0 ||
-        unpack(r, archive, err) < 0)
+        open_archive(r, &archive, err) < 0 || unpack(r, archive, err) < 0)
         return -1;
+    if (!r->build.source[0])
+        (void)snprintf(r->revision, sizeof(r->revision), "%s", r->report.revision);
     for (size_t i = 0; i < r->report.warnings.n; i++)
         journal_addf(&r->journal, LOG_WARNING, "#%d warning: %s", r->plain_log.number,
                      r->report.warnings.v[i]);
@@ -213,6 +213,26 @@ static int tell_build_failure(struct run *r, const struct program *p,
     return error_set(err, ERR_INPUT, "%s", f->reason);
 }
 
+/* Everything that ends a build but a failure of its own, with the step it was at. */
+static int judge_build(struct run *r, const struct program *p, enum builder_outcome outcome,
+                       const struct builder_failure *f, struct error *err)
+{
+    CLEANUP(buf_release) struct buf act = BUF_INIT(4096);
+    int first, last;
+
+    if (outcome != BUILDER_DONE && f->step != BUILDER_NO_STEP)
+        buf_addf(&act, "step %s", f->reason);
+    else
+        buf_adds(&act, "the build");
+    if (step_judge(r, outcome, buf_str(&act), err) == 0)
+        return 0;
+    if (err->kind == ERR_NONE)
+        return -1;
+    program_lines(p, f->stage, f->step, &first, &last);
+    step_tell(r, err->msg, first, last);
+    return -1;
+}
+
 static int build(struct run *r, const struct program *p, struct error *err)
 {
     CLEANUP(build_log_release) struct build_log log = {.log = &r->plain_log};
@@ -225,7 +245,7 @@ static int build(struct run *r, const struct program *p, struct error *err)
         return -1;
     if (outcome == BUILDER_FAILED)
         return tell_build_failure(r, p, &failure, err);
-    return step_judge(r, outcome, "the build", err);
+    return judge_build(r, p, outcome, &failure, err);
 }
 
 static int step_build(struct run *r, struct error *err)
@@ -240,7 +260,8 @@ static int step_build(struct run *r, struct error *err)
                                             .name = repository};
 
     pipeline_repository(&r->build, repository);
-    argv_pushf(&labels, "dev.kiln.version=%s", r->config->program);
+    if (labels_make(r, &labels, err) < 0)
+        return -1;
     if (program_make(&request, &program, err) < 0) {
         int line = dockerfile_error_line(err);
 

@@ -7,6 +7,7 @@
 #include "base/digest.h"
 #include "base/text.h"
 #include "worker/unpack.h"
+#include "worker/verdict.h"
 
 #define PREFIX   "plan-"
 #define JOB_NAME 96
@@ -57,11 +58,8 @@ static int plan(const struct planner *p, const char *workspace, int archive_fd, 
     if (builder_job_begin(p->config->builder, workspace, name, &job, err) < 0 ||
         unpack_archive(p->config, job, archive_fd, type, &io, &report, ret, &outcome, err) < 0)
         return -1;
-    if (outcome == BUILDER_DONE)
-        return 0;
-    return error_set(err, ERR_SYSTEM, "planning %s",
-                     outcome == BUILDER_TIMED_OUT ? "took longer than the time limit"
-                                                  : "was stopped");
+    return verdict_of(builder_configuration(p->config->builder), outcome, "planning",
+                      "the plan could not be made", err);
 }
 
 int planner_plan(struct planner *p, const char *workspace, int archive_fd, const char *type,

@@ -26,7 +26,9 @@ struct run {
     /* What the steps leave for each other. */
     struct builder_job *job;
     struct upload_report report;
-    struct dockerfile_plan plan; /* as the jail made it from the archive's files */
+    struct upload_git source;       /* of the build; all "" with an upload */
+    char revision[UPLOAD_REVISION]; /* the commit that is built; "" when it is not known */
+    struct dockerfile_plan plan;    /* as the jail made it from the archive's files */
     struct argv build_args;
     struct dockerfile *dockerfile;
     struct buf dockerfile_text; /* what is built: the user's, with what was injected */

@@ -125,5 +125,8 @@ static const char version_2[] =
     "alter table builds add column inputs text not null default '';"
     "create index builds_by_inputs on builds (workspace, type, name, inputs) where inputs <> '';";
 
-const char *const schema_migrations[] = {version_1, version_2};
+/* Where the files of a build come from that nobody uploads: "https://host/repo.git#ref:subdir". */
+static const char version_3[] = "alter table builds add column source text not null default '';";
+
+const char *const schema_migrations[] = {version_1, version_2, version_3};
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

@@ -9,10 +9,11 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
-#define NAME_SIZE   64 /* workspace, resource and image names, with the NUL */
-#define BUILD_ID    33 /* 32 hex digits */
-#define BUILD_TAG   13 /* 12 of [a-z0-9] */
-#define DIGEST_SIZE 80
+#define NAME_SIZE    64 /* workspace, resource and image names, with the NUL */
+#define BUILD_ID     33 /* 32 hex digits */
+#define BUILD_TAG    13 /* 12 of [a-z0-9] */
+#define DIGEST_SIZE  80
+#define BUILD_SOURCE 2048 /* "https://host/repo.git#ref:subdir" */
 
 struct state;
 
@@ -80,7 +81,7 @@ struct build {
     enum build_purpose purpose;
     enum build_phase phase;
     char tag[BUILD_TAG]; /* drawn when the build is made, so that every try pushes the same */
-    char archive[96];    /* key in the upload store; "" before the upload */
+    char archive[96];    /* key in the upload store; "" before the upload, or with a source */
     uint64_t archive_size;
     int attempts;       /* tries begun */
     char step[32];      /* of the pipeline, while RUNNING */
@@ -90,9 +91,10 @@ struct build {
     uint64_t image_size; /* bytes */
     /* moments in ns since 1970; 0: not yet */
     int64_t created, upload_expires, uploaded, started, finished;
-    int64_t last_line;     /* of the log: when it was stored */
-    int64_t building_seen; /* when a client was first told BUILDING */
-    int64_t log_read;      /* when a client last read the log, before the end was visible */
+    int64_t last_line;         /* of the log: when it was stored */
+    int64_t building_seen;     /* when a client was first told BUILDING */
+    int64_t log_read;          /* when a client last read the log, before the end was visible */
+    char source[BUILD_SOURCE]; /* a git source instead of an upload; "" without */
 };
 
 /* Which image or resource a call is about. */
@@ -114,6 +116,12 @@ enum upload_outcome {
  * CANCELLED.  Adds the event buildimage.created. */
 MUST_CHECK int state_build_begin(struct state *s, const struct target *t,
                                  enum build_purpose purpose, struct build *ret, struct error *err);
+
+/* Makes a build that needs no upload: it is queued at once, and older unfinished ones of the same
+ * target are cancelled.  source: shorter than BUILD_SOURCE, and checked by the caller. */
+MUST_CHECK int state_build_from_source(struct state *s, const struct target *t,
+                                       enum build_purpose purpose, const char *source,
+                                       struct build *ret, struct error *err);
 
 /* What state_upload_accept would answer now; lets a PUT be refused before its body is read. */
 MUST_CHECK int state_upload_check(struct state *s, const char *workspace, const char *id,

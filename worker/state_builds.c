@@ -34,6 +34,7 @@ void build_from_row(struct query *q, struct build *ret)
     ret->last_line = query_get_int(q, 20);
     ret->building_seen = query_get_int(q, 21);
     ret->log_read = query_get_int(q, 22);
+    COPY_TEXT(ret->source, query_get_text(q, 23));
 }
 
 static int load_one(struct query *q, enum presence *ret_presence, struct build *ret,
@@ -95,15 +96,18 @@ static int build_insert(struct state *s, const struct build *b, struct error *er
 {
     QUERY(q, s->db,
           "insert into builds (id, workspace, type, name, purpose, phase, tag, created,"
-          " upload_expires) values (?, ?, ?, ?, ?, 0, ?, ?, ?)");
+          " upload_expires, uploaded, source) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     query_text(&q, b->id);
     query_text(&q, b->workspace);
     query_text(&q, b->type);
     query_text(&q, b->name);
     query_int(&q, b->purpose);
+    query_int(&q, b->phase);
     query_text(&q, b->tag);
     query_int(&q, b->created);
     query_int(&q, b->upload_expires);
+    query_int(&q, b->uploaded);
+    query_text(&q, b->source);
     return query_run(&q, NULL, err);
 }
 
@@ -123,21 +127,36 @@ static int creation_time(struct state *s, const struct target *t, int64_t *ret, 
     return 0;
 }
 
-int state_build_begin(struct state *s, const struct target *t, enum build_purpose purpose,
-                      struct build *ret, struct error *err)
+static void draw_names(struct build *b, const struct target *t)
 {
-    static const struct event_draft created = {
-        .type = "buildimage.created", .status = "UPLOADED", .message = "Starting build image"};
-    CLEANUP(tx_end) struct tx tx = {0};
-    struct build b = {.purpose = purpose, .phase = BUILD_UPLOADING};
     unsigned char id[16];
 
     digest_random(id, sizeof(id));
-    digest_hex(id, sizeof(id), b.id);
-    digest_random_name(b.tag, sizeof(b.tag) - 1);
-    COPY_TEXT(b.workspace, t->workspace);
-    COPY_TEXT(b.type, t->type);
-    COPY_TEXT(b.name, t->name);
+    digest_hex(id, sizeof(id), b->id);
+    digest_random_name(b->tag, sizeof(b->tag) - 1);
+    COPY_TEXT(b->workspace, t->workspace);
+    COPY_TEXT(b->type, t->type);
+    COPY_TEXT(b->name, t->name);
+}
+
+/* Within the caller's transaction. */
+static int begin(struct state *s, const struct target *t, const struct build *b, struct error *err)
+{
+    static const struct event_draft created = {
+        .type = "buildimage.created", .status = "UPLOADED", .message = "Starting build image"};
+
+    if (build_insert(s, b, err) < 0 || image_touch(s, t, b->created, err) < 0)
+        return -1;
+    return event_add(s, t, b, &created, err);
+}
+
+int state_build_begin(struct state *s, const struct target *t, enum build_purpose purpose,
+                      struct build *ret, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    struct build b = {.purpose = purpose, .phase = BUILD_UPLOADING};
+
+    draw_names(&b, t);
     if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || creation_time(s, t, &b.created, err) < 0)
         return -1;
     b.upload_expires = b.created + s->upload_ns;
@@ -147,11 +166,30 @@ int state_build_begin(struct state *s, const struct target *t, enum build_purpos
           " where workspace = ? and type = ? and name = ? and phase = 0");
     query_int(&q, b.created);
     bind_target(&q, t);
-    if (query_run(&q, NULL, err) < 0 || build_insert(s, &b, err) < 0 ||
-        image_touch(s, t, b.created, err) < 0 || event_add(s, t, &b, &created, err) < 0 ||
-        tx_commit(&tx, err) < 0)
+    if (query_run(&q, NULL, err) < 0 || begin(s, t, &b, err) < 0 || tx_commit(&tx, err) < 0)
         return -1;
     *ret = b;
+    return 0;
+}
+
+int state_build_from_source(struct state *s, const struct target *t, enum build_purpose purpose,
+                            const char *source, struct build *ret, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    struct build b = {.purpose = purpose, .phase = BUILD_QUEUED};
+
+    draw_names(&b, t);
+    COPY_TEXT(b.source, source);
+    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || creation_time(s, t, &b.created, err) < 0)
+        return -1;
+    b.upload_expires = b.uploaded = b.created;
+    if (begin(s, t, &b, err) < 0 ||
+        builds_cancel(s, t, b.created, "superseded by a newer build", err) < 0 ||
+        tx_commit(&tx, err) < 0)
+        return -1;
+    tx_end(&tx);
+    *ret = b;
+    state_wake(s);
     return 0;
 }
 

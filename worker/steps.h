@@ -12,6 +12,10 @@ void step_tell(struct run *r, const char *reason, int first, int last);
 MUST_CHECK int step_judge(struct run *r, enum builder_outcome outcome, const char *act,
                           struct error *err);
 
+/* git_source.c: fetches the git source of the build, sets r->source and r->revision, and tells the
+ * log.  *ret_fd: an archive of the files, the caller's to close. */
+MUST_CHECK int git_source_fetch(struct run *r, int *ret_fd, struct error *err);
+
 /* bases.c: fetches the images that the Dockerfile names, and, for a sandbox, looks at its base and
  * adds what that lacks. */
 MUST_CHECK int step_pull(struct run *r, struct error *err);

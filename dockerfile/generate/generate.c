@@ -7,10 +7,12 @@
 #include "base/text.h"
 #include "dockerfile/generate/generator.h"
 #include "dockerfile/ignore.h"
+#include "dockerfile/quote.h"
 #include "dockerfile/suggest.h"
 
 #define DOCKERFILE_MAX (256 << 10)
 #define IGNORE_MAX     (64 << 10)
+#define ELSEWHERE_MAX  200 /* names of the root that are looked at */
 
 static const struct language *const languages[] = {&language_python, &language_node, &language_go,
                                                    &language_python_file};
@@ -104,8 +106,48 @@ static int find_misspelt(struct generator *g, char hint[SUGGEST_SIZE], const cha
     if (g->source->list(g->source->self, "", names, err) < 0)
         return -1;
     for (size_t i = 0; i < names->n && !*ret_name; i++)
-        if (!text_is_among(names->v[i], known) && *suggest(names->v[i], known, true, hint))
+        if (!text_is_among(names->v[i], known) &&
+            (*suggest(names->v[i], known, false, hint) || *suggest(names->v[i], known, true, hint)))
             *ret_name = names->v[i];
+    return 0;
+}
+
+/* A file that says which language it is, one that no Dockerfile is made for. */
+static const char *find_other(const struct argv *names, const char **ret_language)
+{
+    static const char *const others[][2] = {
+        {"Cargo.toml", "Rust"},         {"pom.xml", "Java"},        {"build.gradle", "Java"},
+        {"build.gradle.kts", "Kotlin"}, {"Gemfile", "Ruby"},        {"composer.json", "PHP"},
+        {"mix.exs", "Elixir"},          {"deno.json", "Deno"},      {"Package.swift", "Swift"},
+        {"CMakeLists.txt", "C or C++"}, {"index.html", "a website"}};
+
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        *ret_language = others[i][1];
+        if (argv_contains(names, others[i][0]))
+            return others[i][0];
+    }
+    return NULL;
+}
+
+/* A Dockerfile that only [build] dockerfile would find: of another name in the root, or of that
+ * name one directory below.  *ret stays "" without one. */
+static int find_elsewhere(struct generator *g, const struct argv *names, char *ret, size_t size,
+                          struct error *err)
+{
+    for (size_t i = 0; i < names->n && i < ELSEWHERE_MAX && !*ret; i++) {
+        const char *name = names->v[i];
+        enum source_kind kind = SOURCE_NONE;
+        char path[256];
+
+        (void)snprintf(path, sizeof(path), "%s%s", name, text_ends(name, "/") ? "Dockerfile" : "");
+        if (!text_ends(name, "/") && !text_starts(name, "Dockerfile.") &&
+            !text_ends(name, ".Dockerfile"))
+            continue;
+        if (g->source->kind(g->source->self, path, &kind, err) < 0)
+            return -1;
+        if (kind == SOURCE_FILE && !text_ends(path, ".dockerignore"))
+            (void)snprintf(ret, size, "%s", path);
+    }
     return 0;
 }
 
@@ -113,11 +155,25 @@ static int refuse(struct generator *g, struct error *err)
 {
     CLEANUP(argv_release) struct argv names = ARGV_INIT;
     CLEANUP(buf_release) struct buf looked = BUF_INIT(4096);
+    char elsewhere[256] = "", quoted[QUOTE_SIZE];
     char hint[SUGGEST_SIZE] = "";
-    const char *misspelt;
+    const char *misspelt, *other, *language;
 
-    if (find_misspelt(g, hint, &misspelt, &names, err) < 0)
+    if (find_misspelt(g, hint, &misspelt, &names, err) < 0 ||
+        find_elsewhere(g, &names, elsewhere, sizeof(elsewhere), err) < 0)
         return -1;
+    if (*elsewhere)
+        return error_set(err, ERR_INPUT,
+                         "no Dockerfile in the root, and no language detected; to build with the "
+                         "one that is there, set [build] dockerfile = %s in blaxel.toml",
+                         quote_short(elsewhere, quoted));
+    other = misspelt ? NULL : find_other(&names, &language);
+    if (other)
+        return error_set(
+            err, ERR_INPUT,
+            "no Dockerfile, and none is made for %s (%s), only for Python, JavaScript, "
+            "TypeScript and Go: add a Dockerfile",
+            language, other);
     for (size_t i = 0; i < N_LANGUAGES; i++)
         buf_addf(&looked, "%s%s", i ? ", " : "", languages[i]->looked_for);
     return error_set(err, ERR_INPUT,

@@ -52,6 +52,14 @@ MUST_CHECK int generator_first(struct generator *g, const char *const *names, co
 MUST_CHECK int generator_read(struct generator *g, const char *path, struct buf *out,
                               bool *ret_found, struct error *err);
 
+/* What a version manager's file says: its first line that is neither blank nor a comment; with
+ * tools (names up to NULL), the first version behind one of them, as in .tool-versions.  "" when
+ * the file is not there or says nothing. */
+#define VERSION_TEXT_MAX 256
+MUST_CHECK int generator_read_version(struct generator *g, const char *path,
+                                      const char *const *tools, char ret[VERSION_TEXT_MAX],
+                                      struct error *err);
+
 /* ---- the start command ---- */
 
 /* Sets it from [entrypoint] prod, else from a Procfile; g->start.found says whether one did. */

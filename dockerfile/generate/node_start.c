@@ -274,6 +274,12 @@ static int refuse(const struct search *s, struct error *err)
                          "nothing says what starts the program that scripts.build in package.json "
                          "makes: set [entrypoint] prod in blaxel.toml, or scripts.prod, "
                          "scripts.start or main in package.json");
+    if (s->w->directories.n > 0)
+        return error_set(err, ERR_INPUT,
+                         "nothing says which of the workspaces starts (%.100s%s): set [entrypoint] "
+                         "prod in blaxel.toml, as in prod = \"cd %.100s && %s start\"",
+                         s->w->directories.v[0], s->w->directories.n > 1 ? ", …" : "",
+                         s->w->directories.v[0], s->c->manager->name);
     return error_set(
         err, ERR_INPUT,
         "nothing says what starts the program: no [entrypoint] prod in blaxel.toml, "

@@ -8,7 +8,6 @@
 #include "base/text.h"
 #include "dockerfile/generate/node.h"
 
-#define FILE_MAX      4096
 #define MAJOR_OLDEST  12 /* older ones run no package manager of today */
 #define MAJOR_NEWEST  99
 #define MAJOR_DEFAULT 22
@@ -97,80 +96,38 @@ static bool parse(const char *text, struct semver_range *ret)
 
 /* ---- where it may stand ---- */
 
-/* The first line that is neither blank nor a comment, without blanks around it. */
-static void first_line(const char *text, char ret[SEMVER_TEXT_MAX])
-{
-    size_t n = 0;
+static const char *const tool_names[] = {"nodejs", "node", NULL};
 
-    for (; *text; text += strspn(text, "\n")) {
-        text += strspn(text, " \t\r");
-        n = strcspn(text, "\n#");
-        while (n > 0 && strchr(" \t\r", text[n - 1]))
-            n--;
-        if (n > 0)
-            break;
-        text += strcspn(text, "\n");
-    }
-    (void)snprintf(ret, SEMVER_TEXT_MAX, "%.*s", (int)n, text);
-}
-
-/* The version of "nodejs 22.4.1" in .tool-versions. */
-static void tool_version(const char *text, char ret[SEMVER_TEXT_MAX])
-{
-    static const char *const names[] = {"nodejs", "node"};
-
-    *ret = '\0';
-    for (; *text && !*ret; text += strspn(text, "\n")) {
-        for (size_t i = 0; i < 2 && !*ret; i++) {
-            size_t n = strlen(names[i]), blanks;
-
-            if (strncmp(text, names[i], n) != 0)
-                continue;
-            blanks = strspn(text + n, " \t");
-            if (blanks > 0)
-                (void)snprintf(ret, SEMVER_TEXT_MAX, "%.*s",
-                               (int)strcspn(text + n + blanks, " \t\r\n#"), text + n + blanks);
-        }
-        text += strcspn(text, "\n");
-    }
-}
-
-/* A key of package.json, or a file and how its text is read. */
+/* A section of package.json, or a file of the title's name, where a tool's name stands before the
+ * version or not. */
 static const struct place {
-    const char *title; /* of what is read */
+    const char *title;
     const char *section;
-    const char *file;
-    void (*read)(const char *text, char ret[SEMVER_TEXT_MAX]);
+    const char *const *tools;
 } places[] = {
-    {"engines.node in package.json", "engines", NULL, NULL},
-    {".nvmrc", NULL, ".nvmrc", first_line},
-    {".node-version", NULL, ".node-version", first_line},
-    {".tool-versions", NULL, ".tool-versions", tool_version},
-    {"volta.node in package.json", "volta", NULL, NULL},
+    {"engines.node in package.json", "engines", NULL},
+    {".nvmrc", NULL, NULL},
+    {".node-version", NULL, NULL},
+    {".tool-versions", NULL, tool_names},
+    {"volta.node in package.json", "volta", NULL},
 };
 
 static int look(struct generator *g, const struct node_package *p, const struct place *place,
                 char ret[SEMVER_TEXT_MAX], struct error *err)
 {
-    CLEANUP(buf_release) struct buf text = BUF_INIT(FILE_MAX);
     const char *value;
-    bool found;
 
-    *ret = '\0';
-    if (place->section) {
-        value = node_package_text(p, place->section, "node");
-        if (value && strlen(value) >= SEMVER_TEXT_MAX)
-            return error_set(err, ERR_LIMIT, "%s is longer than %d bytes", place->title,
-                             SEMVER_TEXT_MAX - 1);
-        (void)snprintf(ret, SEMVER_TEXT_MAX, "%s", value ? value : "");
-        return 0;
-    }
-    if (generator_read(g, place->file, &text, &found, err) < 0)
-        return -1;
-    if (found)
-        place->read(buf_str(&text), ret);
+    if (!place->section)
+        return generator_read_version(g, place->title, place->tools, ret, err);
+    value = node_package_text(p, place->section, "node");
+    if (value && strlen(value) >= SEMVER_TEXT_MAX)
+        return error_set(err, ERR_LIMIT, "%s is longer than %d bytes", place->title,
+                         SEMVER_TEXT_MAX - 1);
+    (void)snprintf(ret, SEMVER_TEXT_MAX, "%s", value ? value : "");
     return 0;
 }
+
+_Static_assert(SEMVER_TEXT_MAX >= VERSION_TEXT_MAX, "room for what a file says");
 
 /* ---- the decision ---- */
 

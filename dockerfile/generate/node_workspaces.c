@@ -142,14 +142,15 @@ static int walk(struct walk *w, const char *dir, int depth, struct error *err)
         return -1;
     for (size_t i = 0; i < names.n && w->work <= WORK_MAX; i++) {
         size_t n = strlen(names.v[i]);
+        int len;
 
         if (n < 2 || names.v[i][n - 1] != '/' || names.v[i][0] == '.' ||
             strcmp(names.v[i], "node_modules/") == 0)
             continue;
-        if (strlen(dir) + 1 + n >= sizeof(path))
-            continue;
-        (void)snprintf(path, sizeof(path), "%s%s%.*s", dir, *dir ? "/" : "", (int)(n - 1),
+        len = snprintf(path, sizeof(path), "%s%s%.*s", dir, *dir ? "/" : "", (int)(n - 1),
                        names.v[i]);
+        if (len < 0 || (size_t)len >= sizeof(path))
+            continue;
         if (visit(w, path, depth, err) < 0)
             return -1;
     }

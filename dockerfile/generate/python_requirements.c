@@ -254,6 +254,14 @@ static int read_requirements_file(struct generator *g, struct python_project *p,
 
     if (generator_read(g, file, &text, &found, err) < 0)
         return -1;
+    if (text_starts(buf_str(&text), "\xff\xfe") || text_starts(buf_str(&text), "\xfe\xff")) {
+        generator_warn(
+            g,
+            "%.64s is UTF-16, as PowerShell writes it: pip reads that, but what it names "
+            "was not looked at; save it as UTF-8",
+            file);
+        return 0;
+    }
     rest = found ? text.data : NULL;
     while ((line = strsep(&rest, "\n")))
         if (read_requirement(p, file, line, err) < 0)

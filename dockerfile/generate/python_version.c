@@ -5,8 +5,7 @@
 #include "base/text.h"
 #include "dockerfile/generate/python.h"
 
-#define PIN_FILE_MAX 4096
-#define PATCH_MAX    30 /* no minor has had as many */
+#define PATCH_MAX 30 /* no minor has had as many */
 
 /* Versions before this one get no fixes of security holes any more (PEP 596, PEP 619). */
 #define MINOR_MAINTAINED 11
@@ -71,39 +70,18 @@ static int check_supported(int minor, const char *where, struct error *err)
     return 0;
 }
 
-/* Where a file stands the version: its first line that is no comment, cut at a blank. */
-static char *first_word(char *text, const char *key)
-{
-    char *line;
-
-    while ((line = strsep(&text, "\n"))) {
-        size_t n = strlen(key);
-
-        line += strspn(line, " \t\r");
-        line[strcspn(line, "#\r")] = '\0';
-        if (strncmp(line, key, n) != 0 || (n > 0 && !strchr(" \t", line[n])))
-            continue;
-        line += n + strspn(line + n, " \t");
-        line[strcspn(line, " \t")] = '\0';
-        if (*line)
-            return line;
-    }
-    return NULL;
-}
-
 /* *ret_minor -1: the file is not there, or says nothing. */
-static int read_pin_file(struct generator *g, const char *file, const char *key, int *ret_minor,
-                         struct error *err)
+static int read_pin_file(struct generator *g, const char *file, const char *const *tools,
+                         int *ret_minor, struct error *err)
 {
-    CLEANUP(buf_release) struct buf text = BUF_INIT(PIN_FILE_MAX);
-    bool found, known;
-    char *pin;
+    char pin[VERSION_TEXT_MAX];
+    bool known;
 
     *ret_minor = -1;
-    if (generator_read(g, file, &text, &found, err) < 0)
+    if (generator_read_version(g, file, tools, pin, err) < 0)
         return -1;
-    pin = found && text.len ? first_word(text.data, key) : NULL;
-    if (!pin)
+    pin[strcspn(pin, " \t")] = '\0';
+    if (!*pin)
         return 0;
     python_clean(pin);
     if (read_pin(pin, file, &known, ret_minor, err) < 0)
@@ -113,9 +91,12 @@ static int read_pin_file(struct generator *g, const char *file, const char *key,
     return *ret_minor < 0 ? 0 : check_supported(*ret_minor, file, err);
 }
 
+static const char *const tool_names[] = {"python", NULL};
+
 static const struct {
-    const char *file, *key;
-} pin_files[] = {{".python-version", ""}, {".tool-versions", "python"}, {"runtime.txt", ""}};
+    const char *file;
+    const char *const *tools;
+} pin_files[] = {{".python-version", NULL}, {".tool-versions", tool_names}, {"runtime.txt", NULL}};
 
 /* ---- constraints ---- */
 
@@ -216,7 +197,7 @@ static int find(struct generator *g, const struct python_project *p, struct pyth
     bool found;
 
     for (size_t i = 0; i < sizeof(pin_files) / sizeof(pin_files[0]); i++) {
-        if (read_pin_file(g, pin_files[i].file, pin_files[i].key, &v->minor, err) < 0)
+        if (read_pin_file(g, pin_files[i].file, pin_files[i].tools, &v->minor, err) < 0)
             return -1;
         if (v->minor < 0)
             continue;

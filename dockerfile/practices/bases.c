@@ -30,7 +30,7 @@ static void look_untagged(struct practice *p, const struct dockerfile_instructio
     struct dockerfile_reference ref;
 
     (void)i;
-    if (read_base(p, &ref) && !is_pinned(base))
+    if (!is_pinned(base) && read_base(p, &ref))
         practice_found(p, "the base image %.200s has no tag", base);
 }
 
@@ -40,7 +40,7 @@ static void look_latest(struct practice *p, const struct dockerfile_instruction 
     struct dockerfile_reference ref;
 
     (void)i;
-    if (read_base(p, &ref) && !ref.digest[0] && is_pinned(base) && strcmp(ref.tag, "latest") == 0)
+    if (is_pinned(base) && read_base(p, &ref) && !ref.digest[0] && strcmp(ref.tag, "latest") == 0)
         practice_found(p, "the base image %.200s is another one after each release", base);
 }
 

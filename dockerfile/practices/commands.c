@@ -31,7 +31,7 @@ static uint64_t uid_of(const struct shell_command *c)
 {
     uint64_t uid = 0;
 
-    for (size_t k = c->program; k < c->words.n; k++) {
+    for (size_t k = c->worker; k < c->words.n; k++) {
         const char *w = c->words.v[k], *next = k + 1 < c->words.n ? c->words.v[k + 1] : "";
         const char *value = text_starts(w, "--uid=")                          ? w + strlen("--uid=")
                             : strcmp(w, "--uid") == 0 || strcmp(w, "-u") == 0 ? next
@@ -46,7 +46,7 @@ static uint64_t uid_of(const struct shell_command *c)
 
 static bool keeps_no_log(const struct shell_command *c)
 {
-    for (size_t k = c->program; k < c->words.n; k++) {
+    for (size_t k = c->worker; k < c->words.n; k++) {
         const char *w = c->words.v[k];
 
         if (strcmp(w, "--no-log-init") == 0 || (w[0] == '-' && w[1] != '-' && strchr(w, 'l')))
@@ -59,12 +59,11 @@ static void look_useradd(struct practice *p, const struct dockerfile_instruction
 {
     (void)i;
     for (size_t k = 0; k < p->script.n; k++) {
-        struct shell_command c = p->script.v[k];
+        const struct shell_command *c = &p->script.v[k];
 
-        c.program = shell_worker(&c);
-        if (strcmp(program(&c), "useradd") == 0 && uid_of(&c) >= HIGH_UID && !keeps_no_log(&c))
+        if (strcmp(c->tool, "useradd") == 0 && uid_of(c) >= HIGH_UID && !keeps_no_log(c))
             practice_found(p, "useradd with a uid of %llu makes a log file of gigabytes",
-                           (unsigned long long)uid_of(&c));
+                           (unsigned long long)uid_of(c));
     }
 }
 

@@ -19,9 +19,9 @@ static void for_each_call(struct practice *p, const char *const *managers,
                           void (*f)(struct practice *p, const struct call *c))
 {
     for (size_t k = 0; k < p->script.n; k++) {
-        struct call c = {&p->script.v[k], shell_worker(&p->script.v[k])};
+        struct call c = {&p->script.v[k], p->script.v[k].worker};
 
-        if (c.name < c.command->words.n && text_is_among(shell_name(word(&c, c.name)), managers))
+        if (text_is_among(c.command->tool, managers))
             f(p, &c);
     }
 }
@@ -99,8 +99,8 @@ static void report_question(struct practice *p, const struct asking *a, const st
     if (c->command->piped || !text_is_among(subcommand(c), a->subcommands) ||
         has_answer(c, a->letters, a->longs, a->quiet))
         return;
-    practice_found(p, "%.40s %.40s waits for an answer that nobody gives",
-                   shell_name(word(c, c->name)), subcommand(c));
+    practice_found(p, "%.40s %.40s waits for an answer that nobody gives", c->command->tool,
+                   subcommand(c));
 }
 
 static const char *const apt_get[] = {"apt-get", NULL};
@@ -191,12 +191,12 @@ static void look_update(struct practice *p, const struct dockerfile_instruction 
 
     (void)i;
     for (size_t k = 0; k < p->script.n; k++) {
-        struct call c = {&p->script.v[k], shell_worker(&p->script.v[k])};
+        struct call c = {&p->script.v[k], p->script.v[k].worker};
         const char *name;
 
         if (c.name >= c.command->words.n)
             continue;
-        name = shell_name(word(&c, c.name));
+        name = c.command->tool;
         if (text_is_among(name, apts) && strcmp(subcommand(&c), "update") == 0)
             updates = true;
         else if (!text_is_among(name, idle))

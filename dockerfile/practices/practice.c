@@ -115,7 +115,7 @@ static void read_json(struct practice *p, const struct argv *words)
 static void read_script(struct practice *p, const struct dockerfile_instruction *i)
 {
     p->script = (struct shell_script){.n = 0};
-    if (strcmp(i->keyword, "RUN") != 0)
+    if (!instruction_is(i, "RUN"))
         return;
     if (i->json)
         read_json(p, &i->words);
@@ -151,9 +151,9 @@ static void remember_shell(struct practice *p, const struct argv *words)
 
 static void remember(struct practice *p, const struct dockerfile_instruction *i)
 {
-    if (strcmp(i->keyword, "ENV") == 0 || strcmp(i->keyword, "ARG") == 0)
+    if (instruction_is(i, "ENV") || instruction_is(i, "ARG"))
         remember_names(p, i);
-    else if (strcmp(i->keyword, "SHELL") == 0)
+    else if (instruction_is(i, "SHELL"))
         remember_shell(p, &i->words);
 }
 
@@ -165,7 +165,7 @@ static void look(struct practice *p, const struct dockerfile_instruction *i)
     for (size_t t = 0; t < TABLES; t++)
         for (const struct practice_rule *row = tables[t]; row->keyword; row++) {
             p->check->rule = &row->rule;
-            if (*row->keyword == *i->keyword && strcmp(row->keyword, i->keyword) == 0)
+            if (instruction_is(i, row->keyword))
                 row->look(p, i);
         }
     if (p->script_arena.failed)

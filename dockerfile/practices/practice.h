@@ -9,7 +9,7 @@
 #define DOCKERFILE_PRACTICES_PRACTICE_H
 
 #include "dockerfile/dockerfile.h"
-#include "dockerfile/practices/shell.h"
+#include "dockerfile/shell.h"
 #include "dockerfile/rules/rule.h"
 
 #define PRACTICE_NAMES_MAX 256 /* of variables that are remembered */

@@ -64,9 +64,9 @@ static bool has_plain_word(const struct shell_command *c, size_t k)
 
 static bool is_install(const struct shell_command *c, const struct installer *i)
 {
-    size_t k = shell_worker(c);
+    size_t k = c->worker + 1;
 
-    if (k >= c->words.n || strcmp(shell_name(c->words.v[k++]), i->tool) != 0)
+    if (*c->tool != *i->tool || strcmp(c->tool, i->tool) != 0)
         return false;
     if (i->subcommand && !has_words(c, &k, i->subcommand))
         return false;

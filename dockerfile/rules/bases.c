@@ -95,6 +95,22 @@ void rule_undefined_arg(struct check *c, size_t stage)
     free(d.names);
 }
 
+/* An image that no variable has a say in, and whose name evaluation has found to be a good one. */
+static bool is_known_good(const struct check *c, size_t stage)
+{
+    return c->out->failure.kind == ERR_NONE && c->e->graph.nodes[stage].base_stage == NO_STAGE &&
+           !strchr(c->d->stages[stage].base, '$');
+}
+
+static bool all_known_good(const struct check *c)
+{
+    size_t i = 0;
+
+    while (i < c->d->n_stages && is_known_good(c, i))
+        i++;
+    return i == c->d->n_stages;
+}
+
 void rule_default_arg(struct check *c)
 {
     CLEANUP(scope_release) struct scope defaults;
@@ -104,7 +120,8 @@ void rule_default_arg(struct check *c)
     char *base;
 
     scope_init(&defaults, c->d->directives.escape, &arena);
-    if (scope_fill_global(&defaults, c->d, NULL, NULL, false, &ignored) == 0) {
+    if (!all_known_good(c) &&
+        scope_fill_global(&defaults, c->d, NULL, NULL, false, &ignored) == 0) {
         for (size_t i = 0; i < c->d->n_stages; i++) {
             if (scope_expand(&defaults, c->d->stages[i].base, &base, &ignored) < 0)
                 break;

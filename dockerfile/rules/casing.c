@@ -22,7 +22,7 @@ static bool is_upper(const char *s)
 
 static bool is_from(const struct dockerfile_instruction *i)
 {
-    return strcmp(i->keyword, "FROM") == 0;
+    return instruction_is(i, "FROM");
 }
 
 void rule_stage_name_casing(struct check *c, const struct dockerfile_instruction *i)
@@ -68,7 +68,7 @@ void rule_expose_casing(struct check *c, const struct dockerfile_step *s)
     struct port_range range = {.whole = true};
     struct error ignored;
 
-    if (strcmp(s->instruction->keyword, "EXPOSE") != 0)
+    if (!instruction_is(s->instruction, "EXPOSE"))
         return;
     for (size_t k = 0; k < s->words.n; k++) {
         int r = port_parse(s->words.v[k], &range, &ignored);

@@ -10,7 +10,7 @@ static void check_source(struct check *c, const struct dockerfile_step *s, const
 {
     CLEANUP(buf_release) struct buf clean = BUF_INIT(1 << 20);
     const struct dockerfile_ignore *ignore = c->request->ignore;
-    bool add = strcmp(s->instruction->keyword, "ADD") == 0;
+    bool add = instruction_is(s->instruction, "ADD");
     char quoted[QUOTE_SIZE];
     const char *path;
 
@@ -27,11 +27,11 @@ static void check_source(struct check *c, const struct dockerfile_step *s, const
 /* What a "!" brings back can not be told from the patterns alone. */
 void rule_ignored_file(struct check *c, const struct dockerfile_step *s)
 {
-    bool copy = strcmp(s->instruction->keyword, "COPY") == 0;
+    bool copy = instruction_is(s->instruction, "COPY");
     struct error ignored;
     enum origin origin;
 
-    if ((!copy && strcmp(s->instruction->keyword, "ADD") != 0) || !s->done || *s->from ||
+    if ((!copy && !instruction_is(s->instruction, "ADD")) || !s->done || *s->from ||
         !c->request->ignore || dockerfile_ignore_has_exceptions(c->request->ignore))
         return;
     for (size_t k = 0; k + 1 < s->words.n; k++)

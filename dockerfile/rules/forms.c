@@ -11,7 +11,7 @@ void rule_empty_continuation(struct check *c, const struct dockerfile_instructio
 
 void rule_maintainer(struct check *c, const struct dockerfile_instruction *i)
 {
-    if (strcmp(i->keyword, "MAINTAINER") == 0)
+    if (instruction_is(i, "MAINTAINER"))
         CHECK_WARN_HERE(c, i, "Maintainer instruction is deprecated in favor of using label");
 }
 
@@ -77,9 +77,9 @@ void rule_description(struct check *c, const struct dockerfile_instruction *i)
 
     if (!comment || (last && c->out->failure.kind && !c->d->n_stages))
         return;
-    if (strcmp(i->keyword, "ARG") == 0 && i->words.n > 0)
+    if (instruction_is(i, "ARG") && i->words.n > 0)
         check_arg(c, i, comment);
-    else if (strcmp(i->keyword, "FROM") == 0 && i->words.n == 3)
+    else if (instruction_is(i, "FROM") && i->words.n == 3)
         check_from(c, i, comment);
 }
 
@@ -90,7 +90,7 @@ void rule_expose_format(struct check *c, const struct dockerfile_step *s)
     struct port_range range;
     struct error ignored;
 
-    if (strcmp(s->instruction->keyword, "EXPOSE") != 0)
+    if (!instruction_is(s->instruction, "EXPOSE"))
         return;
     for (size_t k = 0; k < s->words.n; k++) {
         int r = port_parse(s->words.v[k], &range, &ignored);

@@ -54,10 +54,10 @@ void rule_secret(struct check *c, const struct dockerfile_step *s)
 {
     const struct argv *words = &s->instruction->words;
 
-    if (strcmp(s->instruction->keyword, "ENV") == 0 && s->done) {
+    if (instruction_is(s->instruction, "ENV") && s->done) {
         for (size_t k = 0; k + 1 < s->words.n; k += 2)
             check_name(c, s, s->words.v[k], strlen(s->words.v[k]));
-    } else if (strcmp(s->instruction->keyword, "ARG") == 0) {
+    } else if (instruction_is(s->instruction, "ARG")) {
         /* The name is looked at before its value, which may be what failed. */
         for (size_t k = 0; k < words->n && k <= s->words.n; k++)
             check_name(c, s, words->v[k], strcspn(words->v[k], "="));

@@ -70,6 +70,74 @@ static void test_what_cannot_be_built_is_refused(void **state)
     assert_int_equal(json_array_size(ask(f, "GET", "/v0/images", NULL)->json), 0);
 }
 
+#define GIT "https://git.example/owner/repo.git#v1.2:api"
+
+static void test_a_git_source_is_queued_without_an_upload(void **state)
+{
+    static const char *const bodies[] = {
+        "{\"metadata\":{\"name\":\"demo\"},\"spec\":{\"source\":{\"git\":\"" GIT "\"}}}",
+        "{\"metadata\":{\"name\":\"demo\",\"resourceType\":\"sandbox\"},"
+        "\"spec\":{\"source\":{\"git\":\"" GIT "\"}}}",
+        "{\"name\":\"demo\",\"resourceType\":\"sandbox\",\"spec\":{\"source\":{\"git\":\"" GIT
+        "\"}}}",
+    };
+    struct fixture *f = fixture_of(state);
+
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        struct reply *r = ask(f, "POST", "/v0/images", bodies[i]);
+        struct build b;
+
+        assert_int_equal(r->status, 200);
+        assert_string_equal(text_at(r, "message"), "Image build initiated");
+        assert_string_equal(text_at(r, "name"), "demo");
+        assert_string_equal(text_at(r, "resourceType"), "sandbox");
+        assert_string_equal(text_at(r, "source.git"), GIT);
+        assert_null(api_response_find(&r->resp, "X-Blaxel-Upload-Url"));
+        assert_string_equal(
+            text_at(ask(f, "GET", "/v0/images/sandbox/demo", NULL), "metadata.status"), "BUILDING");
+        b = claim(f);
+        assert_string_equal(b.source, GIT);
+        assert_string_equal(text_at(r, "tag"), b.tag);
+        succeed(f, &b);
+        f->now += 20 * NS_PER_SEC;
+        assert_string_equal(
+            text_at(ask(f, "GET", "/v0/images/sandbox/demo", NULL), "metadata.status"), "BUILT");
+    }
+}
+
+static void test_a_source_that_cannot_be_fetched_is_refused_at_once(void **state)
+{
+#define WITH(source) "{\"name\":\"a\",\"spec\":{\"source\":" source "}}"
+    static const struct {
+        const char *target, *body, *code;
+    } cases[] = {
+        {"/v0/images", WITH("{\"git\":\"file:///etc\"}"), "invalid_source"},
+        {"/v0/images", WITH("{\"git\":\"git@h:o/r.git\"}"), "invalid_source"},
+        {"/v0/images", WITH("{\"git\":\"https://u:p@h/r.git\"}"), "invalid_source"},
+        {"/v0/images", WITH("{\"git\":\"/srv/r\"}"), "invalid_source"},
+        {"/v0/images", WITH("{\"git\":\"https://h/r.git\\u0000x\"}"), "invalid_json"},
+        {"/v0/images", WITH("{\"git\":7}"), "invalid_source"},
+        {"/v0/images", WITH("{}"), "invalid_source"},
+        {"/v0/images", WITH("\"https://h/r.git\""), "invalid_source"},
+        {"/v0/images", WITH("null"), "not_supported"},
+        {"/v0/images?upload=true", WITH("{\"git\":\"https://h/r.git\"}"), "invalid_source"},
+        {"/v0/images", "{\"spec\":{\"source\":{\"git\":\"https://h/r.git\"}}}", "invalid_name"},
+        {"/v0/images",
+         "{\"name\":\"a\",\"resourceType\":\"x\",\"spec\":{\"source\":{\"git\":\"https://h/"
+         "r.git\"}}}",
+         "invalid_resource_type"},
+    };
+    struct fixture *f = fixture_of(state);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct reply *r = ask(f, "POST", cases[i].target, cases[i].body);
+
+        assert_error(r, 400, cases[i].code);
+        assert_null(strstr(text_at(r, "message"), "u:p"));
+    }
+    assert_int_equal(json_array_size(ask(f, "GET", "/v0/images", NULL)->json), 0);
+}
+
 static void test_a_repeated_request_hands_out_a_new_url(void **state)
 {
     struct fixture *f = fixture_of(state);
@@ -213,6 +281,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_build_is_announced_as_bl_push_reads_it),
         TEST(test_what_cannot_be_built_is_refused),
+        TEST(test_a_git_source_is_queued_without_an_upload),
+        TEST(test_a_source_that_cannot_be_fetched_is_refused_at_once),
         TEST(test_a_repeated_request_hands_out_a_new_url),
         TEST(test_an_image_is_shown_with_all_its_fields),
         TEST(test_one_tag_can_be_shown),

@@ -149,6 +149,31 @@ static void test_sizes_read_as_docker_prints_them(void **state)
     }
 }
 
+static void test_sizes_that_somebody_set_read_as_they_were_set(void **state)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } table[] = {
+        {0, "0 B"},
+        {1023, "1023 B"},
+        {1024, "1 KiB"},
+        {1536, "1536 B"},
+        {500000000, "500 MB"},
+        {UINT64_C(4) << 30, "4 GiB"},
+        {UINT64_C(1536) << 20, "1536 MiB"},
+        {UINT64_MAX, "18446744073709551615 B"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        char text[TEXT_SIZE];
+
+        text_exact_size(table[i].bytes, text);
+        assert_string_equal(text, table[i].text);
+    }
+}
+
 static void test_a_word_is_among_words_as_a_whole(void **state)
 {
     static const char *const words[] = {"one", "", "two", NULL};
@@ -171,6 +196,7 @@ int main(void)
         cmocka_unit_test(test_numbers_are_whole_decimal_and_bounded),
         cmocka_unit_test(test_a_word_is_among_words_as_a_whole),
         cmocka_unit_test(test_sizes_read_as_docker_prints_them),
+        cmocka_unit_test(test_sizes_that_somebody_set_read_as_they_were_set),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -296,6 +296,21 @@ static void test_what_comes_later_replaces_what_was_there(void **state)
     assert_int_equal(scene_mode(s->diff, "f"), 0700);
 }
 
+static void test_a_link_that_is_replaced_leads_nowhere_any_more(void **state)
+{
+    static const struct member members[] = {{"s", S_IFLNK | 0777, ".", 0, 0},
+                                            {"s/f", S_IFREG | 0644, "1", 0, 0},
+                                            {"s/s/", S_IFDIR | 0755, NULL, 0, 0},
+                                            {"s/g", S_IFREG | 0644, "2", 0, 0},
+                                            {0}};
+    struct scene *s = *state;
+
+    begin(s);
+    make_tar(s, members);
+    scene_copies(s, "x.tar", "/");
+    scene_holds(s, "f=1 s/ s/g=2");
+}
+
 /* A directory's own entry would have to hide what the image has in it. */
 static void test_a_directory_of_the_image_that_goes_and_comes_back_is_refused(void **state)
 {
@@ -336,6 +351,8 @@ static void test_hard_links_link_within_the_destination(void **state)
                                             {"b", 0, "d/a", 0, 0},
                                             {"c", 0, "/d/./a", 0, 0},
                                             {"v", 0, "old", 0, 0},
+                                            {"l", S_IFLNK | 0777, "/d", 0, 0},
+                                            {"e", 0, "l/a", 0, 0},
                                             {0}};
     struct scene *s = *state;
 
@@ -343,8 +360,8 @@ static void test_hard_links_link_within_the_destination(void **state)
     make_tar(s, members);
     scene_make(s->view, "to/old = image");
     scene_copies(s, "x.tar", "/to");
-    scene_holds(s, "to/ to/b=1 to/c=1 to/d/ to/d/a=1 to/v=image");
-    assert_int_equal(scene_stat(s->diff, "to/d/a").st_nlink, 3);
+    scene_holds(s, "to/ to/b=1 to/c=1 to/d/ to/d/a=1 to/e=1 to/l->/d to/v=image");
+    assert_int_equal(scene_stat(s->diff, "to/d/a").st_nlink, 4);
     assert_int_equal(scene_stat(s->view, "to/old").st_nlink, 1);
 }
 
@@ -507,6 +524,7 @@ int main(void)
         cmocka_unit_test(test_links_in_the_archive_are_resolved_below_the_destination),
         cmocka_unit_test(test_a_root_filesystem_goes_through_the_image_s_own_links),
         cmocka_unit_test(test_what_comes_later_replaces_what_was_there),
+        cmocka_unit_test(test_a_link_that_is_replaced_leads_nowhere_any_more),
         cmocka_unit_test(test_a_directory_of_the_image_that_goes_and_comes_back_is_refused),
         cmocka_unit_test(test_directories_merge_and_keep_the_archive_s_attributes),
         cmocka_unit_test(test_hard_links_link_within_the_destination),

@@ -167,8 +167,15 @@ static void test_each_option_that_changes_the_copy_changes_it(void **state)
     s->req.view = -1;
     expect(s, "d", before, true, "may_link and the view");
     s->req = plain;
-    argv_push1(&s->exclude, "a");
+    argv_push1(&s->exclude, "xy");
+    argv_push1(&s->exclude, "z");
     expect(s, "d", before, false, "exclude");
+    take(s, "d", before, NULL);
+    argv_release(&s->exclude);
+    s->exclude = (struct argv)ARGV_INIT;
+    argv_push1(&s->exclude, "x");
+    argv_push1(&s->exclude, "yz");
+    expect(s, "d", before, false, "exclude, parted elsewhere");
 }
 
 static void test_owners_count_where_they_are_kept(void **state)

@@ -219,6 +219,24 @@ static void test_user_attributes_are_kept_and_overlay_s_are_not(void **state)
     }
 }
 
+static void test_a_directory_of_the_view_keeps_its_attributes_below_another(void **state)
+{
+    struct scene *s = *state;
+    CLEANUP_CLOSE int view = -1;
+    CLEANUP_CLOSE int made = -1;
+    char value[4];
+
+    scene_clear(s);
+    scene_make(s->source, "d/sub/f = 1");
+    scene_make(s->view, "x/sub/");
+    view = openat(s->view, "x/sub", O_RDONLY | O_CLOEXEC);
+    if (fsetxattr(view, "user.kiln", "1", 1, 0) < 0)
+        skip();
+    scene_copies(s, "d", "/x");
+    made = openat(s->diff, "x/sub", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fgetxattr(made, "user.kiln", value, sizeof(value)), 1);
+}
+
 static void test_capabilities_are_kept(void **state)
 {
     /* VFS_CAP_REVISION_2 with CAP_NET_BIND_SERVICE */
@@ -265,7 +283,8 @@ static void test_a_name_that_was_replaced_is_not_linked_to(void **state)
     scene_make(s->source, "d2/a = 2");
     scene_make(s->source, "d2/b == d1/a");
     scene_copies(s, "d1 d2 d1/a d1/a", "/x");
-    scene_holds(s, "x/ x/a=1 x/b=1");
+    scene_copies(s, "d1/a d2/a d2/b", "/y");
+    scene_holds(s, "x/ x/a=1 x/b=1 y/ y/a=2 y/b=1");
 }
 
 static void test_an_unchanged_file_becomes_a_link_where_that_is_allowed(void **state)
@@ -521,6 +540,7 @@ int main(void)
         cmocka_unit_test(test_directories_of_the_view_keep_their_owner_in_the_diff),
         cmocka_unit_test(test_chmod_changes_files_and_directories),
         cmocka_unit_test(test_user_attributes_are_kept_and_overlay_s_are_not),
+        cmocka_unit_test(test_a_directory_of_the_view_keeps_its_attributes_below_another),
         cmocka_unit_test(test_capabilities_are_kept),
         cmocka_unit_test(test_names_of_one_file_stay_names_of_one_file),
         cmocka_unit_test(test_a_name_that_was_replaced_is_not_linked_to),

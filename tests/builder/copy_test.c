@@ -95,11 +95,15 @@ static void test_links_in_the_view_are_followed_on_the_way(void **state)
     scene_make(s->view, "lib -> usr/lib");
     scene_make(s->view, "abs -> /usr");
     scene_make(s->view, "usr/up -> ../usr/./lib/..");
+    scene_make(s->view, "usr/share -> /srv/share");
     scene_copies(s, "f", "/lib/a/f");
     scene_copies(s, "f", "/abs/lib/f");
     scene_copies(s, "f", "/usr/up/up/h");
     scene_copies(s, "f", "/lib");
-    scene_holds(s, "usr/ usr/h=1 usr/lib/ usr/lib/a/ usr/lib/a/f=1 usr/lib/f=1");
+    scene_copies(s, "f", "/usr/share/f");
+    scene_holds(
+        s,
+        "srv/ srv/share/ srv/share/f=1 usr/ usr/h=1 usr/lib/ usr/lib/a/ usr/lib/a/f=1 usr/lib/f=1");
 }
 
 static void test_links_in_the_diff_are_followed_too(void **state)

@@ -77,6 +77,33 @@ static void test_without_a_user_namespace_it_is_degraded(void **state)
     builder_free(b);
 }
 
+static void test_limits_are_said_with_what_holds_them(void **state)
+{
+    const struct machine *m = *state;
+    struct builder_config config = m->config;
+    const bool groups = m->b->site.parents[CGROUP_MEMORY] != NULL;
+    struct builder *b;
+    struct findings all;
+    struct error err = ERROR_INIT;
+
+    config.limits = (struct builder_limits){
+        .memory = UINT64_C(3) << 30, .pids = 77, .cpus = 2, .disk = UINT64_C(5) << 30};
+    assert_int_equal(builder_open_as(&config, m->b->ids.users, &b, &err), 0);
+    diagnose(b, &all);
+    if (groups) {
+        assert_found(&all, "memory limit", BUILDER_OK, "3 GiB for each build, by control groups");
+        assert_found(&all, "process limit", BUILDER_OK, "77 for each build, by control groups");
+        assert_found(&all, "CPU limit", BUILDER_OK, "2 for each build, by control groups");
+        assert_found(&all, "disk limit", BUILDER_OK, "5 GiB for each build");
+    }
+    cgroup_site_release(&b->site);
+    diagnose(b, &all);
+    assert_found(&all, "memory limit", BUILDER_DEGRADED, "Delegate=yes");
+    assert_found(&all, "process limit", BUILDER_DEGRADED, "");
+    assert_found(&all, "disk limit", BUILDER_DEGRADED, "removed while open are not counted");
+    builder_free(b);
+}
+
 static void test_a_missing_buildah_is_said_and_begins_no_build(void **state)
 {
     const struct machine *m = *state;
@@ -169,6 +196,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_machine_that_can_build_is_well),
         cmocka_unit_test(test_without_a_user_namespace_it_is_degraded),
+        cmocka_unit_test(test_limits_are_said_with_what_holds_them),
         cmocka_unit_test(test_a_missing_buildah_is_said_and_begins_no_build),
         cmocka_unit_test(test_a_buildah_that_does_not_run_is_said),
         cmocka_unit_test(test_a_directory_that_is_not_absolute_is_refused),

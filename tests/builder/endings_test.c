@@ -255,7 +255,8 @@ static void test_a_job_begins_empty_whatever_an_earlier_try_left(void **state)
     assert_int_equal(builder_job_begin(m->b, "ws", "job", &job, &err), 0);
     attempt_run_on(job, &first);
     assert_built(&first);
-    free(job); /* as if the process had died */
+    argv_release(&job->groups); /* as if the process had died */
+    free(job);
     attempt_run(m, &second);
     assert_built(&second);
     attempt_release(&first);

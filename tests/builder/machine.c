@@ -277,6 +277,22 @@ static int build(struct builder_job *job, struct attempt *a)
                          &a->failure, &a->err);
 }
 
+/* Every step is run, unless a build at the same time has done it. */
+static void forget_steps(const struct builder_job *job)
+{
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+    CLEANUP_CLOSE int fd = -1;
+    struct error ignored = ERROR_INIT;
+    char path[2 * PATH_MAX];
+
+    (void)snprintf(path, sizeof(path), "%s/records", job->cache);
+    if (fs_open_dir(AT_FDCWD, path, &fd, &ignored) < 0 ||
+        fs_list(fd, ".", &names, &ignored) < 0)
+        return; /* there are none yet */
+    for (size_t i = 0; i < names.n; i++)
+        (void)unlinkat(fd, names.v[i], 0);
+}
+
 void attempt_run_on(struct builder_job *job, struct attempt *a)
 {
     const struct process_sink sink = {on_line, a};
@@ -286,6 +302,8 @@ void attempt_run_on(struct builder_job *job, struct attempt *a)
 
     a->log = (struct buf)BUF_INIT(LOG_MAX);
     a->err = (struct error)ERROR_INIT;
+    if (!a->cached)
+        forget_steps(job);
     fill_context(job, a);
     prune_context(job, a);
     give_context_to_jail(job);
@@ -322,7 +340,9 @@ void attempt_release(struct attempt *a)
 
 static void fail_attempt(const struct attempt *a, const char *what)
 {
-    static const char *const names[] = {"done", "failed", "timed out", "cancelled", "killed"};
+    static const char *const names[] = {"done",      "failed",    "timed out",
+                                        "cancelled", "killed",    "out of memory",
+                                        "too many",  "disk full", "machine full"};
 
     print_error("%s\n", buf_str(&a->log)); /* fail_msg cuts at 1 KiB */
     fail_msg("%s; it ended at %s: %s %s", what, a->at,

@@ -1,7 +1,8 @@
 /* The way out by slirp4netns: other machines yes, this one no.
  *
  * Run by in_a_network_of_its_own, where "this machine" has the address 198.51.100.1 and another
- * one has 198.51.100.2, with a server on port 7777 that says "another machine" (RFC 5737). */
+ * one has 198.51.100.2 and .3 (RFC 5737), and 10.77.0.2 of a private network, with a server on port
+ * 7777 that says "another machine". */
 #include "machine.h"
 
 #include <arpa/inet.h>
@@ -82,7 +83,8 @@ static void test_metadata_services_are_refused_and_the_refusal_cannot_be_lifted(
     assert_built(&a);
     assert_says(&a, "prohibit 169.254.0.0/16");
     assert_says(&a, "prohibit 198.51.100.1");
-    assert_says(&a, "\n5\n");
+    assert_says(&a, "prohibit 10.0.0.0/8");
+    assert_says(&a, "\n10\n");
     assert_does_not_say(&a, "\nreached");
     attempt_release(&a);
 }
@@ -125,6 +127,109 @@ static void test_slirp4netns_ends_when_the_build_is_killed(void **state)
     attempt_release(&a);
 }
 
+/* ---- what is allowed ---- */
+
+#define TRY_ALL                                                                                    \
+    "FROM alpine:3.20\n"                                                                           \
+    "RUN for a in 198.51.100.1 198.51.100.2 198.51.100.3 10.77.0.2 169.254.169.254 "               \
+    "another.example "                                                                             \
+    "this.example; do echo \"$a: $(nc -w 2 $a 7777 </dev/null 2>&1)\"; done; "                     \
+    "ip -6 route show default; cat /etc/resolv.conf; true\n"
+
+/* Opens the builder anew and tries every address. */
+static void try_all(const struct machine *m, enum builder_egress egress, const char *allow,
+                    struct attempt *a)
+{
+    CLEANUP(argv_release) struct argv words = ARGV_INIT;
+    CLEANUP_FREE char *copy = strdup(allow);
+    char *rest = copy;
+    struct machine other = *m;
+    struct error err = ERROR_INIT;
+
+    for (char *word = strsep(&rest, " "); word; word = strsep(&rest, " "))
+        if (*word)
+            argv_push1(&words, word);
+    other.config.egress = egress;
+    other.config.egress_allow = &words;
+    assert_int_equal(builder_open_as(&other.config, m->b->ids.users, &other.b, &err), 0);
+    *a = (struct attempt){.images = ALPINE, .dockerfile = TRY_ALL};
+    attempt_run(&other, a);
+    assert_built(a);
+    builder_free(other.b);
+}
+
+static void test_private_networks_are_refused_unless_they_are_allowed(void **state)
+{
+    struct attempt a;
+
+    try_all(*state, BUILDER_EGRESS_NAT, "", &a);
+    assert_says(&a, "\n198.51.100.2: another machine\n");
+    assert_says(&a, "\n198.51.100.3: another machine\n");
+    assert_does_not_say(&a, "10.77.0.2: another");
+    attempt_release(&a);
+    try_all(*state, BUILDER_EGRESS_NAT, "10.77.0.0/24 169.254.169.254 198.51.100.1", &a);
+    assert_says(&a, "\n10.77.0.2: another machine\n");
+    assert_says(&a, "\n198.51.100.3: another machine\n");
+    assert_does_not_say(&a, "198.51.100.1: another");
+    assert_does_not_say(&a, "169.254.169.254: another");
+    attempt_release(&a);
+}
+
+static void test_with_a_list_only_its_networks_are_reached(void **state)
+{
+    struct attempt a;
+
+    try_all(*state, BUILDER_EGRESS_LIST, "198.51.100.3 10.77.0.0/30", &a);
+    assert_says(&a, "\n198.51.100.3: another machine\n");
+    assert_says(&a, "\n10.77.0.2: another machine\n");
+    assert_does_not_say(&a, "198.51.100.2: another");
+    assert_does_not_say(&a, "example: another");
+    assert_does_not_say(&a, "nameserver 10.0.2.3");
+    attempt_release(&a);
+}
+
+static void test_an_empty_list_reaches_nothing(void **state)
+{
+    struct attempt a;
+
+    try_all(*state, BUILDER_EGRESS_LIST, "", &a);
+    assert_does_not_say(&a, ": another");
+    attempt_release(&a);
+}
+
+static void test_a_name_on_the_list_is_known_and_reached(void **state)
+{
+    struct attempt a;
+
+    try_all(*state, BUILDER_EGRESS_LIST, "another.example this.example unknown.invalid", &a);
+    assert_says(&a, "\nanother.example: another machine\n");
+    assert_says(&a, "\n198.51.100.2: another machine\n");
+    assert_does_not_say(&a, "198.51.100.3: another");
+    assert_says(&a, "network: this.example has an address that is not allowed");
+    assert_says(&a, "network: unknown.invalid cannot be reached");
+    attempt_release(&a);
+}
+
+static void test_a_list_of_everything_still_leaves_this_machine_out(void **state)
+{
+    struct attempt a;
+
+    try_all(*state, BUILDER_EGRESS_LIST, "0.0.0.0/0", &a);
+    assert_says(&a, "\n198.51.100.3: another machine\n");
+    assert_does_not_say(&a, "198.51.100.1: another");
+    assert_does_not_say(&a, "169.254.169.254: another");
+    attempt_release(&a);
+}
+
+static void test_ipv6_has_no_way_out(void **state)
+{
+    struct attempt a;
+
+    try_all(*state, BUILDER_EGRESS_NAT, "", &a);
+    assert_says(&a, "\nprohibit default");
+    attempt_release(&a);
+}
+
 static void keep_egress(void *self, const struct builder_finding *f)
 {
     if (strcmp(f->subject, "egress") == 0)
@@ -138,7 +243,9 @@ static void test_the_doctor_tries_the_way_out(void **state)
     struct error err = ERROR_INIT;
 
     assert_int_equal(builder_diagnose(m->b, keep_egress, egress, &err), 0);
-    assert_string_equal(egress, "0 by slirp4netns, not to this machine's own addresses");
+    assert_string_equal(egress,
+                        "0 by slirp4netns, not to this machine's own addresses nor to private "
+                        "networks");
 }
 
 int main(int argc, char **argv)
@@ -149,6 +256,12 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_metadata_services_are_refused_and_the_refusal_cannot_be_lifted),
         cmocka_unit_test(test_slirp4netns_ends_with_the_build),
         cmocka_unit_test(test_slirp4netns_ends_when_the_build_is_killed),
+        cmocka_unit_test(test_private_networks_are_refused_unless_they_are_allowed),
+        cmocka_unit_test(test_with_a_list_only_its_networks_are_reached),
+        cmocka_unit_test(test_an_empty_list_reaches_nothing),
+        cmocka_unit_test(test_a_name_on_the_list_is_known_and_reached),
+        cmocka_unit_test(test_a_list_of_everything_still_leaves_this_machine_out),
+        cmocka_unit_test(test_ipv6_has_no_way_out),
         cmocka_unit_test(test_the_doctor_tries_the_way_out),
     };
 

@@ -46,7 +46,8 @@ static void test_the_upstream_table_of_words(void **state)
     static const char *const env[] = {"PWD=/home", "SHELL=bash", "KOREAN=한국어", "NULL="};
     CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 20);
     struct score s = {.what = "envVarTest"};
-    struct vars vars = {.v = NULL};
+    struct arena arena = {.blocks = NULL};
+    struct vars vars = {.arena = &arena};
     char *save = NULL;
 
     (void)state;
@@ -65,7 +66,7 @@ static void test_the_upstream_table_of_words(void **state)
             continue;
         score_add(&s, expands(&vars, "\\", word, strcmp(want, "error") == 0 ? NULL : want), word);
     }
-    vars_release(&vars);
+    arena_release(&arena);
     score_is(&s, 228, 228);
 }
 
@@ -78,7 +79,8 @@ static void test_words_with_modifiers_and_patterns(void **state)
 
     (void)state;
     json_array_foreach (rows, k, row) {
-        struct vars vars = {.v = NULL};
+        struct arena arena = {.blocks = NULL};
+        struct vars vars = {.arena = &arena};
         json_t *value;
         const char *name;
         struct error err;
@@ -90,7 +92,7 @@ static void test_words_with_modifiers_and_patterns(void **state)
                   expands(&vars, "\\", text_of(row, "input"),
                           is_true(row, "error") ? NULL : text_of(row, "expected")),
                   text_of(row, "input"));
-        vars_release(&vars);
+        arena_release(&arena);
     }
     json_decref(rows);
     score_is(&s, 47, 47);
@@ -121,7 +123,8 @@ static void test_thousands_of_words_come_out_as_buildkits(void **state)
     json_array_foreach (rows, k, row) {
         const char *word = text_of(row, "in"), *escape = text_of(row, "escape");
         const json_t *want = json_object_get(row, "words");
-        struct vars vars = {.v = NULL};
+        struct arena arena = {.blocks = NULL};
+        struct vars vars = {.arena = &arena};
 
         json_array_foreach (json_object_get(row, "env"), i, pair)
             set_pair(&vars, json_string_value(pair));
@@ -131,7 +134,7 @@ static void test_thousands_of_words_come_out_as_buildkits(void **state)
                   word);
         if (want)
             score_add(&split, splits(&vars, escape, word, want), word);
-        vars_release(&vars);
+        arena_release(&arena);
     }
     json_decref(rows);
     score_is(&s, 6532, 6532);

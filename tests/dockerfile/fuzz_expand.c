@@ -45,13 +45,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *text = strndup((const char *)data, size);
     size_t len = text ? strlen(text) : 0;
     char *word = len < size ? strndup((const char *)data + len + 1, size - len - 1) : strdup("$V");
-    struct vars vars = {.v = NULL};
+    struct arena arena = {.blocks = NULL};
+    struct vars vars = {.arena = &arena};
     struct error err;
 
     must(text && word && vars_set(&vars, "V", 1, text, &err) == 0);
     for (unsigned flags = 0; flags < 32; flags += 3)
         expand(&vars, word, flags);
-    vars_release(&vars);
+    arena_release(&arena);
     free(word);
     free(text);
     return 0;

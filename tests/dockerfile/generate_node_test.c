@@ -34,6 +34,8 @@ static void test_the_version_of_node_is_what_the_project_asks_for(void **state)
         {{WITH(""), {".tool-versions", "python 3.12\nnodejs 22.4.1 20.1.0\n"}},
          {"+FROM node:22.4.1-slim\n"}},
         {{WITH(""), {".tool-versions", "python 3.12\n"}}, {"+FROM node:22-slim\n"}},
+        {{WITH(""), {".tool-versions", " node\t20.11.1 # mine\r\n"}},
+         {"+FROM node:20.11.1-slim\n"}},
         {{WITH(", \"volta\": {\"node\": \"20.11.1\"}")}, {"+FROM node:20.11.1-slim\n"}},
         {{WITH(", \"engines\": {\"node\": \">=22\"}"), {".nvmrc", "20"}},
          {"+FROM node:24-slim\n", "?.nvmrc asks for Node.js 20"}},

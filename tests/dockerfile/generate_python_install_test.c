@@ -9,6 +9,9 @@ static void test_a_lock_file_or_else_a_manifest_decides_the_manager(void **state
 {
     static const struct python_case table[] = {
         CASE(UV_SYNC " --no-install-project", MAIN, "pyproject.toml", NAMED, "uv.lock", ""),
+        SAYS("COPY requirements.txt ./", "requirements.txt is UTF-16", MAIN, "requirements.txt",
+             "\xff\xfe"
+             "f"),
         SAYS(UV_SYNC " --no-install-project", "requirements.txt is not used: uv.lock decides", MAIN,
              "pyproject.toml", NAMED, "uv.lock", "", "requirements.txt", "six"),
         SAYS(UV_SYNC " --no-install-project",

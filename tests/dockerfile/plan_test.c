@@ -71,6 +71,28 @@ static void test_the_ignore_rules_are_the_dockerfiles_own_or_the_directorys(void
     }
 }
 
+static void test_an_application_is_a_sandbox_and_a_volume_template_no_image(void **state)
+{
+    static const char *const application[] = {"blaxel.toml", "type = \"application\"\n",
+                                              "Dockerfile", "FROM a\n", NULL};
+    static const char *const template[] = {"blaxel.toml", "type = \"vt\"\n", "Dockerfile",
+                                           "FROM a\n", NULL};
+    struct dockerfile_plan_request own = {.type = ""};
+    CLEANUP(dockerfile_plan_release) struct dockerfile_plan p, q, r;
+
+    (void)state;
+    make_plan(&own, application, &p);
+    assert_string_equal(p.failure.msg, "");
+    assert_string_equal(p.type, "sandbox");
+    make_plan(&own, template, &q);
+    assert_int_equal(q.failure.kind, ERR_INPUT);
+    assert_non_null(strstr(q.failure.msg, "volume-template"));
+    own.type = "agent";
+    make_plan(&own, template, &r);
+    assert_string_equal(r.failure.msg, "");
+    assert_string_equal(r.type, "agent");
+}
+
 static void test_the_type_is_the_requests_then_the_projects_then_sandbox(void **state)
 {
     static const char *const with[] = {"blaxel.toml", "type = \"job\"\n", "Dockerfile", "FROM a\n",
@@ -120,18 +142,26 @@ static void test_what_is_wrong_is_told_with_the_plan(void **state)
     } table[] = {
         {{"Dockerfile", "FROM a\nRUM b\n", NULL},
          "dockerfile parse error on line 2: unknown instruction: RUM (did you mean RUN?)"},
-        {{"Dockerfile", "FROM oci-archive:/x\n", NULL}, "dockerfile parse error on line 1: "},
+        {{"Dockerfile", "FROM oci-archive:/x\n", NULL}, "the transport oci-archive is not allowed"},
         {{"blaxel.toml", "name = 3\n", "Dockerfile", "FROM a\n", NULL}, "blaxel.toml line 1: name"},
         {{"requirments.txt", "", NULL},
          "there is requirments.txt (did you mean requirements.txt?)"},
         {{"Dockerfile", "FROM a\nCOPY b /\n", NULL},
          "line 2: COPY \"b\": not found in the build context: no such file was uploaded"},
+        {{"Dockerfile", "FROM a\nCOPY web/srcs/ /\n", "web/src/x", "", NULL},
+         "no such file was uploaded (did you mean src?)"},
+        {{"dockerfile", "FROM a\n", NULL}, "there is dockerfile (did you mean Dockerfile?)"},
+        {{"Cargo.toml", "", NULL}, "none is made for Rust (Cargo.toml)"},
         {{"Dockerfile", "FROM a\nRUN --mount=type=bind,source=b,target=/b x\n", NULL},
          "line 2: RUN \"b\": not found in the build context"},
         {{"Dockerfile", "# check=error=true\nFROM a as B\n", NULL}, "lint violation found"},
         {{".dockerignore", "[a-\n", "Dockerfile", "FROM a\n", NULL},
          "the ignore file: line 1: syntax error in pattern"},
         {{"README", "", NULL}, "no Dockerfile, and no language detected"},
+        {{"docker/Dockerfile", "FROM a\n", NULL}, "[build] dockerfile = \"docker/Dockerfile\""},
+        {{"Dockerfile.prod", "FROM a\n", NULL}, "[build] dockerfile = \"Dockerfile.prod\""},
+        {{"package.json", "{\"workspaces\": [\"*\"]}", "a/package.json", "{}", NULL},
+         "as in prod = \"cd a && npm start\""},
     };
 
     (void)state;
@@ -142,6 +172,33 @@ static void test_what_is_wrong_is_told_with_the_plan(void **state)
         assert_int_equal(p.failure.kind, ERR_INPUT);
         if (!strstr(p.failure.msg, table[i].message))
             fail_msg("%s", p.failure.msg);
+    }
+}
+
+static void test_what_is_left_out_of_account_is_told(void **state)
+{
+    static const struct {
+        const char *files[5];
+        const char *warning; /* NULL: there is none */
+    } table[] = {
+        {{"Dockerfile", "# syntax=docker/dockerfile:1\nFROM a\n", NULL}, NULL},
+        {{"Dockerfile", "# syntax=mirror.gcr.io/docker/dockerfile-upstream:master\nFROM a\n", NULL},
+         NULL},
+        {{"Dockerfile", "# syntax=ghcr.io/x/frontend\nFROM a\n", NULL},
+         "the frontend \"ghcr.io/x/frontend\" of # syntax="},
+        {{"blaxel.toml", "[build]\ndockerfile = \"web/D\"\n", "Dockerfile", "FROM a\n", NULL},
+         "[build] dockerfile in blaxel.toml names \"web/D\", which is not there"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        CLEANUP(dockerfile_plan_release) struct dockerfile_plan p;
+
+        make_plan(&plain, table[i].files, &p);
+        assert_string_equal(p.failure.msg, "");
+        assert_int_equal(p.warnings.n, table[i].warning ? 1 : 0);
+        if (table[i].warning)
+            assert_non_null(strstr(p.warnings.v[0], table[i].warning));
     }
 }
 
@@ -357,9 +414,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_dockerfile_is_found_where_the_project_has_it),
         cmocka_unit_test(test_the_ignore_rules_are_the_dockerfiles_own_or_the_directorys),
+        cmocka_unit_test(test_an_application_is_a_sandbox_and_a_volume_template_no_image),
         cmocka_unit_test(test_the_type_is_the_requests_then_the_projects_then_sandbox),
         cmocka_unit_test(test_build_arguments_of_the_request_win),
         cmocka_unit_test(test_what_is_wrong_is_told_with_the_plan),
+        cmocka_unit_test(test_what_is_left_out_of_account_is_told),
         cmocka_unit_test(test_sources_that_may_be_there_are_not_refused),
         cmocka_unit_test(test_a_source_that_the_ignore_rules_hide_is_not_found),
         cmocka_unit_test(test_checks_stand_in_the_plan_with_their_lines),

@@ -110,6 +110,8 @@ static void test_a_run_may_copy_it_out_of_a_mount(void **state)
          "ENTRYPOINT [\"/s\"]\n"},
         {MOUNTED "target=/mnt cp -r /mnt/. /opt\n", NULL, NULL,
          "ENTRYPOINT [\"/opt/sandbox-api\"]\n"},
+        {MOUNTED "target=/mnt if test ! -e /s; then cp /mnt/sandbox-api /s 2>/dev/null; fi\n", NULL,
+         NULL, "ENTRYPOINT [\"/s\"]\n"},
         {MOUNTED "target=/mnt [\"cp\", \"/mnt/sandbox-api\", \"/s\"]\n", NULL, NULL,
          "ENTRYPOINT [\"/s\"]\n"},
         {MOUNTED "target=/mnt <<E\ncp /mnt/sandbox-api /s\nE\n", NULL, NULL,

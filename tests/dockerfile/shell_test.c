@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "dockerfile/practices/shell.h"
+#include "dockerfile/shell.h"
 
 /* Commands in [ ], their words in | |, one that reads from the one before with < in front, and an
  * apostrophe before the program. */
@@ -138,7 +138,7 @@ static void test_the_worker_is_behind_what_runs_it(void **state)
 
         shell_split(&arena, table[i].text, &script);
         assert_int_equal(script.n, 1);
-        assert_string_equal(script.v[0].words.v[shell_worker(&script.v[0])], table[i].want);
+        assert_string_equal(script.v[0].words.v[script.v[0].worker], table[i].want);
         arena_release(&arena);
     }
     assert_string_equal(shell_name("/usr/bin/a"), "a");

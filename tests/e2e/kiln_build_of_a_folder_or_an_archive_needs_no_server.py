@@ -73,6 +73,20 @@ class KilnBuild(unittest.TestCase):
         self.assertEqual(get("latest").body, answer.body)
         registry.kill_group()
 
+    def test_type_and_name_are_blaxel_tomls(self):
+        folder = self.kiln.directory / "agent"
+        folder.mkdir()
+        (folder / "Dockerfile").write_text("FROM alpine:3.20\nCMD [\"true\"]\n")
+        (folder / "blaxel.toml").write_text('type = "agent"\nname = "My_Agent"\n')
+        told = self.build(folder).stdout
+        self.assertRegex(told, r"(?m)^Built agent/my-agent in ")
+        self.assertRegex(self.build(folder, "--type", "job", "--name", "x").stdout,
+                         r"(?m)^Built job/x in ")
+        (folder / "blaxel.toml").write_text('type = "volume-template"\n')
+        done = self.build(folder, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("of which no image is built", done.stderr)
+
     def test_a_build_that_fails_says_so_and_exits_with_1(self):
         folder = self.kiln.directory / "broken"
         shutil.copytree(HELLO, folder)

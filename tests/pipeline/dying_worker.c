@@ -60,13 +60,11 @@ static int work(const struct config *config, struct death *death, struct error *
 
 int main(int argc, char **argv)
 {
-    static const struct builder_inner inner[] = {
-        {"extract", inner_extract}, {BUILDER_EXECUTE, inner_execute}, {NULL, NULL}};
     CLEANUP(config_release) struct config config;
     struct error err = ERROR_INIT;
     struct death death;
 
-    builder_jail_main(argc, argv, inner);
+    builder_jail_main(argc, argv, inner_mains);
     if (argc < 3 || !text_to_u64(argv[2], 60000, &death.ms)) {
         fprintf(stderr, "usage: dying_worker STEP MILLISECONDS [OPTION]...\n");
         return 2;

@@ -118,9 +118,17 @@ static void test_without_anything_set_there_are_defaults(void **state)
     assert_string_equal(c->buildah_program, "buildah");
     assert_string_equal(c->sandbox_image, "ghcr.io/blaxel-ai/sandbox:latest");
     assert_int_equal(c->mirrors.n, 0);
+    assert_int_equal(c->git_hosts.n, 0);
+    assert_int_equal(c->git_max, INT64_C(2) << 30);
     assert_string_equal(c->egress, "nat");
+    assert_int_equal(c->egress_allow.n, 0);
     assert_int_equal(c->uid_base, 1000000000);
     assert_int_equal(c->build_timeout, 1800);
+    assert_true(c->build_memory >= INT64_C(1) << 30);
+    assert_int_equal(c->build_memory % (INT64_C(1) << 30), 0);
+    assert_int_equal(c->build_pids, 4096);
+    assert_int_equal(c->build_cpus, 0);
+    assert_int_equal(c->build_disk, INT64_C(40) << 30);
     assert_int_equal(c->upload_max, INT64_C(5) << 30);
     assert_int_equal(c->upload_expiry, 3600);
     assert_int_equal(c->unpack_max, INT64_C(20) << 30);
@@ -279,6 +287,27 @@ static void test_the_default_data_directory_depends_on_who_asks(void **state)
     assert_int_equal(status, 0);
 }
 
+static void test_a_git_host_is_a_name_and_perhaps_a_port(void **state)
+{
+    static const char *const wrong[] = {"http://h", "h:port", "h:65536", "h/r", "u@h",     "[::1",
+                                        "[::1]x",   "::1",    ":80",     "h:",  "h:80:80", "h,x"};
+    struct world *w = *state;
+
+    assert_loads(w,
+                 "serve --git-hosts git.internal --git-hosts 127.0.0.1:3000 --git-hosts [::1]:3");
+    assert_int_equal(w->config.git_hosts.n, 3);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char words[64], says[128];
+
+        (void)snprintf(words, sizeof(words), "serve --git-hosts %s", wrong[i]);
+        (void)snprintf(
+            says, sizeof(says),
+            "--git-hosts: git_hosts must be a list of host or host:port, and \"%s\" is not",
+            wrong[i]);
+        assert_refused(w, words, says);
+    }
+}
+
 static void test_a_wrong_value_names_its_place_and_what_is_allowed(void **state)
 {
     struct world *w = *state;
@@ -286,7 +315,7 @@ static void test_a_wrong_value_names_its_place_and_what_is_allowed(void **state)
     assert_refused(w, "serve --workers many",
                    "--workers: workers must be an integer from 0 to 256, and \"many\" is not");
     assert_refused(w, "serve --egress=all",
-                   "--egress: egress must be nat or none, and \"all\" is not");
+                   "--egress: egress must be nat, list or none, and \"all\" is not");
     assert_refused(
         w, "serve --mirrors a",
         "--mirrors: mirrors must be a list of prefix=location or prefix=location,insecure, "
@@ -311,7 +340,7 @@ static void test_a_wrong_value_in_the_file_names_its_line(void **state)
     assert_file_refused(*state, "workers = true\n",
                         "1: workers must be an integer from 0 to 256, and a boolean is not");
     assert_file_refused(*state, "egress = 1\n",
-                        "1: egress must be nat or none, and an integer is not");
+                        "1: egress must be nat, list or none, and an integer is not");
     assert_file_refused(*state, "lease = 1979-05-27\n",
                         "1: lease must be a duration from 1s to 1h such as 30s, 15m or 1h, "
                         "and a date is not");
@@ -319,7 +348,7 @@ static void test_a_wrong_value_in_the_file_names_its_line(void **state)
                         "1: upload_max must be a size from 1B to 1TiB such as 500MB or 5GiB, "
                         "and a float is not");
     assert_file_refused(*state, "egress = \"none\\u0000x\"\n",
-                        "1: egress must be nat or none, and \"none\" is not");
+                        "1: egress must be nat, list or none, and \"none\" is not");
 }
 
 static void test_a_key_that_is_none_is_refused_with_the_one_meant(void **state)
@@ -441,6 +470,7 @@ int main(void)
         TEST(test_a_list_is_replaced_whole_by_a_stronger_place),
         TEST(test_the_data_directory_is_absolute),
         TEST(test_the_default_data_directory_depends_on_who_asks),
+        TEST(test_a_git_host_is_a_name_and_perhaps_a_port),
         TEST(test_a_wrong_value_names_its_place_and_what_is_allowed),
         TEST(test_a_wrong_value_in_the_file_names_its_line),
         TEST(test_a_key_that_is_none_is_refused_with_the_one_meant),

@@ -100,7 +100,7 @@ static void test_a_message_cut_within_a_character_still_crosses(void **state)
 
 static void test_what_is_no_report_is_our_own_fault(void **state)
 {
-#define REST   "\"docker_config\":null,\"env_build\":null,\"warnings\":[]}"
+#define REST   "\"docker_config\":null,\"env_build\":null,\"revision\":\"\",\"warnings\":[]}"
 #define COUNTS "\"counts\":{\"entries\":1,\"files\":1,\"directories\":1,\"symlinks\":1,\"bytes\":1}"
     static const char *const documents[] = {
         "",
@@ -111,10 +111,14 @@ static void test_what_is_no_report_is_our_own_fault(void **state)
         "{" COUNTS "}",
         "{\"counts\":{\"entries\":-1,\"files\":1,\"directories\":1,\"symlinks\":1,\"bytes\":1}"
         "," REST,
-        "{" COUNTS ",\"docker_config\":\"zz\",\"env_build\":null,\"warnings\":[]}",
-        "{" COUNTS ",\"docker_config\":\"0\",\"env_build\":null,\"warnings\":[]}",
-        "{" COUNTS ",\"docker_config\":7,\"env_build\":null,\"warnings\":[]}",
-        "{" COUNTS ",\"docker_config\":null,\"env_build\":null,\"warnings\":[1]}",
+        "{" COUNTS
+        ",\"docker_config\":\"zz\",\"env_build\":null,\"revision\":\"\",\"warnings\":[]}",
+        "{" COUNTS ",\"docker_config\":\"0\",\"env_build\":null,\"revision\":\"\",\"warnings\":[]}",
+        "{" COUNTS ",\"docker_config\":7,\"env_build\":null,\"revision\":\"\",\"warnings\":[]}",
+        "{" COUNTS ",\"docker_config\":null,\"env_build\":null,\"revision\":\"\",\"warnings\":[1]}",
+        "{" COUNTS
+        ",\"docker_config\":null,\"env_build\":null,\"revision\":\"main\",\"warnings\":[]}",
+        "{" COUNTS ",\"docker_config\":null,\"env_build\":null,\"warnings\":[]}",
         "{\"failure\":{}}",
         "{\"failure\":{\"kind\":\"none\",\"message\":\"x\"}}",
         "{\"failure\":{\"kind\":\"odd\",\"message\":\"x\"}}",

@@ -114,6 +114,21 @@ static void test_a_full_log_says_so_once_and_stays_as_it_is(void **state)
                         "123456789|[the log ends here: it reached its limit of 10 bytes]|");
 }
 
+static void test_what_a_build_failed_of_is_said_in_a_full_log_too(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP(journal_release) struct journal j;
+    CLEANUP(buf_release) struct buf out = BUF_INIT(1 << 20);
+    struct build b;
+
+    start(f, &j, &b, 10);
+    add(&j, "much too much");
+    journal_addf(&j, LOG_ERROR, "it failed");
+    journal_addf(&j, LOG_ERROR, "but for ever");
+    assert_string_equal(stored(f, &j, &b, &out),
+                        "[the log ends here: it reached its limit of 10 bytes]|it failed|");
+}
+
 static void test_lines_added_while_others_are_stored_come_after_them(void **state)
 {
     struct fixture *f = *state;
@@ -202,6 +217,8 @@ int main(void)
             test_a_long_line_goes_on_in_the_next_without_cutting_a_character, fixture_in_memory,
             fixture_release),
         cmocka_unit_test_setup_teardown(test_a_full_log_says_so_once_and_stays_as_it_is,
+                                        fixture_in_memory, fixture_release),
+        cmocka_unit_test_setup_teardown(test_what_a_build_failed_of_is_said_in_a_full_log_too,
                                         fixture_in_memory, fixture_release),
         cmocka_unit_test_setup_teardown(test_lines_added_while_others_are_stored_come_after_them,
                                         fixture_in_memory, fixture_release),

@@ -1,5 +1,5 @@
-/* dockerfile/practices/shell — one pass over the text, each word copied once. */
-#include "dockerfile/practices/shell.h"
+/* dockerfile/shell — one pass over the text, each word copied once. */
+#include "dockerfile/shell.h"
 
 #include <string.h>
 
@@ -199,9 +199,28 @@ static size_t find_program(const struct argv *words)
     return k;
 }
 
+const char *shell_name(const char *word)
+{
+    const char *slash = strrchr(word, '/');
+
+    return slash && slash[1] ? slash + 1 : word;
+}
+
+static size_t find_worker(const struct argv *words, size_t k)
+{
+    static const char *const wrappers[] = {"sudo", "env",   "exec",    "command",   "nice", "nohup",
+                                           "time", "xargs", "builtin", "eatmydata", NULL};
+
+    while (k < words->n && text_is_among(shell_name(words->v[k]), wrappers))
+        for (k++; k < words->n && (words->v[k][0] == '-' || is_assignment(words->v[k]));)
+            k++;
+    return k;
+}
+
 static void add_command(struct arena *a, const struct shell_command *command,
                         struct shell_script *out)
 {
+    const struct argv *words = &command->words;
     struct shell_command *v;
 
     if (out->n >= SHELL_COMMANDS_MAX)
@@ -210,8 +229,11 @@ static void add_command(struct arena *a, const struct shell_command *command,
     if (!v)
         return;
     out->v = v;
-    v[out->n] = *command;
-    v[out->n++].program = find_program(&command->words);
+    v += out->n++;
+    *v = *command;
+    v->program = find_program(words);
+    v->worker = find_worker(words, v->program);
+    v->tool = v->worker < words->n ? shell_name(words->v[v->worker]) : "";
 }
 
 void shell_add(struct arena *a, const struct argv *words, struct shell_script *out)
@@ -265,25 +287,4 @@ void shell_split(struct arena *a, const char *text, struct shell_script *out)
             read_word(&s);
     }
     end_command(&s, false);
-}
-
-/* ---- questions ---- */
-
-const char *shell_name(const char *word)
-{
-    const char *slash = strrchr(word, '/');
-
-    return slash && slash[1] ? slash + 1 : word;
-}
-
-size_t shell_worker(const struct shell_command *c)
-{
-    static const char *const wrappers[] = {"sudo", "env",   "exec",    "command",   "nice", "nohup",
-                                           "time", "xargs", "builtin", "eatmydata", NULL};
-    size_t k = c->program;
-
-    while (k < c->words.n && text_is_among(shell_name(c->words.v[k]), wrappers))
-        for (k++; k < c->words.n && (c->words.v[k][0] == '-' || is_assignment(c->words.v[k]));)
-            k++;
-    return k;
 }

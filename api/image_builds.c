@@ -1,0 +1,131 @@
+/* api/image_builds — POST /v0/images: the build of an image is asked for, of an archive that is to
+ * be uploaded (PROTOCOL.md 1.2) or of a git source, which needs no upload. */
+#include <string.h>
+
+#include "api/call.h"
+
+#define DEFAULT_TYPE "sandbox"
+
+/* Which image, and of what; borrowed from the body. */
+struct order {
+    const char *type, *name;
+    const json_t *source; /* spec.source; NULL: an upload */
+};
+
+/* The clients say name and resourceType at the top; an image as it is shown has them in metadata.
+ */
+static const char *text_of(const json_t *body, const char *field)
+{
+    const json_t *metadata = json_object_get(body, "metadata");
+    const char *top = json_string_value(json_object_get(body, field));
+
+    return top ? top : json_string_value(json_object_get(metadata, field));
+}
+
+static struct order read_order(const json_t *body)
+{
+    struct order o = {.type = text_of(body, "resourceType"), .name = text_of(body, "name")};
+
+    o.source = json_object_get(json_object_get(body, "spec"), "source");
+    if (json_is_null(o.source))
+        o.source = NULL;
+    if (o.source && !o.type)
+        o.type = DEFAULT_TYPE;
+    return o;
+}
+
+static bool check_order(struct api_call *c, const struct order *o)
+{
+    const bool upload = api_request_flag(c->req, "upload");
+
+    if (!upload && !o->source) {
+        api_refuse(c->resp, 400, "not_supported",
+                   "Kiln cannot import an image from a registry yet. Ask for a build with POST "
+                   "/v0/images?upload=true and upload the sources, or name a git repository in "
+                   "spec.source.git.");
+        return false;
+    }
+    if (upload && o->source) {
+        api_refuse(c->resp, 400, "invalid_source",
+                   "A build is of an upload or of spec.source: leave out upload=true or the "
+                   "source.");
+        return false;
+    }
+    if (!o->type || !api_kind_of_type(o->type)) {
+        api_refuse(c->resp, 400, "invalid_resource_type",
+                   "The field resourceType must be sandbox, agent, function or job.");
+        return false;
+    }
+    return api_check_name(c, "name", o->name);
+}
+
+/* The text of spec.source.git, when it is one that can be built; otherwise NULL, and resp holds the
+ * refusal. */
+static const char *check_source(struct api_call *c, const json_t *source)
+{
+    const json_t *git = json_object_get(source, "git");
+    const char *text = json_string_value(git);
+    struct error why = ERROR_INIT;
+    struct upload_git parsed;
+
+    if (!text || strlen(text) != json_string_length(git)) {
+        api_refuse(c->resp, 400, "invalid_source",
+                   "The field spec.source.git must be a string such as "
+                   "https://host/repo.git#ref:subdir.");
+        return NULL;
+    }
+    if (upload_git_parse(text, &parsed, &why) < 0) {
+        api_refuse(c->resp, 400, "invalid_source", "The field spec.source.git: %s.", why.msg);
+        return NULL;
+    }
+    return text;
+}
+
+static int build_upload(struct api_call *c, const struct target *t, struct error *err)
+{
+    json_auto_t *answer = NULL;
+    struct build b;
+
+    if (!api_check_host(c))
+        return 0;
+    if (state_build_begin(c->config->state, t, BUILD_FOR_IMAGE, &b, err) < 0)
+        return -1;
+    answer = json_pack("{s:s, s:s, s:s}", "message", "Image build initiated", "name", t->name,
+                       "resourceType", t->type);
+    if (api_json_check(!answer, err) < 0 || api_answer_upload_url(c, &b, err) < 0)
+        return -1;
+    return api_response_json(c->resp, 200, answer, err);
+}
+
+static int build_source(struct api_call *c, const struct target *t, const json_t *source,
+                        struct error *err)
+{
+    const char *git = check_source(c, source);
+    json_auto_t *answer = NULL;
+    struct build b;
+
+    if (!git)
+        return 0;
+    if (state_build_from_source(c->config->state, t, BUILD_FOR_IMAGE, git, &b, err) < 0)
+        return -1;
+    answer = json_pack("{s:s, s:s, s:s, s:s, s:{s:s}}", "message", "Image build initiated", "name",
+                       t->name, "resourceType", t->type, "tag", b.tag, "source", "git", git);
+    if (api_json_check(!answer, err) < 0)
+        return -1;
+    return api_response_json(c->resp, 200, answer, err);
+}
+
+int api_post_image(struct api_call *c, struct error *err)
+{
+    json_auto_t *body = api_body(c);
+    struct order o;
+
+    if (!body)
+        return 0;
+    o = read_order(body);
+    if (!check_order(c, &o))
+        return 0;
+    const struct target t = {c->key.workspace, o.type, o.name};
+
+    return o.source ? build_source(c, &t, o.source, err) : build_upload(c, &t, err);
+}

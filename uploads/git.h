@@ -1,0 +1,31 @@
+/* uploads/git — what the files that know libgit2 share. */
+#ifndef UPLOADS_GIT_H
+#define UPLOADS_GIT_H
+
+#include <git2.h>
+
+#include "uploads/entry_name.h"
+#include "uploads/uploads.h"
+
+struct git_fetch {
+    const struct upload_git *source;
+    const struct upload_git_limits *limits;
+    struct upload_report *report;
+    git_repository *repo;
+    git_remote *remote;
+    struct argv names;     /* of the refs that the server has */
+    git_oid *ids;          /* what they name */
+    git_commit *commit;    /* that is asked for */
+    struct error exceeded; /* the limit that ended the download; ERR_NONE: none */
+};
+
+/* git.c: "https://host/repo.git" or, with a ref, "main of https://host/repo.git". */
+struct entry_name_shown git_show_source(const struct upload_git *s);
+
+/* git.c: what libgit2 says of its last call, in words for the user.  Returns -1. */
+int git_failed(const struct git_fetch *f, int code, struct error *err);
+
+/* git_tree.c: the tree of f->commit, or the folder of it that is asked for, as a tar to fd. */
+MUST_CHECK int git_tree_to_tar(struct git_fetch *f, int fd, struct error *err);
+
+#endif

@@ -1,0 +1,245 @@
+/* uploads/git_url — "https://host/repo.git#ref:subdir", as `docker build` and BuildKit take it.
+ *
+ * The part after "#" is percent-decoded, as they do it.  A password has no place in it: sources are
+ * kept in the database and shown in logs and labels. */
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/text.h"
+#include "uploads/entry_name.h"
+#include "uploads/git_refs.h"
+#include "uploads/uploads.h"
+
+#define FORM "https://host/repo.git#ref:subdir"
+
+/* Quotes the source, unless a password may stand before an "@". */
+static int refuse(struct error *err, const char *text, const char *why)
+{
+    if (strchr(text, '@'))
+        return error_set(err, ERR_INPUT, "git source: %s", why);
+    return error_set(err, ERR_INPUT, "git source %s: %s", entry_name_show(text).text, why);
+}
+
+static size_t scheme_length(const char *text)
+{
+    size_t n = 0;
+
+    while (isalnum((unsigned char)text[n]) || (n > 0 && text[n] && strchr("+-.", text[n])))
+        n++;
+    return n > 0 && strncmp(text + n, "://", 3) == 0 ? n : 0;
+}
+
+/* user@host:path, which ssh and git read as ssh://user@host/path. */
+static bool is_scp_style(const char *text)
+{
+    size_t at = strcspn(text, "@/:");
+
+    return at > 0 && text[at] == '@' && text[at + 1 + strcspn(text + at + 1, ":/")] == ':';
+}
+
+bool upload_git_is_address(const char *text)
+{
+    return scheme_length(text) > 0 || is_scp_style(text);
+}
+
+/* *ret_rest: what follows the scheme. */
+static int check_scheme(const char *text, const char **ret_rest, struct error *err)
+{
+    size_t n = scheme_length(text);
+
+    if (is_scp_style(text) || (n == 3 && strncasecmp(text, "ssh", n) == 0) ||
+        (n > 4 && strncasecmp(text + n - 4, "+ssh", 4) == 0))
+        return refuse(
+            err, text,
+            "it asks for ssh, and Kiln has no key to show there; use the https:// address "
+            "of the repository");
+    if (n == 4 && strncasecmp(text, "file", n) == 0)
+        return refuse(err, text,
+                      "it names a file of the machine that builds; upload the folder, or use the "
+                      "https:// address of the repository");
+    if ((n != 5 || strncasecmp(text, "https", n) != 0) &&
+        (n != 4 || strncasecmp(text, "http", n) != 0))
+        return refuse(err, text, "it must begin with https:// or http://, as in " FORM);
+    *ret_rest = text + n + 3;
+    return 0;
+}
+
+/* ---- the part before "#" ---- */
+
+static bool is_port(const char *text, size_t len)
+{
+    unsigned port = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        if (!isdigit((unsigned char)text[i]) || i >= 5)
+            return false;
+        port = port * 10 + (unsigned)(text[i] - '0');
+    }
+    return port > 0 && port <= 65535;
+}
+
+/* A name or an IPv4 address of [a-zA-Z0-9.-], or an IPv6 address in brackets; then ":port".  No dot
+ * at the end: to a resolver that is another spelling, and what is said of one must hold for all. */
+static bool is_authority(const char *text, size_t len)
+{
+    size_t host = 0;
+
+    if (text[0] == '[') {
+        host = 1 + strspn(text + 1, "0123456789abcdefABCDEF:.");
+        if (host < 3 || text[host] != ']')
+            return false;
+        host++;
+    } else {
+        while (isalnum((unsigned char)text[host]) || text[host] == '-' || text[host] == '.')
+            host++;
+        if (host == 0 || text[0] == '-' || text[0] == '.' || text[host - 1] == '.')
+            return false;
+    }
+    return host == len ||
+           (host < len && text[host] == ':' && is_port(text + host + 1, len - host - 1));
+}
+
+/* With the port that the scheme means where none is said. */
+static int read_authority(const char *text, const char *rest, size_t len, struct upload_git *ret,
+                          struct error *err)
+{
+    const char *port = strncasecmp(text, "https", 5) == 0 ? ":443" : ":80";
+
+    if (memchr(rest, '@', len))
+        return error_set(err, ERR_INPUT,
+                         "git source: a user name or password stands in the URL; sources are kept "
+                         "and shown, so leave it out: only public repositories can be fetched");
+    if (len >= sizeof(ret->authority) - 24 || !is_authority(rest, len))
+        return refuse(err, text, "it has no host as in " FORM);
+    for (size_t i = 0; i < len; i++)
+        ret->authority[i] = (char)tolower((unsigned char)rest[i]);
+    ret->authority[len] = '\0';
+    if (!strchr(rest[0] == '[' ? strchr(ret->authority, ']') : ret->authority, ':'))
+        (void)snprintf(ret->authority + len, sizeof(ret->authority) - len, "%s", port);
+    return 0;
+}
+
+/* "repo" of "/owner/repo.git/". */
+static void read_name(const char *path, size_t len, struct upload_git *ret)
+{
+    size_t begin;
+
+    while (len > 0 && path[len - 1] == '/')
+        len--;
+    if (len > 5 && path[len - 5] != '/' && memcmp(path + len - 4, ".git", 4) == 0)
+        len -= 4;
+    for (begin = len; begin > 0 && path[begin - 1] != '/';)
+        begin--;
+    (void)snprintf(ret->name, sizeof(ret->name), "%.*s", (int)(len - begin), path + begin);
+}
+
+static int read_address(const char *text, size_t len, struct upload_git *ret, struct error *err)
+{
+    const char *rest = text, *path;
+
+    if (check_scheme(text, &rest, err) < 0)
+        return -1;
+    path = rest + strcspn(rest, "/?#");
+    if (read_authority(text, rest, (size_t)(path - rest), ret, err) < 0)
+        return -1;
+    len -= (size_t)(path - text);
+    if (memchr(path, '?', len))
+        return refuse(err, text, "it has a query, \"?\"; write ref and folder as in " FORM);
+    read_name(path, len, ret);
+    if (!ret->name[0])
+        return refuse(err, text, "it names a host but no repository, as in " FORM);
+    memcpy(ret->url, text, (size_t)(path - text) + len);
+    ret->url[(size_t)(path - text) + len] = '\0';
+    return 0;
+}
+
+/* ---- the part after it ---- */
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)tolower((unsigned char)c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* False: a "%" without two digits, or a control character. */
+static bool decode(const char *text, char *out)
+{
+    for (; *text; text++, out++) {
+        int high = *text == '%' ? hex_value(text[1]) : -1;
+        int low = high >= 0 ? hex_value(text[2]) : -1;
+
+        if (*text == '%' && low < 0)
+            return false;
+        *out = *text;
+        if (low >= 0) {
+            *out = (char)(high << 4 | low);
+            text += 2;
+        }
+        if (text_has_control(out, 1))
+            return false;
+    }
+    *out = '\0';
+    return true;
+}
+
+static int read_subdir(const char *text, const char *subdir, struct upload_git *ret,
+                       struct error *err)
+{
+    size_t at = 0;
+
+    for (const char *part = subdir; *part;) {
+        size_t len = strcspn(part, "/");
+
+        if (len == 2 && memcmp(part, "..", 2) == 0)
+            return refuse(err, text, "its folder leads out of the repository with \"..\"");
+        if (at + len + 2 > sizeof(ret->subdir))
+            return refuse(err, text, "its folder's name is too long");
+        if (len > 0 && !(len == 1 && *part == '.'))
+            at += (size_t)snprintf(ret->subdir + at, sizeof(ret->subdir) - at, "%s%.*s",
+                                   at > 0 ? "/" : "", (int)len, part);
+        part += len;
+        part += *part == '/';
+    }
+    return 0;
+}
+
+static int read_fragment(const char *text, const char *fragment, struct upload_git *ret,
+                         struct error *err)
+{
+    char decoded[UPLOAD_GIT_TEXT];
+    char *colon;
+
+    if (!decode(fragment, decoded) || !text_is_utf8(decoded, strlen(decoded)))
+        return refuse(err, text, "what follows \"#\" is not text, or has a \"%\" without digits");
+    colon = strchr(decoded, ':');
+    if (colon)
+        *colon = '\0';
+    if (strlen(decoded) >= sizeof(ret->ref) || (decoded[0] && !git_ref_is_name(decoded)))
+        return refuse(err, text,
+                      "what follows \"#\" cannot be a branch, tag or commit; write it as in " FORM);
+    memcpy(ret->ref, decoded, strlen(decoded) + 1);
+    return colon ? read_subdir(text, colon + 1, ret, err) : 0;
+}
+
+int upload_git_parse(const char *text, struct upload_git *ret, struct error *err)
+{
+    struct upload_git git = {.url = ""};
+    size_t address = strcspn(text, "#");
+
+    if (strlen(text) >= UPLOAD_GIT_TEXT)
+        return error_set(err, ERR_INPUT, "git source: longer than %d bytes", UPLOAD_GIT_TEXT - 1);
+    for (const char *p = text; *p; p++)
+        if (text_has_control(p, 1) || *p == ' ' ||
+            (p < text + address && ((*p & 0x80) || *p == '\\')))
+            return refuse(err, text,
+                          "an address has no blanks or control characters, and is ASCII");
+    if (read_address(text, address, &git, err) < 0)
+        return -1;
+    if (text[address] && read_fragment(text, text + address + 1, &git, err) < 0)
+        return -1;
+    *ret = git;
+    return 0;
+}
