@@ -36,7 +36,7 @@ static uint64_t plus(uint64_t a, uint64_t b)
 /* ---- what has a name ---- */
 
 /* fd is closed. */
-static uint64_t use_below(int fd, int depth, uint64_t enough) // NOLINT(misc-no-recursion)
+static uint64_t use_below(int fd, int depth, uint64_t enough)
 {
     DIR *dir = fdopendir(fd);
     uint64_t use = 0;

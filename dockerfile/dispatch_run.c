@@ -9,8 +9,6 @@
 #include "dockerfile/mount.h"
 #include "dockerfile/quote.h"
 
-#define ARGUMENT_MAX (128 << 10) /* Linux's MAX_ARG_STRLEN, the NUL included */
-
 /* ---- mounts ---- */
 
 static int expand_value(void *self, const char *value, char **ret, struct error *err)
@@ -150,18 +148,6 @@ static int commit(struct dispatcher *d, struct error *err)
     return dispatch_commit(d, err);
 }
 
-/* A system refuses to start a program with a longer argument, in words that help nobody. */
-static int check_length(const struct dockerfile_step *step, struct error *err)
-{
-    for (size_t i = 0; i < step->words.n; i++)
-        if (strlen(step->words.v[i]) >= ARGUMENT_MAX)
-            return error_set(err, ERR_LIMIT,
-                             "the command is longer than the %d bytes that a shell can be given: "
-                             "put it into a file, COPY that and run it",
-                             ARGUMENT_MAX - 1);
-    return 0;
-}
-
 /* The image's environment and the arguments declared so far. */
 static int set_environment(struct dispatcher *d, struct error *err)
 {
@@ -198,7 +184,7 @@ static void set_options(struct dispatcher *d)
 int dispatch_run(struct dispatcher *d, struct error *err)
 {
     set_options(d);
-    if (add_mounts(d, err) < 0 || set_command(d, err) < 0 || check_length(d->step, err) < 0)
+    if (add_mounts(d, err) < 0 || set_command(d, err) < 0)
         return -1;
     if (d->e->request->to_build && set_environment(d, err) < 0)
         return -1;

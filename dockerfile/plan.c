@@ -13,6 +13,7 @@
 #define SETTINGS_MAX   (1 << 20)
 #define DOCKERFILE_MAX ((1 << 20) + 1) /* one more than the parser takes, so that it says so */
 #define IGNORE_MAX     (1 << 20)
+#define ARGUMENT_MAX   (128 << 10) /* Linux's MAX_ARG_STRLEN, the NUL included */
 
 void dockerfile_plan_init(struct dockerfile_plan *p)
 {
@@ -282,6 +283,33 @@ static int check(struct planner *p, const struct dockerfile *d, const struct doc
     return r;
 }
 
+/* A system refuses to start a program with a longer argument, in words that help nobody. */
+static int refuse_long_command(const struct dockerfile_step *step, struct error *err)
+{
+    if (strcmp(step->instruction->keyword, "RUN") != 0)
+        return 0;
+    for (size_t i = 0; i < step->words.n; i++)
+        if (strlen(step->words.v[i]) >= ARGUMENT_MAX)
+            return error_set(err, ERR_LIMIT,
+                             "dockerfile parse error on line %d: the command is longer than the %d "
+                             "bytes that a shell can be given: put it into a file, COPY that and "
+                             "run it",
+                             step->first_line, ARGUMENT_MAX - 1);
+    return 0;
+}
+
+static int refuse_long_commands(const struct dockerfile_evaluation *e, struct error *err)
+{
+    size_t n, target;
+    const struct dockerfile_outcome *outcomes = dockerfile_outcomes(e, &n, &target);
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; outcomes[i].needed && k < outcomes[i].n_steps; k++)
+            if (refuse_long_command(&outcomes[i].steps[k], err) < 0)
+                return -1;
+    return 0;
+}
+
 static int evaluate(struct planner *p, const struct dockerfile *d,
                     const struct dockerfile_ignore *g, struct error *err)
 {
@@ -289,7 +317,8 @@ static int evaluate(struct planner *p, const struct dockerfile *d,
     const struct dockerfile_request req = {.build_args = &p->out->build_args};
 
     if (dockerfile_evaluate(d, &req, &e, err) < 0 || list_stages(p, e, err) < 0 ||
-        dockerfile_images(d, &p->out->build_args, &p->out->images, err) < 0)
+        dockerfile_images(d, &p->out->build_args, &p->out->images, err) < 0 ||
+        refuse_long_commands(e, err) < 0)
         return -1;
     return missing_refuse(e, p->req->source, g, err);
 }

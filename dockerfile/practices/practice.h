@@ -9,8 +9,8 @@
 #define DOCKERFILE_PRACTICES_PRACTICE_H
 
 #include "dockerfile/dockerfile.h"
-#include "dockerfile/shell.h"
 #include "dockerfile/rules/rule.h"
+#include "dockerfile/shell.h"
 
 #define PRACTICE_NAMES_MAX 256 /* of variables that are remembered */
 

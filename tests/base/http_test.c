@@ -11,8 +11,10 @@
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/http.h"
 
 /* Takes one connection, keeps the request, sends the canned answer, closes. */
@@ -368,6 +370,167 @@ static void test_a_proxy_in_the_environment_is_not_asked_for_loopback(void **sta
     http_response_release(&resp);
 }
 
+/* ---- bodies by descriptor ---- */
+
+static int make_file(const char *text)
+{
+    int fd = memfd_create("body", MFD_CLOEXEC);
+
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    return fd;
+}
+
+static void test_a_part_of_a_file_is_sent_as_the_body(void **state)
+{
+    static const char *const methods[] = {"PUT", "PATCH", "POST"};
+    CLEANUP_CLOSE int fd = make_file("0123456789");
+    const struct http_source source = {.fd = fd, .offset = 3, .len = 5};
+    struct server *s = *state;
+
+    for (int i = 0; i < 3; i++) {
+        struct http_response resp = HTTP_RESPONSE_INIT(100);
+        struct error err = ERROR_INIT;
+        char first[40];
+
+        memset(s->request, 0, sizeof(s->request));
+        if (ask(s, "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok",
+                (struct http_request){.method = methods[i], .source = &source}, "/b", &resp,
+                &err) < 0)
+            fail_msg("%s", err.msg);
+        (void)snprintf(first, sizeof(first), "%s /b HTTP/1.1\r\n", methods[i]);
+        assert_memory_equal(s->request, first, strlen(first));
+        assert_non_null(strstr(s->request, "\r\nContent-Length: 5\r\n"));
+        assert_null(strcasestr(s->request, "\r\nExpect:"));
+        assert_null(strcasestr(s->request, "\r\nTransfer-Encoding:"));
+        assert_string_equal(strstr(s->request, "\r\n\r\n") + 4, "34567");
+        assert_string_equal(buf_str(&resp.body), "ok");
+        http_response_release(&resp);
+    }
+}
+
+static void test_a_file_that_is_shorter_than_said_is_this_machines_fault(void **state)
+{
+    CLEANUP_CLOSE int fd = make_file("0123456789");
+    const struct http_source source = {.fd = fd, .offset = 3, .len = 8};
+    struct http_response resp = HTTP_RESPONSE_INIT(100);
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(ask(*state, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n",
+                         (struct http_request){.method = "PUT", .source = &source}, "/b", &resp,
+                         &err),
+                     -1);
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    assert_non_null(strstr(err.msg, "shorter"));
+    http_response_release(&resp);
+}
+
+struct taken {
+    struct buf bytes;
+    int status;
+    bool refuse;
+};
+
+static int take(void *self, const struct http_response *resp, const void *data, size_t len,
+                struct error *err)
+{
+    struct taken *t = self;
+
+    t->status = resp->status;
+    assert_string_equal(http_header(resp, "x-kind"), "some");
+    if (t->refuse)
+        return error_set(err, ERR_LIMIT, "no more of this");
+    buf_add(&t->bytes, data, len);
+    return 0;
+}
+
+static int ask_with_sink(struct server *s, const char *answer, struct taken *t,
+                         struct http_response *resp, struct error *err)
+{
+    const struct http_sink sink = {.take = take, .self = t};
+
+    return ask(s, answer, (struct http_request){.method = "GET", .sink = &sink}, "/", resp, err);
+}
+
+static void test_a_sink_takes_the_body_of_a_success_and_of_nothing_else(void **state)
+{
+    struct http_response resp = HTTP_RESPONSE_INIT(3);
+    struct taken t = {.bytes = BUF_INIT(100)};
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(
+        ask_with_sink(*state, "HTTP/1.1 206 Part\r\nX-Kind: some\r\nContent-Length: 5\r\n\r\nhello",
+                      &t, &resp, &err),
+        0);
+    assert_int_equal(t.status, 206);
+    assert_string_equal(buf_str(&t.bytes), "hello");
+    assert_int_equal(resp.body.len, 0);
+    http_response_release(&resp);
+    assert_int_equal(ask_with_sink(*state,
+                                   "HTTP/1.1 404 No\r\nX-Kind: some\r\nContent-Length: 2\r\n\r\nno",
+                                   &t, &resp, &err),
+                     0);
+    assert_string_equal(buf_str(&t.bytes), "hello");
+    assert_string_equal(buf_str(&resp.body), "no");
+    http_response_release(&resp);
+    buf_release(&t.bytes);
+}
+
+static void test_a_sink_that_refuses_ends_the_exchange_with_its_own_words(void **state)
+{
+    struct http_response resp = HTTP_RESPONSE_INIT(100);
+    struct taken t = {.bytes = BUF_INIT(100), .refuse = true};
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(
+        ask_with_sink(*state, "HTTP/1.1 200 OK\r\nX-Kind: some\r\nContent-Length: 5\r\n\r\nhello",
+                      &t, &resp, &err),
+        -1);
+    assert_int_equal(err.kind, ERR_LIMIT);
+    assert_non_null(strstr(err.msg, ": no more of this"));
+    http_response_release(&resp);
+}
+
+static void test_a_server_that_stalls_is_given_up_though_there_is_no_time_limit(void **state)
+{
+    struct http_response resp = HTTP_RESPONSE_INIT(100);
+    struct error err = ERROR_INIT;
+    int64_t before = clock_monotonic();
+
+    assert_int_equal(
+        ask(*state, NULL, (struct http_request){.method = "GET", .stall_ms = 1}, "/", &resp, &err),
+        -1);
+    assert_int_equal(err.kind, ERR_REMOTE);
+    assert_true(clock_monotonic() - before < 10 * NS_PER_SEC);
+    http_response_release(&resp);
+}
+
+static void *throw_soon(void *cancel)
+{
+    (void)poll(NULL, 0, 300);
+    cancel_throw(cancel);
+    return NULL;
+}
+
+static void test_a_request_that_is_cancelled_ends(void **state)
+{
+    pthread_t thread;
+    struct http_response resp = HTTP_RESPONSE_INIT(100);
+    struct error err = ERROR_INIT;
+    struct cancel cancel;
+
+    assert_int_equal(cancel_init(&cancel, &err), 0);
+    assert_int_equal(pthread_create(&thread, NULL, throw_soon, &cancel), 0);
+    assert_int_equal(ask(*state, NULL, (struct http_request){.method = "GET", .cancel = &cancel},
+                         "/?s3cret", &resp, &err),
+                     -1);
+    pthread_join(thread, NULL);
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    assert_non_null(strstr(err.msg, ": cancelled"));
+    assert_null(strstr(err.msg, "s3cret"));
+    cancel_release(&cancel);
+    http_response_release(&resp);
+}
+
 static int start(void **state)
 {
     struct error err = ERROR_INIT;
@@ -395,6 +558,12 @@ int main(void)
         TEST(test_unreachable_is_remote_and_names_the_host),
         TEST(test_no_error_ever_shows_a_secret_of_the_url),
         TEST(test_a_proxy_in_the_environment_is_not_asked_for_loopback),
+        TEST(test_a_part_of_a_file_is_sent_as_the_body),
+        TEST(test_a_file_that_is_shorter_than_said_is_this_machines_fault),
+        TEST(test_a_sink_takes_the_body_of_a_success_and_of_nothing_else),
+        TEST(test_a_sink_that_refuses_ends_the_exchange_with_its_own_words),
+        TEST(test_a_server_that_stalls_is_given_up_though_there_is_no_time_limit),
+        TEST(test_a_request_that_is_cancelled_ends),
     };
 
     return cmocka_run_group_tests(tests, start, NULL);

@@ -214,7 +214,6 @@ static void test_no_more_processes_than_allowed_start_and_the_refusals_are_count
 /* Where a jail's root is the group's owner, as for an ordinary user. */
 static int change_the_limit_from_inside(void)
 {
-
     if (unshare(CLONE_NEWCGROUP | CLONE_NEWNS) < 0 ||
         mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
         mount("none", "/tmp", "cgroup2", 0, NULL) < 0)

@@ -15,6 +15,11 @@ static void describe(struct jail_spec *s)
     jail_spec_add(s, JAIL_DIR, "a/b", NULL);
     argv_push(&s->argv, "program", "", "word", NULL);
     argv_push(&s->env, "A=b", NULL);
+    argv_push(&s->routes, "192.0.2.0/24", NULL);
+    argv_push(&s->limits.groups, "/one", "/two", NULL);
+    argv_push(&s->limits.disk_dir, "/dir", NULL);
+    s->limits.disk = UINT64_C(5) << 32 | 7;
+    s->limits.processes = 99;
 }
 
 static void test_a_specification_comes_back_as_it_was(void **state)
@@ -42,6 +47,12 @@ static void test_a_specification_comes_back_as_it_was(void **state)
     assert_string_equal(b.argv.v[1], "");
     assert_string_equal(b.argv.v[2], "word");
     assert_string_equal(b.env.v[0], "A=b");
+    assert_string_equal(b.routes.v[0], "192.0.2.0/24");
+    assert_int_equal(b.limits.groups.n, 2);
+    assert_string_equal(b.limits.groups.v[1], "/two");
+    assert_string_equal(b.limits.disk_dir.v[0], "/dir");
+    assert_int_equal(b.limits.disk, UINT64_C(5) << 32 | 7);
+    assert_int_equal(b.limits.processes, 99);
     jail_spec_release(&a);
     jail_spec_release(&b);
     buf_release(&bytes);

@@ -154,6 +154,20 @@ static void test_a_link_that_leads_nowhere_or_round_is_no_directory(void **state
     }
 }
 
+static void test_a_link_that_is_replaced_through_itself_is_gone(void **state)
+{
+    CLEANUP(buf_release) struct buf tar = BUF_INIT(65536);
+    struct error err = ERROR_INIT;
+
+    add(&tar, TAR_SYMLINK, "up", ".");
+    add(&tar, TAR_FILE, "up/up", "now a file");
+    add(&tar, TAR_FILE, "up/x", "nowhere to be");
+    end(&tar);
+    assert_int_equal(unpack(*state, &tar, &err), -1);
+    assert_int_equal(err.kind, ERR_INPUT);
+    assert_non_null(strstr(err.msg, "up/x: what it is to be in is no directory"));
+}
+
 static void test_a_later_entry_takes_the_place_of_an_earlier_one(void **state)
 {
     CLEANUP(buf_release) struct buf tar = BUF_INIT(65536);
@@ -351,6 +365,24 @@ static void test_a_file_of_more_than_8_gib_has_its_size_in_a_record(void **state
     assert_memory_equal(out.data + TAR_BLOCK, "19 size=9663676416\n", 20);
 }
 
+static void test_long_names_that_are_no_utf8_say_so(void **state)
+{
+    static const char *const starts[] = {"\xc3\xa9", "\xe9"};
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        CLEANUP(buf_release) struct buf out = BUF_INIT(65536);
+        char name[201];
+        struct tar_entry e = {.type = i < 2 ? TAR_FILE : TAR_SYMLINK, .path = "short"};
+
+        (void)snprintf(name, sizeof(name), "%s%0190d", starts[i % 2], 0);
+        *(i < 2 ? &e.path : &e.target) = name;
+        tar_add_header(&out, &e);
+        assert_int_equal(out.data[156], 'x');
+        assert_int_equal(memcmp(out.data + TAR_BLOCK, "21 hdrcharset=BINARY\n", 21) == 0, i % 2);
+    }
+}
+
 static void test_a_records_length_counts_itself(void **state)
 {
     (void)state;
@@ -378,6 +410,7 @@ int main(void)
         TEST(test_what_leads_out_is_refused_and_nothing_outside_is_touched),
         TEST(test_links_in_a_layer_lead_nowhere_but_into_it),
         TEST(test_a_link_that_leads_nowhere_or_round_is_no_directory),
+        TEST(test_a_link_that_is_replaced_through_itself_is_gone),
         TEST(test_a_later_entry_takes_the_place_of_an_earlier_one),
         TEST(test_a_mark_hides_what_is_below_and_not_what_is_beside_it),
         TEST(test_a_layer_cannot_set_overlays_attributes),
@@ -385,6 +418,7 @@ int main(void)
         TEST(test_a_layer_that_was_cut_off_is_damaged),
         TEST(test_a_layer_by_gnu_tar_is_unpacked_whatever_packs_it),
         cmocka_unit_test(test_a_file_of_more_than_8_gib_has_its_size_in_a_record),
+        cmocka_unit_test(test_long_names_that_are_no_utf8_say_so),
         cmocka_unit_test(test_a_records_length_counts_itself),
     };
 

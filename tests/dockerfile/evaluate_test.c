@@ -413,21 +413,6 @@ static void test_stages_that_multiply_what_they_inherit_are_stopped(void **state
     must_stop(&text, "the stages expose too many ports");
 }
 
-static void test_a_command_that_no_shell_can_be_given_is_refused(void **state)
-{
-    CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 20);
-    CLEANUP(buf_release) struct buf script = BUF_INIT(1 << 20);
-
-    (void)state;
-    for (int i = 0; i < 3000; i++)
-        buf_adds(&script, "echo a line of a script that is not a short one\n");
-    buf_addf(&text, "FROM a\nRUN <<E\n%sE\n", buf_str(&script));
-    must_stop(&text, "line 2: the command is longer than the 131071 bytes");
-    buf_clear(&text);
-    buf_addf(&text, "FROM a\nRUN cat <<E >x\n%sE\n", buf_str(&script));
-    must_stop(&text, "line 2: the command is longer than the 131071 bytes");
-}
-
 static void test_stages_share_the_ports_that_they_do_not_add_to(void **state)
 {
     CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 20);
@@ -465,7 +450,6 @@ int main(void)
         cmocka_unit_test(test_what_can_not_be_built_is_refused),
         cmocka_unit_test(test_steps_say_what_to_do),
         cmocka_unit_test(test_stages_that_multiply_what_they_inherit_are_stopped),
-        cmocka_unit_test(test_a_command_that_no_shell_can_be_given_is_refused),
         cmocka_unit_test(test_stages_share_the_ports_that_they_do_not_add_to),
         cmocka_unit_test(test_a_history_that_would_not_end_is_stopped),
     };

@@ -175,6 +175,25 @@ static void test_what_is_wrong_is_told_with_the_plan(void **state)
     }
 }
 
+static void test_a_command_that_no_shell_can_be_given_is_refused(void **state)
+{
+    static const char *const begins[] = {"FROM a\nRUN <<E\n", "FROM a\nRUN cat <<E >x\n"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++) {
+        CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 20);
+        CLEANUP(dockerfile_plan_release) struct dockerfile_plan p;
+
+        buf_adds(&text, begins[i]);
+        for (int k = 0; k < 3000; k++)
+            buf_adds(&text, "echo a line of a script that is not a short one\n");
+        buf_adds(&text, "E\n");
+        make_plan(&plain, (const char *[]){"Dockerfile", buf_str(&text), NULL}, &p);
+        assert_int_equal(p.failure.kind, ERR_LIMIT);
+        assert_non_null(strstr(p.failure.msg, "line 2: the command is longer than the 131071"));
+    }
+}
+
 static void test_what_is_left_out_of_account_is_told(void **state)
 {
     static const struct {
@@ -418,6 +437,7 @@ int main(void)
         cmocka_unit_test(test_the_type_is_the_requests_then_the_projects_then_sandbox),
         cmocka_unit_test(test_build_arguments_of_the_request_win),
         cmocka_unit_test(test_what_is_wrong_is_told_with_the_plan),
+        cmocka_unit_test(test_a_command_that_no_shell_can_be_given_is_refused),
         cmocka_unit_test(test_what_is_left_out_of_account_is_told),
         cmocka_unit_test(test_sources_that_may_be_there_are_not_refused),
         cmocka_unit_test(test_a_source_that_the_ignore_rules_hide_is_not_found),
