@@ -283,6 +283,35 @@ const char *http_header(const struct http_response *resp, const char *name)
     return NULL;
 }
 
+static void url_cleanup(CURLU **u)
+{
+    curl_url_cleanup(*u);
+}
+
+static void string_free(char **s)
+{
+    curl_free(*s);
+}
+
+int http_resolve(struct buf *url, const char *location, struct error *err)
+{
+    CLEANUP(url_cleanup) CURLU *u = curl_url();
+    CLEANUP(string_free) char *scheme = NULL;
+    CLEANUP(string_free) char *whole = NULL;
+
+    if (!u)
+        return error_set(err, ERR_SYSTEM, "follow a redirect: out of memory");
+    if (curl_url_set(u, CURLUPART_URL, buf_str(url), 0) != CURLUE_OK ||
+        curl_url_set(u, CURLUPART_URL, location, CURLU_URLENCODE) != CURLUE_OK ||
+        curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
+        curl_url_get(u, CURLUPART_URL, &whole, 0) != CURLUE_OK ||
+        (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
+        return error_set(err, ERR_INPUT, "a redirect to what is no address on the web");
+    buf_clear(url);
+    buf_adds(url, whole);
+    return buf_check(url, "the address of a redirect", err);
+}
+
 void http_response_release(struct http_response *resp)
 {
     argv_release(&resp->headers);

@@ -64,6 +64,10 @@ extern const struct http http_curl;
 /* The value of a header (name in lower case), NULL if absent; borrowed from resp. */
 const char *http_header(const struct http_response *resp, const char *name);
 
+/* Makes url what a Location header in its answer points to (RFC 3986 section 5).  ERR_INPUT: that
+ * is no address, or not of http or https. */
+MUST_CHECK int http_resolve(struct buf *url, const char *location, struct error *err);
+
 void http_response_release(struct http_response *resp);
 
 /* Once, before any thread is started. */

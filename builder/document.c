@@ -110,6 +110,7 @@ static json_t *write_step(const struct builder_step *s)
     put_text(o, "checksum", s->checksum);
     put_bool(o, "add", s->add);
     put_bool(o, "keep_archives", s->keep_archives);
+    put_bool(o, "unpack", s->unpack);
     put_bool(o, "parents", s->parents);
     put_bool(o, "link", s->link);
     return o;
@@ -193,6 +194,7 @@ int document_write(const struct document *d, struct buf *out, struct error *err)
     put_text(root, "name", p->name);
     put_number(root, "epoch", p->epoch);
     put_bool(root, "userxattr", d->userxattr);
+    put_bool(root, "no_egress", d->no_egress);
     put_number(root, "threads", d->threads);
     if (!root || json_dump_callback(root, dump_to, out, JSON_COMPACT) < 0)
         return error_set(err, ERR_SYSTEM, "write the build's program: out of memory");
@@ -299,6 +301,7 @@ static void read_step(struct reader *r, const json_t *o, struct builder_step *re
         .checksum = text_of(o, "checksum"),
         .add = bool_of(o, "add"),
         .keep_archives = bool_of(o, "keep_archives"),
+        .unpack = bool_of(o, "unpack"),
         .parents = bool_of(o, "parents"),
         .link = bool_of(o, "link"),
     };
@@ -385,6 +388,7 @@ static void read_document(struct reader *r, struct document *d)
     p->name = text_of(root, "name");
     p->epoch = number_of(root, "epoch");
     d->userxattr = bool_of(root, "userxattr");
+    d->no_egress = bool_of(root, "no_egress");
     d->threads = (int)number_of(root, "threads");
 }
 

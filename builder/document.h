@@ -23,6 +23,7 @@ struct document {
     struct document_image *images;
     size_t n_images;
     bool userxattr; /* overlay's attributes are the user's: the jail has a user namespace */
+    bool no_egress; /* the jail's network is lo alone */
     int threads;    /* to use */
     json_t *root;   /* read: owns the strings */
 };

@@ -353,7 +353,8 @@ static int prepare(struct execution *x, const char *job, struct error *err)
 
 static int execute(struct execution *x, const char *job, struct error *err)
 {
-    if (prepare(x, job, err) < 0 || start_stages(x, err) < 0 || finish_stages(x, err) < 0)
+    if (prepare(x, job, err) < 0 || add_setup(&x->doc.program, err) < 0 ||
+        start_stages(x, err) < 0 || finish_stages(x, err) < 0)
         return -1;
     return export_image(x, err);
 }

@@ -4,9 +4,11 @@
  *   execute_stage.c   one stage, in a thread of its own: step by step, cached or run
  *   execute_run.c     RUN: its mounts, its command
  *   execute_copy.c    COPY, ADD, WORKDIR
+ *   execute_add.c     what ADD gets from the web
  *   image.c           the image's configuration
  *   cache.c cache_key.c   what earlier builds left, and how it is found
  *   stack.c           what a stage sees
+ *   prune.c           what a RUN did not change after all
  *   run.c copy.c layer.c   the work itself */
 #ifndef BUILDER_EXECUTE_H
 #define BUILDER_EXECUTE_H
@@ -108,6 +110,20 @@ MUST_CHECK int execute_copy_quick_key(struct stage_run *s, const struct builder_
                                       char ret[SHA256_HEX], struct error *err);
 MUST_CHECK int execute_copy(struct stage_run *s, const struct builder_step *step, const char *path,
                             struct step_end *end, struct error *err);
+
+/* ---- execute_add.c ---- */
+
+/* Before there are threads: makes ready for fetching, where a needed step does. */
+MUST_CHECK int add_setup(const struct builder_program *p, struct error *err);
+
+/* Whether a source of the step is an address. */
+bool add_is_url(const struct builder_step *step, const char *source);
+
+/* The directory in which the step's source i, an address, lies as a file; fetched when it is asked
+ * for first.  The pattern that matches the file alone is added to ret_sources.  ERR_INPUT: it could
+ * not be had. */
+MUST_CHECK int add_open(struct stage_run *s, const struct builder_step *step, size_t i,
+                        int *ret_dir, struct argv *ret_sources, struct error *err);
 
 /* ---- image.c ---- */
 

@@ -5,6 +5,7 @@
 #include "base/path.h"
 #include "builder/accounts.h"
 #include "builder/execute.h"
+#include "builder/web.h"
 
 #define DEST_MAX 4096
 
@@ -98,17 +99,94 @@ static int begin(struct stage_run *s, const struct builder_step *step, struct jo
     return 0;
 }
 
+/* ---- its parts: each comes from one place ---- */
+
+typedef int part_fn(void *self, const struct copy_request *req, struct error *err);
+
+/* The source i alone, from where it was fetched to. */
+static int do_url(struct stage_run *s, const struct builder_step *step, const struct job *j,
+                  size_t i, part_fn *act, void *self, struct error *err)
+{
+    CLEANUP(argv_release) struct argv sources = ARGV_INIT;
+    CLEANUP_CLOSE int dir = -1;
+    struct copy_request req = j->req;
+
+    if (add_open(s, step, i, &dir, &sources, err) < 0)
+        return -1;
+    req.from = dir;
+    req.sources = &sources;
+    req.n_files = 0;
+    req.add = step->unpack;
+    return act(self, &req, err);
+}
+
+/* The sources of the context from i to n, with the heredocs where they are the last. */
+static int do_context(const struct job *j, size_t i, size_t n, part_fn *act, void *self,
+                      struct error *err)
+{
+    CLEANUP(argv_release) struct argv sources = ARGV_INIT;
+    struct copy_request req = j->req;
+
+    for (size_t k = i; k < n; k++)
+        argv_push1(&sources, j->sources.v[k]);
+    if (sources.failed)
+        return error_set(err, ERR_SYSTEM, "prepare a COPY: out of memory");
+    req.sources = &sources;
+    if (n < j->sources.n)
+        req.n_files = 0;
+    return act(self, &req, err);
+}
+
+static size_t count_of_context(const struct builder_step *step, const struct job *j, size_t i)
+{
+    size_t n = i;
+
+    while (n < j->sources.n && !add_is_url(step, j->sources.v[n]))
+        n++;
+    return n - i;
+}
+
+/* Calls act once for all that stands together and comes from one place, in order. */
+static int do_parts(struct stage_run *s, const struct builder_step *step, const struct job *j,
+                    part_fn *act, void *self, struct error *err)
+{
+    size_t i = 0;
+
+    for (; i < j->sources.n; i++) {
+        size_t n = count_of_context(step, j, i);
+
+        if (i + n == j->sources.n)
+            break;
+        if (n > 0 && do_context(j, i, i + n, act, self, err) < 0)
+            return -1;
+        i += n;
+        if (do_url(s, step, j, i, act, self, err) < 0)
+            return -1;
+    }
+    return i < j->sources.n || step->n_files ? do_context(j, i, j->sources.n, act, self, err) : 0;
+}
+
 /* ---- keys ---- */
+
+/* The same file may come by another address. */
+static void add_words(const struct builder_step *step, struct cache_key *key)
+{
+    cache_key_add_number(key, (int64_t)step->words.n);
+    for (size_t i = 0; i < step->words.n; i++)
+        if (!add_is_url(step, step->words.v[i]))
+            cache_key_add_word(key, step->words.v[i]);
+}
 
 static void add_options(const struct builder_step *step, struct cache_key *key)
 {
-    cache_key_add_words(key, &step->words);
+    add_words(step, key);
     cache_key_add_word(key, step->working_dir);
     cache_key_add_word(key, step->chown);
     cache_key_add_word(key, step->chmod);
     cache_key_add_words(key, &step->exclude);
     cache_key_add_number(key, step->add);
     cache_key_add_number(key, step->keep_archives);
+    cache_key_add_number(key, step->unpack);
     cache_key_add_number(key, step->parents);
     cache_key_add_number(key, step->link);
 }
@@ -121,19 +199,40 @@ static void add_files(const struct builder_step *step, struct cache_key *key)
     }
 }
 
+static int add_part(void *self, const struct copy_request *req, struct error *err)
+{
+    unsigned char digest[SHA256_SIZE];
+
+    if (copy_digest(req, digest, NULL, err) < 0)
+        return -1;
+    cache_key_add(self, digest, sizeof(digest));
+    return 0;
+}
+
+/* What --checksum says need not be fetched to be known. */
+static void add_checked(const struct builder_step *step, struct cache_key *key)
+{
+    char name[NAME_MAX + 1];
+
+    web_name(step->words.v[0], name);
+    cache_key_add_word(key, step->checksum);
+    cache_key_add_word(key, name);
+}
+
 int execute_copy_key(struct stage_run *s, const struct builder_step *step, char ret[SHA256_HEX],
                      struct error *err)
 {
     CLEANUP(cache_key_release) struct cache_key key = {.hash = NULL};
     CLEANUP(release_job) struct job j = {.from = {.fd = -1}};
-    unsigned char digest[SHA256_SIZE];
 
-    if (begin(s, step, &j, err) < 0 || copy_digest(&j.req, digest, NULL, err) < 0 ||
-        cache_key_begin(&key, "copy 1", s->key, err) < 0)
+    if (begin(s, step, &j, err) < 0 || cache_key_begin(&key, "copy 2", s->key, err) < 0)
         return -1;
     add_options(step, &key);
     cache_key_add_number(&key, s->x->doc.program.epoch);
-    cache_key_add(&key, digest, sizeof(digest));
+    if (*step->checksum)
+        add_checked(step, &key);
+    else if (do_parts(s, step, &j, add_part, &key, err) < 0)
+        return -1;
     cache_key_end(&key, ret);
     return 0;
 }
@@ -184,21 +283,29 @@ static int find_owner(struct stage_run *s, const char *who, uint32_t *ret_uid, u
     return accounts_find_owner(view.fd, who, ret_uid, ret_gid, err);
 }
 
+static int copy_part(void *self, const struct copy_request *req, struct error *err)
+{
+    struct copy_result result;
+    struct step_end *end = self;
+
+    if (copy_into(req, &result, err) < 0)
+        return -1;
+    end->bytes += result.bytes;
+    return 0;
+}
+
 int execute_copy(struct stage_run *s, const struct builder_step *step, const char *path,
                  struct step_end *end, struct error *err)
 {
     CLEANUP(release_job) struct job j = {.from = {.fd = -1}};
     CLEANUP_CLOSE int to = -1;
-    struct copy_result result;
 
     if (begin(s, step, &j, err) < 0 || open_ends(s, &j, path, step->link, &to, err) < 0)
         return -1;
     if (*step->chown && find_owner(s, step->chown, &j.req.uid, &j.req.gid, err) < 0)
         return -1;
-    if (copy_into(&j.req, &result, err) < 0)
-        return -1;
-    end->bytes = result.bytes;
-    return 0;
+    end->bytes = 0;
+    return do_parts(s, step, &j, copy_part, end, err);
 }
 
 /* ---- WORKDIR ---- */

@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/path.h"
 #include "builder/execute.h"
+#include "builder/prune.h"
 #include "builder/run.h"
 
 #define LOCK_PAUSE_MS 20
@@ -490,15 +491,26 @@ static int run(struct run_state *r, const char *root, struct step_end *end, stru
     return judge(r, &ended, end, err);
 }
 
-int execute_run(struct stage_run *s, const struct builder_step *step, const char *path,
-                struct step_end *end, struct error *err)
+/* After the tree was unmounted. */
+static int prune(struct stage_run *s, const char *upper, struct error *err)
+{
+    CLEANUP(stack_view_release) struct stack_view view = {.fd = -1};
+    CLEANUP_CLOSE int diff = -1;
+
+    if (stack_view(&s->files, s->x->doc.userxattr, &view, err) < 0 ||
+        fs_open_dir(AT_FDCWD, upper, &diff, err) < 0)
+        return -1;
+    return prune_unchanged(view.fd, diff, err);
+}
+
+static int run_in_tree(struct stage_run *s, const struct builder_step *step, const char *path,
+                       const char *upper, struct step_end *end, struct error *err)
 {
     CLEANUP(release_run) struct run_state r = {.s = s, .step = step, .path = path};
-    char upper[CACHE_PATH + 8], work[CACHE_PATH + 8], root[64];
+    char work[CACHE_PATH + 8], root[64];
 
     if (prepare(&r, err) < 0)
         return -1;
-    (void)snprintf(upper, sizeof(upper), "%s/diff", path);
     (void)snprintf(work, sizeof(work), "%s/work", path);
     new_path(&r, root);
     if (mkdir(root, 0700) < 0)
@@ -507,4 +519,15 @@ int execute_run(struct stage_run *s, const struct builder_step *step, const char
         return -1;
     argv_push1(&r.mounted, root);
     return run(&r, root, end, err);
+}
+
+int execute_run(struct stage_run *s, const struct builder_step *step, const char *path,
+                struct step_end *end, struct error *err)
+{
+    char upper[CACHE_PATH + 8];
+
+    (void)snprintf(upper, sizeof(upper), "%s/diff", path);
+    if (run_in_tree(s, step, path, upper, end, err) < 0)
+        return -1;
+    return prune(s, upper, err);
 }

@@ -74,13 +74,15 @@ struct builder_step {
 
     /* COPY, ADD */
     struct builder_origin from;
-    struct argv words; /* sources, then the destination */
+    struct argv words; /* sources, of ADD also "http://…" and "https://…"; then the destination */
     struct builder_file *files;
     size_t n_files;
     struct argv exclude;
     const char *chown, *chmod; /* "" */
-    const char *checksum;      /* of a URL; "" */
-    bool add, keep_archives, parents, link;
+    const char *checksum;      /* of the one URL, "sha256:…"; "" */
+    bool add, parents, link;
+    bool keep_archives; /* --unpack=false: for those of the context */
+    bool unpack;        /* --unpack=true: for those of URLs */
 };
 
 struct builder_stage {

@@ -88,6 +88,18 @@ const struct dockerfile_stage *dockerfile_stages(const struct dockerfile *d, siz
 /* What "# syntax=" at the top names; NULL without one. */
 const char *dockerfile_syntax(const struct dockerfile *d);
 
+/* What a source of ADD or COPY, variables put in, is. */
+enum dockerfile_origin {
+    DOCKERFILE_ORIGIN_CONTEXT,
+    DOCKERFILE_ORIGIN_URL, /* "http://…", "https://…" */
+    DOCKERFILE_ORIGIN_GIT,
+};
+enum dockerfile_origin dockerfile_origin_of(const char *source);
+
+/* Whether the file as it stands has an ADD that may get something from the web: the same file with
+ * the same context may then come to another image.  Triggers of bases are not known. */
+bool dockerfile_adds_from_web(const struct dockerfile *d);
+
 /* The image references that building the last stage needs from a registry: the bases of it and of
  * the stages it needs, COPY --from and RUN --mount=from images; variables expanded with the global
  * ARGs and build_args ("K=V"); each once, in order of first use; neither stages nor scratch.

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/text.h"
+#include "dockerfile/dockerfile.h"
 
 /* Bytes of [a-zA-Z0-9]+ before "://"; 0: there is none. */
 static size_t scheme_length(const char *s)
@@ -103,4 +104,31 @@ int origin_of(const char *source, enum origin *ret, struct error *err)
     if (is_scp_style(source))
         *ret = ORIGIN_GIT;
     return 0;
+}
+
+enum dockerfile_origin dockerfile_origin_of(const char *source)
+{
+    struct error ignored = ERROR_INIT;
+    enum origin origin;
+
+    if (origin_of(source, &origin, &ignored) < 0 || origin == ORIGIN_GIT)
+        return DOCKERFILE_ORIGIN_GIT;
+    return origin == ORIGIN_HTTP ? DOCKERFILE_ORIGIN_URL : DOCKERFILE_ORIGIN_CONTEXT;
+}
+
+static bool is_web_add(const struct dockerfile_instruction *i)
+{
+    return strcmp(i->keyword, "ADD") == 0 && (strstr(i->text, "://") || strchr(i->text, '$'));
+}
+
+bool dockerfile_adds_from_web(const struct dockerfile *d)
+{
+    size_t n;
+    const struct dockerfile_stage *stages = dockerfile_stages(d, &n);
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < stages[i].n_instructions; k++)
+            if (is_web_add(&stages[i].instructions[k]))
+                return true;
+    return false;
 }

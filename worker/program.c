@@ -153,9 +153,28 @@ static int lower_run(const struct program_request *req, const struct dockerfile_
     return 0;
 }
 
+/* What BuildKit fetches and this builder does not. */
+static int check_add(const struct dockerfile_step *step, struct error *err)
+{
+    for (size_t i = 0; i + 1 < step->words.n; i++)
+        if (dockerfile_origin_of(step->words.v[i]) == DOCKERFILE_ORIGIN_GIT)
+            return error_set(err, ERR_INPUT,
+                             "dockerfile parse error on line %d: ADD of a git repository is not "
+                             "supported here: clone it in a RUN, or ADD an archive of it",
+                             step->first_line);
+    if (*step->checksum && !text_starts(step->checksum, "sha256:"))
+        return error_set(err, ERR_INPUT,
+                         "dockerfile parse error on line %d: ADD --checksum is supported with "
+                         "sha256 only",
+                         step->first_line);
+    return 0;
+}
+
 static int lower_copy(const struct dockerfile_step *from, struct builder_step *to,
                       struct error *err)
 {
+    if (check_add(from, err) < 0)
+        return -1;
     to->kind = BUILDER_STEP_COPY;
     to->from = origin(from->from_stage, from->from);
     copy_words(&from->words, &to->words);
@@ -165,6 +184,7 @@ static int lower_copy(const struct dockerfile_step *from, struct builder_step *t
     to->checksum = from->checksum;
     to->add = strcmp(from->instruction->keyword, "ADD") == 0;
     to->keep_archives = strcasecmp(from->unpack, "false") == 0;
+    to->unpack = strcasecmp(from->unpack, "true") == 0;
     to->parents = from->parents;
     to->link = from->link;
     to->files = calloc(from->n_heredocs + 1, sizeof(*to->files));

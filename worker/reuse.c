@@ -8,7 +8,8 @@
  * So a commit that changes nothing the build sees is built again; its label is what changed.  When
  * an image was created is no input: a reused image was made when it says, and no two builds would
  * be alike.  What a RUN fetches is not among them either, as in every cache of steps: to have it
- * anew, change an argument or the Dockerfile. */
+ * anew, change an argument or the Dockerfile.  But an ADD of an address means what is there now, so
+ * with one nothing is reused whole. */
 #include <string.h>
 
 #include "base/digest.h"
@@ -61,7 +62,7 @@ static int digest_inputs(struct run *r, char ret[SHA256_HEX], struct error *err)
     bool known;
 
     ret[0] = '\0';
-    if (!r->plan.context[0])
+    if (!r->plan.context[0] || dockerfile_adds_from_web(r->dockerfile))
         return 0;
     if (sha256_new(&hash, err) < 0)
         return -1;

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +23,11 @@
 
 #define LOG_MAX   (16 << 20)
 #define IMAGE_MAX (256 << 20)
+
+static struct {
+    uid_t uid;
+    gid_t gid;
+} root_of_jail; /* nftw has no argument of the caller's */
 
 const struct builder_inner machine_inner[] = {{BUILDER_EXECUTE, inner_execute}, {NULL, NULL}};
 
@@ -196,6 +202,24 @@ static void fill_context(const struct builder_job *job, const struct attempt *a)
     }
 }
 
+static int give_away(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st;
+    (void)kind;
+    (void)at;
+    return lchown(path, root_of_jail.uid, root_of_jail.gid);
+}
+
+/* As if it had been unpacked in the jail. */
+static void give_context_to_jail(const struct builder_job *job)
+{
+    if (geteuid() != 0)
+        return;
+    root_of_jail.uid = job->b->ids.root_uid;
+    root_of_jail.gid = job->b->ids.root_gid;
+    assert_int_equal(nftw(job->context, give_away, 16, FTW_PHYS), 0);
+}
+
 static bool pull_all(struct builder_job *job, const struct builder_io *io, struct attempt *a)
 {
     CLEANUP_FREE char *images = strdup(a->images ? a->images : "");
@@ -282,6 +306,7 @@ void attempt_run_on(struct builder_job *job, struct attempt *a)
         forget_steps(job);
     fill_context(job, a);
     prune_context(job, a);
+    give_context_to_jail(job);
     if (!pull_all(job, &io, a))
         return;
     a->at = "build";
@@ -364,6 +389,18 @@ static void get(const char *url, struct http_response *resp)
     argv_push(&headers, "Accept: application/vnd.docker.distribution.manifest.v2+json", NULL);
     if (http_curl.request(http_curl.self, &req, resp, &err) < 0 || resp->status != 200)
         fail_msg("get %s: %d %s", url, resp->status, err.msg);
+}
+
+void machine_fetch_blob(const struct machine *m, const char *repository, const char *digest,
+                        struct buf *blob)
+{
+    struct http_response resp = HTTP_RESPONSE_INIT(IMAGE_MAX);
+    char url[256];
+
+    (void)snprintf(url, sizeof(url), "http://%s/v2/%s/blobs/%s", m->address, repository, digest);
+    get(url, &resp);
+    buf_add(blob, resp.body.data, resp.body.len);
+    http_response_release(&resp);
 }
 
 static void add_line(void *self, enum process_stream stream, const char *text, size_t len)

@@ -86,6 +86,9 @@ void assert_does_not_say(const struct attempt *a, const char *text);
 /* The config and all layers (decompressed tar bytes) of a pushed image. */
 void machine_fetch_image(const struct machine *m, const char *repository, const char *reference,
                          struct buf *config, struct buf *layers);
+/* Adds a blob of the repository, as it lies there. */
+void machine_fetch_blob(const struct machine *m, const char *repository, const char *digest,
+                        struct buf *blob);
 bool buf_holds(const struct buf *b, const char *text);
 
 /* ---- processes of the machine ---- */
