@@ -5,7 +5,7 @@
  *   execute_run.c     RUN: its mounts, its command
  *   execute_copy.c    COPY, ADD, WORKDIR
  *   image.c           the image's configuration
- *   cache.c cache_key.c   what earlier builds left, and how it is found
+ *   cache.c cache_key.c cache_inputs.c   what earlier builds left, and how it is found
  *   stack.c           what a stage sees
  *   run.c copy.c layer.c   the work itself */
 #ifndef BUILDER_EXECUTE_H
@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "builder/cache.h"
+#include "builder/cache_inputs.h"
 #include "builder/cache_key.h"
 #include "builder/copy.h"
 #include "builder/document.h"
@@ -43,6 +44,8 @@ struct stage_run {
     struct stack files;     /* likewise */
     struct made *made;      /* of this stage alone, in order */
     size_t n_made;
+    struct cache_inputs inputs; /* of the step at hand: what its key is made of */
+    bool missed;                /* the step before was not cached, and this one cannot be */
 };
 
 struct execution {
@@ -57,7 +60,8 @@ struct execution {
     struct stage_run *stages;
     atomic_uint n_tmp; /* of the cache's tmp and of /run */
     atomic_size_t n_steps, n_cached;
-    int running; /* commands, under the lock */
+    json_t *last; /* the image's last build, to compare with; not written to meanwhile */
+    int running;  /* commands, under the lock */
 };
 
 /* A thread's main: goes through a stage, of a struct stage_run. */

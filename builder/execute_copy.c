@@ -121,14 +121,42 @@ static void add_files(const struct builder_step *step, struct cache_key *key)
     }
 }
 
+static void tell_file(void *self, const char *path, uint64_t mark)
+{
+    cache_inputs_add(self, "", path, mark);
+}
+
+/* What the key is made of, by name. */
+static void tell(struct stage_run *s, const struct builder_step *step)
+{
+    struct cache_inputs *in = &s->inputs;
+
+    cache_inputs_add_words(in, "the instruction", &step->words);
+    cache_inputs_add_text(in, "", "the working directory", step->working_dir);
+    cache_inputs_add_text(in, "", "--chown", step->chown);
+    cache_inputs_add_text(in, "", "--chmod", step->chmod);
+    cache_inputs_add_words(in, "--exclude", &step->exclude);
+    cache_inputs_add(
+        in, "", "the other options",
+        (uint64_t)(step->add | step->keep_archives << 1 | step->parents << 2 | step->link << 3));
+    cache_inputs_add(in, "", "SOURCE_DATE_EPOCH", (uint64_t)s->x->doc.program.epoch);
+    for (size_t i = 0; i < step->n_files; i++)
+        cache_inputs_add_text(in, "heredoc", step->files[i].name, step->files[i].content);
+}
+
 int execute_copy_key(struct stage_run *s, const struct builder_step *step, char ret[SHA256_HEX],
                      struct error *err)
 {
     CLEANUP(cache_key_release) struct cache_key key = {.hash = NULL};
     CLEANUP(release_job) struct job j = {.from = {.fd = -1}};
+    const struct copy_told told = {tell_file, &s->inputs};
     unsigned char digest[SHA256_SIZE];
 
-    if (begin(s, step, &j, err) < 0 || copy_digest(&j.req, digest, NULL, err) < 0 ||
+    if (begin(s, step, &j, err) < 0)
+        return -1;
+    tell(s, step);
+    j.req.told = &told;
+    if (copy_digest(&j.req, digest, NULL, err) < 0 ||
         cache_key_begin(&key, "copy 1", s->key, err) < 0)
         return -1;
     add_options(step, &key);
@@ -214,6 +242,9 @@ int execute_workdir_key(struct stage_run *s, const struct builder_step *step, ch
     cache_key_add_word(&key, step->user);
     cache_key_add_number(&key, s->x->doc.program.epoch);
     cache_key_end(&key, ret);
+    cache_inputs_add_text(&s->inputs, "", "the working directory", step->working_dir);
+    cache_inputs_add_text(&s->inputs, "", "the user", step->user);
+    cache_inputs_add(&s->inputs, "", "SOURCE_DATE_EPOCH", (uint64_t)s->x->doc.program.epoch);
     return 0;
 }
 

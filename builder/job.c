@@ -52,7 +52,10 @@ static int make_context(const struct builder_job *j, struct error *err)
     (void)snprintf(tmp, sizeof(tmp), "%s/tmp/%s", j->cache, j->id);
     if (builder_make_dir(j->b, tmp, err) < 0)
         return -1;
-    return builder_make_dir(j->b, j->context, err);
+    if (builder_make_dir(j->b, j->context, err) < 0)
+        return -1;
+    /* Any user of a RUN that mounts it may read it; tmp keeps those of the host out. */
+    return chmod(j->context, 0755) < 0 ? error_errno(err, errno, "make the context readable") : 0;
 }
 
 static int make_dirs(const struct builder_job *j, struct error *err)
