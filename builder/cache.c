@@ -92,6 +92,7 @@ static bool read_record(const json_t *o, struct cache_record *ret)
 
     *ret = (struct cache_record){.has_layer = layer != NULL};
     ret->bytes = (uint64_t)json_integer_value(json_object_get(o, "bytes"));
+    ret->disk = (uint64_t)json_integer_value(json_object_get(o, "disk"));
     return read_hex(o, "key", ret->key) && ret->key[0] && read_hex(o, "diff", ret->diff) &&
            (!layer || read_layer(layer, &ret->layer));
 }
@@ -124,11 +125,23 @@ int cache_find(const struct cache *c, const char *key, bool *ret_found, struct c
     return 0;
 }
 
+bool cache_read(int records, const char *key, struct cache_record *ret)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(RECORD_MAX);
+    struct error ignored = ERROR_INIT;
+    json_auto_t *o = NULL;
+
+    if (fs_read_file(records, key, &text, &ignored) < 0)
+        return false;
+    o = json_loadb(buf_str(&text), text.len, 0, NULL);
+    return read_record(o, ret);
+}
+
 int cache_store(const struct cache *c, const char *key, const struct cache_record *r,
                 struct error *err)
 {
-    json_auto_t *o =
-        json_pack("{s:s, s:s, s:I}", "key", r->key, "diff", r->diff, "bytes", (json_int_t)r->bytes);
+    json_auto_t *o = json_pack("{s:s, s:s, s:I, s:I}", "key", r->key, "diff", r->diff, "bytes",
+                               (json_int_t)r->bytes, "disk", (json_int_t)r->disk);
     CLEANUP_FREE char *text = NULL;
 
     if (r->has_layer)

@@ -43,6 +43,7 @@ struct cache_record {
     char diff[SHA256_HEX]; /* whose files they are: a key, often its own; "": the step changed none
                             */
     uint64_t bytes;        /* of the files written */
+    uint64_t disk;         /* that the diff takes, about */
     bool has_layer;
     struct layer layer;
 };
@@ -51,6 +52,9 @@ struct cache_record {
  * gone. */
 MUST_CHECK int cache_find(const struct cache *c, const char *key, bool *ret_found,
                           struct cache_record *ret, struct error *err);
+
+/* Reads the file of a record.  False: it is none. */
+bool cache_read(int records, const char *key, struct cache_record *ret);
 
 MUST_CHECK int cache_store(const struct cache *c, const char *key, const struct cache_record *r,
                            struct error *err);

@@ -89,6 +89,7 @@ void execute_end_stage(struct stage_run *s, bool done, const struct error *err);
 struct step_end {
     int code;       /* exit code of the user's command that failed; -1: none did */
     uint64_t bytes; /* of files written, where that is known */
+    uint64_t files; /* likewise */
 };
 
 /* Each kind of step has a key, and a way to make what it is the key of, in the diff of path (see

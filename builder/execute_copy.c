@@ -226,6 +226,7 @@ int execute_copy(struct stage_run *s, const struct builder_step *step, const cha
     if (copy_into(&j.req, &result, err) < 0)
         return -1;
     end->bytes = result.bytes;
+    end->files = result.files;
     return 0;
 }
 

@@ -5,7 +5,10 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "builder/cache_measure.h"
 #include "builder/execute.h"
+
+#define FILE_OVERHEAD 4096 /* bytes of the disk that a file takes besides its content, at most */
 
 /* ---- the kinds of steps ---- */
 
@@ -75,10 +78,17 @@ static bool is_empty(const char *dir)
     return fs_list(AT_FDCWD, dir, &names, &ignored) == 0 && names.n == 0;
 }
 
-static int keep(struct stage_run *s, const char *path, const char *diff, struct made *made,
-                struct error *err)
+/* Copying knows what it wrote; whatever a command did has to be looked at. */
+static uint64_t measure(const struct step_end *end, const char *diff)
 {
-    made->record = (struct cache_record){.bytes = made->record.bytes};
+    return end->files ? end->bytes + (end->files + 1) * FILE_OVERHEAD
+                      : cache_measure(AT_FDCWD, diff);
+}
+
+static int keep(struct stage_run *s, const char *path, const char *diff, struct made *made,
+                const struct step_end *end, struct error *err)
+{
+    made->record = (struct cache_record){.bytes = end->bytes, .disk = measure(end, diff)};
     (void)snprintf(made->record.key, sizeof(made->record.key), "%s", made->key);
     if (!is_empty(diff)) {
         (void)snprintf(made->record.diff, sizeof(made->record.diff), "%s", made->key);
@@ -103,9 +113,8 @@ static int make(struct stage_run *s, const struct builder_step *step, const stru
     r = dress_root(s, diff, err);
     if (r == 0)
         r = kind->make(s, step, path, end, err);
-    made->record.bytes = end->bytes;
     if (r == 0)
-        r = keep(s, path, diff, made, err);
+        r = keep(s, path, diff, made, end, err);
     (void)!fs_remove_tree(AT_FDCWD, path, &ignored); /* else it goes with the job */
     return r;
 }

@@ -10,6 +10,7 @@
 
 #include "base/fs.h"
 #include "builder/bases.h"
+#include "builder/cache_keeper.h"
 #include "builder/state.h"
 
 #define OUTPUT_SLACK    (1 << 20)
@@ -96,8 +97,14 @@ int builder_job_begin(struct builder *b, const char *workspace, const char *id,
     j->b = b;
     (void)snprintf(j->workspace, sizeof(j->workspace), "%s", workspace);
     (void)snprintf(j->id, sizeof(j->id), "%s", id);
-    if (set_paths(j, err) < 0 || make_dirs(j, err) < 0)
+    j->lock = -1;
+    if (set_paths(j, err) < 0 || cache_keeper_begin(b, workspace, &j->lock, err) < 0)
         return -1;
+    if (make_dirs(j, err) < 0) {
+        close(j->lock);
+        return -1;
+    }
+    (void)utimensat(AT_FDCWD, j->bases, NULL, AT_SYMLINK_NOFOLLOW); /* its last use */
     *ret = TAKE(j);
     return 0;
 }
@@ -114,6 +121,8 @@ void builder_job_end(struct builder_job *j)
     buf_clear(&jobs);
     buf_addf(&jobs, "%s/tmp", j->cache);
     (void)!builder_remove(j->b, buf_str(&jobs), j->id, &ignored);
+    close(j->lock);
+    cache_keeper_end(j->b, j->workspace);
     free(j);
 }
 
@@ -226,6 +235,8 @@ int builder_sweep(struct builder *b, bool (*keep)(void *self, const char *id), v
         if (sweep_dir(b, path, keep, self, err) < 0)
             result = -1;
     }
+    if (cache_keeper_sweep(b, err) < 0)
+        result = -1;
     return result;
 }
 

@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 20
+#define CONFIG_KEYS 22
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -48,6 +48,8 @@ struct config {
     int64_t unpack_entries;
     int64_t lease;
     int64_t attempts;
+    int64_t cache_max;
+    int64_t bases_max;
     int64_t log_max;
 
     char *file;                                /* that was read; NULL: none */

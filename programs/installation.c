@@ -69,6 +69,8 @@ static int open_builder(struct installation *i, const char *dir, struct error *e
         .push_registry = i->registry_name,
         .push_insecure = text_starts(i->registry_url, "http://"),
         .timeout_ms = c->build_timeout * 1000,
+        .cache_max = (uint64_t)c->cache_max,
+        .bases_max = (uint64_t)c->bases_max,
     };
     return builder_open(&i->builder_config, &i->builder, err);
 }
