@@ -86,6 +86,8 @@ struct builder_config {  /* borrowed until builder_free */
                                   built on */
     bool push_insecure;        /* plain HTTP there */
     int64_t timeout_ms;        /* for each of fetch, pull and build */
+    uint64_t cache_max; /* bytes that the cache of a workspace may take between builds; 0: 10 GiB */
+    uint64_t bases_max; /* likewise its base store */
     /* "host" or "host:port" of servers on this machine or in its private networks that
      * builder_fetch_inside may talk to; NULL: none. */
     const struct argv *fetch_hosts;
@@ -252,7 +254,8 @@ MUST_CHECK int builder_build(struct builder_job *j, const struct builder_program
 MUST_CHECK int builder_open_blob(const struct builder_job *j, const struct builder_layer *layer,
                                  int *ret_fd, struct error *err);
 
-/* Removes job directories that keep says no to: what killed processes left. */
+/* Removes job directories that keep says no to: what killed processes left.  Then brings caches and
+ * base stores that nobody uses at the moment within their bounds. */
 MUST_CHECK int builder_sweep(struct builder *b, bool (*keep)(void *self, const char *id),
                              void *self, struct error *err);
 

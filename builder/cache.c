@@ -27,13 +27,11 @@ int cache_open(const char *path, const char *job, struct cache *ret, struct erro
     const struct {
         const char *name;
         int *fd;
-    } parts[] = {{"records", &ret->records},
-                 {"diffs", &ret->diffs},
-                 {"blobs", &ret->blobs},
-                 {"mounts", &ret->mounts},
+    } parts[] = {{"records", &ret->records}, {"inputs", &ret->inputs}, {"builds", &ret->builds},
+                 {"diffs", &ret->diffs},     {"blobs", &ret->blobs},   {"mounts", &ret->mounts},
                  {"tmp", &ret->tmp}};
 
-    *ret = (struct cache){.records = -1, .diffs = -1, .blobs = -1, .mounts = -1, .tmp = -1};
+    *ret = (struct cache)CACHE_INIT;
     (void)snprintf(ret->path, sizeof(ret->path), "%s", path);
     (void)snprintf(ret->job, sizeof(ret->job), "%s", job);
     if (fs_open_dir(AT_FDCWD, path, &dir, err) < 0)
@@ -48,12 +46,12 @@ int cache_open(const char *path, const char *job, struct cache *ret, struct erro
 
 void cache_close(struct cache *c)
 {
-    const int fds[] = {c->records, c->diffs, c->blobs, c->mounts, c->tmp};
+    const int fds[] = {c->records, c->inputs, c->builds, c->diffs, c->blobs, c->mounts, c->tmp};
 
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
         if (fds[i] >= 0)
             close(fds[i]);
-    *c = (struct cache){.records = -1, .diffs = -1, .blobs = -1, .mounts = -1, .tmp = -1};
+    *c = (struct cache)CACHE_INIT;
 }
 
 /* ---- records ---- */
@@ -94,6 +92,7 @@ static bool read_record(const json_t *o, struct cache_record *ret)
 
     *ret = (struct cache_record){.has_layer = layer != NULL};
     ret->bytes = (uint64_t)json_integer_value(json_object_get(o, "bytes"));
+    ret->disk = (uint64_t)json_integer_value(json_object_get(o, "disk"));
     return read_hex(o, "key", ret->key) && ret->key[0] && read_hex(o, "diff", ret->diff) &&
            (!layer || read_layer(layer, &ret->layer));
 }
@@ -126,14 +125,24 @@ int cache_find(const struct cache *c, const char *key, bool *ret_found, struct c
     return 0;
 }
 
+bool cache_read(int records, const char *key, struct cache_record *ret)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(RECORD_MAX);
+    struct error ignored = ERROR_INIT;
+    json_auto_t *o = NULL;
+
+    if (fs_read_file(records, key, &text, &ignored) < 0)
+        return false;
+    o = json_loadb(buf_str(&text), text.len, 0, NULL);
+    return read_record(o, ret);
+}
+
 int cache_store(const struct cache *c, const char *key, const struct cache_record *r,
                 struct error *err)
 {
-    json_auto_t *o =
-        json_pack("{s:s, s:s, s:I}", "key", r->key, "diff", r->diff, "bytes", (json_int_t)r->bytes);
+    json_auto_t *o = json_pack("{s:s, s:s, s:I, s:I}", "key", r->key, "diff", r->diff, "bytes",
+                               (json_int_t)r->bytes, "disk", (json_int_t)r->disk);
     CLEANUP_FREE char *text = NULL;
-    CLEANUP(buf_release) struct buf from = BUF_INIT(CACHE_PATH);
-    CLEANUP_CLOSE int fd = -1;
 
     if (r->has_layer)
         json_object_set_new(o, "layer",
@@ -144,13 +153,22 @@ int cache_store(const struct cache *c, const char *key, const struct cache_recor
     text = json_dumps(o, JSON_COMPACT);
     if (!text)
         return error_set(err, ERR_SYSTEM, "write to the cache: out of memory");
-    buf_addf(&from, "%s/record-%s", c->job, key);
+    return cache_write(c, c->records, key, text, strlen(text), err);
+}
+
+int cache_write(const struct cache *c, int dir, const char *name, const void *data, size_t len,
+                struct error *err)
+{
+    CLEANUP(buf_release) struct buf from = BUF_INIT(CACHE_PATH);
+    CLEANUP_CLOSE int fd = -1;
+
+    buf_addf(&from, "%s/new-%d-%s", c->job, dir, name);
     fd = openat(c->tmp, buf_str(&from), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_errno(err, errno, "write to the cache");
-    if (fs_write_all(fd, text, strlen(text), err) < 0)
+    if (fs_write_all(fd, data, len, err) < 0)
         return error_wrap(err, "write to the cache");
-    if (renameat(c->tmp, buf_str(&from), c->records, key) < 0)
+    if (renameat(c->tmp, buf_str(&from), dir, name) < 0)
         return error_errno(err, errno, "write to the cache");
     return 0;
 }

@@ -1,6 +1,8 @@
 /* builder/cache — what steps of earlier builds of a workspace left for later ones.
  *
  *   records/<key>   what the step with that key came to (JSON); its time is that of its last use
+ *   inputs/<key>, builds/<hex>   what it was made of, to say why another was not found
+ *                   (builder/cache_inputs.h)
  *   diffs/<key>     the files it added, changed and removed: a lower directory of an overlay
  *   blobs/<hex>     a layer made of a diff, as it is pushed
  *   mounts/<hex>    a cache mount of RUN
@@ -15,14 +17,21 @@
 
 #include <stdbool.h>
 
+#include "base/buf.h"
 #include "base/digest.h"
 #include "builder/layer.h"
 
 struct cache {
-    int records, diffs, blobs, mounts, tmp; /* directory descriptors */
+    int records, inputs, builds, diffs, blobs, mounts, tmp; /* directory descriptors */
     char path[4096];
     char job[65]; /* the name in tmp */
 };
+
+#define CACHE_INIT                                                                                 \
+    {                                                                                              \
+        .records = -1, .inputs = -1, .builds = -1, .diffs = -1, .blobs = -1, .mounts = -1,         \
+        .tmp = -1                                                                                  \
+    }
 
 /* Opens it and makes what is missing. */
 MUST_CHECK int cache_open(const char *path, const char *job, struct cache *ret, struct error *err);
@@ -34,6 +43,7 @@ struct cache_record {
     char diff[SHA256_HEX]; /* whose files they are: a key, often its own; "": the step changed none
                             */
     uint64_t bytes;        /* of the files written */
+    uint64_t disk;         /* that the diff takes, about */
     bool has_layer;
     struct layer layer;
 };
@@ -43,8 +53,15 @@ struct cache_record {
 MUST_CHECK int cache_find(const struct cache *c, const char *key, bool *ret_found,
                           struct cache_record *ret, struct error *err);
 
+/* Reads the file of a record.  False: it is none. */
+bool cache_read(int records, const char *key, struct cache_record *ret);
+
 MUST_CHECK int cache_store(const struct cache *c, const char *key, const struct cache_record *r,
                            struct error *err);
+
+/* Writes dir/name (dir: one of the cache's), whole, by rename. */
+MUST_CHECK int cache_write(const struct cache *c, int dir, const char *name, const void *data,
+                           size_t len, struct error *err);
 
 /* Makes tmp/<job>/<n> with the directories diff and work; path holds its absolute path. */
 #define CACHE_PATH 4400

@@ -23,6 +23,13 @@ struct copy_file { /* a heredoc */
     size_t len;
 };
 
+/* Who is told of each file, link and directory below a source: its path below `from`, and a mark
+ * that is another when what copy_digest takes of it is (but for an accident). */
+struct copy_told {
+    void (*file)(void *self, const char *path, uint64_t mark);
+    void *self;
+};
+
 struct copy_request {           /* all borrowed */
     int from;                   /* root of the context, or of a stage's or image's tree; -1: none */
     const struct argv *sources; /* as written: cleaned, relative to from; wildcards of Go's
@@ -38,14 +45,15 @@ struct copy_request {           /* all borrowed */
     bool chowned;      /* --chown was given, maybe of 0:0: also what an archive of ADD holds belongs
                           to uid and gid, and not to whom the archive says */
     const char *chmod; /* "": none; octal or symbolic (BuildKit: mode.ParseWithUmask) */
-    const struct argv *exclude;           /* of --exclude; NULL: none */
+    const struct argv *exclude;              /* of --exclude; NULL: none */
     const struct builder_patterns *patterns; /* needed with exclude */
-    bool parents;                         /* --parents, with its "/./" pivot */
-    bool add;                             /* ADD: local archives (tar, also gzip, bzip2, xz, zstd)
-                                             are unpacked, unless --unpack=false */
+    bool parents;                            /* --parents, with its "/./" pivot */
+    bool add;      /* ADD: local archives (tar, also gzip, bzip2, xz, zstd)
+                      are unpacked, unless --unpack=false */
     bool may_link; /* from will not change any more and is on the diff's filesystem: unchanged files
                       may be hard links */
     int64_t epoch; /* seconds: no time of a file is later (SOURCE_DATE_EPOCH); -1: none */
+    const struct copy_told *told; /* by copy_digest; NULL: nobody */
 };
 
 struct copy_result {

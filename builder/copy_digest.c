@@ -26,6 +26,7 @@ struct digesting {
     void *excluded;
     unsigned char *block;
     uint64_t entries;
+    uint64_t mark; /* of what is told of next */
 };
 
 static void digesting_release(struct digesting *d)
@@ -36,19 +37,54 @@ static void digesting_release(struct digesting *d)
     free(d->block);
 }
 
+/* A mark only has to differ where a file does, by all odds: nothing is found by it. */
+static uint64_t mix(uint64_t mark, const unsigned char *p, size_t len)
+{
+    uint64_t word;
+
+    for (; len >= sizeof(word); p += sizeof(word), len -= sizeof(word)) {
+        memcpy(&word, p, sizeof(word));
+        mark = (mark ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+        mark ^= mark >> 29;
+    }
+    word = len;
+    memcpy(&word, p, len);
+    mark = (mark ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return mark ^ (mark >> 32);
+}
+
+static void feed(struct digesting *d, const void *data, size_t len)
+{
+    sha256_add(d->hash, data, len);
+    if (d->req->told)
+        d->mark = mix(d->mark, data, len);
+}
+
+/* All that went in since the last time was this one's. */
+static void tell(struct digesting *d, const char *source, const char *path)
+{
+    CLEANUP(buf_release) struct buf name = BUF_INIT(2 * COPY_WALK_PATH_MAX);
+
+    if (d->req->told) {
+        buf_addf(&name, "%s%s%s", source, *source && *path ? "/" : "", path);
+        d->req->told->file(d->req->told->self, buf_str(&name), d->mark);
+    }
+    d->mark = 0;
+}
+
 static void add_number(struct digesting *d, uint64_t n)
 {
     unsigned char bytes[8];
 
     for (int i = 0; i < 8; i++)
         bytes[i] = (unsigned char)(n >> (8 * i));
-    sha256_add(d->hash, bytes, sizeof(bytes));
+    feed(d, bytes, sizeof(bytes));
 }
 
 static void add_bytes(struct digesting *d, const void *data, size_t len)
 {
     add_number(d, len);
-    sha256_add(d->hash, data, len);
+    feed(d, data, len);
 }
 
 static void add_text(struct digesting *d, const char *text)
@@ -119,7 +155,7 @@ static int add_content(struct digesting *d, int fd, uint64_t size, const char *p
             return error_errno(err, errno, "read /%.200s", path);
         if (n == 0)
             return error_set(err, ERR_SYSTEM, "read /%.200s: it became shorter meanwhile", path);
-        sha256_add(d->hash, d->block, (size_t)n);
+        feed(d, d->block, (size_t)n);
         size -= (uint64_t)n;
     }
     return 0;
@@ -137,6 +173,7 @@ static int add_opened(struct digesting *d, int fd, const struct stat *st, const 
 
 struct tree {
     struct digesting *d;
+    const char *source;
     struct copy_walk walk;
 };
 
@@ -150,7 +187,10 @@ static int enter(void *self, struct copy_walk_dir *dir, struct error *err)
     st.st_size = 0;
     sha256_add(t->d->hash, "(", 1);
     add_head(t->d, dir->name, &st);
-    return add_xattrs(t->d, dir->fd, buf_str(&t->walk.path), err);
+    if (add_xattrs(t->d, dir->fd, buf_str(&t->walk.path), err) < 0)
+        return -1;
+    tell(t->d, t->source, buf_str(&t->walk.path));
+    return 0;
 }
 
 static int leave(void *self, struct copy_walk_dir *dir, struct error *err)
@@ -175,14 +215,12 @@ static int add_link(struct digesting *d, int dir, const char *name, const char *
     return 0;
 }
 
-static int entry(void *self, struct copy_walk_dir *dir, const char *name, const struct stat *st,
-                 struct error *err)
+static int add_entry(struct tree *t, const struct copy_walk_dir *dir, const char *name,
+                     const struct stat *st, struct error *err)
 {
-    struct tree *t = self;
     const char *path = buf_str(&t->walk.path);
     CLEANUP_CLOSE int fd = -1;
 
-    sha256_add(t->d->hash, "-", 1);
     add_head(t->d, name, st);
     if (S_ISLNK(st->st_mode))
         return add_link(t->d, dir->fd, name, path, err);
@@ -196,10 +234,23 @@ static int entry(void *self, struct copy_walk_dir *dir, const char *name, const 
     return add_opened(t->d, fd, st, path, err);
 }
 
+static int entry(void *self, struct copy_walk_dir *dir, const char *name, const struct stat *st,
+                 struct error *err)
+{
+    struct tree *t = self;
+
+    sha256_add(t->d->hash, "-", 1);
+    if (add_entry(t, dir, name, st, err) < 0)
+        return -1;
+    tell(t->d, t->source, buf_str(&t->walk.path));
+    return 0;
+}
+
 static int add_directory(struct digesting *d, const struct copy_source *source, struct error *err)
 {
     static const struct copy_walk_ops ops = {.enter = enter, .leave = leave, .entry = entry};
     struct tree t = {.d = d,
+                     .source = source->path,
                      .walk = {.ops = &ops,
                               .only = source->only,
                               .patterns = d->req->patterns,
@@ -235,6 +286,7 @@ static int add_source(struct digesting *d, const struct copy_source *source, str
     if (fstat(at, &st) < 0)
         return error_errno(err, errno, "look at /%.200s", source->path);
     sha256_add(d->hash, S_ISDIR(st.st_mode) ? "d" : "f", 1);
+    d->mark = 0;
     if (S_ISDIR(st.st_mode))
         return add_directory(d, source, err);
     if (copy_excluded_has(d->req, d->excluded, name))
@@ -242,12 +294,15 @@ static int add_source(struct digesting *d, const struct copy_source *source, str
     add_head(d, name, &st);
     if (!S_ISREG(st.st_mode)) {
         add_number(d, st.st_rdev);
+        tell(d, source->path, "");
         return 0;
     }
     if (copy_source_open(d->req->from, source->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, &fd, err) <
-        0)
+            0 ||
+        add_opened(d, fd, &st, source->path, err) < 0)
         return -1;
-    return add_opened(d, fd, &st, source->path, err);
+    tell(d, source->path, "");
+    return 0;
 }
 
 static void add_options(struct digesting *d)

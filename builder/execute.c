@@ -289,6 +289,7 @@ static int start_stages(struct execution *x, struct error *err)
             (struct stage_run){.x = x,
                                .index = i,
                                .stage = &p->stages[i],
+                               .inputs = CACHE_INPUTS_INIT,
                                .state = p->stages[i].needed ? STAGE_RUNNING : STAGE_STOPPED};
     for (size_t i = 0; i < p->n_stages; i++) {
         struct stage_run *s = &x->stages[i];
@@ -309,11 +310,26 @@ static int start_stages(struct execution *x, struct error *err)
     return 0;
 }
 
+/* For the next one, which says what changed since. */
+static void note_build(struct execution *x)
+{
+    const struct builder_program *p = &x->doc.program;
+    struct error ignored = ERROR_INIT;
+
+    if (!*p->name)
+        return;
+    for (size_t i = 0; i < p->n_stages; i++)
+        for (size_t k = 0; k < x->stages[i].n_made; k++)
+            cache_last_set(x->last, p->stages[i].name, k, x->stages[i].made[k].record.key);
+    (void)!cache_last_store(&x->cache, p->name, x->last, &ignored);
+}
+
 static int finish_stages(struct execution *x, struct error *err)
 {
     for (size_t i = 0; i < x->doc.program.n_stages; i++)
         if (x->stages[i].started)
             pthread_join(x->stages[i].thread, NULL);
+    note_build(x);
     if (x->error.kind != ERR_NONE) {
         *err = x->error;
         return -1;
@@ -328,8 +344,10 @@ static void release_execution(struct execution *x)
     for (size_t i = 0; x->stages && i < x->doc.program.n_stages; i++) {
         stack_release(&x->stages[i].files);
         free(x->stages[i].made);
+        cache_inputs_release(&x->stages[i].inputs);
     }
     free(x->stages);
+    json_decref(x->last);
     cache_close(&x->cache);
     document_release(&x->doc);
     if (x->context >= 0)
@@ -346,6 +364,7 @@ static int prepare(struct execution *x, const char *job, struct error *err)
         document_read(buf_str(&text), text.len, &x->doc, err) < 0 ||
         cancel_init(&x->cancel, err) < 0 || cache_open(CACHE, job, &x->cache, err) < 0)
         return -1;
+    x->last = cache_last_load(&x->cache, x->doc.program.name);
     /* In the cache's own mount, so that files can be linked from the one into the other. */
     (void)snprintf(path, sizeof(path), CACHE "/tmp/%s/context", job);
     return fs_open_dir(AT_FDCWD, path, &x->context, err);
@@ -361,12 +380,11 @@ static int execute(struct execution *x, const char *job, struct error *err)
 
 int builder_execute_main(const struct builder_patterns *patterns, int argc, char **argv)
 {
-    struct execution x = {
-        .patterns = patterns,
-        .context = -1,
-        .lock = PTHREAD_MUTEX_INITIALIZER,
-        .changed = PTHREAD_COND_INITIALIZER,
-        .cache = {.records = -1, .diffs = -1, .blobs = -1, .mounts = -1, .tmp = -1}};
+    struct execution x = {.patterns = patterns,
+                          .context = -1,
+                          .lock = PTHREAD_MUTEX_INITIALIZER,
+                          .changed = PTHREAD_COND_INITIALIZER,
+                          .cache = CACHE_INIT};
     struct error err = ERROR_INIT;
     int r;
 

@@ -6,7 +6,7 @@
  *   execute_copy.c    COPY, ADD, WORKDIR
  *   execute_add.c     what ADD gets from the web
  *   image.c           the image's configuration
- *   cache.c cache_key.c   what earlier builds left, and how it is found
+ *   cache.c cache_key.c cache_inputs.c   what earlier builds left, and how it is found
  *   stack.c           what a stage sees
  *   prune.c           what a RUN did not change after all
  *   run.c copy.c layer.c   the work itself */
@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 
 #include "builder/cache.h"
+#include "builder/cache_inputs.h"
 #include "builder/cache_key.h"
 #include "builder/copy.h"
 #include "builder/document.h"
@@ -45,6 +46,8 @@ struct stage_run {
     struct stack files;     /* likewise */
     struct made *made;      /* of this stage alone, in order */
     size_t n_made;
+    struct cache_inputs inputs; /* of the step at hand: what its key is made of */
+    bool missed;                /* the step before was not cached, and this one cannot be */
 };
 
 struct execution {
@@ -59,7 +62,8 @@ struct execution {
     struct stage_run *stages;
     atomic_uint n_tmp; /* of the cache's tmp and of /run */
     atomic_size_t n_steps, n_cached;
-    int running; /* commands, under the lock */
+    json_t *last; /* the image's last build, to compare with; not written to meanwhile */
+    int running;  /* commands, under the lock */
 };
 
 /* A thread's main: goes through a stage, of a struct stage_run. */
@@ -87,6 +91,7 @@ void execute_end_stage(struct stage_run *s, bool done, const struct error *err);
 struct step_end {
     int code;       /* exit code of the user's command that failed; -1: none did */
     uint64_t bytes; /* of files written, where that is known */
+    uint64_t files; /* likewise */
 };
 
 /* Each kind of step has a key, and a way to make what it is the key of, in the diff of path (see

@@ -219,13 +219,41 @@ static void add_checked(const struct builder_step *step, struct cache_key *key)
     cache_key_add_word(key, name);
 }
 
+static void tell_file(void *self, const char *path, uint64_t mark)
+{
+    cache_inputs_add(self, "", path, mark);
+}
+
+/* What the key is made of, by name. */
+static void tell(struct stage_run *s, const struct builder_step *step)
+{
+    struct cache_inputs *in = &s->inputs;
+
+    cache_inputs_add_words(in, "the instruction", &step->words);
+    cache_inputs_add_text(in, "", "the working directory", step->working_dir);
+    cache_inputs_add_text(in, "", "--chown", step->chown);
+    cache_inputs_add_text(in, "", "--chmod", step->chmod);
+    cache_inputs_add_words(in, "--exclude", &step->exclude);
+    cache_inputs_add(
+        in, "", "the other options",
+        (uint64_t)(step->add | step->keep_archives << 1 | step->parents << 2 | step->link << 3));
+    cache_inputs_add(in, "", "SOURCE_DATE_EPOCH", (uint64_t)s->x->doc.program.epoch);
+    for (size_t i = 0; i < step->n_files; i++)
+        cache_inputs_add_text(in, "heredoc", step->files[i].name, step->files[i].content);
+}
+
 int execute_copy_key(struct stage_run *s, const struct builder_step *step, char ret[SHA256_HEX],
                      struct error *err)
 {
     CLEANUP(cache_key_release) struct cache_key key = {.hash = NULL};
     CLEANUP(release_job) struct job j = {.from = {.fd = -1}};
+    const struct copy_told told = {tell_file, &s->inputs};
 
-    if (begin(s, step, &j, err) < 0 || cache_key_begin(&key, "copy 2", s->key, err) < 0)
+    if (begin(s, step, &j, err) < 0)
+        return -1;
+    tell(s, step);
+    j.req.told = &told;
+    if (cache_key_begin(&key, "copy 2", s->key, err) < 0)
         return -1;
     add_options(step, &key);
     cache_key_add_number(&key, s->x->doc.program.epoch);
@@ -291,6 +319,7 @@ static int copy_part(void *self, const struct copy_request *req, struct error *e
     if (copy_into(req, &result, err) < 0)
         return -1;
     end->bytes += result.bytes;
+    end->files += result.files;
     return 0;
 }
 
@@ -304,7 +333,6 @@ int execute_copy(struct stage_run *s, const struct builder_step *step, const cha
         return -1;
     if (*step->chown && find_owner(s, step->chown, &j.req.uid, &j.req.gid, err) < 0)
         return -1;
-    end->bytes = 0;
     return do_parts(s, step, &j, copy_part, end, err);
 }
 
@@ -321,6 +349,9 @@ int execute_workdir_key(struct stage_run *s, const struct builder_step *step, ch
     cache_key_add_word(&key, step->user);
     cache_key_add_number(&key, s->x->doc.program.epoch);
     cache_key_end(&key, ret);
+    cache_inputs_add_text(&s->inputs, "", "the working directory", step->working_dir);
+    cache_inputs_add_text(&s->inputs, "", "the user", step->user);
+    cache_inputs_add(&s->inputs, "", "SOURCE_DATE_EPOCH", (uint64_t)s->x->doc.program.epoch);
     return 0;
 }
 

@@ -61,6 +61,29 @@ static struct copy_request bound_files(const struct execution *x, const struct a
                                  .epoch = -1};
 }
 
+static int key_origin(struct stage_run *s, const struct builder_origin *from, struct cache_key *key,
+                      struct error *err)
+{
+    const struct execution *x = s->x;
+    const struct document_image *image;
+
+    if (execute_key_origin(s->x, from, key, err) < 0)
+        return -1;
+    if (from->stage != BUILDER_NO_STAGE) {
+        cache_inputs_add_text(&s->inputs, "stage", x->doc.program.stages[from->stage].name,
+                              x->stages[from->stage].key);
+        return 0;
+    }
+    image = document_find_image(&x->doc, from->image);
+    cache_inputs_add_text(&s->inputs, "image", from->image, image ? image->digest : "");
+    return 0;
+}
+
+static void tell_file(void *self, const char *path, uint64_t mark)
+{
+    cache_inputs_add(self, "", path, mark);
+}
+
 static int key_bind(struct stage_run *s, const struct builder_mount *m, struct cache_key *key,
                     struct error *err)
 {
@@ -69,12 +92,22 @@ static int key_bind(struct stage_run *s, const struct builder_mount *m, struct c
     unsigned char digest[SHA256_SIZE];
 
     if (m->from.stage != BUILDER_NO_STAGE || *m->from.image)
-        return execute_key_origin(s->x, &m->from, key, err);
+        return key_origin(s, &m->from, key, err);
+    files.told = &(const struct copy_told){tell_file, &s->inputs};
     argv_push1(&source, *m->source ? m->source : "/");
     if (copy_digest(&files, digest, NULL, err) < 0)
         return -1;
     cache_key_add(key, digest, sizeof(digest));
     return 0;
+}
+
+static void tell_secret(struct stage_run *s, const struct builder_mount *m)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(64 << 20);
+    const char *content = find_secret(s->x, m);
+
+    buf_addf(&text, "secret %s %s", secret_id(m), content ? content : "");
+    cache_inputs_add_text(&s->inputs, "secret", secret_id(m), buf_str(&text));
 }
 
 static int key_mount(struct stage_run *s, const struct builder_mount *m, struct cache_key *key,
@@ -91,6 +124,7 @@ static int key_mount(struct stage_run *s, const struct builder_mount *m, struct 
         return key_bind(s, m, key, err);
     case BUILDER_MOUNT_SECRET:
         cache_key_add_word(key, find_secret(s->x, m));
+        tell_secret(s, m);
         return 0;
     case BUILDER_MOUNT_CACHE:
     case BUILDER_MOUNT_TMPFS:
@@ -100,6 +134,43 @@ static int key_mount(struct stage_run *s, const struct builder_mount *m, struct 
     return 0;
 }
 
+/* ---- what it is made of, by name ---- */
+
+static void tell_variable(struct cache_inputs *in, const char *assignment)
+{
+    CLEANUP(buf_release) struct buf name = BUF_INIT(CACHE_INPUTS_BYTES);
+
+    buf_add(&name, assignment, strcspn(assignment, "="));
+    cache_inputs_add_text(in, "variable", buf_str(&name), assignment);
+}
+
+static void tell_mount(struct cache_inputs *in, const struct builder_mount *m)
+{
+    CLEANUP(argv_release) struct argv words = ARGV_INIT;
+    CLEANUP(buf_release) struct buf name = BUF_INIT(CACHE_INPUTS_BYTES);
+
+    argv_push(&words, m->source, m->id, m->env, m->read_only ? "ro" : "rw", NULL);
+    argv_pushf(&words, "%d", (int)m->type);
+    buf_addf(&name, "the mount at %s", *m->target ? m->target : m->env);
+    cache_inputs_add_words(in, buf_str(&name), &words);
+}
+
+static void tell(struct stage_run *s, const struct builder_step *step)
+{
+    struct cache_inputs *in = &s->inputs;
+
+    cache_inputs_add_words(in, "the command", &step->argv);
+    cache_inputs_add_text(in, "", "the script", step->script);
+    cache_inputs_add_text(in, "", "the user", step->user);
+    cache_inputs_add_text(in, "", "the working directory", step->working_dir);
+    cache_inputs_add(in, "", "the network", step->no_network);
+    cache_inputs_add(in, "", "SOURCE_DATE_EPOCH", (uint64_t)s->x->doc.program.epoch);
+    for (size_t i = 0; i < step->env.n; i++)
+        tell_variable(in, step->env.v[i]);
+    for (size_t i = 0; i < step->n_mounts; i++)
+        tell_mount(in, &step->mounts[i]);
+}
+
 int execute_run_key(struct stage_run *s, const struct builder_step *step, char ret[SHA256_HEX],
                     struct error *err)
 {
@@ -107,6 +178,7 @@ int execute_run_key(struct stage_run *s, const struct builder_step *step, char r
 
     if (cache_key_begin(&key, "run 1", s->key, err) < 0)
         return -1;
+    tell(s, step);
     cache_key_add_words(&key, &step->argv);
     cache_key_add_words(&key, &step->env);
     cache_key_add_word(&key, step->script);

@@ -5,7 +5,10 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "builder/cache_measure.h"
 #include "builder/execute.h"
+
+#define FILE_OVERHEAD 4096 /* bytes of the disk that a file takes besides its content, at most */
 
 /* ---- the kinds of steps ---- */
 
@@ -75,16 +78,25 @@ static bool is_empty(const char *dir)
     return fs_list(AT_FDCWD, dir, &names, &ignored) == 0 && names.n == 0;
 }
 
-static int keep(struct stage_run *s, const char *path, const char *diff, struct made *made,
-                struct error *err)
+/* Copying knows what it wrote; whatever a command did has to be looked at. */
+static uint64_t measure(const struct step_end *end, const char *diff)
 {
-    made->record = (struct cache_record){.bytes = made->record.bytes};
+    return end->files ? end->bytes + (end->files + 1) * FILE_OVERHEAD
+                      : cache_measure(AT_FDCWD, diff);
+}
+
+static int keep(struct stage_run *s, const char *path, const char *diff, struct made *made,
+                const struct step_end *end, struct error *err)
+{
+    made->record = (struct cache_record){.bytes = end->bytes, .disk = measure(end, diff)};
     (void)snprintf(made->record.key, sizeof(made->record.key), "%s", made->key);
     if (!is_empty(diff)) {
         (void)snprintf(made->record.diff, sizeof(made->record.diff), "%s", made->key);
         if (cache_keep(&s->x->cache, path, made->key, err) < 0)
             return -1;
     }
+    if (cache_inputs_store(&s->x->cache, made->key, &s->inputs, err) < 0)
+        return -1;
     return cache_store(&s->x->cache, made->key, &made->record, err);
 }
 
@@ -101,9 +113,8 @@ static int make(struct stage_run *s, const struct builder_step *step, const stru
     r = dress_root(s, diff, err);
     if (r == 0)
         r = kind->make(s, step, path, end, err);
-    made->record.bytes = end->bytes;
     if (r == 0)
-        r = keep(s, path, diff, made, err);
+        r = keep(s, path, diff, made, end, err);
     (void)!fs_remove_tree(AT_FDCWD, path, &ignored); /* else it goes with the job */
     return r;
 }
@@ -119,6 +130,39 @@ static int put_on_top(struct stage_run *s, const struct made *made, struct error
     return stack_add(&s->files, path, err);
 }
 
+/* ---- why a step is not cached ---- */
+
+static void begin_inputs(struct stage_run *s)
+{
+    cache_inputs_clear(&s->inputs);
+    cache_inputs_add_text(&s->inputs, "",
+                          s->n_made || s->stage->base.stage != BUILDER_NO_STAGE
+                              ? "a step before this one"
+                              : "the base image",
+                          s->key);
+}
+
+/* Once for each row of steps that cannot be: the later ones follow from the first. */
+static void say_why(struct stage_run *s, size_t step, const char *key)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(4096);
+
+    if (s->missed)
+        return;
+    s->missed = true;
+    buf_adds(&text, "not cached: ");
+    cache_inputs_compare(&s->x->cache, cache_last_key(s->x->last, s->stage->name, s->n_made), key,
+                         &s->inputs, &text);
+    say(s, step, BUILDER_EVENT_NOTE, buf_str(&text), 0, 0);
+}
+
+static int make_anew(struct stage_run *s, size_t index, const struct kind *kind, struct made *made,
+                     struct step_end *end, struct error *err)
+{
+    say_why(s, index, made->key);
+    return make(s, &s->stage->steps[index], kind, made, end, err);
+}
+
 static int do_step(struct stage_run *s, size_t index, struct error *err)
 {
     const struct builder_step *step = &s->stage->steps[index];
@@ -128,16 +172,19 @@ static int do_step(struct stage_run *s, size_t index, struct error *err)
     struct step_end end = {.code = -1};
 
     made->step = index;
+    begin_inputs(s);
     say(s, index, BUILDER_EVENT_BEGIN, step->title, 0, 0);
     if (find(s, step, kind, made, &found, err) < 0 ||
-        (!found && make(s, step, kind, made, &end, err) < 0)) {
+        (!found && make_anew(s, index, kind, made, &end, err) < 0)) {
         if (err->kind == ERR_INPUT || err->kind == ERR_LIMIT)
             say(s, index, BUILDER_EVENT_FAILED, err->msg, 0, end.code);
         return -1;
     }
     atomic_fetch_add(&s->x->n_steps, 1);
-    if (found)
+    if (found) {
+        s->missed = false;
         atomic_fetch_add(&s->x->n_cached, 1);
+    }
     say(s, index, found ? BUILDER_EVENT_CACHED : BUILDER_EVENT_DONE, "", made->record.bytes, 0);
     s->n_made++;
     return put_on_top(s, made, err);
@@ -167,6 +214,7 @@ static int start(struct stage_run *s, struct error *err)
         return start_on_image(s, err);
     if (execute_wait(s->x, base, err) < 0)
         return -1;
+    s->missed = s->x->stages[base].missed;
     memcpy(s->key, s->x->stages[base].key, sizeof(s->key));
     return stack_copy(&s->x->stages[base].files, &s->files, err);
 }

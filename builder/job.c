@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "builder/bases.h"
+#include "builder/cache_keeper.h"
 #include "builder/state.h"
 
 #define REMOVE_TRIES    5
@@ -49,7 +50,10 @@ static int make_context(const struct builder_job *j, struct error *err)
         return -1;
     if (builder_make_dir(j->b, j->work, err) < 0)
         return -1;
-    return builder_make_dir(j->b, j->context, err);
+    if (builder_make_dir(j->b, j->context, err) < 0)
+        return -1;
+    /* Any user of a RUN that mounts it may read it; tmp keeps those of the host out. */
+    return chmod(j->context, 0755) < 0 ? error_errno(err, errno, "make the context readable") : 0;
 }
 
 /* What runs in its group first, so that nothing is written while the directory is removed. */
@@ -113,12 +117,15 @@ int builder_job_begin(struct builder *b, const char *workspace, const char *id,
     j->b = b;
     (void)snprintf(j->workspace, sizeof(j->workspace), "%s", workspace);
     (void)snprintf(j->id, sizeof(j->id), "%s", id);
-    if (set_paths(j, err) < 0 || make_dirs(j, err) < 0)
+    j->lock = -1;
+    if (set_paths(j, err) < 0 || cache_keeper_begin(b, workspace, &j->lock, err) < 0)
         return -1;
-    if (builder_limits_begin(j, err) < 0) {
+    if (make_dirs(j, err) < 0 || builder_limits_begin(j, err) < 0) {
         argv_release(&j->groups);
+        close(j->lock);
         return error_wrap(err, "begin a build");
     }
+    (void)utimensat(AT_FDCWD, j->bases, NULL, AT_SYMLINK_NOFOLLOW); /* its last use */
     *ret = TAKE(j);
     return 0;
 }
@@ -136,6 +143,8 @@ void builder_job_end(struct builder_job *j)
     buf_addf(&jobs, "%s/tmp", j->cache);
     (void)!builder_remove(j->b, buf_str(&jobs), j->id, &ignored);
     argv_release(&j->groups);
+    close(j->lock);
+    cache_keeper_end(j->b, j->workspace);
     free(j);
 }
 
@@ -250,5 +259,7 @@ int builder_sweep(struct builder *b, bool (*keep)(void *self, const char *id), v
         if (sweep_dir(b, path, builder_remove, keep, self, err) < 0)
             result = -1;
     }
+    if (cache_keeper_sweep(b, err) < 0)
+        result = -1;
     return result;
 }

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -114,6 +115,7 @@ static int fetch(const struct builder_job *j, const struct reference *image,
         if (outcome == BUILDER_DONE && code != 0)
             return read_verdict(p, image, ret_outcome, err);
         bases_trim_blobs(j->bases);
+        (void)utimensat(AT_FDCWD, j->bases, NULL, 0); /* what is new may not be on the disk yet */
     }
     *ret_outcome = outcome;
     return 0;

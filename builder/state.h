@@ -23,6 +23,7 @@ struct builder {
 
 struct builder_job {
     const struct builder *b;
+    int lock; /* on the workspace's cache and base store: nothing of them goes meanwhile */
     char workspace[BUILDER_NAME_MAX + 1];
     char id[BUILDER_NAME_MAX + 1];
     char dir[PATH_MAX];           /* <dir>/jobs/<id> */

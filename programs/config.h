@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 27
+#define CONFIG_KEYS 29
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -55,6 +55,8 @@ struct config {
     struct argv git_hosts; /* "host" or "host:port" */
     int64_t lease;
     int64_t attempts;
+    int64_t cache_max;
+    int64_t bases_max;
     int64_t log_max;
 
     char *file;                                /* that was read; NULL: none */

@@ -84,6 +84,10 @@ const struct key config_keys[CONFIG_KEYS] = {
      "how long the build of a worker that fell silent stays its own"},
     {"attempts", INTEGER, AT(attempts), "3", NULL, 1, 100, NULL, NULL,
      "how often a build is tried when the fault is not the user's"},
+    {"cache_max", SIZE, AT(cache_max), "10GiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
+     "the most bytes a workspace's cached steps and cache mounts take between builds"},
+    {"bases_max", SIZE, AT(bases_max), "10GiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
+     "the most bytes a workspace's base images take; beyond it they are fetched anew"},
     {"log_max", SIZE, AT(log_max), "64MiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
      "the most text the log of one build may hold"},
 };

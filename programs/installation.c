@@ -82,6 +82,8 @@ static int open_builder(struct installation *i, const char *dir, struct error *e
         .push_insecure = text_starts(i->registry_url, "http://"),
         .timeout_ms = c->build_timeout * 1000,
         .fetch_hosts = &c->git_hosts,
+        .cache_max = (uint64_t)c->cache_max,
+        .bases_max = (uint64_t)c->bases_max,
     };
     return builder_open(&i->builder_config, &i->builder, err);
 }

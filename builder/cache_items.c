@@ -1,0 +1,364 @@
+/* builder/cache_items — what is in a workspace's cache, and what goes first.
+ *
+ * It was written by jails of the workspace's builds: directories are opened without following a
+ * link, and names are only ever removed. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "builder/cache.h"
+#include "builder/cache_keeper.h"
+#include "builder/cache_measure.h"
+
+#define BUILDS_KEPT (90 * 24 * 3600 * NS_PER_SEC) /* how long a last build is remembered */
+#define ENTRY_BYTES 4096                          /* of a small file */
+
+/* A diff or a blob. */
+struct part {
+    const char *name;
+    uint64_t bytes;
+    size_t users; /* records that name it */
+};
+
+struct parts {
+    const char *dir;
+    int fd;
+    struct argv names;
+    struct part *v;
+};
+
+/* What is kept or goes: a record, or a cache mount. */
+struct item {
+    const char *name;
+    bool is_mount;
+    int64_t used;             /* nanoseconds since 1970 */
+    uint64_t bytes;           /* its own, without the parts that it names */
+    struct part *diff, *blob; /* NULL: none */
+};
+
+struct items {
+    const struct builder *b;
+    const char *cache;
+    int dir, records, inputs, builds, mounts;
+    struct parts diffs, blobs;
+    struct argv record_names, mount_names;
+    struct item *v;
+    size_t n;
+    uint64_t total;
+};
+
+static void release_parts(struct parts *p)
+{
+    if (p->fd >= 0)
+        close(p->fd);
+    argv_release(&p->names);
+    free(p->v);
+}
+
+static void release(struct items *s)
+{
+    const int fds[] = {s->dir, s->records, s->inputs, s->builds, s->mounts};
+
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    release_parts(&s->diffs);
+    release_parts(&s->blobs);
+    argv_release(&s->record_names);
+    argv_release(&s->mount_names);
+    free(s->v);
+}
+
+/* ---- reading ---- */
+
+/* -1 in *ret_fd: it is not there. */
+static int open_part(int dir, const char *name, int *ret_fd, struct error *err)
+{
+    *ret_fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (*ret_fd < 0 && errno != ENOENT)
+        return error_errno(err, errno, "open the cache's %s", name);
+    return 0;
+}
+
+static int list(int fd, struct argv *ret, struct error *err)
+{
+    return fd < 0 ? 0 : fs_list(fd, ".", ret, err);
+}
+
+static int read_parts(int dir, const char *name, struct parts *ret, struct error *err)
+{
+    ret->dir = name;
+    if (open_part(dir, name, &ret->fd, err) < 0 || list(ret->fd, &ret->names, err) < 0)
+        return -1;
+    ret->v = calloc(ret->names.n + 1, sizeof(*ret->v));
+    if (!ret->v)
+        return error_set(err, ERR_SYSTEM, "look at a cache: out of memory");
+    for (size_t i = 0; i < ret->names.n; i++)
+        ret->v[i].name = ret->names.v[i];
+    return 0;
+}
+
+static int compare_parts(const void *a, const void *b)
+{
+    return strcmp(((const struct part *)a)->name, ((const struct part *)b)->name);
+}
+
+/* A user more of a part that is that large; NULL: there is none of that name. */
+static struct part *use_part(struct parts *p, const char *name, uint64_t bytes)
+{
+    const struct part key = {.name = name};
+    struct part *found = NULL;
+
+    if (*name)
+        found = bsearch(&key, p->v, p->names.n, sizeof(*p->v), compare_parts);
+    if (!found)
+        return NULL;
+    found->users++;
+    if (bytes > found->bytes)
+        found->bytes = bytes;
+    return found;
+}
+
+static int64_t time_of(const struct stat *st)
+{
+    return st->st_mtim.tv_sec * NS_PER_SEC + st->st_mtim.tv_nsec;
+}
+
+static uint64_t size_at(int dir, const char *name)
+{
+    struct stat st;
+
+    if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    return (uint64_t)st.st_blocks * 512;
+}
+
+/* One that cannot be read has no parts, and goes in its turn. */
+static void add_record(struct items *s, const char *name)
+{
+    struct item *item = &s->v[s->n];
+    struct cache_record r = {.disk = 0};
+    struct stat st;
+
+    if (fstatat(s->records, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return;
+    *item = (struct item){
+        .name = name, .used = time_of(&st), .bytes = ENTRY_BYTES + size_at(s->inputs, name)};
+    if (S_ISREG(st.st_mode) && cache_read(s->records, name, &r)) {
+        uint64_t disk = r.disk ? r.disk : r.layer.tar_size;
+        const char *blob = r.has_layer && r.layer.entries ? r.layer.digest + 7 : "";
+
+        item->diff = use_part(&s->diffs, r.diff, disk);
+        item->blob = use_part(&s->blobs, blob, size_at(s->blobs.fd, blob));
+    }
+    s->n++;
+}
+
+static void add_mount(struct items *s, const char *name)
+{
+    struct stat st;
+
+    if (fstatat(s->mounts, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return;
+    s->v[s->n++] = (struct item){.name = name,
+                                 .is_mount = true,
+                                 .used = time_of(&st),
+                                 .bytes = cache_measure(s->mounts, name)};
+}
+
+static void sum_up(struct items *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        s->total += s->v[i].bytes;
+    for (size_t i = 0; i < s->diffs.names.n; i++)
+        s->total += s->diffs.v[i].bytes;
+    for (size_t i = 0; i < s->blobs.names.n; i++)
+        s->total += s->blobs.v[i].bytes;
+}
+
+static int read_items(const struct builder *b, const char *cache, struct items *s,
+                      struct error *err)
+{
+    s->b = b;
+    s->cache = cache;
+    s->dir = open(cache, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (s->dir < 0)
+        return errno == ENOENT ? 0 : error_errno(err, errno, "open %s", cache);
+    if (open_part(s->dir, "records", &s->records, err) < 0 ||
+        open_part(s->dir, "inputs", &s->inputs, err) < 0 ||
+        open_part(s->dir, "builds", &s->builds, err) < 0 ||
+        open_part(s->dir, "mounts", &s->mounts, err) < 0 ||
+        read_parts(s->dir, "diffs", &s->diffs, err) < 0 ||
+        read_parts(s->dir, "blobs", &s->blobs, err) < 0 ||
+        list(s->records, &s->record_names, err) < 0 || list(s->mounts, &s->mount_names, err) < 0)
+        return -1;
+    s->v = calloc(s->record_names.n + s->mount_names.n + 1, sizeof(*s->v));
+    if (!s->v)
+        return error_set(err, ERR_SYSTEM, "look at a cache: out of memory");
+    for (size_t i = 0; i < s->record_names.n; i++)
+        add_record(s, s->record_names.v[i]);
+    for (size_t i = 0; i < s->mount_names.n; i++)
+        add_mount(s, s->mount_names.v[i]);
+    sum_up(s);
+    return 0;
+}
+
+#define ITEMS_INIT                                                                                 \
+    {                                                                                              \
+        .dir = -1, .records = -1, .inputs = -1, .builds = -1, .mounts = -1, .diffs = {.fd = -1},   \
+        .blobs = {.fd = -1},                                                                       \
+    }
+
+/* ---- removing ---- */
+
+/* What a build's other users own is removed in a jail where they are its own. */
+static int remove_tree(const struct items *s, int fd, const char *dir, const char *name,
+                       struct error *err)
+{
+    CLEANUP(buf_release) struct buf parent = BUF_INIT(PATH_MAX + 16);
+
+    if (s->b->ids.users != JAIL_USERS_HELPERS)
+        return fs_remove_tree(fd, name, err);
+    buf_addf(&parent, "%s/%s", s->cache, dir);
+    return builder_remove(s->b, buf_str(&parent), name, err);
+}
+
+static int drop_part(struct items *s, const struct parts *of, struct part *p, struct error *err)
+{
+    if (!p || --p->users > 0)
+        return 0;
+    if (remove_tree(s, of->fd, of->dir, p->name, err) < 0)
+        return -1;
+    s->total -= p->bytes;
+    p->name = NULL;
+    return 0;
+}
+
+/* Not one that somebody has locked: whoever its build belonged to. */
+static int drop_mount(struct items *s, const struct item *item, struct error *err)
+{
+    CLEANUP_CLOSE int fd =
+        openat(s->mounts, item->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return 0;
+    if (remove_tree(s, s->mounts, "mounts", item->name, err) < 0)
+        return -1;
+    s->total -= item->bytes;
+    return 0;
+}
+
+static int unlink_at(int dir, const char *name, struct error *err)
+{
+    if (dir < 0 || unlinkat(dir, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    return error_errno(err, errno, "remove %.100s from the cache", name);
+}
+
+/* The record first: whatever comes between, it never names what is not there. */
+static int drop(struct items *s, const struct item *item, struct error *err)
+{
+    if (item->is_mount)
+        return drop_mount(s, item, err);
+    if (unlink_at(s->records, item->name, err) < 0 || unlink_at(s->inputs, item->name, err) < 0)
+        return -1;
+    s->total -= item->bytes;
+    if (drop_part(s, &s->diffs, item->diff, err) < 0)
+        return -1;
+    return drop_part(s, &s->blobs, item->blob, err);
+}
+
+/* Parts that no record names: a build was killed before it wrote one, or a collector after. */
+static int drop_unnamed(struct items *s, struct parts *of, struct error *err)
+{
+    for (size_t i = 0; i < of->names.n; i++) {
+        struct part *p = &of->v[i];
+
+        if (!p->name || p->users > 0)
+            continue;
+        if (remove_tree(s, of->fd, of->dir, p->name, err) < 0)
+            return -1;
+        s->total -= p->bytes;
+        p->name = NULL;
+    }
+    return 0;
+}
+
+static int drop_inputs(const struct items *s, struct error *err)
+{
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+
+    if (list(s->inputs, &names, err) < 0)
+        return -1;
+    for (size_t i = 0; i < names.n; i++)
+        if ((s->records < 0 || faccessat(s->records, names.v[i], F_OK, AT_SYMLINK_NOFOLLOW) < 0) &&
+            unlink_at(s->inputs, names.v[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+static int drop_builds(const struct items *s, struct error *err)
+{
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+    int64_t before = clock_now(&clock_system) - BUILDS_KEPT;
+    struct stat st;
+
+    if (list(s->builds, &names, err) < 0)
+        return -1;
+    for (size_t i = 0; i < names.n; i++)
+        if (fstatat(s->builds, names.v[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            time_of(&st) < before && unlink_at(s->builds, names.v[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+/* ---- which ---- */
+
+static int compare_items(const void *a, const void *b)
+{
+    const struct item *x = a, *y = b;
+
+    return (x->used > y->used) - (x->used < y->used);
+}
+
+static int drop_all_unnamed(struct items *s, struct error *err)
+{
+    if (drop_unnamed(s, &s->diffs, err) < 0 || drop_unnamed(s, &s->blobs, err) < 0 ||
+        drop_inputs(s, err) < 0)
+        return -1;
+    return drop_builds(s, err);
+}
+
+/* Some more than has to go, so that it need not be done after each build. */
+int cache_items_trim(const struct builder *b, const char *cache, uint64_t max, struct error *err)
+{
+    CLEANUP(release) struct items s = ITEMS_INIT;
+
+    if (read_items(b, cache, &s, err) < 0 || drop_all_unnamed(&s, err) < 0)
+        return -1;
+    if (s.total <= max)
+        return 0;
+    qsort(s.v, s.n, sizeof(*s.v), compare_items);
+    for (size_t i = 0; i < s.n && s.total > max - max / 10; i++)
+        if (drop(&s, &s.v[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+int cache_items_drop_since(const struct builder *b, const char *cache, int64_t since,
+                           struct error *err)
+{
+    CLEANUP(release) struct items s = ITEMS_INIT;
+
+    if (read_items(b, cache, &s, err) < 0)
+        return -1;
+    for (size_t i = 0; i < s.n; i++)
+        if (!s.v[i].is_mount && s.v[i].used >= since && drop(&s, &s.v[i], err) < 0)
+            return -1;
+    return drop_all_unnamed(&s, err);
+}

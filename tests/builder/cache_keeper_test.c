@@ -1,0 +1,325 @@
+/* What is left for later builds stays within its bounds, and is not believed after a power cut. */
+#include "machine.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "builder/cache_measure.h"
+
+#define MIB UINT64_C(1048576)
+
+static bool keep_none(void *self, const char *id)
+{
+    (void)self;
+    (void)id;
+    return false;
+}
+
+static bool keep_all(void *self, const char *id)
+{
+    (void)self;
+    (void)id;
+    return true;
+}
+
+/* The machine with a builder of its own, which has these bounds. */
+static void bound(const struct machine *m, uint64_t cache_max, uint64_t bases_max,
+                  struct machine *ret)
+{
+    struct error err = ERROR_INIT;
+
+    *ret = *m;
+    ret->config.cache_max = cache_max;
+    ret->config.bases_max = bases_max;
+    assert_int_equal(builder_open_as(&ret->config, m->b->ids.users, &ret->b, &err), 0);
+}
+
+static void sweep(const struct machine *m, bool (*keep)(void *, const char *))
+{
+    struct error err = ERROR_INIT;
+
+    if (builder_sweep(m->b, keep, NULL, &err) < 0)
+        fail_msg("%s", err.msg);
+}
+
+static void path_of(const struct machine *m, const char *what, const char *workspace,
+                    const char *part, char ret[PATH_MAX])
+{
+    (void)snprintf(ret, PATH_MAX, "%s/%s/%s%s", m->config.dir, what, workspace, part);
+}
+
+static size_t count_in(const struct machine *m, const char *workspace, const char *part)
+{
+    char path[PATH_MAX];
+
+    path_of(m, "cache", workspace, part, path);
+    return count_entries(path);
+}
+
+static uint64_t size_of(const struct machine *m, const char *workspace)
+{
+    char path[PATH_MAX];
+
+    path_of(m, "cache", workspace, "", path);
+    return cache_measure(AT_FDCWD, path);
+}
+
+static void build_of(const struct machine *m, struct attempt *a, const char *workspace,
+                     const char *dockerfile)
+{
+    a->workspace = workspace;
+    a->images = ALPINE;
+    a->dockerfile = dockerfile;
+    attempt_run(m, a);
+    assert_built(a);
+}
+
+static void build(const struct machine *m, const char *workspace, const char *dockerfile)
+{
+    struct attempt a = {.files = NULL};
+
+    build_of(m, &a, workspace, dockerfile);
+    attempt_release(&a);
+}
+
+static size_t count_cached(const struct machine *m, const char *workspace, const char *dockerfile)
+{
+    struct attempt a = {.files = NULL};
+    size_t n;
+
+    build_of(m, &a, workspace, dockerfile);
+    n = a.image.n_cached;
+    attempt_release(&a);
+    return n;
+}
+
+/* ---- bounds ---- */
+
+/* Files of several owners, which do not compress. */
+static void test_many_builds_stay_within_the_bounds(void **state)
+{
+    struct machine m;
+
+    bound(*state, 20 * MIB, 0, &m);
+    for (int i = 0; i < 12; i++) {
+        char dockerfile[512], n[8];
+
+        (void)snprintf(n, sizeof(n), "%d", i);
+        (void)snprintf(dockerfile, sizeof(dockerfile),
+                       "FROM alpine:3.20\nRUN echo kept >/k\nRUN head -c 2000000 /dev/urandom >/f%s"
+                       " && chown node /f%s && mkdir -m 700 /d && chown node /d && touch /d/x\n",
+                       n, n);
+        build(*state, "bounds", dockerfile);
+    }
+    assert_true(size_of(&m, "bounds") > 40 * MIB);
+    sweep(&m, keep_none);
+    assert_true(size_of(&m, "bounds") <= 20 * MIB);
+    assert_true(size_of(&m, "bounds") > 8 * MIB);
+    assert_int_equal(count_in(&m, "bounds", "/inputs"), count_in(&m, "bounds", "/records"));
+    /* the step that all of them used is the youngest but for the last one's own */
+    assert_int_equal(count_cached(&m, "bounds", "FROM alpine:3.20\nRUN echo kept >/k\nRUN true\n"),
+                     1);
+    builder_free(m.b);
+}
+
+static void test_what_was_not_used_for_the_longest_goes_first(void **state)
+{
+    static const char old[] = "FROM alpine:3.20\nRUN head -c 3000000 /dev/urandom >/old\n";
+    static const char mid[] = "FROM alpine:3.20\nRUN head -c 3000000 /dev/urandom >/mid\n";
+    static const char new[] = "FROM alpine:3.20\nRUN head -c 3000000 /dev/urandom >/new\n";
+    struct machine m;
+
+    bound(*state, 16 * MIB, 0, &m);
+    build(*state, "oldest", old);
+    build(*state, "oldest", mid);
+    build(*state, "oldest", new);
+    assert_int_equal(count_cached(*state, "oldest", old), 1); /* it is used once more */
+    sweep(&m, keep_none);
+    assert_int_equal(count_cached(&m, "oldest", old), 1);
+    assert_int_equal(count_cached(&m, "oldest", new), 1);
+    assert_int_equal(count_cached(&m, "oldest", mid), 0);
+    builder_free(m.b);
+}
+
+static void test_cache_mounts_count_and_go_too(void **state)
+{
+    static const char dockerfile[] =
+        "FROM alpine:3.20\n"
+        "RUN --mount=type=cache,target=/c head -c 6000000 /dev/urandom >/c/f; ls /c\n";
+    struct machine m;
+
+    bound(*state, 4 * MIB, 0, &m);
+    build(*state, "mounts", dockerfile);
+    assert_int_equal(count_in(&m, "mounts", "/mounts"), 1);
+    sweep(&m, keep_none);
+    assert_int_equal(count_in(&m, "mounts", "/mounts"), 0);
+    build(&m, "mounts", dockerfile);
+    builder_free(m.b);
+}
+
+static void test_nothing_goes_while_a_build_runs(void **state)
+{
+    static const char dockerfile[] = "FROM alpine:3.20\nRUN head -c 3000000 /dev/urandom >/f\n";
+    struct machine m;
+    struct builder_job *job;
+    struct error err = ERROR_INIT;
+
+    bound(*state, 1, 0, &m);
+    build(*state, "busy", dockerfile);
+    assert_int_equal(builder_job_begin(m.b, "busy", "other", &job, &err), 0);
+    sweep(&m, keep_all);
+    assert_int_equal(count_in(&m, "busy", "/diffs"), 1);
+    builder_job_end(job);
+    sweep(&m, keep_all);
+    assert_int_equal(count_in(&m, "busy", "/diffs"), 0);
+    assert_int_equal(count_in(&m, "busy", "/blobs"), 0);
+    assert_int_equal(count_in(&m, "busy", "/records"), 0);
+    build(&m, "busy", dockerfile);
+    builder_free(m.b);
+}
+
+/* As a build that was killed between a diff and its record leaves it. */
+static void test_what_no_record_names_goes(void **state)
+{
+    const struct machine *m = *state;
+    struct error err = ERROR_INIT;
+    char path[PATH_MAX];
+
+    build(m, "unnamed", "FROM alpine:3.20\nRUN echo x >/x\n");
+    path_of(m, "cache", "unnamed",
+            "/diffs/00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff/d", path);
+    assert_int_equal(fs_mkdirs(path, 0700, &err), 0);
+    path_of(m, "cache", "unnamed", "/blobs/half-written", path);
+    assert_int_equal(fs_write_file(AT_FDCWD, path, "x", 1, 0600, &err), 0);
+    sweep(m, keep_none);
+    assert_int_equal(count_in(m, "unnamed", "/diffs"), 1);
+    assert_int_equal(count_in(m, "unnamed", "/blobs"), 1);
+    assert_int_equal(count_cached(m, "unnamed", "FROM alpine:3.20\nRUN echo x >/x\n"), 1);
+}
+
+/* A jail's root owns the cache: what it may make of it leads nowhere. */
+static void test_a_cache_of_links_is_not_followed(void **state)
+{
+    const struct machine *m = *state;
+    struct error err = ERROR_INIT;
+    char path[PATH_MAX], to[PATH_MAX], precious[PATH_MAX + 16];
+
+    build(m, "links", "FROM alpine:3.20\nRUN echo x >/x\n");
+    path_of(m, "precious", "", "", to);
+    (void)snprintf(precious, sizeof(precious), "%s/file", to);
+    assert_int_equal(fs_mkdirs(to, 0700, &err), 0);
+    assert_int_equal(fs_write_file(AT_FDCWD, precious, "x", 1, 0600, &err), 0);
+    path_of(m, "cache", "links", "/diffs", path);
+    assert_int_equal(fs_remove_tree(AT_FDCWD, path, &err), 0);
+    assert_int_equal(symlink(to, path), 0);
+    assert_int_equal(builder_sweep(m->b, keep_none, NULL, &err), -1);
+    assert_int_equal(access(precious, F_OK), 0);
+    path_of(m, "cache", "links", "", path);
+    assert_int_equal(fs_remove_tree(AT_FDCWD, path, &err), 0);
+}
+
+static void test_a_base_store_that_is_too_large_or_not_used_goes_and_is_fetched_anew(void **state)
+{
+    static const char dockerfile[] = "FROM alpine:3.20\nRUN true\n";
+    const struct timespec long_ago[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    struct machine m;
+    char path[PATH_MAX];
+
+    build(*state, "bases", dockerfile);
+    path_of(*state, "bases", "bases", "", path);
+    sweep(*state, keep_none);
+    assert_int_equal(access(path, F_OK), 0);
+    bound(*state, 0, MIB, &m);
+    sweep(&m, keep_none);
+    assert_int_equal(access(path, F_OK), -1);
+    builder_free(m.b);
+    assert_int_equal(count_cached(*state, "bases", dockerfile), 1);
+    assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+    sweep(*state, keep_none);
+    assert_int_equal(access(path, F_OK), -1);
+    build(*state, "bases", dockerfile);
+}
+
+/* ---- power cuts ---- */
+
+static void cut_the_power(const struct machine *m, const char *workspace)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(256);
+    struct error err = ERROR_INIT;
+    char path[PATH_MAX];
+
+    path_of(m, "cache", workspace, ".boot", path);
+    assert_int_equal(fs_read_file(AT_FDCWD, path, &text, &err), 0);
+    assert_true(text.len > 36);
+    memcpy(text.data, "another-boot", 12);
+    assert_int_equal(fs_write_file(AT_FDCWD, path, text.data, text.len, 0600, &err), 0);
+}
+
+static void test_after_a_power_cut_only_what_was_synced_is_found(void **state)
+{
+    static const char synced[] = "FROM alpine:3.20\nRUN echo a >/a\n";
+    static const char late[] = "FROM alpine:3.20\nRUN echo b >/b\n";
+    const struct machine *m = *state;
+    char bases[PATH_MAX];
+
+    build(m, "power", synced);
+    (void)usleep(20000); /* file times are those of the kernel's last tick */
+    sweep(m, keep_none);
+    build(m, "power", late);
+    assert_int_equal(count_in(m, "power", "/diffs"), 2);
+    cut_the_power(m, "power");
+    assert_int_equal(count_cached(m, "power", synced), 1);
+    assert_int_equal(count_in(m, "power", "/diffs"), 1);
+    assert_int_equal(count_cached(m, "power", late), 0);
+    path_of(m, "bases", "power", "", bases);
+    assert_int_equal(access(bases, F_OK), 0);
+}
+
+static void test_without_a_power_cut_what_was_not_synced_is_found(void **state)
+{
+    static const char dockerfile[] = "FROM alpine:3.20\nRUN echo a >/a\n";
+
+    build(*state, "nocut", dockerfile);
+    assert_int_equal(count_cached(*state, "nocut", dockerfile), 1);
+}
+
+static void test_a_file_of_boots_that_is_damaged_counts_as_a_power_cut(void **state)
+{
+    static const char dockerfile[] = "FROM alpine:3.20\nRUN echo a >/a\n";
+    static const char *const damaged[] = {"", "x", "x y\n", "\n\n"};
+    const struct machine *m = *state;
+    struct error err = ERROR_INIT;
+    char path[PATH_MAX];
+
+    path_of(m, "cache", "damaged", ".boot", path);
+    for (size_t i = 0; i < sizeof(damaged) / sizeof(damaged[0]); i++) {
+        build(m, "damaged", dockerfile);
+        sweep(m, keep_none);
+        assert_int_equal(fs_write_file(AT_FDCWD, path, damaged[i], strlen(damaged[i]), 0600, &err),
+                         0);
+        assert_int_equal(count_cached(m, "damaged", dockerfile), 0);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_many_builds_stay_within_the_bounds),
+        cmocka_unit_test(test_what_was_not_used_for_the_longest_goes_first),
+        cmocka_unit_test(test_cache_mounts_count_and_go_too),
+        cmocka_unit_test(test_nothing_goes_while_a_build_runs),
+        cmocka_unit_test(test_what_no_record_names_goes),
+        cmocka_unit_test(test_a_cache_of_links_is_not_followed),
+        cmocka_unit_test(test_a_base_store_that_is_too_large_or_not_used_goes_and_is_fetched_anew),
+        cmocka_unit_test(test_after_a_power_cut_only_what_was_synced_is_found),
+        cmocka_unit_test(test_without_a_power_cut_what_was_not_synced_is_found),
+        cmocka_unit_test(test_a_file_of_boots_that_is_damaged_counts_as_a_power_cut),
+    };
+
+    builder_jail_main(argc, argv, machine_inner);
+    return cmocka_run_group_tests(tests, machine_start, machine_stop);
+}
