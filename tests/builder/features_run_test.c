@@ -85,6 +85,7 @@ static void test_what_a_bind_mount_shows_decides_whether_the_run_is_cached(void 
 
     for (size_t i = 0; i < 3; i++) {
         struct attempt a = {.workspace = "binds",
+                            .cached = true,
                             .images = ALPINE,
                             .files = contexts[i],
                             .dockerfile = "FROM alpine:3.20\n"
