@@ -2,7 +2,7 @@
  *
  * Run by in_a_network_of_its_own.  The server is a process of this program's in the network of the
  * other machine, 198.51.100.2, port 8000. */
-#include "features.h"
+#include "feature.h"
 
 #include <arpa/inet.h>
 #include <sched.h>

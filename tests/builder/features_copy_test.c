@@ -1,5 +1,5 @@
 /* COPY and ADD: what each of their options makes of files, in the image. */
-#include "features.h"
+#include "feature.h"
 
 #include <stdio.h>
 #include <string.h>

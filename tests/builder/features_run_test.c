@@ -1,5 +1,5 @@
 /* RUN: heredocs, mounts, network, users and shells, in the image and in what the commands say. */
-#include "features.h"
+#include "feature.h"
 
 #include <stdio.h>
 #include <string.h>
