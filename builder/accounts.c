@@ -300,6 +300,8 @@ static int read_below(int root, const char *path, struct buf *out, struct error 
 
 static int read_files(int root, struct buf *passwd, struct buf *group, struct error *err)
 {
+    if (root == -1)
+        return 0;
     if (read_below(root, "etc/passwd", passwd, err) < 0)
         return -1;
     return read_below(root, "etc/group", group, err);

@@ -22,9 +22,10 @@ struct account {
 
 /* Reads "", "name", "uid", "name:group", "uid:gid"… against <root>/etc/passwd and <root>/etc/group;
  * "" is root.  With a group named there are no further groups, as in runc.  root: a directory
- * descriptor of the image's tree.  A number need not be in the files (its group is 0 then); a name
- * must, but for "root", which is 0 anywhere: ERR_INPUT says which one is unknown.  ERR_LIMIT: one
- * of the files is larger than 4 MiB, or the user is in more groups than ret can hold. */
+ * descriptor of the image's tree; -1: it has no files.  A number need not be in the files (its
+ * group is 0 then); a name must, but for "root", which is 0 anywhere: ERR_INPUT says which one is
+ * unknown.  ERR_LIMIT: one of the files is larger than 4 MiB, or the user is in more groups than
+ * ret can hold. */
 MUST_CHECK int accounts_find(int root, const char *who, struct account *ret, struct error *err);
 
 /* A --chown: "user", "user:group", numbers or names.  As with BuildKit, a number alone is the group

@@ -396,15 +396,35 @@ static int lock_cache(struct run_state *r, const struct builder_mount *m, const 
     }
 }
 
+/* The name of a cache mount: of its id, and of what it begins with, if it says so, as another
+ * beginning is another cache (BuildKit: getRefCacheDir). */
+static int name_cache(struct run_state *r, const struct builder_mount *m, const char *target,
+                      char ret[SHA256_HEX], struct error *err)
+{
+    CLEANUP(cache_key_release) struct cache_key key = {.hash = NULL};
+    const char *id = *m->id ? m->id : target;
+
+    if (m->from.stage == BUILDER_NO_STAGE && !*m->from.image) {
+        digest_sha256_hex(id, strlen(id), ret);
+        return 0;
+    }
+    if (cache_key_begin(&key, "cache mount 1", NULL, err) < 0)
+        return -1;
+    cache_key_add_word(&key, id);
+    cache_key_add_word(&key, m->source);
+    if (execute_key_origin(r->s->x, &m->from, &key, err) < 0)
+        return -1;
+    cache_key_end(&key, ret);
+    return 0;
+}
+
 static int add_cache(struct run_state *r, const struct builder_mount *m, struct error *err)
 {
     const char *target = target_of(r, m->target);
-    const char *id = *m->id ? m->id : target;
     char hex[SHA256_HEX], name[SHA256_HEX + 8], at[64];
     int fd = -1;
 
-    digest_sha256_hex(id, strlen(id), hex);
-    if (lock_cache(r, m, hex, name, &fd, err) < 0)
+    if (name_cache(r, m, target, hex, err) < 0 || lock_cache(r, m, hex, name, &fd, err) < 0)
         return -1;
     r->locks[r->n_locks++] = fd;
     (void)futimens(fd, NULL); /* its last use */

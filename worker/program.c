@@ -22,6 +22,9 @@ static int base_config(void *self, const char *image, const char *platform, stru
     CLEANUP(builder_base_release) struct builder_base base = {.program = NULL};
 
     (void)platform; /* the one that was fetched */
+    *ret_found = false;
+    if (!self)
+        return 0;
     if (builder_base_find(self, image, nothing, ret_found, &base, err) < 0)
         return -1;
     if (*ret_found)

@@ -7,7 +7,8 @@
 
 struct program_request { /* borrowed until the program is released */
     const struct dockerfile *dockerfile;
-    const struct builder_job *job; /* in whose base store the bases are */
+    const struct builder_job *job; /* in whose base store the bases are; NULL: nothing is known of
+                                      them */
     const struct argv *build_args; /* "K=V"; they are the build's secrets, too */
     const struct argv *labels;     /* "K=V", beside those of the Dockerfile; NULL: none */
     const char *name;              /* of the image, for the cache's sake */

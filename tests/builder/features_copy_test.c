@@ -1,5 +1,5 @@
 /* COPY and ADD: what each of their options makes of files, in the image. */
-#include "features.h"
+#include "feature.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -235,6 +235,27 @@ static void test_an_owner_that_the_stage_does_not_know_is_refused(void **state)
     attempt_release(&a);
 }
 
+static void test_on_scratch_an_owner_is_a_number(void **state)
+{
+    static const char *const files[] = {"f", "1", NULL};
+    struct seen seen;
+    struct attempt a = {.files = files,
+                        .dockerfile = "FROM scratch AS work\n"
+                                      "USER 7:8\n"
+                                      "WORKDIR /w\n"
+                                      "FROM scratch\n"
+                                      "COPY --chown=5 f /f\n"
+                                      "COPY --from=work /w /w/\n"
+                                      "COPY --from=work / /\n"};
+    struct attempt named = {.files = files, .dockerfile = "FROM scratch\nCOPY --chown=me f /f\n"};
+
+    features_build(*state, &a, &seen);
+    assert_files(&a, &seen, "f 644 5:5 f \"1\"\nd 755 7:8 w\n");
+    assert_refused(*state, &named, "unable to find user me");
+    features_release(&a, &seen);
+    attempt_release(&named);
+}
+
 static void test_link_does_not_see_what_was_there(void **state)
 {
     static const char *const files[] = {"f", "1", NULL};
@@ -366,6 +387,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_modes_are_octal_or_symbolic),
         cmocka_unit_test(test_owners_are_numbers_or_names_of_the_stage),
         cmocka_unit_test(test_an_owner_that_the_stage_does_not_know_is_refused),
+        cmocka_unit_test(test_on_scratch_an_owner_is_a_number),
         cmocka_unit_test(test_link_does_not_see_what_was_there),
         cmocka_unit_test(test_files_come_from_stages_by_name_and_index_and_from_images),
         cmocka_unit_test(test_links_in_the_source_are_copied_and_those_on_the_way_followed),

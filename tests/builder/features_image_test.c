@@ -1,5 +1,5 @@
 /* Stages, arguments, configuration and layers: what an image is beside its COPYs and RUNs. */
-#include "features.h"
+#include "feature.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* RUN: heredocs, mounts, network, users and shells, in the image and in what the commands say. */
-#include "features.h"
+#include "feature.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -85,6 +85,7 @@ static void test_what_a_bind_mount_shows_decides_whether_the_run_is_cached(void 
 
     for (size_t i = 0; i < 3; i++) {
         struct attempt a = {.workspace = "binds",
+                            .cached = true,
                             .images = ALPINE,
                             .files = contexts[i],
                             .dockerfile = "FROM alpine:3.20\n"
@@ -119,11 +120,15 @@ static void test_a_cache_mount_persists_by_its_id_and_is_not_in_the_image(void *
         .workspace = "caches",
         .push_to = "caches/features/image",
         .images = ALPINE,
-        .dockerfile = "FROM alpine:3.20\n"
+        .dockerfile = "FROM alpine:3.20 AS seed\n"
+                      "RUN mkdir /seed && echo 0 >/seed/from\n"
+                      "FROM alpine:3.20\n"
                       "RUN --mount=type=cache,target=/c cat /c/n >>/o\n"
                       "RUN --mount=type=cache,id=own,target=/other cat /other/n >>/o\n"
                       "RUN --mount=type=cache,target=/p,sharing=private cat /p/n >>/o\n"
-                      "RUN --mount=type=cache,target=/s cat /s/from /s/n >>/o\n"
+                      "RUN --mount=type=cache,target=/s,from=seed,source=/seed "
+                      "cat /s/from /s/n >>/o\n"
+                      "RUN --mount=type=cache,target=/s [ -z \"$(ls -A /s)\" ]\n"
                       "RUN --mount=type=cache,target=/c,ro touch /c/x || echo read-only >>/o\n"};
 
     attempt_run(*state, &first);

@@ -1,5 +1,5 @@
-/* features — see the header. */
-#include "features.h"
+/* feature — see the header. */
+#include "feature.h"
 
 #include <archive.h>
 #include <archive_entry.h>

@@ -1,6 +1,6 @@
-/* features — one Dockerfile, and what its image holds: the judge of the features' tests. */
-#ifndef TESTS_BUILDER_FEATURES_H
-#define TESTS_BUILDER_FEATURES_H
+/* feature — one Dockerfile, and what its image holds: the judge of the features' tests. */
+#ifndef TESTS_BUILDER_FEATURE_H
+#define TESTS_BUILDER_FEATURE_H
 
 #include "machine.h"
 
