@@ -155,22 +155,6 @@ static int export_base(const struct execution *x, const char *name, struct expor
     return 0;
 }
 
-/* The layer of a step's files, from an earlier build's blob where there is one. */
-static int make_layer(struct execution *x, struct made *made, struct error *err)
-{
-    const struct layer_options options = {.threads = x->doc.threads, .epoch = x->doc.program.epoch};
-    struct cache_record *r = &made->record;
-    CLEANUP_CLOSE int diff = -1;
-
-    if (r->has_layer || !r->diff[0])
-        return 0;
-    if (cache_open_diff(&x->cache, r->diff, &diff, err) < 0 ||
-        layer_write(diff, x->cache.blobs, &options, &r->layer, err) < 0)
-        return error_wrap(err, "make a layer");
-    r->has_layer = true;
-    return cache_store(&x->cache, r->key, r, err);
-}
-
 static int export_step(struct execution *x, const struct stage_run *s, size_t step,
                        struct made *made, struct export *e, struct error *err)
 {
@@ -178,7 +162,7 @@ static int export_step(struct execution *x, const struct stage_run *s, size_t st
     bool has_files = false;
 
     if (made) {
-        if (make_layer(x, made, err) < 0)
+        if (execute_make_layer(x, made, err) < 0)
             return -1;
         has_files = made->record.has_layer && made->record.layer.entries > 0;
     }
@@ -291,6 +275,7 @@ static int start_stages(struct execution *x, struct error *err)
                                .stage = &p->stages[i],
                                .inputs = CACHE_INPUTS_INIT,
                                .state = p->stages[i].needed ? STAGE_RUNNING : STAGE_STOPPED};
+    execute_start_layers(x);
     for (size_t i = 0; i < p->n_stages; i++) {
         struct stage_run *s = &x->stages[i];
         int r;
@@ -329,6 +314,7 @@ static int finish_stages(struct execution *x, struct error *err)
     for (size_t i = 0; i < x->doc.program.n_stages; i++)
         if (x->stages[i].started)
             pthread_join(x->stages[i].thread, NULL);
+    execute_end_layers(x);
     note_build(x);
     if (x->error.kind != ERR_NONE) {
         *err = x->error;

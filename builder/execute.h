@@ -5,6 +5,7 @@
  *   execute_run.c     RUN: its mounts, its command
  *   execute_copy.c    COPY, ADD, WORKDIR
  *   execute_add.c     what ADD gets from the web
+ *   execute_layers.c  layers, made while later steps run
  *   image.c           the image's configuration
  *   cache.c cache_key.c cache_inputs.c   what earlier builds left, and how it is found
  *   stack.c           what a stage sees
@@ -47,7 +48,16 @@ struct stage_run {
     struct made *made;      /* of this stage alone, in order */
     size_t n_made;
     struct cache_inputs inputs; /* of the step at hand: what its key is made of */
+    bool exported;              /* the image descends from it */
     bool missed;                /* the step before was not cached, and this one cannot be */
+};
+
+/* Steps whose layers are made in the background; under the execution's lock. */
+struct layer_queue {
+    struct made **v;
+    size_t n, next;
+    bool started, ended;
+    pthread_t thread;
 };
 
 struct execution {
@@ -62,6 +72,7 @@ struct execution {
     struct stage_run *stages;
     atomic_uint n_tmp; /* of the cache's tmp and of /run */
     atomic_size_t n_steps, n_cached;
+    struct layer_queue layers;
     json_t *last; /* the image's last build, to compare with; not written to meanwhile */
     int running;  /* commands, under the lock */
 };
@@ -129,6 +140,16 @@ bool add_is_url(const struct builder_step *step, const char *source);
  * not be had. */
 MUST_CHECK int add_open(struct stage_run *s, const struct builder_step *step, size_t i,
                         int *ret_dir, struct argv *ret_sources, struct error *err);
+
+/* ---- execute_layers.c ---- */
+
+/* The layer of a step's files, unless an earlier build's is there. */
+MUST_CHECK int execute_make_layer(struct execution *x, struct made *made, struct error *err);
+/* Makes those of steps that are queued, until the end is told: then all are made, or, after a
+ * failure, the one at hand.  Nothing is wrong when it cannot start: the export makes them. */
+void execute_start_layers(struct execution *x);
+void execute_queue_layer(struct stage_run *s, struct made *made);
+void execute_end_layers(struct execution *x);
 
 /* ---- image.c ---- */
 

@@ -187,6 +187,7 @@ static int do_step(struct stage_run *s, size_t index, struct error *err)
     }
     say(s, index, found ? BUILDER_EVENT_CACHED : BUILDER_EVENT_DONE, "", made->record.bytes, 0);
     s->n_made++;
+    execute_queue_layer(s, made);
     return put_on_top(s, made, err);
 }
 
