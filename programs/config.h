@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 20
+#define CONFIG_KEYS 21
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -49,6 +49,7 @@ struct config {
     int64_t lease;
     int64_t attempts;
     int64_t log_max;
+    int64_t template_revisions;
 
     char *file;                                /* that was read; NULL: none */
     struct config_source sources[CONFIG_KEYS]; /* of each key, in the table's order */
