@@ -164,6 +164,8 @@ void writer_free(struct writer *w)
         return;
     for (size_t i = 0; i < w->n_frames; i++)
         free(w->frames[i].raw);
+    while (w->n_spare > 0)
+        free(w->spare[--w->n_spare]);
     for (size_t i = 0; i < w->n_outs; i++) {
         storage_discard(w->store->storage, &w->outs[i].file);
         free(w->outs[i].frames);
