@@ -286,6 +286,39 @@ def test_sizes_and_names_that_are_taken_are_told(work):
     assert "there already" in said, said
 
 
+def test_a_folder_of_very_many_entries_is_whole(work):
+    with tarfile.open(f"{work}/many.tar", "w") as tar:
+        for i in range(60000):
+            info = tarfile.TarInfo(f"many/entry-{i * 7919 % 60000:06d}")
+            info.type = tarfile.DIRTYPE if i % 100 == 0 else tarfile.REGTYPE
+            tar.addfile(info)
+    kiln(work, "template", "pack", "many", f"{work}/many.tar")
+    kiln(work, "volume", "create", "many", "--template", "many", "--out", f"{work}/many.img")
+    check_image(f"{work}/many.img")
+    listed = run("debugfs", "-R", "ls -p /many", f"{work}/many.img").decode().split("\n")
+    assert sum("/entry-" in line for line in listed) == 60000
+
+
+def test_a_full_disk_is_told_and_leaves_a_clean_store(work):
+    os.mkdir(f"{work}/full")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", f"{work}/full"],
+                      capture_output=True).returncode:
+        return
+    try:
+        kiln(f"{work}/full", "template", "pack", "order", f"{work}/o0.tar")
+        with tarfile.open(f"{work}/large.tar", "w") as tar:
+            info = tarfile.TarInfo("large")
+            info.size = 20000000
+            tar.addfile(info, io.BytesIO(hashlib.shake_128(b"x").digest(info.size)))
+        said = kiln(f"{work}/full", "template", "pack", "large", f"{work}/large.tar", fails=True)
+        assert "No space left" in said, said
+        kiln(f"{work}/full", "template", "gc")
+        assert "all is whole" in kiln(f"{work}/full", "template", "verify", "--images")
+        assert os.listdir(f"{work}/full/data/templates/local/tmp") == []
+    finally:
+        run("umount", f"{work}/full")
+
+
 def main():
     if os.geteuid() != 0:
         print("skipped: owners can only be compared by root")
