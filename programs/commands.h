@@ -16,6 +16,8 @@ int command_dockerfile(const struct config *config, int argc, char **argv);
 int command_generate(const struct config *config, int argc, char **argv);
 int command_key(const struct config *config, int argc, char **argv);
 int command_doctor(const struct config *config, int argc, char **argv);
+int command_template(const struct config *config, int argc, char **argv);
+int command_volume(const struct config *config, int argc, char **argv);
 int command_config(const struct config *config, int argc, char **argv);
 
 /* The inner main that unpacks archives inside a jail: `extract BYTES_MAX ENTRIES_MAX SANDBOX_IMAGE

@@ -383,7 +383,7 @@ void config_print_table(const struct config *c, FILE *to)
 
         add_value(c, &config_keys[i], &value);
         add_source(c, &config_keys[i], c->sources[i], &source);
-        (void)fprintf(to, "%-16s  %-34s  %s\n", config_keys[i].name,
+        (void)fprintf(to, "%-18s  %-34s  %s\n", config_keys[i].name,
                       value.len ? buf_str(&value) : "\"\"", buf_str(&source));
     }
 }

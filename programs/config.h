@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 29
+#define CONFIG_KEYS 30
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -58,6 +58,7 @@ struct config {
     int64_t cache_max;
     int64_t bases_max;
     int64_t log_max;
+    int64_t template_revisions;
 
     char *file;                                /* that was read; NULL: none */
     struct config_source sources[CONFIG_KEYS]; /* of each key, in the table's order */

@@ -90,6 +90,8 @@ const struct key config_keys[CONFIG_KEYS] = {
      "the most bytes a workspace's base images take; beyond it they are fetched anew"},
     {"log_max", SIZE, AT(log_max), "64MiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
      "the most text the log of one build may hold"},
+    {"template_revisions", INTEGER, AT(template_revisions), "10", NULL, 1, 100000, NULL, NULL,
+     "how many revisions of a volume template are kept; older ones are dropped"},
 };
 /* clang-format on */
 

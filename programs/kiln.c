@@ -77,6 +77,27 @@ static const struct command {
      "input and writes one to each line of standard output.  parse reads and checks whole "
      "Dockerfiles,\n"
      "expand puts variables into words, ignore matches paths against a .dockerignore.\n"},
+    {"template", command_template, "pack archives into volume templates, and look after them",
+     "usage: kiln template pack NAME ARCHIVE|DIR [--directory SUB] [--default-size MB]\n"
+     "       kiln template ls [NAME] | show REF | tree | diff REF REF\n"
+     "       kiln template rm NAME|NAME:NUMBER | gc | verify [--images]\n"
+     "       each also: [--json] [--quiet] [--workspace NAME] [OPTION]...\n\n"
+     "A template's revision is a file system made of an archive (a ZIP or a tar) or a directory.\n"
+     "What revisions have in common is stored once.  pack makes the next revision; REF is NAME,\n"
+     "NAME:latest or NAME:NUMBER.  tree shows what is shared; rm takes revisions away, and gc "
+     "then\n"
+     "frees what nobody needs, also while others pack; verify reads everything, and with --images\n"
+     "also compares the digest of every image.  The store is DATA/templates/WORKSPACE.\n\n"
+     "  kiln template pack deps node_modules.tar --default-size 2048\n"
+     "  kiln template pack deps ./project --directory node_modules\n"
+     "  kiln template diff deps:1 deps:latest\n"},
+    {"volume", command_volume, "make volumes of a template",
+     "usage: kiln volume create NAME --template REF [--size MB] [--out FILE]\n"
+     "                          [--workspace NAME] [OPTION]...\n\n"
+     "Writes an ext4 image to NAME.img, or to FILE: the template's content, grown to the size.  "
+     "Without\n"
+     "a size it is the template's default; without that, as small as may be.\n\n"
+     "  kiln volume create v1 --template deps:latest --size 4096 --out /srv/v1.img\n"},
     {"key", command_key, "make, list and revoke API keys",
      "usage: kiln key create --workspace NAME [--label TEXT]\n"
      "       kiln key list [--workspace NAME]\n"

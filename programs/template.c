@@ -1,0 +1,215 @@
+/* programs/template — `kiln template pack|ls|show|tree|diff|rm|gc|verify`. */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "programs/commands.h"
+#include "programs/templates_cli.h"
+
+static void print_json(json_t *object)
+{
+    (void)json_dumpf(object, stdout, JSON_INDENT(2));
+    (void)putchar('\n');
+    json_decref(object);
+}
+
+/* ---- pack ---- */
+
+static void print_pack(const struct template_words *w, const struct template_pack_report *r,
+                       double seconds)
+{
+    char content[TEXT_SIZE], added[TEXT_SIZE], fresh[TEXT_SIZE], shared[TEXT_SIZE];
+
+    if (w->json) {
+        print_json(json_pack(
+            "{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "name",
+            r->ref.name, "revision", (json_int_t)r->ref.revision, "digest", r->digest, "files",
+            (json_int_t)r->files, "directories", (json_int_t)r->directories, "symlinks",
+            (json_int_t)r->symlinks, "contentSize", (json_int_t)r->content_size, "imageSize",
+            (json_int_t)r->image_size, "bytesAdded", (json_int_t)r->bytes_added, "bytesNew",
+            (json_int_t)r->bytes_new, "bytesShared", (json_int_t)r->bytes_shared, "chunks",
+            (json_int_t)r->chunks, "seconds", seconds));
+        return;
+    }
+    text_size(r->content_size, content);
+    text_size(r->bytes_added, added);
+    text_size(r->bytes_new, fresh);
+    text_size(r->bytes_shared, shared);
+    printf("%s:%llu  %llu files, %s of content, in %.1f s\n", r->ref.name,
+           (unsigned long long)r->ref.revision, (unsigned long long)r->files, content, seconds);
+    printf("  added   %s to the store (%s before compression)\n", added, fresh);
+    printf("  shared  %s that were there already\n", shared);
+    printf("  sha256  %s\n", r->digest);
+    if (r->dropped)
+        printf("  %u old revision%s dropped; kiln template gc frees their bytes\n", r->dropped,
+               r->dropped == 1 ? "" : "s");
+    printf("\nMake a volume of it: kiln volume create my-volume --template %s:%llu\n", r->ref.name,
+           (unsigned long long)r->ref.revision);
+}
+
+int template_pack_command(struct template_store *s, const struct template_words *w,
+                          struct error *err)
+{
+    const char *source = w->plain[1];
+    CLEANUP_CLOSE int fd = open(source, O_RDONLY | O_CLOEXEC);
+    struct template_pack_request req = {.name = w->plain[0],
+                                        .archive_fd = fd,
+                                        .sub = w->directory,
+                                        .default_size_mb = w->default_size,
+                                        .now = clock_now(&clock_system)};
+    struct template_pack_report report;
+    struct progress_line line;
+    struct stat st;
+    int64_t began = clock_monotonic();
+    int result;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return error_errno(err, errno, "open %s", source);
+    if (S_ISDIR(st.st_mode)) {
+        req.archive_fd = -1;
+        req.directory = source;
+    }
+    progress_line_init(&line, "packing", w->quiet || w->json);
+    req.progress = progress_line_of(&line);
+    result = template_pack(s, &req, &report, err);
+    progress_line_end(&line);
+    if (result == 0)
+        print_pack(w, &report, (double)(clock_monotonic() - began) / (double)NS_PER_SEC);
+    return result;
+}
+
+/* ---- rm, gc, verify ---- */
+
+static int remove_command(struct template_store *s, const struct template_words *w,
+                          struct error *err)
+{
+    struct template_ref ref;
+
+    if (template_ref_parse(w->plain[0], &ref, err) < 0)
+        return -1;
+    if (strchr(w->plain[0], ':') && ref.revision == 0)
+        return error_set(err, ERR_INPUT, "say which revision by its number: %s:NUMBER", ref.name);
+    if (template_remove(s, &ref, err) < 0)
+        return -1;
+    fprintf(stderr, "%s is removed; kiln template gc frees its bytes\n", w->plain[0]);
+    return 0;
+}
+
+static int gc_command(struct template_store *s, const struct template_words *w, struct error *err)
+{
+    struct template_gc_report r;
+    char freed[TEXT_SIZE], live[TEXT_SIZE], waiting[TEXT_SIZE];
+
+    if (template_gc(s, &r, err) < 0)
+        return -1;
+    if (w->json) {
+        print_json(json_pack(
+            "{s:I, s:I, s:I, s:I, s:I, s:I}", "packsRemoved", (json_int_t)r.packs_removed,
+            "packsRewritten", (json_int_t)r.packs_rewritten, "packsWaiting",
+            (json_int_t)r.packs_waiting, "bytesFreed", (json_int_t)r.bytes_freed, "bytesLive",
+            (json_int_t)r.bytes_live, "bytesWaiting", (json_int_t)r.bytes_waiting));
+        return 0;
+    }
+    text_size(r.bytes_freed, freed);
+    text_size(r.bytes_live, live);
+    text_size(r.bytes_waiting, waiting);
+    printf("freed %s, kept %s", freed, live);
+    if (r.packs_waiting)
+        printf(", %s wait for a running pack to end: run it again then", waiting);
+    printf("\n");
+    return 0;
+}
+
+static void print_verification(const struct template_words *w,
+                               const struct template_verify_report *r)
+{
+    char bytes[TEXT_SIZE];
+
+    if (w->json) {
+        json_t *damage = json_array();
+
+        for (size_t i = 0; i < r->damage.n; i++)
+            (void)json_array_append_new(damage, json_string(r->damage.v[i]));
+        print_json(json_pack("{s:b, s:I, s:I, s:I, s:I, s:o}", "whole", r->damage.n == 0, "packs",
+                             (json_int_t)r->packs, "chunks", (json_int_t)r->chunks, "revisions",
+                             (json_int_t)r->revisions, "bytes", (json_int_t)r->bytes, "damage",
+                             damage));
+        return;
+    }
+    text_size(r->bytes, bytes);
+    for (size_t i = 0; i < r->damage.n; i++)
+        printf("%s\n", r->damage.v[i]);
+    printf("%s: %llu revisions, %llu packs, %llu chunks of %s\n",
+           r->damage.n ? "DAMAGED" : "all is whole", (unsigned long long)r->revisions,
+           (unsigned long long)r->packs, (unsigned long long)r->chunks, bytes);
+}
+
+static int verify_command(struct template_store *s, const struct template_words *w,
+                          struct error *err)
+{
+    struct template_verify_report r;
+    struct progress_line line;
+    bool whole;
+    int result;
+
+    progress_line_init(&line, "reading", w->quiet || w->json);
+    result = template_verify(s, w->images, progress_line_of(&line), &r, err);
+    progress_line_end(&line);
+    if (result < 0)
+        return -1;
+    print_verification(w, &r);
+    whole = r.damage.n == 0;
+    template_verify_report_release(&r);
+    return whole ? 0 : error_set(err, ERR_SYSTEM, "the store is damaged, see above");
+}
+
+/* ---- the verbs ---- */
+
+static const struct verb {
+    const char *name, *full;
+    int plain_min, plain_max;
+    int (*run)(struct template_store *s, const struct template_words *w, struct error *err);
+} verbs[] = {
+    {"pack", "template pack", 2, 2, template_pack_command},
+    {"ls", "template ls", 0, 1, template_ls_command},
+    {"show", "template show", 1, 1, template_show_command},
+    {"tree", "template tree", 0, 0, template_tree_command},
+    {"diff", "template diff", 2, 2, template_diff_command},
+    {"rm", "template rm", 1, 1, remove_command},
+    {"gc", "template gc", 0, 0, gc_command},
+    {"verify", "template verify", 0, 0, verify_command},
+};
+
+static void free_store(struct template_store **s)
+{
+    template_store_free(*s);
+}
+
+static int run_verb(const struct config *config, const struct verb *verb, int argc, char **argv)
+{
+    CLEANUP(free_store) struct template_store *store = NULL;
+    struct template_words words;
+    struct error err = ERROR_INIT;
+
+    if (!template_read_words(argc, argv, verb->full, verb->plain_min, verb->plain_max, &words))
+        return 2;
+    if (template_open_workspace(config, words.workspace, &store, &err) == 0 &&
+        verb->run(store, &words, &err) == 0)
+        return 0;
+    fprintf(stderr, "kiln %s: %s\n", verb->full, err.msg);
+    return 1;
+}
+
+int command_template(const struct config *config, int argc, char **argv)
+{
+    for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(verbs[0]); i++)
+        if (strcmp(argv[1], verbs[i].name) == 0)
+            return run_verb(config, &verbs[i], argc, argv);
+    fprintf(stderr, "kiln template: say pack, ls, show, tree, diff, rm, gc or verify; see kiln "
+                    "template --help\n");
+    return 2;
+}

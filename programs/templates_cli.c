@@ -1,0 +1,147 @@
+/* programs/templates_cli — see the header. */
+#include "programs/templates_cli.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#define MB_MAX        (UINT64_C(16) << 20)
+#define SHOW_EVERY    (200 * NS_PER_MS)
+#define SHOW_AT_FIRST (500 * NS_PER_MS)
+
+/* ---- words ---- */
+
+static bool take_flag(const char *word, struct template_words *w)
+{
+    if (strcmp(word, "--json") == 0)
+        w->json = true;
+    else if (strcmp(word, "--images") == 0)
+        w->images = true;
+    else if (strcmp(word, "--quiet") == 0)
+        w->quiet = true;
+    else
+        return false;
+    return true;
+}
+
+/* *ret_bad: the option is known, its value is none. */
+static bool take_value(const char *word, const char *value, struct template_words *w, bool *ret_bad)
+{
+    *ret_bad = false;
+    if (strcmp(word, "--workspace") == 0)
+        w->workspace = value;
+    else if (strcmp(word, "--directory") == 0)
+        w->directory = value;
+    else if (strcmp(word, "--template") == 0)
+        w->template = value;
+    else if (strcmp(word, "--out") == 0)
+        w->out = value;
+    else if (strcmp(word, "--default-size") == 0)
+        *ret_bad = !text_to_u64(value, MB_MAX, &w->default_size) || w->default_size == 0;
+    else if (strcmp(word, "--size") == 0)
+        *ret_bad = !text_to_u64(value, MB_MAX, &w->size) || w->size == 0;
+    else
+        return false;
+    return true;
+}
+
+static bool is_workspace(const char *s)
+{
+    return *s && strlen(s) < 64 && s[0] != '.' && !strchr(s, '/') &&
+           !text_has_control(s, strlen(s));
+}
+
+bool template_read_words(int argc, char **argv, const char *command, int plain_min, int plain_max,
+                         struct template_words *ret)
+{
+    *ret = (struct template_words){.command = command, .workspace = "local"};
+    for (int i = 2; i < argc; i++) {
+        bool bad = false;
+
+        if (take_flag(argv[i], ret))
+            continue;
+        if (i + 1 < argc && take_value(argv[i], argv[i + 1], ret, &bad)) {
+            if (bad) {
+                fprintf(stderr, "kiln %s: %s is a number of MB, not \"%s\"\n", command, argv[i],
+                        argv[i + 1]);
+                return false;
+            }
+            i++;
+        } else if (argv[i][0] != '-' && ret->n_plain < plain_max) {
+            ret->plain[ret->n_plain++] = argv[i];
+        } else {
+            fprintf(stderr, "kiln %s: unexpected word \"%s\"; see kiln %s --help\n", command,
+                    argv[i], argv[0]);
+            return false;
+        }
+    }
+    if (ret->n_plain < plain_min || !is_workspace(ret->workspace)) {
+        fprintf(stderr, "kiln %s: a %s is missing; see kiln %s --help\n", command,
+                ret->n_plain < plain_min ? "name" : "workspace's name", argv[0]);
+        return false;
+    }
+    return true;
+}
+
+int template_open_workspace(const struct config *config, const char *workspace,
+                            struct template_store **ret, struct error *err)
+{
+    struct template_options options = {.revisions_max = (unsigned)config->template_revisions};
+    char dir[PATH_MAX];
+
+    if (snprintf(dir, sizeof(dir), "%s/templates/%s", config->data_dir, workspace) >=
+        (int)sizeof(dir))
+        return error_set(err, ERR_INPUT, "data_dir: the path is too long");
+    return template_store_open(dir, &options, ret, err);
+}
+
+/* ---- progress ---- */
+
+static void print_line(const struct progress_line *p, double seconds, uint64_t done, uint64_t total)
+{
+    double rate = seconds > 0 ? (double)done / seconds : 0;
+    double left = rate > 0 && total > done ? (double)(total - done) / rate : 0;
+    char all[TEXT_SIZE], speed[TEXT_SIZE];
+
+    text_size(total, all);
+    text_size((uint64_t)rate, speed);
+    fprintf(stderr, "\r\033[K%s: %3.0f %% of %s, %s/s, %.0f s left", p->what,
+            total ? 100.0 * (double)done / (double)total : 0, all, speed, left);
+}
+
+static void report(void *self, enum template_phase phase, uint64_t done, uint64_t total)
+{
+    struct progress_line *p = self;
+    int64_t now = clock_monotonic();
+
+    if (now - p->started < SHOW_AT_FIRST || now - p->shown < SHOW_EVERY)
+        return;
+    p->shown = now;
+    p->visible = true;
+    if (phase == TEMPLATE_SCANNING)
+        fprintf(stderr, "\r\033[K%s: %llu entries found", p->what, (unsigned long long)done);
+    else
+        print_line(p, (double)(now - p->started) / (double)NS_PER_SEC, done, total);
+}
+
+void progress_line_init(struct progress_line *p, const char *what, bool quiet)
+{
+    *p = (struct progress_line){.what = what, .started = clock_monotonic()};
+    p->progress.self = p;
+    if (!quiet && isatty(STDERR_FILENO))
+        p->progress.report = report;
+}
+
+const struct template_progress *progress_line_of(const struct progress_line *p)
+{
+    return p->progress.report ? &p->progress : NULL;
+}
+
+void progress_line_end(struct progress_line *p)
+{
+    if (p->visible)
+        fprintf(stderr, "\r\033[K");
+    p->visible = false;
+}

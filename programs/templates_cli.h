@@ -1,0 +1,52 @@
+/* programs/templates_cli — what `kiln template` and `kiln volume` share: their words, the store of
+ * a workspace, and a line of progress. */
+#ifndef PROGRAMS_TEMPLATES_CLI_H
+#define PROGRAMS_TEMPLATES_CLI_H
+
+#include "programs/config.h"
+#include "templates/templates.h"
+
+struct template_words {
+    const char *command; /* "template ls", for messages */
+    const char *plain[3];
+    int n_plain;
+    bool json, images, quiet;
+    const char *workspace; /* "local" where not said */
+    const char *directory, *template, *out;
+    uint64_t default_size, size; /* MB */
+};
+
+/* Words after the verb.  False, having said why, when there is one too many or none that is known;
+ * plain: how many names there must be, and may be. */
+bool template_read_words(int argc, char **argv, const char *command, int plain_min, int plain_max,
+                         struct template_words *ret);
+
+/* The store in DATA/templates/WORKSPACE. */
+MUST_CHECK int template_open_workspace(const struct config *config, const char *workspace,
+                                       struct template_store **ret, struct error *err);
+
+/* Part done, rate and remaining time, on stderr, where that is a terminal. */
+struct progress_line {
+    struct template_progress progress; /* for requests; report is NULL where nothing is shown */
+    const char *what;
+    int64_t started, shown; /* monotonic */
+    bool visible;
+};
+void progress_line_init(struct progress_line *p, const char *what, bool quiet);
+/* What to put into a request. */
+const struct template_progress *progress_line_of(const struct progress_line *p);
+/* Clears the line. */
+void progress_line_end(struct progress_line *p);
+
+int template_pack_command(struct template_store *s, const struct template_words *w,
+                          struct error *err);
+int template_ls_command(struct template_store *s, const struct template_words *w,
+                        struct error *err);
+int template_show_command(struct template_store *s, const struct template_words *w,
+                          struct error *err);
+int template_tree_command(struct template_store *s, const struct template_words *w,
+                          struct error *err);
+int template_diff_command(struct template_store *s, const struct template_words *w,
+                          struct error *err);
+
+#endif

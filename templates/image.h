@@ -1,0 +1,92 @@
+/* templates/image — the ext4 file system that a tree becomes.
+ *
+ * Only metadata is written, into a file of holes as long as the image; contents get blocks, and
+ * come later, from wherever they are.  The layout is a function of the finished tree alone: inodes
+ * and contents in canonical order, one file after the other, so that equal trees give equal images
+ * and the image can be hashed while contents are read.
+ *
+ *   block 0…   superblock, descriptors, bitmaps, inode tables, journal, directories, link targets
+ *   then       contents, around the superblock copies and the tables of later groups
+ *   then       attribute blocks, and some that are free */
+#ifndef TEMPLATES_IMAGE_H
+#define TEMPLATES_IMAGE_H
+
+#include "templates/revision_file.h"
+#include "templates/tree.h"
+
+/* A piece of a file's content, in blocks. */
+struct run {
+    uint64_t block; /* of the image */
+    uint64_t from;  /* of the file */
+    uint32_t count;
+    bool last; /* of its file */
+};
+
+struct image {
+    int fd; /* metadata at their places; borrowed */
+    uint64_t n_blocks;
+    unsigned char *written; /* a bit for each block: it is metadata */
+    struct run *runs;       /* of the files that are in more than one piece, in canonical order */
+    size_t n_runs;
+    size_t cap_runs;
+};
+
+/* node.block of a file: its first block, or RUNS_FLAG and the index of the first of its runs.  A
+ * file without blocks has 0. */
+#define RUNS_FLAG (UINT64_C(1) << 63)
+
+/* fd: an empty file to write to.  Sets inode and block in the nodes.  ERR_LIMIT when ext4 cannot
+ * hold it. */
+MUST_CHECK int image_build(struct tree *t, int fd, struct image *ret, struct error *err);
+void image_release(struct image *m);
+
+static inline bool image_is_written(const struct image *m, uint64_t block)
+{
+    return m->written[block / 8] >> (block % 8) & 1;
+}
+
+/* ---- between the files of the image ---- */
+
+/* libext2fs, known to image.c, image_io.c, image_plan.c, image_directory.c and image_inode.c. */
+struct struct_ext2_filsys;
+struct build {
+    struct tree *tree;
+    struct image *image;
+    struct struct_ext2_filsys *fs;
+    uint64_t cursor;       /* the first block that may be free */
+    uint64_t dir_blocks;   /* planned */
+    uint64_t other_blocks; /* link targets, extents, attributes */
+    uint64_t data_blocks;
+    uint32_t inodes;
+};
+
+/* image_io: an io_manager that writes to image->fd. */
+struct struct_io_manager;
+struct image_io {
+    struct image *image;
+    char name[40]; /* what to call the file system, for ext2fs_initialize */
+};
+const struct struct_io_manager *image_io_manager(void);
+void image_io_init(struct image_io *io, struct image *image);
+MUST_CHECK int image_write_block(struct build *b, uint64_t block, const void *data,
+                                 struct error *err);
+
+/* image_plan: what it takes, and an empty file system of that size. */
+MUST_CHECK int image_plan(struct build *b, struct image_io *io, struct error *err);
+/* Blocks of a directory's content. */
+uint32_t image_directory_blocks(const struct tree *t, uint32_t node);
+
+/* A run of at most count free blocks, marked as used.  ERR_LIMIT when none is left. */
+MUST_CHECK int image_take_blocks(struct build *b, uint64_t count, uint64_t *ret_block,
+                                 uint32_t *ret_count, struct error *err);
+
+/* image_directory: content of all directories. */
+MUST_CHECK int image_write_directory(struct build *b, uint32_t node, const struct run *runs,
+                                     size_t n_runs, struct error *err);
+
+/* image_inode: places of contents, and the inode tables. */
+MUST_CHECK int image_write_inodes(struct build *b, struct error *err);
+
+int image_failed(struct error *err, long code, const char *what);
+
+#endif

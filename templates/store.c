@@ -1,0 +1,270 @@
+/* templates/store — see the header. */
+#include "templates/store.h"
+
+#include <string.h>
+#include <zstd.h>
+
+#include "base/digest.h"
+#include "base/text.h"
+
+#define FORMAT "kiln-store 1\nhash-bits "
+
+/* ---- opening ---- */
+
+static int check_format(struct template_store *s, const struct buf *format,
+                        const struct buf *secret, struct error *err)
+{
+    const char *bits = buf_str(format) + strlen(FORMAT);
+    char number[8] = "";
+    uint64_t value = 0;
+
+    if (text_starts(buf_str(format), FORMAT))
+        (void)snprintf(number, sizeof(number), "%.*s", (int)strcspn(bits, "\n"), bits);
+    if (!text_to_u64(number, 128, &value) || value == 0 || secret->len != SECRET_SIZE)
+        return error_set(err, ERR_SYSTEM,
+                         "%s is no store of this version of kiln: its format or secret is not one",
+                         storage_where(s->storage));
+    s->hasher.bits = (unsigned)value;
+    memcpy(s->hasher.secret, secret->data, SECRET_SIZE);
+    return 0;
+}
+
+static int make_format(struct template_store *s, struct error *err)
+{
+    unsigned char secret[SECRET_SIZE];
+    char format[64];
+    unsigned bits = s->options.hash_bits ? s->options.hash_bits : 128;
+
+    digest_random(secret, sizeof(secret));
+    (void)snprintf(format, sizeof(format), FORMAT "%u\n", bits);
+    if (storage_put_setting(s->storage, "secret", secret, sizeof(secret), err) < 0)
+        return -1;
+    /* Last, for where it is the store is whole. */
+    return storage_put_setting(s->storage, "format", format, strlen(format), err);
+}
+
+static int load_settings(struct template_store *s, struct error *err)
+{
+    CLEANUP(buf_release) struct buf format = BUF_INIT(4096);
+    CLEANUP(buf_release) struct buf secret = BUF_INIT(4096);
+    int lock = -1;
+    int result;
+
+    if (storage_lock(s->storage, true, &lock, err) < 0)
+        return -1;
+    result = storage_get_setting(s->storage, "format", &format, err);
+    if (result == 0 && format.len == 0) {
+        result = make_format(s, err);
+        if (result == 0)
+            result = storage_get_setting(s->storage, "format", &format, err);
+    }
+    if (result == 0)
+        result = storage_get_setting(s->storage, "secret", &secret, err);
+    storage_unlock(s->storage, &lock);
+    return result < 0 ? -1 : check_format(s, &format, &secret, err);
+}
+
+/* Takes over the storage. */
+static int open_store(struct storage *storage, const struct template_options *options,
+                      struct template_store **ret, struct error *err)
+{
+    struct template_store *s = calloc(1, sizeof(*s));
+
+    if (!s) {
+        storage_free(storage);
+        return error_set(err, ERR_SYSTEM, "open the store: out of memory");
+    }
+    s->storage = storage;
+    s->options = options ? *options : (struct template_options){.hash_bits = 0};
+    if (load_settings(s, err) < 0) {
+        template_store_free(s);
+        return -1;
+    }
+    *ret = s;
+    return 0;
+}
+
+int template_store_open(const char *dir, const struct template_options *options,
+                        struct template_store **ret, struct error *err)
+{
+    struct storage *storage = NULL;
+
+    if (storage_open_directory(dir, &storage, err) < 0)
+        return error_wrap(err, "open the template store");
+    return open_store(storage, options, ret, err);
+}
+
+int template_store_open_memory(const struct template_options *options, struct template_store **ret,
+                               struct error *err)
+{
+    struct storage *storage = NULL;
+
+    if (storage_open_memory(&storage, err) < 0)
+        return -1;
+    return open_store(storage, options, ret, err);
+}
+
+void template_store_free(struct template_store *s)
+{
+    if (!s)
+        return;
+    storage_free(s->storage);
+    free(s);
+}
+
+/* ---- views ---- */
+
+static int open_packs(struct template_store *s, const struct argv *names,
+                      const struct argv *condemned, struct view *v, struct error *err)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        int fd = -1;
+
+        if (argv_contains(condemned, names->v[i]))
+            continue;
+        if (storage_open(s->storage, AREA_PACKS, names->v[i], &fd, err) < 0)
+            return -1;
+        if (fd < 0)
+            continue; /* it went since the listing */
+        if (pack_open(&s->hasher, names->v[i], fd, &v->packs[v->n_packs], err) < 0)
+            return -1;
+        v->n_packs++;
+    }
+    return 0;
+}
+
+int view_open(struct template_store *s, bool condemned, struct view *ret, struct error *err)
+{
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+    CLEANUP(argv_release) struct argv not_these = ARGV_INIT;
+
+    *ret = (struct view){.hasher = &s->hasher};
+    if (storage_list(s->storage, AREA_PACKS, &names, err) < 0 ||
+        (!condemned && storage_list(s->storage, AREA_CONDEMNED, &not_these, err) < 0))
+        return -1;
+    ret->packs = calloc(names.n + 1, sizeof(*ret->packs));
+    if (!ret->packs)
+        return error_set(err, ERR_SYSTEM, "open the packs: out of memory");
+    if (open_packs(s, &names, &not_these, ret, err) < 0) {
+        view_release(ret);
+        return -1;
+    }
+    return 0;
+}
+
+void view_release(struct view *v)
+{
+    for (size_t i = 0; i < v->n_packs; i++)
+        pack_close(&v->packs[i]);
+    free(v->packs);
+    v->packs = NULL;
+    v->n_packs = 0;
+}
+
+bool view_find(const struct view *v, struct address a, size_t *near, struct pack_chunk *ret)
+{
+    for (size_t k = 0; k < v->n_packs; k++) {
+        size_t i = (*near + k) % v->n_packs;
+        uint32_t row;
+
+        if (!pack_find(&v->packs[i], a, &row))
+            continue;
+        *near = i;
+        *ret = pack_chunk(&v->packs[i], row);
+        return true;
+    }
+    return false;
+}
+
+/* ---- reading ---- */
+
+int reader_init(struct reader *r, const struct view *view, struct error *err)
+{
+    *r = (struct reader){.view = view};
+    r->dctx = ZSTD_createDCtx();
+    r->stored = malloc(FRAME_MAX);
+    if (!r->dctx || !r->stored) {
+        reader_release(r);
+        return error_set(err, ERR_SYSTEM, "read chunks: out of memory");
+    }
+    return 0;
+}
+
+void reader_release(struct reader *r)
+{
+    for (size_t i = 0; i < READER_FRAMES; i++)
+        free(r->frames[i].raw);
+    free(r->stored);
+    (void)ZSTD_freeDCtx(r->dctx);
+    *r = (struct reader){.view = NULL};
+}
+
+/* The slot that holds the frame, or the one that was not used for longest. */
+static size_t slot_of(const struct reader *r, const struct pack *p, uint32_t frame, bool *ret_there)
+{
+    size_t oldest = 0;
+
+    for (size_t i = 0; i < READER_FRAMES; i++) {
+        if (r->frames[i].pack == p && r->frames[i].frame == frame) {
+            *ret_there = true;
+            return i;
+        }
+        if (r->frames[i].used < r->frames[oldest].used)
+            oldest = i;
+    }
+    *ret_there = false;
+    return oldest;
+}
+
+static int load_frame(struct reader *r, const struct pack *p, uint32_t frame,
+                      const unsigned char **ret, struct error *err)
+{
+    bool there;
+    size_t i = slot_of(r, p, frame, &there);
+
+    r->frames[i].used = ++r->clock;
+    if (!there) {
+        r->frames[i].pack = NULL;
+        if (!r->frames[i].raw && !(r->frames[i].raw = malloc(FRAME_MAX)))
+            return error_set(err, ERR_SYSTEM, "read chunks: out of memory");
+        if (pack_read_frame(r->view->hasher, p, frame, r->dctx, r->stored, r->frames[i].raw, err) <
+            0)
+            return -1;
+        r->frames[i].pack = p;
+        r->frames[i].frame = frame;
+    }
+    *ret = r->frames[i].raw;
+    return 0;
+}
+
+int reader_chunk(struct reader *r, const struct pack *p, const struct pack_chunk *c,
+                 const unsigned char **ret_data, struct error *err)
+{
+    const unsigned char *raw = NULL;
+
+    if (load_frame(r, p, c->frame, &raw, err) < 0)
+        return -1;
+    if (c->len == 0 || c->len > CHUNK_MAX ||
+        (uint64_t)c->offset + c->len > pack_frame(p, c->frame).raw ||
+        !hasher_verify(r->view->hasher, c->address, raw + c->offset, c->len))
+        return error_set(err, ERR_SYSTEM,
+                         "pack %s is damaged: the chunk at %u of frame %u is not what its address "
+                         "says; kiln template verify names what it touches",
+                         p->name, c->offset, c->frame);
+    *ret_data = raw + c->offset;
+    return 0;
+}
+
+int reader_address(struct reader *r, struct address a, const unsigned char **ret_data,
+                   uint32_t *ret_len, struct error *err)
+{
+    struct pack_chunk c;
+
+    if (!view_find(r->view, a, &r->near, &c))
+        return error_set(err, ERR_SYSTEM,
+                         "the store has no chunk %016llx%016llx: a pack is missing or its table is "
+                         "damaged; kiln template verify says which",
+                         (unsigned long long)a.high, (unsigned long long)a.low);
+    *ret_len = c.len;
+    return reader_chunk(r, &r->view->packs[r->near], &c, ret_data, err);
+}

@@ -1,0 +1,242 @@
+/* templates — an archive becomes a revision of a volume template, a revision becomes volumes.
+ *
+ *   store      a workspace's packs of chunks and its revisions, in a directory
+ *   pack       archive or directory → ext4 image → chunks; no tree and no image is written
+ *   catalog    names and their revisions: list, remove, hold, compare
+ *   revision   an image to read from, every byte verified
+ *   volume     a plain file of a revision, grown to the asked size
+ *   gc, verify what nobody needs, and whether all is whole
+ *
+ * A store may be open in many processes and threads at once.  docs/template-format.md specifies
+ * what is on disk. */
+#ifndef TEMPLATES_TEMPLATES_H
+#define TEMPLATES_TEMPLATES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/argv.h"
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/process.h"
+
+/* ---- store ---- */
+
+struct template_options {
+    unsigned hash_bits;     /* of a store that is made; 0: all 128.  Tests cut the hash. */
+    int level;              /* of zstd; 0: 1 */
+    unsigned threads;       /* 0: one for each core */
+    unsigned revisions_max; /* of one template; older ones are dropped; 0: 10 */
+};
+
+struct template_store;
+
+/* dir is made when it is not there.  options: NULL for all defaults. */
+MUST_CHECK int template_store_open(const char *dir, const struct template_options *options,
+                                   struct template_store **ret, struct error *err);
+/* The twin without a disk, for tests. */
+MUST_CHECK int template_store_open_memory(const struct template_options *options,
+                                          struct template_store **ret, struct error *err);
+void template_store_free(struct template_store *s);
+
+/* ---- names ---- */
+
+#define TEMPLATE_NAME 50 /* bytes with the NUL: 49 lower-case letters, digits and hyphens */
+
+struct template_ref {
+    char name[TEMPLATE_NAME];
+    uint64_t revision; /* from 1; 0: the latest */
+};
+
+/* "name", "name:latest", "name:7".  ERR_INPUT says what a name may be. */
+MUST_CHECK int template_ref_parse(const char *text, struct template_ref *ret, struct error *err);
+
+/* ---- pack ---- */
+
+struct template_limits {
+    uint64_t entries_max; /* members of the archive */
+    uint64_t bytes_max;   /* sum of the sizes of all files, holes not counted */
+    unsigned depth_max;   /* directories above an entry */
+};
+extern const struct template_limits template_limits_default;
+
+enum template_phase { TEMPLATE_SCANNING, TEMPLATE_PACKING, TEMPLATE_WRITING };
+
+/* Called now and then, on the caller's thread or another, never on two at once.  done and total
+ * are entries while scanning (total 0: not known), else bytes. */
+struct template_progress {
+    void (*report)(void *self, enum template_phase phase, uint64_t done, uint64_t total);
+    void *self;
+};
+
+struct template_pack_request {
+    const char *name;
+    int archive_fd;           /* seekable; any archive of PROTOCOL.md 2.7 or a ZIP; or -1 and … */
+    const char *directory;    /* … a directory of this machine */
+    const char *sub;          /* only what is below this path of it; NULL: all */
+    uint64_t default_size_mb; /* of volumes made without a size; 0: as the template has it */
+    const struct template_limits *limits;     /* NULL: the default */
+    const struct template_progress *progress; /* NULL: none */
+    const struct cancel *cancel;              /* NULL: none */
+    int64_t now;                              /* nanoseconds since 1970, for `created` */
+};
+
+struct template_pack_report {
+    struct template_ref ref; /* the revision that was made */
+    char digest[SHA256_HEX]; /* SHA-256 of the image */
+    uint64_t entries, files, directories, symlinks, hardlinks;
+    uint64_t content_size; /* bytes of file content */
+    uint64_t image_size;   /* bytes of the image */
+    uint64_t chunks;       /* of the image, zeros not counted */
+    uint64_t bytes_added;  /* stored bytes of new chunks, compressed, with their table */
+    uint64_t bytes_new;    /* the same before compression */
+    uint64_t bytes_shared; /* raw bytes of chunks that were there already */
+    uint64_t bytes_zero;   /* of the image: named, not stored */
+    unsigned dropped;      /* old revisions past revisions_max */
+};
+
+/* Makes the next revision.  ERR_INPUT and ERR_LIMIT name the entry and the remedy; on -1 the store
+ * is as it was. */
+MUST_CHECK int template_pack(struct template_store *s, const struct template_pack_request *req,
+                             struct template_pack_report *ret, struct error *err);
+
+/* ---- catalog ---- */
+
+struct template_info {
+    char name[TEMPLATE_NAME];
+    uint64_t latest;          /* revision; 0: none is left */
+    uint64_t revisions;       /* how many there are */
+    uint64_t default_size_mb; /* 0: not said */
+};
+
+struct template_revision_info {
+    struct template_ref ref;
+    int64_t created; /* nanoseconds since 1970 */
+    char digest[SHA256_HEX];
+    uint64_t image_size, content_size, files, directories, symlinks;
+    uint64_t min_size;        /* bytes of the smallest volume: the image */
+    uint64_t default_size_mb; /* 0: not said */
+    uint64_t bytes_added, bytes_new, bytes_shared, bytes_zero, chunks; /* as it was packed */
+};
+
+/* Called in the order of names, and of revisions. */
+MUST_CHECK int template_list(struct template_store *s,
+                             void (*each)(void *self, const struct template_info *info), void *self,
+                             struct error *err);
+/* *ret_there false: no such template. */
+MUST_CHECK int template_get(struct template_store *s, const char *name, struct template_info *ret,
+                            bool *ret_there, struct error *err);
+/* name: NULL for every template's. */
+MUST_CHECK int template_revisions(struct template_store *s, const char *name,
+                                  void (*each)(void *self,
+                                               const struct template_revision_info *info),
+                                  void *self, struct error *err);
+/* Makes a template without revisions, or changes its default size. */
+MUST_CHECK int template_set(struct template_store *s, const char *name, uint64_t default_size_mb,
+                            struct error *err);
+
+/* revision 0 in ref removes the template with all revisions.  A revision that is held goes from the
+ * catalog, and stays readable for its holders until they let go.  Chunks go with template_gc.
+ * ERR_INPUT when there is none, or when it is the only one of a template (remove that). */
+MUST_CHECK int template_remove(struct template_store *s, const struct template_ref *ref,
+                               struct error *err);
+
+/* A volume that reads from the revision says so, by a name of its own (letters, digits, hyphens);
+ * the revision and its chunks then outlive every removal.  Idempotent. */
+MUST_CHECK int template_hold(struct template_store *s, const struct template_ref *ref,
+                             const char *holder, struct error *err);
+MUST_CHECK int template_let_go(struct template_store *s, const struct template_ref *ref,
+                               const char *holder, struct error *err);
+
+/* How much of a revision is in others: raw bytes of its chunks, each chunk once. */
+struct template_sharing {
+    struct template_ref ref;
+    uint64_t bytes;            /* of the revision */
+    uint64_t only_here;        /* in no other revision */
+    uint64_t same_template;    /* in another revision of this template, and … */
+    uint64_t others;           /* … in none of it, but in other templates */
+    uint64_t stored_only_here; /* stored bytes that its removal would free, about */
+};
+MUST_CHECK int template_sharing(struct template_store *s,
+                                void (*each)(void *self, const struct template_sharing *sharing),
+                                void *self, struct error *err);
+
+/* What two revisions have in common: raw bytes of chunks, each once. */
+struct template_difference {
+    uint64_t both, only_a, only_b;
+    uint64_t chunks_both, chunks_only_a, chunks_only_b;
+};
+MUST_CHECK int template_compare(struct template_store *s, const struct template_ref *a,
+                                const struct template_ref *b, struct template_difference *ret,
+                                struct error *err);
+
+/* ---- revision ---- */
+
+struct template_revision;
+
+/* held_ok: also one that was removed and is held.  Opening reads the revision's root and opens
+ * packs; nothing else is read before it is asked for.  ERR_INPUT when there is none. */
+MUST_CHECK int template_revision_open(struct template_store *s, const struct template_ref *ref,
+                                      struct template_revision **ret, struct error *err);
+void template_revision_free(struct template_revision *r);
+
+/* Borrowed. */
+const struct template_revision_info *template_revision_info(const struct template_revision *r);
+
+/* Exactly len bytes from offset; ERR_SYSTEM past the end or where the store is damaged.  From any
+ * thread. */
+MUST_CHECK int template_revision_read(struct template_revision *r, uint64_t offset, void *data,
+                                      size_t len, struct error *err);
+
+/* The run of zeros, or of data, at offset: *ret_len bytes from there on, at least 1, and no more
+ * than up to the end.  ERR_SYSTEM past it. */
+MUST_CHECK int template_revision_extent(struct template_revision *r, uint64_t offset,
+                                        uint64_t *ret_len, bool *ret_zero, struct error *err);
+
+/* ---- volume ---- */
+
+struct template_volume_request {
+    struct template_ref ref;
+    const char *path;           /* of the file; must not be there */
+    uint64_t size_mb;           /* 0: the revision's default; without one: as small as may be */
+    const char *resize_program; /* NULL: resize2fs */
+    const struct template_progress *progress;
+    const struct cancel *cancel;
+};
+
+struct template_volume_report {
+    struct template_ref ref; /* the revision in numbers */
+    uint64_t size;           /* bytes of the file */
+    bool reflinked;
+};
+
+/* ERR_LIMIT when size_mb is less than the content needs, saying how much that is; ERR_INPUT when
+ * the file is there already. */
+MUST_CHECK int template_volume_create(struct template_store *s,
+                                      const struct template_volume_request *req,
+                                      struct template_volume_report *ret, struct error *err);
+
+/* ---- gc and verify ---- */
+
+struct template_gc_report {
+    uint64_t packs_removed, packs_rewritten;
+    uint64_t packs_waiting; /* unneeded, but somebody at work may be using them: run it again */
+    uint64_t bytes_freed, bytes_live, bytes_waiting; /* stored */
+};
+/* Runs beside packers and readers.  One at a time: ERR_SYSTEM "busy" otherwise. */
+MUST_CHECK int template_gc(struct template_store *s, struct template_gc_report *ret,
+                           struct error *err);
+
+struct template_verify_report {
+    uint64_t packs, chunks, revisions, bytes; /* that were looked at; raw bytes */
+    struct argv damage; /* one line each, naming file and place; empty: all is whole */
+};
+void template_verify_report_release(struct template_verify_report *r);
+/* Reads every pack, checks every chunk, and that every revision has all of its own.  images: also
+ * the SHA-256 of every revision's image, and of what volumes are cloned from.  -1 only when it
+ * could not look. */
+MUST_CHECK int template_verify(struct template_store *s, bool images,
+                               const struct template_progress *progress,
+                               struct template_verify_report *ret, struct error *err);
+
+#endif

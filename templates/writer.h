@@ -1,0 +1,43 @@
+/* templates/writer — new chunks on their way into packs.
+ *
+ * One writer is one session: it sees the packs that were there when it began, and what it adds is
+ * seen by others once writer_commit has returned.  Many threads add at once, each with a hand. */
+#ifndef TEMPLATES_WRITER_H
+#define TEMPLATES_WRITER_H
+
+#include "templates/store.h"
+
+/* Nodes of revisions are compressed apart from contents, so that a reader finds them together. */
+enum writer_kind { WRITER_CONTENT, WRITER_NODE, WRITER_KINDS };
+
+struct writer_counts {
+    uint64_t chunks_new, bytes_new; /* raw */
+    uint64_t bytes_shared;          /* raw bytes of chunks that were there, each time */
+    uint64_t bytes_stored;          /* of the packs that were made */
+};
+
+struct writer;
+struct writer_hand;
+
+MUST_CHECK int writer_open(struct template_store *s, struct writer **ret, struct error *err);
+/* Without a commit all that was added is gone. */
+void writer_free(struct writer *w);
+
+MUST_CHECK int writer_hand_new(struct writer *w, struct writer_hand **ret, struct error *err);
+void writer_hand_free(struct writer_hand *h);
+
+/* Adds 1 … CHUNK_MAX bytes, or finds them; *ret is their address. */
+MUST_CHECK int writer_add(struct writer *w, struct writer_hand *h, enum writer_kind kind,
+                          const void *data, uint32_t len, struct address *ret, struct error *err);
+
+/* Puts a chunk under the address that it has elsewhere, unless it is there. */
+MUST_CHECK int writer_keep(struct writer *w, struct writer_hand *h, struct address a,
+                           const void *data, uint32_t len, struct error *err);
+
+/* No hand may be adding.  All is durable and visible afterwards; the session goes on until
+ * writer_free, so that nothing it refers to is collected before the revision is published. */
+MUST_CHECK int writer_commit(struct writer *w, struct writer_hand *h, struct error *err);
+
+struct writer_counts writer_counts(struct writer *w);
+
+#endif
