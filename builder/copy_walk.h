@@ -45,9 +45,9 @@ struct copy_walk {
     const struct copy_glob *only; /* with all that is below what it matches; NULL: everything */
     bool stop_at_match;           /* what is below does not interest */
     const struct builder_patterns *patterns; /* with excluded: what is left out */
-    const void *excluded;                 /* NULL: nothing */
-    uint64_t entries;                     /* seen so far; carried on by the caller */
-    struct buf path;                      /* of the entry, from where the walk began */
+    const void *excluded;                    /* NULL: nothing */
+    uint64_t entries;                        /* seen so far; carried on by the caller */
+    struct buf path;                         /* of the entry, from where the walk began */
 };
 
 #define COPY_WALK_PATH_MAX ((COPY_DEPTH_MAX + 2) * (NAME_MAX + 1))
