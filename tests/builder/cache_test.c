@@ -17,6 +17,7 @@ static void build_of(const struct machine *m, struct attempt *a, const char *wor
     a->workspace = workspace;
     a->images = ALPINE;
     a->dockerfile = dockerfile;
+    a->cached = true;
     attempt_run(m, a);
     assert_built(a);
 }
@@ -130,6 +131,7 @@ static void test_what_changed_of_a_run_is_named(void **state)
 
         (void)snprintf(workspace, sizeof(workspace), "run%zu", i);
         next.workspace = workspace;
+        next.cached = true;
         build_of(*state, &first, workspace, BEFORE);
         attempt_run(*state, &next);
         assert_built(&next);
@@ -254,6 +256,7 @@ static void test_a_step_that_was_killed_is_not_found(void **state)
     struct attempt killed = {.workspace = "killed",
                              .images = ALPINE,
                              .dockerfile = dockerfile,
+                             .cached = true,
                              .on_line = kill_executor};
     struct attempt next = {.files = NULL};
 
@@ -292,6 +295,7 @@ static void test_builds_at_once_of_one_step_all_succeed(void **state)
         b[i] = (struct beside){*state,
                                {.workspace = "beside",
                                 .id = ids[i],
+                                .cached = true,
                                 .dockerfile = "FROM alpine:3.20\n"
                                               "RUN mkdir /d && echo x >/d/x && sleep 1\n"
                                               "RUN cat /d/x >/y\n"}};
