@@ -200,11 +200,33 @@ static int stamp(const struct builder *b, const char *workspace, int64_t synced,
     return booted ? 0 : cache_power_write(cache, synced, err);
 }
 
+/* Whether a build began or ended there since the stamp was set. */
+static bool is_newer(const struct builder *b, const char *workspace)
+{
+    struct error ignored = ERROR_INIT;
+    char cache[PATH_MAX];
+    struct stat st;
+    int64_t synced;
+    bool booted;
+
+    if (strchr(workspace, '.') || name_cache(b, workspace, cache, &ignored) < 0 ||
+        lstat(cache, &st) < 0)
+        return false;
+    return cache_power_read(cache, &booted, &synced, &ignored) < 0 ||
+           (!booted && time_of(&st) >= synced);
+}
+
+/* Not without need: it may take long, and slows down whoever writes. */
 static int sync_all(const struct builder *b, const struct argv *names, struct error *err)
 {
     int64_t now = clock_now(&clock_system);
     CLEANUP_CLOSE int dir = -1;
+    size_t i = 0;
 
+    while (i < names->n && !is_newer(b, names->v[i]))
+        i++;
+    if (i == names->n)
+        return 0;
     if (fs_open_dir(AT_FDCWD, b->config->dir, &dir, err) < 0)
         return -1;
     if (syncfs(dir) < 0)

@@ -102,6 +102,13 @@ static int make_dirs(const struct builder_job *j, struct error *err)
     return make_context(j, err);
 }
 
+/* By which the caches' keeper sees what has been used, and when. */
+static void note_use(const struct builder_job *j)
+{
+    (void)utimensat(AT_FDCWD, j->bases, NULL, AT_SYMLINK_NOFOLLOW);
+    (void)utimensat(AT_FDCWD, j->cache, NULL, AT_SYMLINK_NOFOLLOW);
+}
+
 int builder_job_begin(struct builder *b, const char *workspace, const char *id,
                       struct builder_job **ret, struct error *err)
 {
@@ -125,7 +132,7 @@ int builder_job_begin(struct builder *b, const char *workspace, const char *id,
         close(j->lock);
         return error_wrap(err, "begin a build");
     }
-    (void)utimensat(AT_FDCWD, j->bases, NULL, AT_SYMLINK_NOFOLLOW); /* its last use */
+    note_use(j);
     *ret = TAKE(j);
     return 0;
 }
@@ -143,6 +150,7 @@ void builder_job_end(struct builder_job *j)
     buf_addf(&jobs, "%s/tmp", j->cache);
     (void)!builder_remove(j->b, buf_str(&jobs), j->id, &ignored);
     argv_release(&j->groups);
+    note_use(j);
     close(j->lock);
     cache_keeper_end(j->b, j->workspace);
     free(j);

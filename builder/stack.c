@@ -20,7 +20,7 @@
 #define VIEWS   "/run/v"
 #define PAGE    4096
 #define NOTHING NAMES "/none" /* the lower directory of a tree that has none */
-/* volatile: a diff that a crash of the machine left is never used (builder/cache.h) */
+/* volatile: a diff that a crash of the machine left is never used (cache_power.c) */
 #define OPTIONS ",metacopy=off,index=off,volatile"
 
 static atomic_uint n_names;
