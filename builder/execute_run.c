@@ -302,24 +302,43 @@ static int bind_writable(struct run_state *r, int fd, char at[64], struct error 
     return 0;
 }
 
-static int add_bind(struct run_state *r, const struct builder_mount *m, struct error *err)
+/* Of a tree without files. */
+static int bind_nothing(struct run_state *r, const struct builder_mount *m, char at[64],
+                        struct error *err)
 {
-    CLEANUP(stack_view_release) struct stack_view view = {.fd = -1};
-    CLEANUP_CLOSE int fd = -1;
-    char at[64];
-    struct stat st;
-    bool writable;
+    if (m->source[strspn(m->source, "/.")])
+        return error_set(err, ERR_INPUT, "\"%s%s\": not found", *m->source == '/' ? "" : "/",
+                         m->source);
+    new_path(r, at);
+    return mkdir(at, 0755) < 0 ? error_errno(err, errno, "make %s", at) : 0;
+}
 
-    if (execute_view_origin(r->s->x, &m->from, &view, err) < 0)
-        return -1;
-    if (view.fd < 0)
-        return error_set(err, ERR_INPUT, "mount from an image without files");
-    if (open_below(view.fd, m->source, &fd, err) < 0)
+/* Of what the source is. */
+static int bind_source(struct run_state *r, const struct builder_mount *m, int root, char at[64],
+                       bool *ret_writable, struct error *err)
+{
+    CLEANUP_CLOSE int fd = -1;
+    struct stat st;
+
+    *ret_writable = !m->read_only;
+    if (root < 0)
+        return bind_nothing(r, m, at, err);
+    if (open_below(root, m->source, &fd, err) < 0)
         return -1;
     if (fstat(fd, &st) < 0)
         return error_errno(err, errno, "look at the source of a mount");
-    writable = !m->read_only && S_ISDIR(st.st_mode);
-    if ((writable ? bind_writable(r, fd, at, err) : bind(r, fd, at, err)) < 0)
+    *ret_writable = !m->read_only && S_ISDIR(st.st_mode);
+    return *ret_writable ? bind_writable(r, fd, at, err) : bind(r, fd, at, err);
+}
+
+static int add_bind(struct run_state *r, const struct builder_mount *m, struct error *err)
+{
+    CLEANUP(stack_view_release) struct stack_view view = {.fd = -1};
+    char at[64];
+    bool writable;
+
+    if (execute_view_origin(r->s->x, &m->from, &view, err) < 0 ||
+        bind_source(r, m, view.fd, at, &writable, err) < 0)
         return -1;
     r->mounts[r->n_mounts++] = (struct run_mount){.type = RUN_MOUNT_BIND,
                                                   .target = target_of(r, m->target),

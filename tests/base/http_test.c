@@ -531,6 +531,36 @@ static void test_a_request_that_is_cancelled_ends(void **state)
     http_response_release(&resp);
 }
 
+static void test_a_redirect_leads_from_where_it_was_given(void **state)
+{
+    static const char *const cases[][3] = {
+        {"http://a.b:8/c/d?e=f", "g", "http://a.b:8/c/g"},
+        {"http://a.b/c/d", "/g?h", "http://a.b/g?h"},
+        {"http://a.b/c/d", "../g", "http://a.b/g"},
+        {"http://a.b/c", "//d/e", "http://d/e"},
+        {"http://a.b/c", "https://d/e", "https://d/e"},
+        {"https://user:secret@a.b/c", "http://d/e", "http://d/e"},
+        {"http://a.b/c", "file:///etc/passwd", NULL},
+        {"http://a.b/c", "gopher://d/", NULL},
+        {"http://a.b/c", "http://", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        CLEANUP(buf_release) struct buf url = BUF_INIT(200);
+        struct error err = ERROR_INIT;
+
+        buf_adds(&url, cases[i][0]);
+        if (!cases[i][2]) {
+            assert_int_equal(http_resolve(&url, cases[i][1], &err), -1);
+            assert_int_equal(err.kind, ERR_INPUT);
+            continue;
+        }
+        assert_int_equal(http_resolve(&url, cases[i][1], &err), 0);
+        assert_string_equal(buf_str(&url), cases[i][2]);
+    }
+}
+
 static int start(void **state)
 {
     struct error err = ERROR_INIT;
@@ -546,6 +576,7 @@ int main(void)
         TEST(test_status_headers_and_body_are_read),
         TEST(test_any_status_is_an_answer),
         TEST(test_redirects_are_not_followed),
+        cmocka_unit_test(test_a_redirect_leads_from_where_it_was_given),
         TEST(test_headers_of_an_interim_answer_are_forgotten),
         TEST(test_head_gets_headers_and_waits_for_no_body),
         TEST(test_the_body_and_the_callers_headers_are_sent_and_no_others),

@@ -55,6 +55,7 @@ static void test_a_bind_mount_shows_files_and_forgets_what_is_written(void **sta
     struct attempt a = {.images = ALPINE,
                         .files = files,
                         .dockerfile =
+                            "FROM scratch AS empty\n"
                             "FROM alpine:3.20 AS other\n"
                             "RUN echo 3 >/three\n"
                             "FROM alpine:3.20\n"
@@ -66,7 +67,9 @@ static void test_a_bind_mount_shows_files_and_forgets_what_is_written(void **sta
                             "tr -d '\\n' >/o; \\\n"
                             "    touch /context/x 2>/dev/null || echo read-only >>/o; \\\n"
                             "    echo new >sub/g && cat sub/g >>/o\n"
-                            "RUN --mount=source=d,target=/d,readwrite cat /d/g >>/o\n"};
+                            "RUN --mount=source=d,target=/d,readwrite cat /d/g >>/o\n"
+                            "RUN --mount=from=empty,target=/e --mount=from=empty,target=/w,rw "
+                            "[ -z \"$(ls -A /e)\" ] && touch /w/x && ! touch /e/x 2>/dev/null\n"};
 
     features_build(*state, &a, &seen);
     assert_files(&a, &seen,
