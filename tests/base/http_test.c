@@ -541,7 +541,6 @@ static void test_a_redirect_leads_from_where_it_was_given(void **state)
         {"http://a.b/c", "https://d/e", "https://d/e"},
         {"https://user:secret@a.b/c", "http://d/e", "http://d/e"},
         {"http://a.b/c", "file:///etc/passwd", NULL},
-        {"http://a.b/c", "gopher://d/", NULL},
         {"http://a.b/c", "http://", NULL},
     };
 
