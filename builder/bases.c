@@ -121,6 +121,30 @@ int bases_find(const char *dir, const char *driver, const char *name, bool *ret_
     return 0;
 }
 
+/* containers/image keeps the index, too, each manifest as a datum "manifest-<its digest>". */
+int bases_came_as(const char *dir, const char *driver, const struct bases_image *image,
+                  const char *digest, bool *ret, struct error *err)
+{
+    json_auto_t *images = NULL;
+    const json_t *o;
+    char key[BUILDER_DIGEST + 16];
+    size_t i;
+
+    *ret = strcmp(image->digest, digest) == 0;
+    if (*ret)
+        return 0;
+    if (read_index(dir, driver, "images", &images, err) < 0)
+        return -1;
+    (void)snprintf(key, sizeof(key), "manifest-%s", digest);
+    json_array_foreach (images, i, o) {
+        const char *id = json_string_value(json_object_get(o, "id"));
+
+        if (id && strcmp(id, image->id) == 0)
+            *ret = json_object_get(json_object_get(o, "big-data-digests"), key) != NULL;
+    }
+    return 0;
+}
+
 int bases_config(const char *dir, const char *driver, const struct bases_image *image,
                  struct buf *out, struct error *err)
 {

@@ -18,6 +18,10 @@ struct bases_image {
 MUST_CHECK int bases_find(const char *dir, const char *driver, const char *name, bool *ret_found,
                           struct bases_image *ret, struct error *err);
 
+/* Whether the image came by the manifest of that digest, or by the index of that digest. */
+MUST_CHECK int bases_came_as(const char *dir, const char *driver, const struct bases_image *image,
+                             const char *digest, bool *ret, struct error *err);
+
 /* Appends the image's config, whose digest is checked. */
 MUST_CHECK int bases_config(const char *dir, const char *driver, const struct bases_image *image,
                             struct buf *out, struct error *err);

@@ -193,6 +193,26 @@ MUST_CHECK int builder_base_find(const struct builder_job *j, const char *name,
                                  const char *const *programs, bool *ret_found,
                                  struct builder_base *ret, struct error *err);
 
+/* How to learn, without builder_pull, whether an image in the base store is what its name means. */
+enum builder_currency {
+    BUILDER_BASE_UNKNOWN, /* not at all: it is not there, or its registry may want credentials */
+    BUILDER_BASE_CURRENT, /* its name has a digest, and that is what is there */
+    BUILDER_BASE_ASK,     /* by what a mirror, or the registry that is pushed to, says of its tag */
+};
+struct builder_base_place { /* of BUILDER_BASE_ASK */
+    char url[300];          /* "http://127.0.0.1:5000" */
+    char repository[1024];  /* perhaps outside the registry's grammar */
+    char tag[160];
+};
+/* An image that builder_pull would refuse is UNKNOWN. */
+MUST_CHECK int builder_base_currency(const struct builder_job *j, const char *image,
+                                     enum builder_currency *ret,
+                                     struct builder_base_place *ret_place, struct error *err);
+
+/* Whether the image in the base store came by the manifest or index of that digest. */
+MUST_CHECK int builder_base_came_as(const struct builder_job *j, const char *image,
+                                    const char *digest, bool *ret, struct error *err);
+
 /* What a build says while it runs; called on the caller's thread.  Stages run beside each other, so
  * lines of several steps come mixed. */
 enum builder_event_kind {

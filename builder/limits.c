@@ -88,7 +88,7 @@ bool builder_disk_is_full(const struct builder_job *j)
     struct statvfs fs;
 
     return statvfs(j->work, &fs) == 0 && ((uint64_t)fs.f_bavail * fs.f_frsize < FULL_BYTES ||
-                                         (fs.f_files > 0 && fs.f_favail < FULL_INODES));
+                                          (fs.f_files > 0 && fs.f_favail < FULL_INODES));
 }
 
 enum builder_outcome builder_limits_judge(const struct builder_job *j,

@@ -148,8 +148,7 @@ int reference_parse(const char *image, struct reference *ret, struct error *err)
     return 0;
 }
 
-/* "docker.io" and "ghcr.io/blaxel-ai" cover what is below them, not their longer neighbours. */
-static bool is_below(const char *full, const char *prefix)
+bool reference_is_below(const char *full, const char *prefix)
 {
     size_t len = strlen(prefix);
 
@@ -162,7 +161,7 @@ enum reference_place reference_where(const struct reference *r, const struct bui
     char own[512];
 
     for (size_t i = 0; i < config->n_mirrors; i++)
-        if (is_below(r->full, config->mirrors[i].prefix))
+        if (reference_is_below(r->full, config->mirrors[i].prefix))
             return REFERENCE_CONFIGURED;
     if (config->push_registry && strcasecmp(r->host, config->push_registry) == 0) {
         (void)snprintf(own, sizeof(own), "%s/%s/", config->push_registry, workspace);

@@ -13,6 +13,10 @@ struct reference {
  * transport ("oci-archive:…") passes. */
 MUST_CHECK int reference_parse(const char *image, struct reference *ret, struct error *err);
 
+/* Whether a full name is that of the prefix or below it: "docker.io" and "ghcr.io/blaxel-ai" cover
+ * what is below them, not their longer neighbours. */
+bool reference_is_below(const char *full, const char *prefix);
+
 enum reference_place {
     REFERENCE_CONFIGURED, /* a mirror answers for it, or it is this workspace's own image */
     REFERENCE_OUTSIDE,    /* some registry; what its name resolves to is still to be looked at */

@@ -26,12 +26,12 @@ struct builder_job {
     int lock; /* on the workspace's cache and base store: nothing of them goes meanwhile */
     char workspace[BUILDER_NAME_MAX + 1];
     char id[BUILDER_NAME_MAX + 1];
-    char dir[PATH_MAX];           /* <dir>/jobs/<id> */
-    char bases[PATH_MAX];         /* <dir>/bases/<workspace> */
-    char cache[PATH_MAX];         /* <dir>/cache/<workspace> */
-    char work[PATH_MAX + 80];     /* <cache>/tmp/<id>: what the build is working on */
-    char context[PATH_MAX + 96];  /* <work>/context: files of it can be linked to the cache */
-    struct argv groups;           /* the directories of the job's control group */
+    char dir[PATH_MAX];          /* <dir>/jobs/<id> */
+    char bases[PATH_MAX];        /* <dir>/bases/<workspace> */
+    char cache[PATH_MAX];        /* <dir>/cache/<workspace> */
+    char work[PATH_MAX + 80];    /* <cache>/tmp/<id>: what the build is working on */
+    char context[PATH_MAX + 96]; /* <work>/context: files of it can be linked to the cache */
+    struct argv groups;          /* the directories of the job's control group */
 };
 
 /* builder_open with a choice that it makes itself otherwise: for tests of each. */
@@ -53,8 +53,8 @@ MUST_CHECK int builder_make_dir(const struct builder *b, const char *path, struc
 MUST_CHECK int builder_remove(const struct builder *b, const char *parent, const char *name,
                               struct error *err);
 
-/* Removes the workspace's base store, so that what is needed is fetched anew.  A build that is using
- * it fails and is tried again. */
+/* Removes the workspace's base store, so that what is needed is fetched anew.  A build that is
+ * using it fails and is tried again. */
 MUST_CHECK int builder_drop_bases(const struct builder_job *j, struct error *err);
 
 /* The absolute path of a program in path ("/a:/b"); false when there is none. */

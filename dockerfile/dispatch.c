@@ -1,8 +1,8 @@
 /* dockerfile/dispatch — what single instructions do to the image's configuration. */
 #include <string.h>
 
-#include "dockerfile/evaluator.h"
 #include "base/path.h"
+#include "dockerfile/evaluator.h"
 #include "dockerfile/runes.h"
 
 #define UNSET_MAX 1000 /* noted in one evaluation */

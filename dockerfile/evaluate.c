@@ -240,7 +240,8 @@ static int run_command(struct dockerfile_evaluation *e, size_t stage, const stru
     if (s->config.history.n > n_history)
         step->history = s->config.history.v[n_history];
     step->user = s->config.user ? s->config.user : "";
-    step->working_dir = s->config.working_dir && *s->config.working_dir ? s->config.working_dir : "/";
+    step->working_dir =
+        s->config.working_dir && *s->config.working_dir ? s->config.working_dir : "/";
     step->done = true;
     return 0;
 }

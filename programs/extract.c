@@ -94,6 +94,8 @@ int inner_extract(int argc, char **argv)
     struct error err = ERROR_INIT;
     bool failed;
 
+    /* Times in a ZIP have no zone; unset, two calls a file would look for /etc/localtime. */
+    (void)setenv("TZ", "UTC0", 1);
     upload_report_init(&report);
     failed = extract(argc, argv, &report, &planned, &failure) < 0;
     if (upload_report_write(&report, failed ? &failure : NULL, &json, &err) < 0) {

@@ -11,6 +11,7 @@
 /* docker-registry refuses larger manifests, and so do most. */
 #define MANIFEST_MAX (4 << 20)
 #define URL_MAX      1024
+#define HEAD_MS      5000
 
 /* ---- one exchange ---- */
 
@@ -110,6 +111,41 @@ int registry_get_manifest(const struct registry *r, const char *repository, cons
 {
     if (get(r, repository, reference, ret_presence, ret, err) < 0)
         return wrap(err, "read the manifest of", repository, reference);
+    return 0;
+}
+
+static int head(const struct registry *r, const char *repository, const char *reference,
+                enum registry_presence *ret_presence, char ret_digest[REGISTRY_DIGEST],
+                struct error *err)
+{
+    CLEANUP(http_response_release) struct http_response resp = HTTP_RESPONSE_INIT(MANIFEST_MAX);
+    CLEANUP(argv_release) struct argv headers = ARGV_INIT;
+    const struct http_request req = {.method = "HEAD", .headers = &headers, .timeout_ms = HEAD_MS};
+    const char *said;
+
+    argv_push1(&headers, registry_manifest_accept);
+    if (exchange(r, repository, reference, req, &resp, err) < 0)
+        return -1;
+    if (resp.status == 404) {
+        *ret_presence = REGISTRY_ABSENT;
+        return 0;
+    }
+    if (resp.status != 200)
+        return registry_unexpected(&resp, err);
+    said = http_header(&resp, "docker-content-digest");
+    if (!said || !registry_digest_is_valid(said))
+        return error_set(err, ERR_REMOTE, "the registry does not say its digest");
+    (void)snprintf(ret_digest, REGISTRY_DIGEST, "%s", said);
+    *ret_presence = REGISTRY_PRESENT;
+    return 0;
+}
+
+int registry_head_manifest(const struct registry *r, const char *repository, const char *reference,
+                           enum registry_presence *ret_presence, char ret_digest[REGISTRY_DIGEST],
+                           struct error *err)
+{
+    if (head(r, repository, reference, ret_presence, ret_digest, err) < 0)
+        return wrap(err, "ask for the digest of", repository, reference);
     return 0;
 }
 

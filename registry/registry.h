@@ -43,6 +43,12 @@ MUST_CHECK int registry_get_manifest(const struct registry *r, const char *repos
                                      const char *reference, enum registry_presence *ret_presence,
                                      struct registry_manifest *ret, struct error *err);
 
+/* The digest of what a reference names, as the registry says it, without fetching it: a HEAD, tried
+ * once, of 5 s at most.  ERR_REMOTE also when the registry does not say it. */
+MUST_CHECK int registry_head_manifest(const struct registry *r, const char *repository,
+                                      const char *reference, enum registry_presence *ret_presence,
+                                      char ret_digest[REGISTRY_DIGEST], struct error *err);
+
 /* Gives the manifest (which must be in that repository) one more tag, and reads it back. */
 MUST_CHECK int registry_tag(const struct registry *r, const char *repository,
                             const struct registry_manifest *m, const char *tag, struct error *err);

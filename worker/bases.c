@@ -44,6 +44,10 @@ static int pull_one(struct run *r, const char *image, const char *credentials, s
     enum builder_outcome outcome;
 
     plain_log_begin(&r->plain_log, "[internal] load base image %s", image);
+    if (base_is_current(r, image)) {
+        plain_log_done(&r->plain_log);
+        return 0;
+    }
     if (builder_pull(r->job, image, *credentials ? credentials : NULL, &io, &outcome, err) < 0)
         return -1;
     if (step_judge(r, outcome, "loading a base image", err) < 0) {

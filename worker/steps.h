@@ -20,6 +20,10 @@ MUST_CHECK int git_source_fetch(struct run *r, int *ret_fd, struct error *err);
  * adds what that lacks. */
 MUST_CHECK int step_pull(struct run *r, struct error *err);
 
+/* current.c: whether the base store has the image as its registry does now; false also when that
+ * cannot be told in a moment. */
+bool base_is_current(struct run *r, const char *image);
+
 /* reuse.c: finds the image of an identical build, and tags it for this one. */
 MUST_CHECK int step_reuse(struct run *r, struct error *err);
 

@@ -1,8 +1,8 @@
 /* dockerfile/rules/copies — what COPY and ADD take from the context. */
 #include <string.h>
 
-#include "dockerfile/origin.h"
 #include "base/path.h"
+#include "dockerfile/origin.h"
 #include "dockerfile/quote.h"
 #include "dockerfile/rules/rule.h"
 

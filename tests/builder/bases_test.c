@@ -171,6 +171,33 @@ static void test_an_index_that_is_none_is_an_error(void **state)
     assert_false(found);
 }
 
+static void test_an_image_came_as_its_manifest_or_as_the_index_that_names_it(void **state)
+{
+    static const struct {
+        const char *digest;
+        bool is;
+    } table[] = {{"sha256:" TOP, true}, {"sha256:" MIDDLE, true}, {"sha256:" BOTTOM, false}};
+    const struct store *s = *state;
+    struct bases_image image;
+    struct error err = ERROR_INIT;
+    char path[256];
+    bool is;
+
+    (void)snprintf(path, sizeof(path), "%s/overlay-images/images.json", s->dir);
+    put(path,
+        "[{\"id\":\"" TOP "\",\"names\":[\"x\"],\"digest\":\"sha256:" TOP "\","
+        "\"big-data-digests\":{\"manifest-sha256:" MIDDLE "\":\"sha256:" MIDDLE "\"}},"
+        "{\"id\":\"" MIDDLE "\",\"names\":[\"y\"],\"digest\":\"sha256:" BOTTOM "\","
+        "\"big-data-digests\":{\"manifest-sha256:" BOTTOM "\":\"sha256:" BOTTOM "\"}}]",
+        0600);
+    assert_int_equal(bases_find(s->dir, "overlay", "x", &is, &image, &err), 0);
+    assert_true(is);
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        assert_int_equal(bases_came_as(s->dir, "overlay", &image, table[i].digest, &is, &err), 0);
+        assert_int_equal(is, table[i].is);
+    }
+}
+
 /* ---- what buildah makes of a pull ---- */
 
 static void test_a_pulled_image_is_described(void **state)
@@ -273,6 +300,7 @@ int main(int argc, char **argv)
         STORE(test_whiteouts_and_opaque_directories_hide),
         STORE(test_layers_that_go_round_in_a_circle_end),
         STORE(test_an_index_that_is_none_is_an_error),
+        STORE(test_an_image_came_as_its_manifest_or_as_the_index_that_names_it),
     };
     const struct CMUnitTest by_buildah[] = {
         cmocka_unit_test(test_a_pulled_image_is_described),

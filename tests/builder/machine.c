@@ -286,8 +286,7 @@ static void forget_steps(const struct builder_job *job)
     char path[2 * PATH_MAX];
 
     (void)snprintf(path, sizeof(path), "%s/records", job->cache);
-    if (fs_open_dir(AT_FDCWD, path, &fd, &ignored) < 0 ||
-        fs_list(fd, ".", &names, &ignored) < 0)
+    if (fs_open_dir(AT_FDCWD, path, &fd, &ignored) < 0 || fs_list(fd, ".", &names, &ignored) < 0)
         return; /* there are none yet */
     for (size_t i = 0; i < names.n; i++)
         (void)unlinkat(fd, names.v[i], 0);

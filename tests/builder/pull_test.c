@@ -387,9 +387,69 @@ static void test_a_store_survives_a_pull_that_was_killed(void **state)
     buf_release(&killed.log);
 }
 
+/* ---- without a pull ---- */
+
+static enum builder_currency currency_of(struct builder_job *job, const char *image,
+                                         struct builder_base_place *place)
+{
+    enum builder_currency ret;
+    struct error err = ERROR_INIT;
+
+    if (builder_base_currency(job, image, &ret, place, &err) < 0)
+        fail_msg("%s", err.msg);
+    return ret;
+}
+
+static void test_only_the_operators_own_registries_are_asked_whether_a_base_is_current(void **state)
+{
+    static const char *const unknown[] = {
+        "docker.io/library/busybox:latest", /* not there */
+        "registry.example/team/base:1",     /* nobody's mirror */
+        "127.0.0.1:1/x:1",                  /* this machine */
+    };
+    const struct machine *m = *state;
+    struct builder_base base;
+    struct builder_base_place place;
+    struct builder_job *job;
+    struct pull p = {.result = 0};
+    struct error err = ERROR_INIT;
+    char url[64], pinned[256];
+    bool is;
+
+    pull_with(m->b, "current", ALPINE, NULL, &p);
+    assert_pulled(&p, BUILDER_DONE, "");
+    assert_int_equal(builder_job_begin(m->b, "current", "look", &job, &err), 0);
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+        assert_int_equal(currency_of(job, unknown[i], &place), BUILDER_BASE_UNKNOWN);
+
+    assert_int_equal(currency_of(job, ALPINE, &place), BUILDER_BASE_ASK);
+    (void)snprintf(url, sizeof(url), "http://%s", m->location);
+    assert_string_equal(place.url, url);
+    assert_string_equal(place.repository, "library/alpine");
+    assert_string_equal(place.tag, "3.20");
+
+    assert_int_equal(builder_base_find(job, ALPINE, (const char *const[]){NULL}, &is, &base, &err),
+                     0);
+    assert_true(is);
+    assert_int_equal(builder_base_came_as(job, ALPINE, base.digest, &is, &err), 0);
+    assert_true(is);
+    (void)snprintf(pinned, sizeof(pinned), "docker.io/library/alpine@%s", base.digest);
+    assert_int_equal(currency_of(job, pinned, &place), BUILDER_BASE_CURRENT);
+
+    pinned[strlen(pinned) - 1] = pinned[strlen(pinned) - 1] == '0' ? '1' : '0'; /* another one */
+    assert_int_equal(currency_of(job, pinned, &place), BUILDER_BASE_UNKNOWN);
+    assert_int_equal(builder_base_came_as(job, ALPINE, strchr(pinned, '@') + 1, &is, &err), 0);
+    assert_false(is);
+    builder_base_release(&base);
+    builder_job_end(job);
+    buf_release(&p.log);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            test_only_the_operators_own_registries_are_asked_whether_a_base_is_current),
         cmocka_unit_test(test_an_image_that_is_not_there_is_the_users_fault_and_named),
         cmocka_unit_test(test_this_machine_and_other_workspaces_are_not_pulled_from),
         cmocka_unit_test(test_a_name_that_resolves_to_this_machine_is_not_pulled_from),

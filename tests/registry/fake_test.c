@@ -146,6 +146,65 @@ static void test_404_is_absent_whatever_it_says(void **state)
     assert_int_equal(presence, REGISTRY_ABSENT);
 }
 
+static int head(struct fake *f, enum registry_presence *ret_presence, char ret[REGISTRY_DIGEST],
+                struct error *err)
+{
+    struct http http = {.request = fake_request, .self = f};
+    struct registry r = {.url = "http://registry.test", .http = &http};
+
+    return registry_head_manifest(&r, REPO, "latest", ret_presence, ret, err);
+}
+
+static void test_a_digest_is_told_by_headers_alone(void **state)
+{
+    const struct answer there[] = {{200, {"docker-content-digest: " ZEROS}, NULL}, {0}};
+    const struct answer absent[] = {{404, {NULL}, NULL}, {0}};
+    struct fake f = {.answers = there};
+    struct error err = ERROR_INIT;
+    enum registry_presence presence = REGISTRY_ABSENT;
+    char digest[REGISTRY_DIGEST] = "";
+
+    (void)state;
+    assert_int_equal(head(&f, &presence, digest, &err), 0);
+    assert_int_equal(presence, REGISTRY_PRESENT);
+    assert_string_equal(digest, ZEROS);
+    assert_string_equal(f.method, "HEAD");
+    assert_string_equal(f.url, "http://registry.test/v2/team/agent/demo/manifests/latest");
+    f = (struct fake){.answers = absent};
+    assert_int_equal(head(&f, &presence, digest, &err), 0);
+    assert_int_equal(presence, REGISTRY_ABSENT);
+}
+
+static void test_a_digest_that_is_not_told_is_an_error_after_one_request(void **state)
+{
+    static const struct {
+        struct answer answer;
+        const char *part;
+    } table[] = {
+        {{200, {NULL}, NULL}, "does not say its digest"},
+        {{200, {"docker-content-digest: sha512:00"}, NULL}, "does not say its digest"},
+        {{401, {NULL}, NULL}, "HTTP 401"},
+        {{302, {"location: http://elsewhere/"}, NULL}, "HTTP 302"},
+        {{503, {NULL}, NULL}, "HTTP 503"},
+        {{0}, "connection refused"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        const struct answer answers[] = {table[i].answer, {0}};
+        struct fake f = {.answers = answers};
+        struct error err = ERROR_INIT;
+        enum registry_presence presence;
+        char digest[REGISTRY_DIGEST];
+
+        assert_int_equal(head(&f, &presence, digest, &err), -1);
+        assert_int_equal(err.kind, ERR_REMOTE);
+        if (!strstr(err.msg, table[i].part))
+            fail_msg("row %zu: %s", i, err.msg);
+        assert_int_equal(f.requests, 1);
+    }
+}
+
 static void test_a_name_that_is_no_name_never_reaches_the_network(void **state)
 {
     static const char *const table[][2] = {
@@ -346,6 +405,8 @@ int main(void)
         cmocka_unit_test(test_a_good_answer_is_taken_and_the_url_is_right),
         cmocka_unit_test(test_every_wrong_answer_is_remote_and_says_what_was_wrong),
         cmocka_unit_test(test_404_is_absent_whatever_it_says),
+        cmocka_unit_test(test_a_digest_is_told_by_headers_alone),
+        cmocka_unit_test(test_a_digest_that_is_not_told_is_an_error_after_one_request),
         cmocka_unit_test(test_a_name_that_is_no_name_never_reaches_the_network),
         cmocka_unit_test(test_a_tag_that_does_not_read_back_is_an_error),
         cmocka_unit_test(test_a_delete_that_is_not_allowed_is_told),

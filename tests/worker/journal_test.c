@@ -222,8 +222,8 @@ int main(void)
                                         fixture_in_memory, fixture_release),
         cmocka_unit_test_setup_teardown(test_lines_added_while_others_are_stored_come_after_them,
                                         fixture_in_memory, fixture_release),
-        cmocka_unit_test_setup_teardown(test_steps_that_run_beside_each_other_are_told_apart, fixture_in_memory,
-                                        fixture_release),
+        cmocka_unit_test_setup_teardown(test_steps_that_run_beside_each_other_are_told_apart,
+                                        fixture_in_memory, fixture_release),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
