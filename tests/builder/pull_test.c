@@ -413,7 +413,7 @@ static void test_only_the_operators_own_registries_are_asked_whether_a_base_is_c
     struct builder_job *job;
     struct pull p = {.result = 0};
     struct error err = ERROR_INIT;
-    char url[64], pinned[256];
+    char url[128], pinned[256];
     bool is;
 
     pull_with(m->b, "current", ALPINE, NULL, &p);
