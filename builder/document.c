@@ -195,6 +195,7 @@ int document_write(const struct document *d, struct buf *out, struct error *err)
     put_number(root, "epoch", p->epoch);
     put_bool(root, "userxattr", d->userxattr);
     put_bool(root, "no_egress", d->no_egress);
+    put_number(root, "disk_max", (int64_t)d->disk_max);
     put_number(root, "threads", d->threads);
     if (!root || json_dump_callback(root, dump_to, out, JSON_COMPACT) < 0)
         return error_set(err, ERR_SYSTEM, "write the build's program: out of memory");
@@ -389,6 +390,7 @@ static void read_document(struct reader *r, struct document *d)
     p->epoch = number_of(root, "epoch");
     d->userxattr = bool_of(root, "userxattr");
     d->no_egress = bool_of(root, "no_egress");
+    d->disk_max = (uint64_t)number_of(root, "disk_max");
     d->threads = (int)number_of(root, "threads");
 }
 

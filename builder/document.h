@@ -22,10 +22,11 @@ struct document {
     struct builder_program program;
     struct document_image *images;
     size_t n_images;
-    bool userxattr; /* overlay's attributes are the user's: the jail has a user namespace */
-    bool no_egress; /* the jail's network is lo alone */
-    int threads;    /* to use */
-    json_t *root;   /* read: owns the strings */
+    bool userxattr;    /* overlay's attributes are the user's: the jail has a user namespace */
+    bool no_egress;    /* the jail's network is lo alone */
+    uint64_t disk_max; /* bytes that all its steps may make; 0: not limited */
+    int threads;       /* to use */
+    json_t *root;      /* read: owns the strings */
 };
 
 /* Appends it as JSON.  ERR_SYSTEM: out of memory. */

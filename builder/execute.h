@@ -72,6 +72,7 @@ struct execution {
     struct stage_run *stages;
     atomic_uint n_tmp; /* of the cache's tmp and of /run */
     atomic_size_t n_steps, n_cached;
+    atomic_ullong disk; /* bytes that the steps made here take */
     struct layer_queue layers;
     json_t *last; /* the image's last build, to compare with; not written to meanwhile */
     int running;  /* commands, under the lock */

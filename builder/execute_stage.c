@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "base/text.h"
 #include "builder/cache_measure.h"
 #include "builder/execute.h"
 
@@ -100,6 +101,19 @@ static int keep(struct stage_run *s, const char *path, const char *diff, struct 
     return cache_store(&s->x->cache, made->key, &made->record, err);
 }
 
+/* The watch of the jail (builder/jail_disk.c) sees what a step is writing; this is for all steps
+ * together. */
+static int count_disk(struct execution *x, uint64_t bytes, struct error *err)
+{
+    char limit[TEXT_SIZE];
+
+    if (atomic_fetch_add(&x->disk, bytes) + bytes <= x->doc.disk_max || x->doc.disk_max == 0)
+        return 0;
+    text_exact_size(x->doc.disk_max, limit);
+    return error_set(err, ERR_LIMIT, "disk full, limit %s: what the steps have made is larger",
+                     limit);
+}
+
 static int make(struct stage_run *s, const struct builder_step *step, const struct kind *kind,
                 struct made *made, struct step_end *end, struct error *err)
 {
@@ -115,6 +129,8 @@ static int make(struct stage_run *s, const struct builder_step *step, const stru
         r = kind->make(s, step, path, end, err);
     if (r == 0)
         r = keep(s, path, diff, made, end, err);
+    if (r == 0)
+        r = count_disk(s->x, made->record.disk, err);
     (void)!fs_remove_tree(AT_FDCWD, path, &ignored); /* else it goes with the job */
     return r;
 }

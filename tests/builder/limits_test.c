@@ -243,6 +243,23 @@ static void test_a_build_that_writes_without_end_fills_its_disk(void **state)
                 BUILDER_DISK_FULL);
 }
 
+/* Each is within the limit; the second is too much. */
+static void test_steps_fill_it_together(void **state)
+{
+    struct attempt a = {.id = "attack",
+                        .dockerfile = "FROM alpine:3.20\n"
+                                      "RUN dd if=/dev/zero of=/a bs=1M count=40 && echo one\n"
+                                      "RUN dd if=/dev/zero of=/b bs=1M count=40 && echo two\n"
+                                      "RUN echo never\n"};
+
+    attack(*state, small, &a);
+    assert_outcome(&a, "build", BUILDER_FAILED);
+    assert_int_equal(a.failure.step, 1);
+    assert_non_null(strstr(a.failure.reason, "disk full, limit 64 MiB"));
+    assert_does_not_say(&a, "\nnever\n");
+    attempt_release(&a);
+}
+
 static void test_many_small_files_fill_it_too(void **state)
 {
     assert_ends(*state,
@@ -447,6 +464,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_without_control_groups_processes_are_limited_for_each_user),
         cmocka_unit_test(test_a_build_gets_no_more_cpus_than_allowed),
         cmocka_unit_test(test_a_build_that_writes_without_end_fills_its_disk),
+        cmocka_unit_test(test_steps_fill_it_together),
         cmocka_unit_test(test_many_small_files_fill_it_too),
         cmocka_unit_test(test_nested_directories_hide_nothing),
         cmocka_unit_test(test_a_file_without_a_name_counts_while_it_is_open),
