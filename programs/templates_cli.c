@@ -42,8 +42,6 @@ static bool take_value(const char *word, const char *value, struct template_word
         w->overlay = value;
     else if (strcmp(word, "--socket") == 0)
         w->socket = value;
-    else if (strcmp(word, "--listen") == 0)
-        w->listen = value;
     else if (strcmp(word, "--format") == 0)
         w->format = value;
     else if (strcmp(word, "--default-size") == 0)

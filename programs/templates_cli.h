@@ -13,7 +13,7 @@ struct template_words {
     bool json, images, quiet;
     const char *workspace; /* "local" where not said */
     const char *directory, *template, *out;
-    const char *overlay, *socket, *listen, *format; /* of kiln volume */
+    const char *overlay, *socket, *format; /* of kiln volume */
     uint64_t default_size, size;                    /* MB */
 };
 

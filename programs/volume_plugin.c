@@ -8,20 +8,30 @@
 #define NBDKIT_API_VERSION 2
 #include <errno.h>
 #include <nbdkit-plugin.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "templates/templates.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+#define GRACE        3000 /* ms for clients to go, once a signal asked for the end */
 
 /* nbdkit gives a plugin no place of its own for what it was told and has opened. */
 static struct {
-    char *store_dir, *overlay, *cache_dir;
+    char *store_dir, *overlay, *cache_dir, *socket;
     const char *template; /* nbdkit's, which keeps it */
     int64_t size, cache;
     struct template_store *store;
     struct template_disk *disk;
-} plugin = {.cache = -1};
+    /* of the watcher */
+    struct sigaction nbdkit_action[NSIG];
+    int signalled, unloaded; /* eventfds */
+    pthread_t watcher;
+    bool watched;
+} plugin = {.cache = -1, .signalled = -1, .unloaded = -1};
 
 static int complain(const struct error *err)
 {
@@ -50,6 +60,8 @@ static int on_config(const char *key, const char *value)
         return take_path(&plugin.overlay, value);
     if (strcmp(key, "cache-dir") == 0)
         return take_path(&plugin.cache_dir, value);
+    if (strcmp(key, "socket") == 0)
+        return take_path(&plugin.socket, value);
     if (strcmp(key, "size") == 0)
         return take_size(&plugin.size, value);
     if (strcmp(key, "cache") == 0)
@@ -97,10 +109,83 @@ static int on_get_ready(void)
     return open_disk(&err) < 0 ? complain(&err) : 0;
 }
 
+/* ---- the end ----
+ *
+ * nbdkit asked to end waits for its clients to go, and a mounted volume does not go by itself.  So
+ * a thread waits a moment with it, and then saves what was written and ends the process. */
+
+static void tell(int fd)
+{
+    const uint64_t one = 1;
+
+    (void)!write(fd, &one, sizeof(one));
+}
+
+static void on_signal(int number)
+{
+    tell(plugin.signalled);
+    plugin.nbdkit_action[number].sa_handler(number);
+}
+
+static void *watch(void *self)
+{
+    struct pollfd fds[] = {{.fd = plugin.signalled, .events = POLLIN},
+                           {.fd = plugin.unloaded, .events = POLLIN}};
+    struct error err = ERROR_INIT;
+    int result;
+
+    while (poll(fds, 2, -1) < 0 && errno == EINTR)
+        continue;
+    while ((result = poll(&fds[1], 1, GRACE)) < 0 && errno == EINTR)
+        continue;
+    if (result != 0)
+        return self;
+    result = template_disk_flush(plugin.disk, &err);
+    if (result < 0)
+        (void)complain(&err);
+    if (plugin.socket)
+        (void)unlink(plugin.socket);
+    _exit(result < 0 ? 1 : 0);
+}
+
+static void take_signal(int number)
+{
+    struct sigaction mine = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+    if (sigaction(number, NULL, &plugin.nbdkit_action[number]) == 0 &&
+        !(plugin.nbdkit_action[number].sa_flags & SA_SIGINFO) &&
+        plugin.nbdkit_action[number].sa_handler != SIG_DFL &&
+        plugin.nbdkit_action[number].sa_handler != SIG_IGN)
+        (void)sigaction(number, &mine, NULL);
+}
+
+/* Threads do not outlive nbdkit's fork, so after it. */
+static int on_after_fork(void)
+{
+    plugin.signalled = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    plugin.unloaded = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (plugin.signalled < 0 || plugin.unloaded < 0 ||
+        pthread_create(&plugin.watcher, NULL, watch, NULL) != 0) {
+        nbdkit_error("start a thread: %m");
+        return -1;
+    }
+    plugin.watched = true;
+    take_signal(SIGTERM);
+    take_signal(SIGINT);
+    return 0;
+}
+
 static void on_unload(void)
 {
+    if (plugin.watched) {
+        tell(plugin.unloaded);
+        (void)pthread_join(plugin.watcher, NULL);
+    }
+    if (plugin.disk && plugin.socket)
+        (void)unlink(plugin.socket);
     template_disk_free(plugin.disk);
     template_store_free(plugin.store);
+    free(plugin.socket);
     free(plugin.store_dir);
     free(plugin.overlay);
     free(plugin.cache_dir);
@@ -235,9 +320,11 @@ static struct nbdkit_plugin registered = {
                    "overlay=FILE         where writes go; made when it is not there\n"
                    "size=SIZE            of the volume, where it is to be longer\n"
                    "cache=SIZE           most bytes kept of what was read (4G; 0: none)\n"
-                   "cache-dir=DIR        where: beside the overlay, else /var/tmp",
+                   "cache-dir=DIR        where: beside the overlay, else /var/tmp\n"
+                   "socket=FILE          removed at the end; nbdkit leaves its own",
     .magic_config_key = "store",
     .get_ready = on_get_ready,
+    .after_fork = on_after_fork,
     .unload = on_unload,
     .open = on_open,
     .get_size = on_get_size,

@@ -11,8 +11,7 @@
 #include "base/text.h"
 #include "programs/volume_words.h"
 
-#define PLUGIN   "nbdkit-kiln-volume-plugin.so"
-#define NBD_PORT "10809"
+#define PLUGIN "nbdkit-kiln-volume-plugin.so"
 
 bool volume_find_plugin(char ret[PATH_MAX])
 {
@@ -38,22 +37,18 @@ struct place {
     char uri[512];
 };
 
-/* "HOST:PORT", "HOST" or ":PORT"; an IPv6 address in brackets. */
+/* "HOST:PORT"; an IPv6 address in brackets.  The configuration has checked it. */
 static int read_listen(const char *text, struct place *p, struct error *err)
 {
-    const char *end = text[0] == '[' ? strchr(text, ']') : strrchr(text, ':');
-    const char *colon = text[0] == '[' && end ? end + 1 : end;
-    size_t from = text[0] == '[' ? 1 : 0;
-    size_t n = end ? (size_t)(end - text) - from : strlen(text);
-    uint64_t port = 0;
+    const char *colon = strrchr(text, ':');
+    bool six = text[0] == '[' && colon && colon > text + 1 && colon[-1] == ']';
+    int n = colon ? (int)(colon - text) - (six ? 2 : 0) : 0;
 
-    if ((colon && *colon && (*colon != ':' || !text_to_u64(colon + 1, 65535, &port))) ||
-        n >= sizeof(p->host) || (from && !end))
+    if (!colon || n >= (int)sizeof(p->host) || strlen(colon + 1) >= sizeof(p->port))
         return error_set(err, ERR_INPUT, "--listen is HOST:PORT, not \"%s\"", text);
-    (void)snprintf(p->host, sizeof(p->host), "%.*s", (int)n, text + from);
-    (void)snprintf(p->port, sizeof(p->port), "%s", colon && *colon ? colon + 1 : NBD_PORT);
-    (void)snprintf(p->uri, sizeof(p->uri), from ? "nbd://[%s]:%s" : "nbd://%s:%s",
-                   p->host[0] ? p->host : "localhost", p->port);
+    (void)snprintf(p->host, sizeof(p->host), "%.*s", n, text + (six ? 1 : 0));
+    (void)snprintf(p->port, sizeof(p->port), "%s", colon + 1);
+    (void)snprintf(p->uri, sizeof(p->uri), "nbd://%s", text);
     return 0;
 }
 
@@ -94,16 +89,26 @@ static int clear_socket(const struct place *p, struct error *err)
     return unlink(p->socket) < 0 ? error_errno(err, errno, "remove %s", p->socket) : 0;
 }
 
-static int find_place(const struct template_words *w, const char *name, struct place *ret,
-                      struct error *err)
+/* --listen is also a key of the configuration, for kiln serve; here only the option counts. */
+static const char *listen_option(const struct config *config)
 {
+    for (size_t i = 0; i < CONFIG_KEYS; i++)
+        if (strcmp(config_row(i).name, "listen") == 0)
+            return config->sources[i].origin == CONFIG_OPTION ? config->listen : NULL;
+    return NULL;
+}
+
+static int find_place(const struct config *config, const struct template_words *w, const char *name,
+                      struct place *ret, struct error *err)
+{
+    const char *listen = listen_option(config);
     char path[128];
 
     *ret = (struct place){.socket = ""};
-    if (w->listen && w->socket)
+    if (listen && w->socket)
         return error_set(err, ERR_INPUT, "say --socket or --listen, not both");
-    if (w->listen)
-        return read_listen(w->listen, ret, err);
+    if (listen)
+        return read_listen(listen, ret, err);
     (void)snprintf(path, sizeof(path), "%s.sock", name);
     if (absolute_socket(w->socket ? w->socket : path, ret, err) < 0)
         return -1;
@@ -133,6 +138,8 @@ static int make_words(const struct config *config, const struct template_words *
     argv_pushf(argv, "store=%s/templates/%s", config->data_dir, w->workspace);
     argv_pushf(argv, "template=%s:%llu", i->ref.name, (unsigned long long)i->ref.revision);
     argv_pushf(argv, "size=%llu", (unsigned long long)i->size);
+    if (p->socket[0])
+        argv_pushf(argv, "socket=%s", p->socket);
     if (c->req.overlay)
         argv_pushf(argv, "overlay=%s", c->req.overlay);
     return argv->failed ? error_set(err, ERR_SYSTEM, "start nbdkit: out of memory") : 0;
@@ -188,7 +195,8 @@ int volume_serve_command(const struct config *config, struct template_store *s,
     struct template_disk_info info;
     struct place place;
 
-    if (volume_choose(config, w, &choice, err) < 0 || find_place(w, choice.name, &place, err) < 0)
+    if (volume_choose(config, w, &choice, err) < 0 ||
+        find_place(config, w, choice.name, &place, err) < 0)
         return -1;
     choice.req.size = w->size << 20;
     choice.req.cache_max = 0;

@@ -181,7 +181,9 @@ static int list(struct tar_writer *w, ext2_ino_t dir, struct listing *ret, struc
 
 static int walk(struct tar_writer *w, ext2_ino_t dir, unsigned depth, struct error *err);
 
-static int write_entry(struct tar_writer *w, ext2_ino_t number, unsigned depth, struct error *err)
+/* *ret_directory: it is one, to be entered. */
+static int write_inode(struct tar_writer *w, ext2_ino_t number, bool *ret_directory,
+                       struct error *err)
 {
     struct ext2_inode_large inode;
     errcode_t code =
@@ -193,11 +195,17 @@ static int write_entry(struct tar_writer *w, ext2_ino_t number, unsigned depth, 
         return tar_failed(w, code, "read an inode of the volume", err);
     if (buf_check(&w->path, "a path of the volume", err) < 0)
         return -1;
-    if (LINUX_S_ISSOCK(inode.i_mode))
-        return 0;
-    if (tar_write_inode(w, number, &inode, err) < 0)
+    *ret_directory = LINUX_S_ISDIR(inode.i_mode);
+    return LINUX_S_ISSOCK(inode.i_mode) ? 0 : tar_write_inode(w, number, &inode, err);
+}
+
+static int write_entry(struct tar_writer *w, ext2_ino_t number, unsigned depth, struct error *err)
+{
+    bool directory = false;
+
+    if (write_inode(w, number, &directory, err) < 0)
         return -1;
-    return LINUX_S_ISDIR(inode.i_mode) ? walk(w, number, depth + 1, err) : 0;
+    return directory ? walk(w, number, depth + 1, err) : 0;
 }
 
 /* What mke2fs made, and not the archive. */
@@ -282,10 +290,20 @@ static int open_archive(struct tar_writer *w, int *fd, struct error *err)
     return w->piece && w->zeros ? 0 : error_set(err, ERR_SYSTEM, "begin the tar: out of memory");
 }
 
+static int write_root(struct tar_writer *w, struct error *err)
+{
+    bool directory;
+    int result;
+
+    buf_addc(&w->path, '.');
+    result = write_inode(w, EXT2_ROOT_INO, &directory, err);
+    buf_clear(&w->path);
+    return result < 0 ? -1 : walk(w, EXT2_ROOT_INO, 0, err);
+}
+
 static int write_tar(struct tar_writer *w, int fd, struct error *err)
 {
-    if (open_filesystem(w, err) < 0 || open_archive(w, &fd, err) < 0 ||
-        walk(w, EXT2_ROOT_INO, 0, err) < 0)
+    if (open_filesystem(w, err) < 0 || open_archive(w, &fd, err) < 0 || write_root(w, err) < 0)
         return -1;
     if (archive_write_close(w->archive) != ARCHIVE_OK)
         return error_set(err, ERR_SYSTEM, "end the tar: %s", archive_error_string(w->archive));
