@@ -30,8 +30,8 @@ static int create_volume(struct template_store *s, const struct template_words *
     if (result < 0)
         return -1;
     text_size(report.size, size);
-    printf("%s  %s from %s:%llu, in %.2f s\n", req.path, size, report.ref.name,
-           (unsigned long long)report.ref.revision,
+    printf("%s  %s from %s:%llu, %s in %.2f s\n", req.path, size, report.ref.name,
+           (unsigned long long)report.ref.revision, report.reflinked ? "cloned" : "written",
            (double)(clock_monotonic() - began) / (double)NS_PER_SEC);
     printf("\nMount it: mount -o loop %s /mnt\n", req.path);
     return 0;

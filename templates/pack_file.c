@@ -89,7 +89,7 @@ static int map_tables(struct pack *p, uint64_t tables, struct error *err)
 int pack_open(const struct hasher *h, const char *name, int fd, struct pack *ret, struct error *err)
 {
     struct stat st;
-    uint64_t tables;
+    uint64_t tables = 0;
 
     *ret = (struct pack){.fd = fd};
     (void)snprintf(ret->name, sizeof(ret->name), "%s", name);

@@ -115,8 +115,10 @@ void template_store_free(struct template_store *s)
 /* ---- views ---- */
 
 static int open_packs(struct template_store *s, const struct argv *names,
-                      const struct argv *condemned, struct view *v, struct error *err)
+                      const struct argv *condemned, struct view *v, bool *ret_gone,
+                      struct error *err)
 {
+    *ret_gone = false;
     for (size_t i = 0; i < names->n; i++) {
         int fd = -1;
 
@@ -124,8 +126,10 @@ static int open_packs(struct template_store *s, const struct argv *names,
             continue;
         if (storage_open(s->storage, AREA_PACKS, names->v[i], &fd, err) < 0)
             return -1;
-        if (fd < 0)
-            continue; /* it went since the listing */
+        if (fd < 0) {
+            *ret_gone = true;
+            continue;
+        }
         if (pack_open(&s->hasher, names->v[i], fd, &v->packs[v->n_packs], err) < 0)
             return -1;
         v->n_packs++;
@@ -133,7 +137,8 @@ static int open_packs(struct template_store *s, const struct argv *names,
     return 0;
 }
 
-int view_open(struct template_store *s, bool condemned, struct view *ret, struct error *err)
+static int open_view(struct template_store *s, bool condemned, struct view *ret, bool *ret_gone,
+                     struct error *err)
 {
     CLEANUP(argv_release) struct argv names = ARGV_INIT;
     CLEANUP(argv_release) struct argv not_these = ARGV_INIT;
@@ -145,9 +150,27 @@ int view_open(struct template_store *s, bool condemned, struct view *ret, struct
     ret->packs = calloc(names.n + 1, sizeof(*ret->packs));
     if (!ret->packs)
         return error_set(err, ERR_SYSTEM, "open the packs: out of memory");
-    if (open_packs(s, &names, &not_these, ret, err) < 0) {
+    if (open_packs(s, &names, &not_these, ret, ret_gone, err) < 0) {
         view_release(ret);
         return -1;
+    }
+    return 0;
+}
+
+/* A pack that went since it was listed may have left its chunks to one that came since then. */
+int view_open(struct template_store *s, bool condemned, struct view *ret, struct error *err)
+{
+    bool gone = true;
+
+    while (gone) {
+        struct view view;
+
+        if (open_view(s, condemned, &view, &gone, err) < 0)
+            return -1;
+        if (gone)
+            view_release(&view);
+        else
+            *ret = view;
     }
     return 0;
 }

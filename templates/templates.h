@@ -293,7 +293,8 @@ struct template_verify_report {
 };
 void template_verify_report_release(struct template_verify_report *r);
 /* Reads every pack, checks every chunk, and that every revision has all of its own.  images: also
- * the SHA-256 of every revision's image.  -1 only when it could not look. */
+ * the SHA-256 of every revision's image, and of what volumes are cloned from.  -1 only when it
+ * could not look. */
 MUST_CHECK int template_verify(struct template_store *s, bool images,
                                const struct template_progress *progress,
                                struct template_verify_report *ret, struct error *err);

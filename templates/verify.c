@@ -164,6 +164,37 @@ static int check_digest(struct template_store *s, const struct template_ref *ref
                            expected);
 }
 
+/* A whole image that volumes are cloned from, if there is one. */
+static int check_raw(struct template_store *s, const char *name, const char *expected,
+                     struct error *err)
+{
+    enum { STEP = 1 << 20 };
+    CLEANUP_FREE unsigned char *data = malloc(STEP);
+    CLEANUP(sha256_freep) struct sha256 *sha = NULL;
+    CLEANUP_CLOSE int fd = -1;
+    unsigned char digest[SHA256_SIZE];
+    char hex[SHA256_HEX];
+    ssize_t n;
+
+    if (!data)
+        return error_set(err, ERR_SYSTEM, "verify: out of memory");
+    if (storage_open(s->storage, AREA_RAW, name, &fd, err) < 0)
+        return -1;
+    if (fd < 0)
+        return 0;
+    if (sha256_new(&sha, err) < 0)
+        return -1;
+    while ((n = read(fd, data, STEP)) > 0)
+        sha256_add(sha, data, (size_t)n);
+    sha256_end(sha, digest);
+    digest_hex(digest, sizeof(digest), hex);
+    if (n == 0 && strcmp(hex, expected) == 0)
+        return 0;
+    return error_set(err, ERR_SYSTEM,
+                     "the file raw/%s is damaged: delete it, and the next volume makes it again",
+                     name);
+}
+
 static void verify_revision(struct verification *v, const char *name, bool images)
 {
     const struct reach_visitor visitor = {.each = check_entry, .self = v};
@@ -181,6 +212,8 @@ static void verify_revision(struct verification *v, const char *name, bool image
     else if (reach_revision(&v->reader, &root, &visitor, &problem) < 0)
         note(v, what, &problem);
     else if (images && check_digest(v->store, &ref, root.info.digest, &problem) < 0)
+        note(v, what, &problem);
+    else if (images && check_raw(v->store, name, root.info.digest, &problem) < 0)
         note(v, what, &problem);
     free(root.nodes);
 }

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #include "base/fs.h"
 #include "templates/reach.h"
@@ -236,11 +237,51 @@ static int final_size(const struct revision_root *root, uint64_t size_mb, uint64
     return 0;
 }
 
-static int fill(struct template_store *s, struct writing *w, const char *path, uint64_t size,
-                struct error *err)
+/* ---- clones ----
+ *
+ * Where the file system can share blocks between files, the first volume leaves a clone of itself
+ * in the store, and those that follow are clones of that.  Where it cannot, nothing is kept. */
+
+static int clone_from_store(struct template_store *s, struct writing *w, bool *ret_cloned,
+                            struct error *err)
 {
-    if (write_image(s, w, err) < 0)
+    CLEANUP_CLOSE int raw = -1;
+    char name[REVISION_NAME];
+    struct stat st;
+
+    *ret_cloned = false;
+    catalog_name(&w->root->info.ref, name);
+    if (storage_open(s->storage, AREA_RAW, name, &raw, err) < 0)
         return -1;
+    if (raw < 0 || fstat(raw, &st) < 0 || (uint64_t)st.st_size != w->root->info.image_size)
+        return 0;
+    *ret_cloned = ioctl(w->fd, FICLONE, raw) == 0;
+    return 0;
+}
+
+/* A store without the clone is as good, but slower: failing here is no failure. */
+static void clone_to_store(struct template_store *s, const struct writing *w)
+{
+    struct storage_file f = STORAGE_FILE_INIT;
+    struct error ignored = ERROR_INIT;
+    char name[REVISION_NAME];
+
+    catalog_name(&w->root->info.ref, name);
+    if (storage_create(s->storage, &f, &ignored) == 0 && ioctl(f.fd, FICLONE, w->fd) == 0)
+        (void)!storage_commit(s->storage, &f, AREA_RAW, name, &ignored);
+    storage_discard(s->storage, &f);
+}
+
+static int fill(struct template_store *s, struct writing *w, const char *path, uint64_t size,
+                bool *ret_cloned, struct error *err)
+{
+    if (clone_from_store(s, w, ret_cloned, err) < 0)
+        return -1;
+    if (!*ret_cloned) {
+        if (write_image(s, w, err) < 0)
+            return -1;
+        clone_to_store(s, w);
+    }
     if (size == w->root->info.image_size)
         return 0;
     if (ftruncate(w->fd, (off_t)size) < 0)
@@ -254,7 +295,8 @@ static int already_there(const char *path, struct error *err)
                      "%s is there already: remove it, or choose another name for the volume", path);
 }
 
-static int create(struct template_store *s, struct writing *w, uint64_t size, struct error *err)
+static int create(struct template_store *s, struct writing *w, uint64_t size, bool *ret_cloned,
+                  struct error *err)
 {
     const char *path = w->req->path;
     char temporary[PATH_MAX], random[9];
@@ -266,7 +308,7 @@ static int create(struct template_store *s, struct writing *w, uint64_t size, st
     w->fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (w->fd < 0)
         return error_errno(err, errno, "create %s", temporary);
-    result = fill(s, w, temporary, size, err);
+    result = fill(s, w, temporary, size, ret_cloned, err);
     close(w->fd);
     if (result == 0 && renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) < 0)
         result = errno == EEXIST ? already_there(path, err)
@@ -280,6 +322,7 @@ static int make_volume(struct template_store *s, struct writing *w, struct revis
                        struct template_volume_report *ret, struct error *err)
 {
     struct view view;
+    bool cloned = false;
     uint64_t size = 0;
     int result;
 
@@ -287,10 +330,11 @@ static int make_volume(struct template_store *s, struct writing *w, struct revis
         return -1;
     w->view = &view;
     w->root = root;
-    result = create(s, w, size, err);
+    result = create(s, w, size, &cloned, err);
     view_release(&view);
     if (result == 0)
-        *ret = (struct template_volume_report){.ref = root->info.ref, .size = size};
+        *ret = (struct template_volume_report){
+            .ref = root->info.ref, .size = size, .reflinked = cloned};
     return result;
 }
 

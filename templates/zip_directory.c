@@ -253,7 +253,7 @@ int zip_directory_read(int fd, uint64_t file_size,
         return -1;
     for (uint64_t i = 0; i < d.entries; i++) {
         struct zip_member m;
-        size_t len;
+        size_t len = 0;
 
         if (read_central(all + at, d.len - at, &d, name, &m, &len, err) < 0 ||
             each(self, &m, err) < 0)

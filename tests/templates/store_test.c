@@ -1,0 +1,291 @@
+/* What is packed is read back, whatever the hash; damage is named; what is needed stays. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "base/fs.h"
+#include "fixture.h"
+
+#define TAR_MAX (64u << 20)
+
+struct fixture {
+    char path[64];
+    struct template_store *store;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    struct error err;
+
+    (void)snprintf(f->path, sizeof(f->path), "/tmp/kiln-templates-XXXXXX");
+    *state = f;
+    return mkdtemp(f->path) ? template_store_open(f->path, NULL, &f->store, &err) : -1;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    int result;
+
+    template_store_free(f->store);
+    result = fs_remove_tree(AT_FDCWD, f->path, &err);
+    free(f);
+    return result;
+}
+
+static struct template_pack_report pack(struct template_store *s, const char *name, unsigned seed,
+                                        unsigned turn)
+{
+    struct buf tar = BUF_INIT(TAR_MAX);
+    struct template_pack_report report;
+    struct error err = ERROR_INIT;
+
+    tar_make(&tar, seed, 200, 20000, turn, 10);
+    if (pack_tar(s, name, &tar, &report, &err) < 0)
+        fail_msg("%s", err.msg);
+    buf_release(&tar);
+    return report;
+}
+
+static void assert_right(struct template_store *s, const char *name)
+{
+    struct error err = ERROR_INIT;
+
+    if (!image_is_right(s, name, &err))
+        fail_msg("%s: %s", name, err.msg);
+}
+
+static size_t count_damage(struct template_store *s)
+{
+    struct template_verify_report r;
+    struct error err = ERROR_INIT;
+    size_t n;
+
+    if (template_verify(s, true, NULL, &r, &err) < 0)
+        fail_msg("%s", err.msg);
+    n = r.damage.n;
+    template_verify_report_release(&r);
+    return n;
+}
+
+static void test_both_kinds_of_storage_give_back_what_was_packed(void **state)
+{
+    struct fixture *f = *state;
+    struct template_store *memory = NULL;
+    struct template_pack_report a, b;
+    struct error err;
+
+    assert_int_equal(template_store_open_memory(NULL, &memory, &err), 0);
+    a = pack(f->store, "one", 1, 0);
+    b = pack(memory, "one", 1, 0);
+    assert_string_equal(a.digest, b.digest);
+    assert_right(f->store, "one");
+    assert_right(memory, "one:1");
+    assert_int_equal(count_damage(memory), 0);
+    template_store_free(memory);
+}
+
+static void test_a_hash_of_8_bits_gives_back_every_byte(void **state)
+{
+    const struct template_options options = {.hash_bits = 8};
+    struct template_store *s = NULL;
+    struct template_pack_report wide, narrow;
+    struct error err;
+
+    wide = pack(((struct fixture *)*state)->store, "one", 1, 0);
+    assert_int_equal(template_store_open_memory(&options, &s, &err), 0);
+    narrow = pack(s, "one", 1, 0);
+    assert_string_equal(wide.digest, narrow.digest);
+    (void)pack(s, "one", 1, 1);
+    assert_right(s, "one:1");
+    assert_right(s, "one:2");
+    assert_int_equal(count_damage(s), 0);
+    template_store_free(s);
+}
+
+static void test_a_second_revision_adds_what_is_new(void **state)
+{
+    struct fixture *f = *state;
+    struct template_pack_report first = pack(f->store, "one", 1, 0);
+    struct template_pack_report second = pack(f->store, "one", 1, 1);
+    struct template_pack_report again = pack(f->store, "one", 1, 1);
+
+    assert_int_equal(second.ref.revision, 2);
+    assert_true(second.bytes_new < first.bytes_new / 5);
+    assert_true(second.bytes_shared > first.bytes_new / 2);
+    assert_int_equal(again.bytes_new, 0);
+    assert_int_equal(again.bytes_added, 0);
+    assert_string_equal(again.digest, second.digest);
+}
+
+/* Flips one bit of each byte in turn of what file says, with strides, and back again. */
+static void flip_bits(struct fixture *f, const char *area, const char *name, size_t stride)
+{
+    char path[256];
+    struct stat st;
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s/%s/%s", f->path, area, name);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    for (off_t at = 0; at < st.st_size; at += (off_t)stride) {
+        unsigned char byte, bad;
+
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        bad = byte ^ (unsigned char)(1u << (at % 8));
+        assert_int_equal(pwrite(fd, &bad, 1, at), 1);
+        if (count_damage(f->store) == 0)
+            fail_msg("a flipped bit at byte %lld of %s/%s was not found", (long long)at, area,
+                     name);
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    }
+    close(fd);
+    assert_int_equal(count_damage(f->store), 0);
+}
+
+static void test_a_flipped_bit_is_found_wherever_it_is(void **state)
+{
+    struct fixture *f = *state;
+    struct argv packs = ARGV_INIT;
+    struct error err;
+
+    (void)pack(f->store, "one", 1, 0);
+    assert_int_equal(storage_list(f->store->storage, AREA_PACKS, &packs, &err), 0);
+    assert_int_equal(packs.n, 1);
+    flip_bits(f, "packs", packs.v[0], 40009);
+    flip_bits(f, "revisions", "one:1", 17);
+    argv_release(&packs);
+}
+
+static void test_collecting_frees_what_nobody_needs_and_nothing_else(void **state)
+{
+    struct fixture *f = *state;
+    struct template_gc_report gc;
+    struct template_ref ref;
+    struct error err = ERROR_INIT;
+
+    (void)pack(f->store, "one", 1, 0);
+    (void)pack(f->store, "two", 2, 0);
+    (void)pack(f->store, "one", 1, 7);
+    assert_int_equal(template_ref_parse("two", &ref, &err), 0);
+    assert_int_equal(template_remove(f->store, &ref, &err), 0);
+    assert_int_equal(template_gc(f->store, &gc, &err), 0);
+    assert_int_equal(gc.packs_removed, 1);
+    assert_true(gc.bytes_freed > 0);
+    assert_right(f->store, "one:1");
+    assert_right(f->store, "one:2");
+    assert_int_equal(count_damage(f->store), 0);
+    assert_int_equal(template_ref_parse("one:1", &ref, &err), 0);
+    assert_int_equal(template_remove(f->store, &ref, &err), 0);
+    assert_int_equal(template_gc(f->store, &gc, &err), 0);
+    assert_right(f->store, "one:2");
+    assert_int_equal(count_damage(f->store), 0);
+    ref.revision = 2;
+    assert_int_equal(template_remove(f->store, &ref, &err), -1); /* the only one */
+    assert_int_equal(err.kind, ERR_INPUT);
+}
+
+static void test_what_a_volume_holds_outlives_its_removal(void **state)
+{
+    struct fixture *f = *state;
+    struct template_gc_report gc;
+    struct template_ref ref;
+    struct template_info info;
+    struct error err = ERROR_INIT;
+    bool there;
+
+    (void)pack(f->store, "one", 1, 0);
+    assert_int_equal(template_ref_parse("one:1", &ref, &err), 0);
+    assert_int_equal(template_hold(f->store, &ref, "volume-1", &err), 0);
+    ref.revision = 0;
+    assert_int_equal(template_remove(f->store, &ref, &err), 0);
+    assert_int_equal(template_get(f->store, "one", &info, &there, &err), 0);
+    assert_false(there);
+    assert_int_equal(template_gc(f->store, &gc, &err), 0);
+    assert_int_equal(gc.packs_removed, 0);
+    assert_right(f->store, "one:1");
+    ref.revision = 1;
+    assert_int_equal(template_let_go(f->store, &ref, "volume-1", &err), 0);
+    assert_int_equal(template_gc(f->store, &gc, &err), 0);
+    assert_int_equal(gc.packs_removed, 1);
+    assert_int_equal(gc.bytes_live, 0);
+}
+
+static void test_old_revisions_are_dropped_but_not_those_that_are_held(void **state)
+{
+    const struct template_options options = {.revisions_max = 3};
+    struct template_store *s = NULL;
+    struct template_info info;
+    struct template_ref ref = {.name = "one", .revision = 1};
+    struct error err = ERROR_INIT;
+    bool there;
+
+    (void)state;
+    assert_int_equal(template_store_open_memory(&options, &s, &err), 0);
+    (void)pack(s, "one", 1, 0);
+    assert_int_equal(template_hold(s, &ref, "v", &err), 0);
+    for (unsigned turn = 1; turn < 6; turn++)
+        (void)pack(s, "one", 1, turn);
+    assert_int_equal(template_get(s, "one", &info, &there, &err), 0);
+    assert_int_equal(info.latest, 6);
+    assert_int_equal(info.revisions, 3);
+    assert_right(s, "one:1");
+    assert_right(s, "one:6");
+    template_store_free(s);
+}
+
+static void test_a_pack_that_is_in_a_session_is_not_removed(void **state)
+{
+    struct fixture *f = *state;
+    struct template_gc_report gc;
+    struct template_ref ref = {.name = "one"};
+    struct error err = ERROR_INIT;
+    int session = -1;
+
+    (void)pack(f->store, "one", 1, 0);
+    {
+        struct argv packs = ARGV_INIT;
+
+        assert_int_equal(storage_list(f->store->storage, AREA_PACKS, &packs, &err), 0);
+        assert_int_equal(storage_session_begin(f->store->storage, packs.v[0], &session, &err), 0);
+        argv_release(&packs);
+    }
+    assert_int_equal(template_remove(f->store, &ref, &err), 0);
+    assert_int_equal(template_gc(f->store, &gc, &err), 0);
+    assert_int_equal(gc.packs_removed, 0);
+    assert_int_equal(gc.packs_waiting, 1);
+    storage_session_end(f->store->storage, &session);
+    assert_int_equal(template_gc(f->store, &gc, &err), 0);
+    assert_int_equal(gc.packs_removed, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_both_kinds_of_storage_give_back_what_was_packed, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_hash_of_8_bits_gives_back_every_byte, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_a_second_revision_adds_what_is_new, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_flipped_bit_is_found_wherever_it_is, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_collecting_frees_what_nobody_needs_and_nothing_else,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_a_volume_holds_outlives_its_removal, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_old_revisions_are_dropped_but_not_those_that_are_held,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_pack_that_is_in_a_session_is_not_removed, setup,
+                                        teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
