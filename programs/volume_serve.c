@@ -9,6 +9,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "programs/installation.h"
 #include "programs/volume_words.h"
 
 #define PLUGIN "nbdkit-kiln-volume-plugin.so"
@@ -123,6 +124,8 @@ static int make_words(const struct config *config, const struct template_words *
 {
     char plugin[PATH_MAX];
 
+    if (!program_is_there("nbdkit"))
+        return error_set(err, ERR_SYSTEM, "nbdkit is not installed: apt-get install nbdkit");
     if (!volume_find_plugin(plugin))
         return error_set(err, ERR_SYSTEM,
                          "this kiln was built without the nbdkit plugin: apt-get install "
@@ -181,8 +184,6 @@ static int become(const struct argv *argv, struct error *err)
     (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
     (void)umask(0077); /* whoever may use the socket may write the volume */
     execvp(argv->v[0], argv->v);
-    if (errno == ENOENT)
-        return error_set(err, ERR_SYSTEM, "nbdkit is not installed: apt-get install nbdkit");
     return error_errno(err, errno, "start nbdkit");
 }
 
