@@ -3,6 +3,7 @@
 
 #include "programs/commands.h"
 #include "programs/installation.h"
+#include "programs/volume_words.h"
 
 struct diagnosis {
     int missing;
@@ -23,25 +24,6 @@ static void print_finding(void *self, const struct builder_finding *f)
     d->missing += f->health == BUILDER_MISSING;
     printf("%s%-8s%s %-18s %s\n", d->colour ? health[f->health].colour : "", health[f->health].word,
            d->colour ? "\033[0m" : "", f->subject, f->detail);
-}
-
-/* In PATH, or by its path. */
-static bool program_is_there(const char *program)
-{
-    const char *path = getenv("PATH");
-    char file[4096];
-
-    if (strchr(program, '/'))
-        return access(program, X_OK) == 0;
-    while (path && *path) {
-        size_t n = strcspn(path, ":");
-
-        (void)snprintf(file, sizeof(file), "%.*s/%s", (int)n, path, program);
-        if (access(file, X_OK) == 0)
-            return true;
-        path += n + (path[n] == ':');
-    }
-    return false;
 }
 
 static void look_at_registry(const struct config *c, const struct registry *registry,
@@ -68,6 +50,27 @@ static void look_at_registry(const struct config *c, const struct registry *regi
     print_finding(d, &f);
 }
 
+/* Builds do without. */
+static void look_at_volumes(struct diagnosis *d)
+{
+    struct builder_finding f = {.subject = "served volumes", .health = BUILDER_DEGRADED};
+    char plugin[PATH_MAX];
+
+    if (!program_is_there("nbdkit")) {
+        (void)snprintf(
+            f.detail, sizeof(f.detail),
+            "nbdkit is not installed, kiln volume serve needs it: apt-get install nbdkit");
+    } else if (!volume_find_plugin(plugin)) {
+        (void)snprintf(f.detail, sizeof(f.detail),
+                       "kiln was built without its nbdkit plugin: apt-get install "
+                       "nbdkit-plugin-dev, and build it again");
+    } else {
+        f.health = BUILDER_OK;
+        (void)snprintf(f.detail, sizeof(f.detail), "nbdkit, and kiln's plugin for it");
+    }
+    print_finding(d, &f);
+}
+
 int command_doctor(const struct config *c, int argc, char **argv)
 {
     CLEANUP(installation_release) struct installation i = {.config = c};
@@ -84,6 +87,7 @@ int command_doctor(const struct config *c, int argc, char **argv)
         return 1;
     }
     look_at_registry(c, &i.registry, &d);
+    look_at_volumes(&d);
     printf("\n%s\n", d.missing ? "This machine cannot build yet: see what is MISSING."
                                : "This machine can build.");
     return d.missing ? 1 : 0;

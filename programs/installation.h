@@ -51,4 +51,7 @@ struct worker_config installation_worker(const struct installation *i, int threa
 /* One line with the time on stderr. */
 void operator_log(void *self, const char *line);
 
+/* In PATH, or by its path. */
+bool program_is_there(const char *program);
+
 #endif

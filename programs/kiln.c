@@ -91,13 +91,31 @@ static const struct command {
      "  kiln template pack deps node_modules.tar --default-size 2048\n"
      "  kiln template pack deps ./project --directory node_modules\n"
      "  kiln template diff deps:1 deps:latest\n"},
-    {"volume", command_volume, "make volumes of a template",
+    {"volume", command_volume, "make volumes of a template, serve and export them",
      "usage: kiln volume create NAME --template REF [--size MB] [--out FILE]\n"
-     "                          [--workspace NAME] [OPTION]...\n\n"
-     "Writes an ext4 image to NAME.img, or to FILE: the template's content, grown to the size.  "
+     "       kiln volume serve NAME [--template REF] [--size MB] [--socket PATH|--listen "
+     "HOST:PORT]\n"
+     "       kiln volume serve --template REF [--overlay FILE] [--socket PATH|--listen HOST:PORT]\n"
+     "       kiln volume export NAME|--template REF|--overlay FILE --out FILE|- [--format "
+     "raw|tar]\n"
+     "       kiln volume rm NAME|--overlay FILE\n"
+     "       each also: [--quiet] [--workspace NAME] [OPTION]...\n\n"
+     "create writes an ext4 image to NAME.img, or to FILE: the template's content, grown to the "
+     "size.\n"
+     "Without a size it is the template's default; without that, as small as may be.\n\n"
+     "serve is a network block device (nbdkit has to be installed) that is there at once: blocks "
+     "are\n"
+     "fetched and verified when they are first read, and what is written goes to an overlay file.  "
+     "NAME\n"
+     "is such a volume in DATA/volumes/WORKSPACE; the first time it is made of the template.  "
      "Without\n"
-     "a size it is the template's default; without that, as small as may be.\n\n"
-     "  kiln volume create v1 --template deps:latest --size 4096 --out /srv/v1.img\n"},
+     "NAME and --overlay it cannot be written.  The socket is NAME.sock here, or PATH.  NBD knows "
+     "no\n"
+     "passwords: --listen only where everybody may write.\n\n"
+     "export writes the image, or a tar of its files, of a volume that is not being served.\n\n"
+     "  kiln volume create v1 --template deps:latest --size 4096 --out /srv/v1.img\n"
+     "  kiln volume serve v2 --template deps:latest\n"
+     "  kiln volume export v2 --format tar --out - | tar -t\n"},
     {"key", command_key, "make, list and revoke API keys",
      "usage: kiln key create --workspace NAME [--label TEXT]\n"
      "       kiln key list [--workspace NAME]\n"

@@ -38,6 +38,12 @@ static bool take_value(const char *word, const char *value, struct template_word
         w->template = value;
     else if (strcmp(word, "--out") == 0)
         w->out = value;
+    else if (strcmp(word, "--overlay") == 0)
+        w->overlay = value;
+    else if (strcmp(word, "--socket") == 0)
+        w->socket = value;
+    else if (strcmp(word, "--format") == 0)
+        w->format = value;
     else if (strcmp(word, "--default-size") == 0)
         *ret_bad = !text_to_u64(value, MB_MAX, &w->default_size) || w->default_size == 0;
     else if (strcmp(word, "--size") == 0)

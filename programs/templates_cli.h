@@ -13,7 +13,8 @@ struct template_words {
     bool json, images, quiet;
     const char *workspace; /* "local" where not said */
     const char *directory, *template, *out;
-    uint64_t default_size, size; /* MB */
+    const char *overlay, *socket, *format; /* of kiln volume */
+    uint64_t default_size, size;           /* MB */
 };
 
 /* Words after the verb.  False, having said why, when there is one too many or none that is known;

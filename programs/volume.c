@@ -1,10 +1,11 @@
-/* programs/volume — `kiln volume create`: a plain file with a template's revision in it. */
+/* programs/volume — `kiln volume create|serve|export|rm`: here, a plain file with a template's
+ * revision in it. */
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/text.h"
 #include "programs/commands.h"
-#include "programs/templates_cli.h"
+#include "programs/volume_words.h"
 
 static int create_volume(struct template_store *s, const struct template_words *w,
                          struct error *err)
@@ -36,24 +37,60 @@ static int create_volume(struct template_store *s, const struct template_words *
     return 0;
 }
 
-int command_volume(const struct config *config, int argc, char **argv)
+static int create_command(const struct config *config, struct template_store *s,
+                          const struct template_words *w, struct error *err)
+{
+    (void)config;
+    return create_volume(s, w, err);
+}
+
+static int remove_command(const struct config *config, struct template_store *s,
+                          const struct template_words *w, struct error *err)
+{
+    struct volume_choice choice;
+
+    if (volume_choose(config, w, &choice, err) < 0)
+        return -1;
+    if (!choice.req.overlay)
+        return error_set(err, ERR_INPUT, "say which volume: its name, or --overlay FILE");
+    return template_disk_remove(s, choice.req.overlay, err);
+}
+
+static const struct verb {
+    const char *name, *full;
+    int plain_min;
+    int (*run)(const struct config *config, struct template_store *s,
+               const struct template_words *w, struct error *err);
+} verbs[] = {
+    {"create", "volume create", 1, create_command},
+    {"serve", "volume serve", 0, volume_serve_command},
+    {"export", "volume export", 0, volume_export_command},
+    {"rm", "volume rm", 0, remove_command},
+};
+
+static int run_verb(const struct config *config, const struct verb *verb, int argc, char **argv)
 {
     struct template_store *store = NULL;
     struct template_words words;
     struct error err = ERROR_INIT;
     int result;
 
-    if (argc < 2 || strcmp(argv[1], "create") != 0) {
-        fprintf(stderr, "kiln volume: say create; see kiln volume --help\n");
-        return 2;
-    }
-    if (!template_read_words(argc, argv, "volume create", 1, 1, &words))
+    if (!template_read_words(argc, argv, verb->full, verb->plain_min, 1, &words))
         return 2;
     result = template_open_workspace(config, words.workspace, &store, &err);
     if (result == 0)
-        result = create_volume(store, &words, &err);
+        result = verb->run(config, store, &words, &err);
     template_store_free(store);
     if (result < 0)
-        fprintf(stderr, "kiln volume create: %s\n", err.msg);
+        fprintf(stderr, "kiln %s: %s\n", verb->full, err.msg);
     return result < 0 ? 1 : 0;
+}
+
+int command_volume(const struct config *config, int argc, char **argv)
+{
+    for (size_t i = 0; argc >= 2 && i < sizeof(verbs) / sizeof(verbs[0]); i++)
+        if (strcmp(argv[1], verbs[i].name) == 0)
+            return run_verb(config, &verbs[i], argc, argv);
+    fprintf(stderr, "kiln volume: say create, serve, export or rm; see kiln volume --help\n");
+    return 2;
 }

@@ -5,6 +5,7 @@
  *   catalog    names and their revisions: list, remove, hold, compare
  *   revision   an image to read from, every byte verified
  *   volume     a plain file of a revision, grown to the asked size
+ *   disk       a volume that is served: fetched as it is read, written to an overlay, exported
  *   gc, verify what nobody needs, and whether all is whole
  *
  * A store may be open in many processes and threads at once.  docs/template-format.md specifies
@@ -215,6 +216,65 @@ struct template_volume_report {
 MUST_CHECK int template_volume_create(struct template_store *s,
                                       const struct template_volume_request *req,
                                       struct template_volume_report *ret, struct error *err);
+
+/* ---- served volumes ---- */
+
+/* A volume that is there at once: blocks are fetched, and verified, when they are first read, and
+ * then kept in a file without a name; writes go to an overlay. */
+struct template_disk;
+
+#define TEMPLATE_DISK_CACHE (UINT64_C(4) << 30)
+
+struct template_disk_request {
+    struct template_ref ref; /* name "": what the overlay says */
+    const char *overlay;   /* file; made where it is not there; NULL: the disk cannot be written */
+    uint64_t size;         /* bytes; 0: as it is, or the default of the revision */
+    uint64_t cache_max;    /* bytes of the cache's file; 0: none.  TEMPLATE_DISK_CACHE does. */
+    const char *cache_dir; /* NULL: beside the overlay, else /var/tmp */
+};
+
+struct template_disk_info {
+    struct template_ref ref;
+    uint64_t size;        /* bytes */
+    uint64_t image_size;  /* of the file system in the revision; after it there are zeros */
+    bool writable, fresh; /* fresh: the overlay was made by this call */
+};
+
+/* The overlay holds its revision (template_hold) from its making to template_disk_remove.
+ * ERR_INPUT when it is in use, is of another revision, or would have to shrink. */
+MUST_CHECK int template_disk_open(struct template_store *s, const struct template_disk_request *req,
+                                  struct template_disk **ret, struct error *err);
+/* Flushes first. */
+void template_disk_free(struct template_disk *d);
+const struct template_disk_info *template_disk_info(const struct template_disk *d);
+
+/* From any thread.  A range past the end is ERR_SYSTEM, as is damage: damaged bytes are never
+ * given out.  extent: *ret_len is at least 1 and at most len. */
+MUST_CHECK int template_disk_read(struct template_disk *d, uint64_t offset, void *data, size_t len,
+                                  struct error *err);
+MUST_CHECK int template_disk_write(struct template_disk *d, uint64_t offset, const void *data,
+                                   size_t len, struct error *err);
+MUST_CHECK int template_disk_zero(struct template_disk *d, uint64_t offset, uint64_t len,
+                                  struct error *err);
+MUST_CHECK int template_disk_extent(struct template_disk *d, uint64_t offset, uint64_t len,
+                                    uint64_t *ret_len, bool *ret_zero, struct error *err);
+/* What was written before survives a crash. */
+MUST_CHECK int template_disk_flush(struct template_disk *d, struct error *err);
+
+/* Removes an overlay, with what was written, and lets its revision go.  ERR_INPUT when it is in
+ * use, or there is none. */
+MUST_CHECK int template_disk_remove(struct template_store *s, const char *overlay,
+                                    struct error *err);
+
+/* The whole image to fd: with holes where fd is a regular file. */
+MUST_CHECK int template_disk_export_raw(struct template_disk *d, int fd,
+                                        const struct template_progress *progress,
+                                        struct error *err);
+/* Its files, as a tar (pax).  ERR_INPUT when the file system has not been unmounted, naming the
+ * remedy, or is damaged. */
+MUST_CHECK int template_disk_export_tar(struct template_disk *d, int fd,
+                                        const struct template_progress *progress,
+                                        struct error *err);
 
 /* ---- gc and verify ---- */
 

@@ -1,0 +1,139 @@
+/* programs/volume_export — `kiln volume export`: a served volume, or a template, as an image or a
+ * tar; and which volume the words mean. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/text.h"
+#include "programs/volume_words.h"
+
+static int choose_named(const struct config *config, const struct template_words *w,
+                        struct volume_choice *c, struct error *err)
+{
+    const char *name = w->plain[0];
+    char dir[PATH_MAX];
+    struct template_ref checked;
+
+    if (w->overlay)
+        return error_set(err, ERR_INPUT, "say a name or --overlay, not both");
+    if (strchr(name, ':') || template_ref_parse(name, &checked, err) < 0)
+        return error_set(err, ERR_INPUT,
+                         "a volume's name is of lower-case letters, digits and hyphens, not "
+                         "\"%s\"%s",
+                         name, strchr(name, ':') ? "; for a template say --template" : "");
+    if (snprintf(dir, sizeof(dir), "%s/volumes/%s", config->data_dir, w->workspace) >=
+            (int)sizeof(dir) ||
+        snprintf(c->overlay, sizeof(c->overlay), "%s/%s.overlay", dir, name) >=
+            (int)sizeof(c->overlay))
+        return error_set(err, ERR_INPUT, "data_dir: the path is too long");
+    c->req.overlay = c->overlay;
+    (void)snprintf(c->name, sizeof(c->name), "%s", name);
+    return fs_mkdirs(dir, 0700, err);
+}
+
+int volume_choose(const struct config *config, const struct template_words *w,
+                  struct volume_choice *ret, struct error *err)
+{
+    memset(ret, 0, sizeof(*ret));
+    ret->req.cache_max = TEMPLATE_DISK_CACHE;
+    (void)snprintf(ret->name, sizeof(ret->name), "volume");
+    if (w->template && template_ref_parse(w->template, &ret->req.ref, err) < 0)
+        return -1;
+    if (w->template)
+        (void)snprintf(ret->name, sizeof(ret->name), "%s", ret->req.ref.name);
+    if (w->n_plain > 0)
+        return choose_named(config, w, ret, err);
+    ret->req.overlay = w->overlay;
+    return w->template || w->overlay
+               ? 0
+               : error_set(err, ERR_INPUT,
+                           "say a volume's name, --template NAME:REVISION, or "
+                           "--overlay FILE");
+}
+
+/* ---- writing ---- */
+
+static int write_to(struct template_disk *d, const struct template_words *w, int fd,
+                    struct error *err)
+{
+    struct progress_line line;
+    int result;
+
+    progress_line_init(&line, "exporting", w->quiet);
+    result = w->format && strcmp(w->format, "tar") == 0
+                 ? template_disk_export_tar(d, fd, progress_line_of(&line), err)
+                 : template_disk_export_raw(d, fd, progress_line_of(&line), err);
+    progress_line_end(&line);
+    return result;
+}
+
+/* It has its name when it is whole. */
+static int write_file(struct template_disk *d, const struct template_words *w, struct error *err)
+{
+    char temporary[PATH_MAX], random[9];
+    int fd, result;
+
+    digest_random_name(random, 8);
+    if (snprintf(temporary, sizeof(temporary), "%s.tmp-%s", w->out, random) >=
+        (int)sizeof(temporary))
+        return error_set(err, ERR_INPUT, "--out: the path is too long");
+    fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_errno(err, errno, "create %s", temporary);
+    result = write_to(d, w, fd, err);
+    if (close(fd) < 0 && result == 0)
+        result = error_errno(err, errno, "write %s", w->out);
+    if (result == 0 && renameat2(AT_FDCWD, temporary, AT_FDCWD, w->out, RENAME_NOREPLACE) < 0)
+        result = errno == EEXIST
+                     ? error_set(err, ERR_INPUT, "%s is there already: remove it first", w->out)
+                     : error_errno(err, errno, "name the file %s", w->out);
+    if (result < 0)
+        (void)unlink(temporary);
+    return result;
+}
+
+static int check_words(const struct template_words *w, struct error *err)
+{
+    if (!w->out)
+        return error_set(err, ERR_INPUT, "say where to: --out FILE, or --out - for a pipe");
+    if (w->format && strcmp(w->format, "raw") != 0 && strcmp(w->format, "tar") != 0)
+        return error_set(err, ERR_INPUT, "--format is raw or tar, not \"%s\"", w->format);
+    if (strcmp(w->out, "-") == 0 && isatty(STDOUT_FILENO))
+        return error_set(err, ERR_INPUT, "this is a terminal: send it to a file or a pipe");
+    if (strcmp(w->out, "-") != 0 && access(w->out, F_OK) == 0)
+        return error_set(err, ERR_INPUT, "%s is there already: remove it first", w->out);
+    return 0;
+}
+
+/* A volume that is not there is not made for being exported. */
+static int check_there(const struct volume_choice *c, struct error *err)
+{
+    return c->req.overlay && access(c->req.overlay, F_OK) < 0
+               ? error_errno(err, errno, "open the volume %s", c->req.overlay)
+               : 0;
+}
+
+int volume_export_command(const struct config *config, struct template_store *s,
+                          const struct template_words *w, struct error *err)
+{
+    struct volume_choice choice;
+    struct template_disk *disk = NULL;
+    char size[TEXT_SIZE];
+    int result;
+
+    if (check_words(w, err) < 0 || volume_choose(config, w, &choice, err) < 0 ||
+        check_there(&choice, err) < 0)
+        return -1;
+    choice.req.cache_max = 0; /* all is read once, and in order */
+    if (template_disk_open(s, &choice.req, &disk, err) < 0)
+        return -1;
+    result =
+        strcmp(w->out, "-") == 0 ? write_to(disk, w, STDOUT_FILENO, err) : write_file(disk, w, err);
+    text_size(template_disk_info(disk)->size, size);
+    if (result == 0 && !w->quiet)
+        fprintf(stderr, "%s: the %s of a volume of %s\n", w->out,
+                w->format && strcmp(w->format, "tar") == 0 ? "files" : "image", size);
+    template_disk_free(disk);
+    return result;
+}

@@ -1,0 +1,28 @@
+/* programs/volume_words — what the verbs of `kiln volume` share. */
+#ifndef PROGRAMS_VOLUME_WORDS_H
+#define PROGRAMS_VOLUME_WORDS_H
+
+#include <limits.h>
+
+#include "programs/templates_cli.h"
+
+/* What NAME, --template and --overlay ask for; strings are borrowed. */
+struct volume_choice {
+    struct template_disk_request req;
+    char overlay[PATH_MAX]; /* req.overlay, unless that is NULL */
+    char name[80];          /* for a socket or a message: NAME, or the template's */
+};
+
+/* A NAME is an overlay in DATA/volumes/WORKSPACE, whose directory is made. */
+MUST_CHECK int volume_choose(const struct config *config, const struct template_words *w,
+                             struct volume_choice *ret, struct error *err);
+
+int volume_serve_command(const struct config *config, struct template_store *s,
+                         const struct template_words *w, struct error *err);
+int volume_export_command(const struct config *config, struct template_store *s,
+                          const struct template_words *w, struct error *err);
+
+/* The plugin's file: beside kiln, or in ../lib/kiln.  False where there is none. */
+bool volume_find_plugin(char ret[PATH_MAX]);
+
+#endif
