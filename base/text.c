@@ -140,3 +140,39 @@ void text_exact_size(uint64_t bytes, char text[TEXT_SIZE])
     (void)snprintf(text, TEXT_SIZE, "%llu %s", (unsigned long long)(bytes / units[i].factor),
                    units[i].name);
 }
+
+/* ---- names in messages ---- */
+
+/* Bytes of the printable UTF-8 character at s, 0 when there is none. */
+static size_t printable(const char *s, size_t len)
+{
+    if (text_has_control(s, 1) || *s == '"' || *s == '\\')
+        return 0;
+    for (size_t n = 1; n <= 4 && n <= len; n++)
+        if (text_is_utf8(s, n))
+            return n;
+    return 0;
+}
+
+struct text_shown text_show(const char *name)
+{
+    struct text_shown shown;
+    char *const room = shown.text + sizeof(shown.text) - sizeof("\\xNN...\"");
+    size_t len = strlen(name);
+    char *p = shown.text;
+
+    *p++ = '"';
+    while (len > 0 && p < room - 4) {
+        size_t n = printable(name, len);
+
+        if (n > 0)
+            p = mempcpy(p, name, n);
+        else
+            p += snprintf(p, sizeof("\\xNN"), "\\x%02x", (unsigned char)*name);
+        n = n > 0 ? n : 1;
+        name += n;
+        len -= n;
+    }
+    (void)stpncpy(p, len > 0 ? "...\"" : "\"", sizeof("...\""));
+    return shown;
+}

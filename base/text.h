@@ -29,4 +29,11 @@ void text_size(uint64_t bytes, char text[TEXT_SIZE]);
 /* A size that somebody set, unrounded: "4 GiB", "500 MB", "1023 B". */
 void text_exact_size(uint64_t bytes, char text[TEXT_SIZE]);
 
+/* A name in quotes, for messages: bytes that are no printable UTF-8 as \xNN, cut when long. */
+#define TEXT_SHOWN 200
+struct text_shown {
+    char text[TEXT_SHOWN];
+};
+struct text_shown text_show(const char *name);
+
 #endif

@@ -411,7 +411,7 @@ int document_read(const char *text, size_t len, struct document *ret, struct err
 
 static void release_stage(struct builder_stage *s)
 {
-    for (size_t i = 0; i < s->n_steps; i++) {
+    for (size_t i = 0; s->steps && i < s->n_steps; i++) {
         argv_release(&s->steps[i].argv);
         argv_release(&s->steps[i].env);
         argv_release(&s->steps[i].words);
@@ -422,14 +422,20 @@ static void release_stage(struct builder_stage *s)
     free(s->steps);
 }
 
+void builder_program_release(struct builder_program *p)
+{
+    for (size_t i = 0; p->stages && i < p->n_stages; i++)
+        release_stage(&p->stages[i]);
+    free(p->stages);
+    free(p->secrets);
+    *p = (struct builder_program){.stages = NULL};
+}
+
 void document_release(struct document *d)
 {
-    for (size_t i = 0; i < d->program.n_stages; i++)
-        release_stage(&d->program.stages[i]);
+    builder_program_release(&d->program);
     for (size_t i = 0; i < d->n_images; i++)
         free(d->images[i].layers);
-    free(d->program.stages);
-    free(d->program.secrets);
     free(d->images);
     json_decref(d->root);
     *d = (struct document){.root = NULL};

@@ -109,4 +109,7 @@ struct builder_program {
     const char *name; /* "sandbox/app": what the image is, to tell why a step is not cached */
 };
 
+/* Frees the lists of a program, not the texts that it borrows. */
+void builder_program_release(struct builder_program *p);
+
 #endif

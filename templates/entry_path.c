@@ -8,39 +8,6 @@
 
 #define REMEDY "rename or remove it and make the archive again"
 
-static size_t printable(const char *s, size_t len)
-{
-    if (text_has_control(s, 1) || *s == '"' || *s == '\\')
-        return 0;
-    for (size_t n = 1; n <= 4 && n <= len; n++)
-        if (text_is_utf8(s, n))
-            return n;
-    return 0;
-}
-
-struct entry_shown entry_show(const char *name)
-{
-    struct entry_shown shown;
-    char *const room = shown.text + sizeof(shown.text) - sizeof("\\xNN...\"");
-    size_t len = strlen(name);
-    char *p = shown.text;
-
-    *p++ = '"';
-    while (len > 0 && p < room - 4) {
-        size_t n = printable(name, len);
-
-        if (n > 0)
-            p = mempcpy(p, name, n);
-        else
-            p += snprintf(p, sizeof("\\xNN"), "\\x%02x", (unsigned char)*name);
-        n = n > 0 ? n : 1;
-        name += n;
-        len -= n;
-    }
-    (void)snprintf(p, sizeof("...\""), "%s", len > 0 ? "...\"" : "\"");
-    return shown;
-}
-
 int entry_refuse(struct error *err, enum error_kind kind, const char *name, const char *fmt, ...)
 {
     char text[sizeof(err->msg)];
@@ -49,7 +16,7 @@ int entry_refuse(struct error *err, enum error_kind kind, const char *name, cons
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    return error_set(err, kind, "entry %s: %s", entry_show(name).text, text);
+    return error_set(err, kind, "entry %s: %s", text_show(name).text, text);
 }
 
 static int check_component(const char *name, const char *part, size_t len, struct error *err)

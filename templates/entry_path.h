@@ -1,4 +1,4 @@
-/* templates/entry_path — what an entry of an archive may be called, and how messages show it. */
+/* templates/entry_path — what an entry of an archive may be called. */
 #ifndef TEMPLATES_ENTRY_PATH_H
 #define TEMPLATES_ENTRY_PATH_H
 
@@ -7,13 +7,6 @@
 #include "templates/templates.h"
 
 #define ENTRY_COMPONENT_MAX 255 /* bytes of one name: ext4's limit */
-
-/* A name in quotes: bytes that are no printable UTF-8 as \xNN, cut when long. */
-#define ENTRY_SHOWN 240
-struct entry_shown {
-    char text[ENTRY_SHOWN];
-};
-struct entry_shown entry_show(const char *name);
 
 /* "entry "NAME": <what is wrong>; <what to do>".  Returns -1. */
 int entry_refuse(struct error *err, enum error_kind kind, const char *name, const char *fmt, ...)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "templates/cdc.h"
 #include "templates/pipeline.h"
 
@@ -294,7 +295,7 @@ int image_feed(struct batches *b, const struct pipeline_input *input, struct err
             char path[PATH_MAX];
 
             nodes_path(t, index, path);
-            return error_wrap(err, "content of %s", entry_show(path).text);
+            return error_wrap(err, "content of %s", text_show(path).text);
         }
     }
     if (feed_gap(&f, input->image->n_blocks, err) < 0)

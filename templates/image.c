@@ -4,6 +4,8 @@
 #include <ext2fs/ext2fs.h>
 #include <string.h>
 
+#include "base/text.h"
+
 static int set_xattr(struct build *b, struct ext2_xattr_handle *handle, const struct xattr *a,
                      struct error *err)
 {
@@ -13,7 +15,7 @@ static int set_xattr(struct build *b, struct ext2_xattr_handle *handle, const st
     return code ? error_set(err, ERR_INPUT,
                             "the extended attribute %s of %llu bytes cannot be stored: %s; remove "
                             "it from the archive",
-                            entry_show(name).text, (unsigned long long)a->len, error_message(code))
+                            text_show(name).text, (unsigned long long)a->len, error_message(code))
                 : 0;
 }
 
@@ -47,7 +49,7 @@ static int write_all_xattrs(struct build *b, struct error *err)
             char path[PATH_MAX];
 
             nodes_path(t, t->preorder[i], path);
-            return error_wrap(err, "entry %s", entry_show(path).text);
+            return error_wrap(err, "entry %s", text_show(path).text);
         }
     }
     return 0;

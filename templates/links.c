@@ -5,6 +5,7 @@
  * there ends the walk: then only the remaining text can lead out. */
 #include <string.h>
 
+#include "base/text.h"
 #include "templates/tree.h"
 
 #define HOPS_MAX 40 /* as Linux */
@@ -112,7 +113,7 @@ int nodes_check_links(const struct tree *t, struct error *err)
         return entry_refuse(err, ERR_INPUT, path,
                             "it is a symbolic link to %s, outside of the template; make the link "
                             "relative and point inside, or put a copy of the file in its place",
-                            entry_show(target).text);
+                            text_show(target).text);
     }
     return 0;
 }

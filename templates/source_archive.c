@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "base/text.h"
 #include "templates/source.h"
 
 #define BLOCK (256u << 10)
@@ -214,12 +215,12 @@ static int hardlink_path(struct tar *s, const char *name, const char *target,
     bool wanted;
 
     if (source_path(&s->source, target, limits, path, &wanted, err) < 0)
-        return error_wrap(err, "entry %s, a hard link", entry_show(name).text);
+        return error_wrap(err, "entry %s, a hard link", text_show(name).text);
     if (!wanted)
         return entry_refuse(err, ERR_INPUT, name,
                             "it is a hard link to %s, outside of the template; put a copy of the "
                             "file in its place",
-                            entry_show(target).text);
+                            text_show(target).text);
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <sys/xattr.h>
 
 #include "base/fs.h"
+#include "base/text.h"
 #include "templates/source.h"
 
 #define XATTR_LIST_MAX  65536
@@ -192,7 +193,7 @@ static int add_file(struct directory *d, struct tree *t, const char *path, const
     uint32_t node;
 
     if (fd < 0)
-        return error_errno(err, errno, "open %s", entry_show(path).text);
+        return error_errno(err, errno, "open %s", text_show(path).text);
     if (add_entry(d, t, path, st, NULL, &node, err) < 0 || add_segments(fd, st, t, node, err) < 0 ||
         add_xattrs(fd, NULL, t, node, err) < 0)
         return -1;
@@ -207,7 +208,7 @@ static int add_symlink(struct directory *d, struct tree *t, int parent, const ch
     uint32_t node;
 
     if (n < 0)
-        return error_errno(err, errno, "read the link %s", entry_show(path).text);
+        return error_errno(err, errno, "read the link %s", text_show(path).text);
     target[n] = '\0';
     (void)snprintf(link, sizeof(link), "/proc/self/fd/%d/%s", parent, name);
     return add_entry(d, t, path, st, target, &node, err) < 0 ? -1
@@ -225,7 +226,7 @@ static int add_one(struct directory *d, struct tree *t, int parent, const char *
         (int)sizeof(path))
         return entry_refuse(err, ERR_LIMIT, name, "its path is too long");
     if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return error_errno(err, errno, "look at %s", entry_show(path).text);
+        return error_errno(err, errno, "look at %s", text_show(path).text);
     if (S_ISDIR(st.st_mode)) {
         argv_push1(below, path);
         return 0;
@@ -254,14 +255,14 @@ static int scan_directory(struct directory *d, struct tree *t, struct argv *belo
     DIR *dir;
 
     if (fd < 0)
-        return error_errno(err, errno, "open directory %s", entry_show(d->path).text);
+        return error_errno(err, errno, "open directory %s", text_show(d->path).text);
     dir = fdopendir(fd);
     if (!dir) {
         close(fd);
         return out_of_memory(err);
     }
     if (fstat(fd, &st) < 0)
-        result = error_errno(err, errno, "look at %s", entry_show(d->path).text);
+        result = error_errno(err, errno, "look at %s", text_show(d->path).text);
     if (result == 0 && (add_entry(d, t, d->path, &st, NULL, &node, err) < 0 ||
                         add_xattrs(fd, NULL, t, node, err) < 0))
         result = -1;
@@ -307,7 +308,7 @@ static int directory_open(struct source *source, const struct tree *t, uint32_t 
     nodes_path(t, node, d->path);
     d->file = open_beneath(d, d->path, O_RDONLY | O_NONBLOCK);
     if (d->file < 0)
-        return error_errno(err, errno, "open %s", entry_show(d->path).text);
+        return error_errno(err, errno, "open %s", text_show(d->path).text);
     if (fstat(d->file, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != n->size)
         return entry_refuse(err, ERR_INPUT, d->path, "it changed while it was read; try again");
     return 0;
@@ -325,7 +326,7 @@ static int directory_read(struct source *source, uint64_t offset, void *data, si
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return error_errno(err, errno, "read %s", entry_show(d->path).text);
+            return error_errno(err, errno, "read %s", text_show(d->path).text);
         if (n == 0)
             return entry_refuse(err, ERR_INPUT, d->path, "it changed while it was read; try again");
         got += (size_t)n;
@@ -360,7 +361,7 @@ static int open_root(struct directory *d, const char *path, const char *sub, str
         return 0;
     below = open_beneath(d, sub, O_RDONLY | O_DIRECTORY);
     if (below < 0)
-        return error_set(err, ERR_INPUT, "there is no folder %s in %s", entry_show(sub).text, path);
+        return error_set(err, ERR_INPUT, "there is no folder %s in %s", text_show(sub).text, path);
     close(d->root);
     d->root = below;
     return 0;

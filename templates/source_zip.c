@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
+#include "base/text.h"
 #include "templates/source.h"
 #include "templates/zip_directory.h"
 
@@ -118,7 +119,7 @@ static int open_place(struct zip *z, const struct place *p, uint64_t size, struc
     z->member_size = size;
     z->at = 0;
     if (zip_directory_data(z->fd, z->size, p->local, p->packed, &z->input_at, err) < 0)
-        return error_wrap(err, "entry %s", entry_show(z->path).text);
+        return error_wrap(err, "entry %s", text_show(z->path).text);
     z->input_end = z->input_at + p->packed;
     if (size <= WHOLE_MAX && p->packed <= WHOLE_MAX)
         return inflate_whole(z, err);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/text.h"
+
 #define NAMES_MAX      (UINT32_MAX - (1u << 20))
 #define XATTR_MAX      4000 /* bytes of all of one entry: a block of ext4 has no room for more */
 #define SLOTS_INITIAL  1024
@@ -185,7 +187,7 @@ static int find_parent(struct tree *t, const struct tree_entry *e, uint32_t *ret
             return entry_refuse(err, ERR_INPUT, e->name,
                                 "%s in its path is no folder in this archive; remove one of the "
                                 "two and make the archive again",
-                                entry_show(nodes_name(t, child)).text);
+                                text_show(nodes_name(t, child)).text);
         node = child;
         at += part + 1;
     }
@@ -220,7 +222,7 @@ static int link_target(struct tree *t, const struct tree_entry *e, struct node *
             return entry_refuse(err, ERR_INPUT, e->name,
                                 "it is a hard link to %s, which is not in the template (or comes "
                                 "later); add the file, or replace the link by a copy",
-                                entry_show(e->target).text);
+                                text_show(e->target).text);
         part += len;
         part += *part == '/';
     }

@@ -66,7 +66,7 @@ static int next_piece(struct extraction *x, const struct member *m, uint64_t *po
     uint64_t end;
 
     if (member_reader_data(x->reader, &p.data, &p.len, &p.offset, err) < 0)
-        return error_wrap(err, "archive entry %s", entry_name_show(m->name).text);
+        return error_wrap(err, "archive entry %s", text_show(m->name).text);
     if (__builtin_add_overflow(p.offset, p.len, &end) || p.offset > INT64_MAX)
         return refuse_size(x, m, err);
     if (end > *position) {
@@ -106,18 +106,18 @@ int content_to_file(struct extraction *x, const struct member *m, int fd, const 
     if (check_declared(x, m, err) < 0)
         return -1;
     if (prefix && fs_write_all(fd, buf_str(prefix), prefix->len, err) < 0)
-        return error_wrap(err, "unpack archive entry %s", entry_name_show(m->name).text);
+        return error_wrap(err, "unpack archive entry %s", text_show(m->name).text);
     for (;;) {
         if (next_piece(x, m, &position, &p, err) < 0)
             return -1;
         if (!p.data)
             break;
         if (write_at(fd, &at, &p, err) < 0)
-            return error_wrap(err, "unpack archive entry %s", entry_name_show(m->name).text);
+            return error_wrap(err, "unpack archive entry %s", text_show(m->name).text);
     }
     /* A hole at the end has no piece. */
     if (position > at && ftruncate(fd, (off_t)position) < 0)
-        return error_errno(err, errno, "unpack archive entry %s", entry_name_show(m->name).text);
+        return error_errno(err, errno, "unpack archive entry %s", text_show(m->name).text);
     return 0;
 }
 

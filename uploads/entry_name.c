@@ -8,40 +8,6 @@
 
 #define REMEDY "rename or remove it and upload again"
 
-/* Bytes of the printable UTF-8 character at s, 0 when there is none. */
-static size_t printable(const char *s, size_t len)
-{
-    if (text_has_control(s, 1) || *s == '"' || *s == '\\')
-        return 0;
-    for (size_t n = 1; n <= 4 && n <= len; n++)
-        if (text_is_utf8(s, n))
-            return n;
-    return 0;
-}
-
-struct entry_name_shown entry_name_show(const char *name)
-{
-    struct entry_name_shown shown;
-    char *const room = shown.text + sizeof(shown.text) - sizeof("\\xNN...\"");
-    size_t len = strlen(name);
-    char *p = shown.text;
-
-    *p++ = '"';
-    while (len > 0 && p < room - 4) {
-        size_t n = printable(name, len);
-
-        if (n > 0)
-            p = mempcpy(p, name, n);
-        else
-            p += snprintf(p, sizeof("\\xNN"), "\\x%02x", (unsigned char)*name);
-        n = n > 0 ? n : 1;
-        name += n;
-        len -= n;
-    }
-    (void)stpncpy(p, len > 0 ? "...\"" : "\"", sizeof("...\""));
-    return shown;
-}
-
 int entry_name_refuse(struct error *err, enum error_kind kind, const char *name, const char *fmt,
                       ...)
 {
@@ -51,7 +17,7 @@ int entry_name_refuse(struct error *err, enum error_kind kind, const char *name,
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    return error_set(err, kind, "archive entry %s: %s", entry_name_show(name).text, text);
+    return error_set(err, kind, "archive entry %s: %s", text_show(name).text, text);
 }
 
 static int check_component(const char *name, const char *part, size_t len,

@@ -1,17 +1,10 @@
-/* uploads/entry_name — what an archive may call its entries, and how such a name is shown. */
+/* uploads/entry_name — what an archive may call its entries. */
 #ifndef UPLOADS_ENTRY_NAME_H
 #define UPLOADS_ENTRY_NAME_H
 
 #include <limits.h>
 
 #include "uploads/uploads.h"
-
-/* A name in quotes for a message: bytes that are no printable UTF-8 as \xNN, cut when long. */
-#define ENTRY_NAME_SHOWN 200
-struct entry_name_shown {
-    char text[ENTRY_NAME_SHOWN];
-};
-struct entry_name_shown entry_name_show(const char *name);
 
 /* Turns an entry's name into a path beneath the root: no empty and no "." components, no slash at
  * either end; "" is the root itself.  *ret_slash: the name ended in a slash.  Refuses what names a

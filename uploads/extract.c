@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "base/text.h"
 #include "uploads/entry_name.h"
 
 #define DOCKER_DIR    ".docker"
@@ -94,7 +95,7 @@ static void warn_of_link(struct extraction *x, const char *path, const char *tar
         argv_pushf(&x->report->warnings,
                    "%s is a symbolic link to %s, outside of the upload: kept, but it leads nowhere "
                    "in the build",
-                   entry_name_show(path).text, entry_name_show(target).text);
+                   text_show(path).text, text_show(target).text);
 }
 
 static int place_symlink(struct extraction *x, const struct member *m, const char *path,
@@ -106,7 +107,7 @@ static int place_symlink(struct extraction *x, const struct member *m, const cha
         return entry_name_refuse(err, ERR_INPUT, m->name,
                                  "it is a symbolic link to %s, which is no path; remove it and "
                                  "upload again",
-                                 entry_name_show(target).text);
+                                 text_show(target).text);
     if (tree_symlink(&x->tree, path, target, &replaced, err) < 0)
         return -1;
     count_replaced(x->report, replaced);
@@ -143,7 +144,7 @@ static int place_hardlink(struct extraction *x, const struct member *m, const ch
     bool slash;
 
     if (entry_name_to_path(m->target, x->limits, target, &slash, err) < 0)
-        return error_wrap(err, "archive entry %s, a hard link", entry_name_show(m->name).text);
+        return error_wrap(err, "archive entry %s, a hard link", text_show(m->name).text);
     if (content_drop(x, m, err) < 0 ||
         tree_hardlink(&x->tree, path, target, &st, &replaced, err) < 0)
         return -1;

@@ -39,9 +39,9 @@ static void release(struct git_fetch *f)
 
 /* ---- errors ---- */
 
-struct entry_name_shown git_show_source(const struct upload_git *s)
+struct text_shown git_show_source(const struct upload_git *s)
 {
-    struct entry_name_shown shown;
+    struct text_shown shown;
 
     (void)snprintf(shown.text, sizeof(shown.text), "%.60s%s%.120s", s->ref, s->ref[0] ? " of " : "",
                    s->url);
@@ -73,7 +73,7 @@ static int fail(const struct git_fetch *f, enum error_kind kind, const char *why
 
 static int explain(const struct git_fetch *f, int code, const char *said, struct error *err)
 {
-    struct entry_name_shown shown = entry_name_show(said);
+    struct text_shown shown = text_show(said);
 
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (strstr(said, known[i].phrase))
@@ -236,7 +236,7 @@ static int refuse_ref(const struct git_fetch *f, struct error *err)
         return error_set(err, ERR_INPUT, "fetch %.300s: it has no HEAD to build from; %s",
                          f->source->url, buf_str(&hint));
     return error_set(err, ERR_INPUT, "fetch %.300s: there is no branch, tag or commit %s; %s",
-                     f->source->url, entry_name_show(ref).text, buf_str(&hint));
+                     f->source->url, text_show(ref).text, buf_str(&hint));
 }
 
 /* A tag may name another tag, and at last a commit. */

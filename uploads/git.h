@@ -4,6 +4,7 @@
 
 #include <git2.h>
 
+#include "base/text.h"
 #include "uploads/entry_name.h"
 #include "uploads/uploads.h"
 
@@ -20,7 +21,7 @@ struct git_fetch {
 };
 
 /* git.c: "https://host/repo.git" or, with a ref, "main of https://host/repo.git". */
-struct entry_name_shown git_show_source(const struct upload_git *s);
+struct text_shown git_show_source(const struct upload_git *s);
 
 /* git.c: what libgit2 says of its last call, in words for the user.  Returns -1. */
 int git_failed(const struct git_fetch *f, int code, struct error *err);

@@ -124,7 +124,7 @@ void git_ref_hint(const struct argv *names, const char *ref, struct buf *out)
                      !text_has_control(h.shown.v[i], strlen(h.shown.v[i]));
 
         buf_addf(out, "%s%.60s", i == 0 ? "it has " : ", ",
-                 plain ? h.shown.v[i] : entry_name_show(h.shown.v[i]).text);
+                 plain ? h.shown.v[i] : text_show(h.shown.v[i]).text);
     }
     if (h.more > 0)
         buf_addf(out, " and %zu more", h.more);

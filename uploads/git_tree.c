@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "base/text.h"
 #include "uploads/git.h"
 #include "uploads/tar_writer.h"
 
@@ -37,7 +38,7 @@ static int put_header(struct walk *w, mode_t mode, size_t size, const char *targ
 static int refuse_entry(const struct walk *w, enum error_kind kind, const char *why,
                         struct error *err)
 {
-    return error_set(err, kind, "git source, %s: %s", entry_name_show(w->path).text, why);
+    return error_set(err, kind, "git source, %s: %s", text_show(w->path).text, why);
 }
 
 /* The size is looked at before the bytes are. */
@@ -101,7 +102,7 @@ static void warn_of_submodule(struct walk *w)
     if (w->submodules++ < WARNINGS_MAX)
         argv_pushf(&w->fetch->report->warnings,
                    "%s is a submodule: submodules are not fetched, so the folder is left out",
-                   entry_name_show(w->path).text);
+                   text_show(w->path).text);
 }
 
 static int put_tree(struct walk *w, const git_oid *id, struct error *err);
@@ -177,10 +178,10 @@ static int refuse_subdir(const struct git_fetch *f, const git_tree *tree, const 
 
         if (git_tree_entry_type(e) == GIT_OBJECT_TREE)
             buf_addf(&hint, "%s%s", hint.len ? ", " : "; at the top it has ",
-                     entry_name_show(git_tree_entry_name(e)).text);
+                     text_show(git_tree_entry_name(e)).text);
     }
     return error_set(err, ERR_INPUT, "fetch %s: %s %s%s", git_show_source(f->source).text, what,
-                     entry_name_show(f->source->subdir).text, buf_str(&hint));
+                     text_show(f->source->subdir).text, buf_str(&hint));
 }
 
 static int find_subdir(struct git_fetch *f, git_oid *ret, struct error *err)

@@ -18,7 +18,7 @@ static int refuse(struct error *err, const char *text, const char *why)
 {
     if (strchr(text, '@'))
         return error_set(err, ERR_INPUT, "git source: %s", why);
-    return error_set(err, ERR_INPUT, "git source %s: %s", entry_name_show(text).text, why);
+    return error_set(err, ERR_INPUT, "git source %s: %s", text_show(text).text, why);
 }
 
 static size_t scheme_length(const char *text)

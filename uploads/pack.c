@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "base/text.h"
 #include "uploads/entry_name.h"
 #include "uploads/tar_writer.h"
 #include "uploads/uploads.h"
@@ -32,7 +33,7 @@ static int pack_errno(const char *path, const char *what, struct error *err)
 {
     int errnum = errno;
 
-    return error_errno(err, errnum, "pack %s: %s", entry_name_show(path).text, what);
+    return error_errno(err, errnum, "pack %s: %s", text_show(path).text, what);
 }
 
 /* ---- one entry ---- */
@@ -50,7 +51,7 @@ static int put_content(struct packer *p, const char *path, int fd, uint64_t size
             return pack_errno(path, "read it", err);
         if (n == 0)
             return error_set(err, ERR_INPUT, "pack %s: it became shorter while it was read",
-                             entry_name_show(path).text);
+                             text_show(path).text);
         if (tar_writer_data(p->tar, path, p->block, (size_t)n, err) < 0)
             return -1;
         size -= (uint64_t)n;
@@ -68,7 +69,7 @@ static int put_file(struct packer *p, int dirfd, const char *name, const char *p
         return pack_errno(path, "open it", err);
     if (!S_ISREG(st.st_mode))
         return error_set(err, ERR_INPUT, "pack %s: it was replaced while it was read",
-                         entry_name_show(path).text);
+                         text_show(path).text);
     if (tar_writer_header(p->tar, path, &st, NULL, err) < 0)
         return -1;
     return put_content(p, path, fd, (uint64_t)st.st_size, err);
@@ -85,7 +86,7 @@ static int put_symlink(struct packer *p, int dirfd, const char *name, const char
     target[n] = '\0';
     if (!entry_name_is_target(target, (size_t)n))
         return error_set(err, ERR_INPUT, "pack %s: a symbolic link to %s, which is no path",
-                         entry_name_show(path).text, entry_name_show(target).text);
+                         text_show(path).text, text_show(target).text);
     return tar_writer_header(p->tar, path, st, target, err);
 }
 
@@ -158,7 +159,7 @@ static int put_entry(struct packer *p, int dirfd, const char *name, const char *
         err, ERR_INPUT,
         "pack %s: it is a device, FIFO or socket, which no image is built from; remove "
         "it or move it elsewhere",
-        entry_name_show(path).text);
+        text_show(path).text);
 }
 
 /* path: relative to the root, "" for the root itself. */
@@ -173,8 +174,7 @@ static int put_directory(struct packer *p, int dirfd, const char *path, struct e
         int n = snprintf(child, sizeof(child), "%s%s%s", path, *path ? "/" : "", names.v[i]);
 
         if (n < 0 || (size_t)n >= sizeof(child))
-            return error_set(err, ERR_LIMIT, "pack %s: its path is too long",
-                             entry_name_show(path).text);
+            return error_set(err, ERR_LIMIT, "pack %s: its path is too long", text_show(path).text);
         if (put_entry(p, dirfd, names.v[i], child, err) < 0)
             return -1;
     }

@@ -8,6 +8,7 @@
 #include <locale.h>
 
 #include "base/fs.h"
+#include "base/text.h"
 #include "uploads/entry_name.h"
 
 #define BLOCK_SIZE (256 << 10)
@@ -34,10 +35,10 @@ static la_ssize_t write_block(struct archive *a, void *self, const void *data, s
 static int archive_failed(const struct tar_writer *w, const char *path, struct error *err)
 {
     if (w->write_error.kind == ERR_NONE)
-        return error_set(err, ERR_SYSTEM, "pack %s: %s", entry_name_show(path).text,
+        return error_set(err, ERR_SYSTEM, "pack %s: %s", text_show(path).text,
                          archive_error_string(w->archive));
     *err = w->write_error;
-    return error_wrap(err, "pack %s", entry_name_show(path).text);
+    return error_wrap(err, "pack %s", text_show(path).text);
 }
 
 static int begin(struct tar_writer *w, struct error *err)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "base/text.h"
 #include "uploads/entry_name.h"
 
 #define DIRECTORY_MODE 0755 /* of one that has no entry of its own */
@@ -54,8 +55,7 @@ static int system_error(struct error *err, const char *path, const char *what)
 {
     int errnum = errno;
 
-    return error_errno(err, errnum, "unpack archive entry %s: %s", entry_name_show(path).text,
-                       what);
+    return error_errno(err, errnum, "unpack archive entry %s: %s", text_show(path).text, what);
 }
 
 static int remember_directory(struct tree *t, const char *path, const struct tree_attributes *a,
@@ -94,10 +94,10 @@ static int refuse_parent(int fd, const char *name, const char *parent, const cha
         return entry_name_refuse(
             err, ERR_INPUT, path,
             "it lies behind the symbolic link %s, and links are not followed; " REMEDY,
-            entry_name_show(parent).text);
+            text_show(parent).text);
     return entry_name_refuse(err, ERR_INPUT, path,
                              "its folder %s is also the name of a file in the archive; " REMEDY,
-                             entry_name_show(parent).text);
+                             text_show(parent).text);
 }
 
 /* Opens name in fd, making it if it is missing.  parent: the path up to and with name. */
@@ -285,19 +285,19 @@ static int find_target(struct tree *t, const char *path, const char *target, int
     int parent, fd;
 
     if (open_parent(t, target, &parent, &name, err) < 0)
-        return error_wrap(err, "archive entry %s, a hard link", entry_name_show(path).text);
+        return error_wrap(err, "archive entry %s, a hard link", text_show(path).text);
     if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
         if (errno != ENOENT)
             return system_error(err, path, "look at what it links to");
         return entry_name_refuse(err, ERR_INPUT, path,
                                  "it is a hard link to %s, which does not come before it in the "
                                  "archive; put a copy of the file in its place and upload again",
-                                 entry_name_show(target).text);
+                                 text_show(target).text);
     }
     if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
         return entry_name_refuse(err, ERR_INPUT, path,
                                  "it is a hard link to the folder %s; remove it and upload again",
-                                 entry_name_show(target).text);
+                                 text_show(target).text);
     /* The tree's own descriptor changes with the next path. */
     fd = fcntl(parent, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)

@@ -365,25 +365,9 @@ int program_make(const struct program_request *req, struct program *ret, struct 
     return lower(req, ret, err);
 }
 
-static void release_stage(struct builder_stage *s)
-{
-    for (size_t i = 0; s->steps && i < s->n_steps; i++) {
-        argv_release(&s->steps[i].argv);
-        argv_release(&s->steps[i].env);
-        argv_release(&s->steps[i].words);
-        argv_release(&s->steps[i].exclude);
-        free(s->steps[i].mounts);
-        free(s->steps[i].files);
-    }
-    free(s->steps);
-}
-
 void program_release(struct program *p)
 {
-    for (size_t i = 0; i < p->program.n_stages; i++)
-        release_stage(&p->program.stages[i]);
-    free(p->program.stages);
-    free(p->program.secrets);
+    builder_program_release(&p->program);
     argv_release(&p->texts);
     buf_release(&p->config);
     dockerfile_evaluation_free(p->evaluation);

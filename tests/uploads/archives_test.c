@@ -23,9 +23,9 @@ static void add_report(const struct upload_report *r, struct buf *out)
     buf_addf(out, "entries %d files %d directories %d symlinks %d bytes %d\n", (int)r->entries,
              (int)r->files, (int)r->directories, (int)r->symlinks, (int)r->bytes);
     if (r->has_docker_config)
-        buf_addf(out, "docker_config %s\n", entry_name_show(buf_str(&r->docker_config)).text);
+        buf_addf(out, "docker_config %s\n", text_show(buf_str(&r->docker_config)).text);
     if (r->has_env_build)
-        buf_addf(out, "env_build %s\n", entry_name_show(buf_str(&r->env_build)).text);
+        buf_addf(out, "env_build %s\n", text_show(buf_str(&r->env_build)).text);
     for (size_t i = 0; i < r->warnings.n; i++)
         buf_addf(out, "warning %s\n", r->warnings.v[i]);
 }

@@ -123,7 +123,7 @@ static void add_content(int dirfd, const char *name, const struct stat *st, stru
 
     if (S_ISLNK(st->st_mode)) {
         must(readlinkat(dirfd, name, target, sizeof(target) - 1) > 0, name);
-        buf_addf(out, " -> %s", entry_name_show(target).text);
+        buf_addf(out, " -> %s", text_show(target).text);
         return;
     }
     if (!S_ISREG(st->st_mode))
@@ -131,7 +131,7 @@ static void add_content(int dirfd, const char *name, const struct stat *st, stru
     must(fs_read_file(dirfd, name, &content, &err) == 0, err.msg);
     digest_sha256_hex(buf_str(&content), content.len, hex);
     if (content.len < 60 && content.len == strlen(buf_str(&content)))
-        buf_addf(out, " = %s", entry_name_show(buf_str(&content)).text);
+        buf_addf(out, " = %s", text_show(buf_str(&content)).text);
     else
         buf_addf(out, " sha256 %.16s", hex);
 }
@@ -153,7 +153,7 @@ static void list_entry(int dirfd, const char *name, const char *path, struct buf
              : S_ISREG(st.st_mode) ? 'f'
                                    : '?',
              st.st_mode & 07777u, S_ISREG(st.st_mode) ? (long long)st.st_size : 0LL,
-             S_ISLNK(st.st_mode) ? "-" : when, entry_name_show(path).text);
+             S_ISLNK(st.st_mode) ? "-" : when, text_show(path).text);
     if (S_ISREG(st.st_mode) && st.st_nlink > 1)
         buf_addf(out, " links %d", (int)st.st_nlink);
     add_content(dirfd, name, &st, out);
