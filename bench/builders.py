@@ -66,6 +66,11 @@ class Project:
     def edit(self):
         self.files[next(iter(self.files))] = self.text(8000)
 
+    def move(self, world):
+        """To where no step is known, with other layers."""
+        self.world = world
+        self.edit()
+
     def dockerfile(self, base):
         return DOCKERFILE.format(base=base, world=self.world)
 
@@ -257,19 +262,30 @@ class Bench:
         time.sleep(0.5)  # what is tidied up afterwards counts
         return took, contender.cpu() - before
 
-    def rounds(self, title, prepare, act):
+    def rounds(self, title, prepare, act, without=None):
         """prepare(round) before each; act(contender) is measured."""
-        figures = {c.name: [] for c in self.contenders}
+        contenders = [c for c in self.contenders if c.name != without]
+        figures = {c.name: [] for c in contenders}
         for i in range(self.runs):
             prepare(i)
-            turn = i % len(self.contenders)
-            for c in self.contenders[turn:] + self.contenders[:turn]:
-                figures[c.name].append(self.measure(c, act))
+            turn = i % len(contenders)
+            for c in contenders[turn:] + contenders[:turn]:
+                self.keep(title, c, act, figures[c.name])
         self.show(title, figures)
+
+    def keep(self, title, contender, act, figures):
+        """A failure of another's is told and left out; a failure of Kiln's ends the bench."""
+        try:
+            figures.append(self.measure(contender, act))
+            print(f"{title}: {contender.name} {figures[-1][0]:.2f} s", file=sys.stderr, flush=True)
+        except AssertionError as failure:
+            if contender.name == "kiln":
+                raise
+            print(f"{title:26} {contender.name:9} failed: {str(failure)[-200:]!r}", flush=True)
 
     def show(self, title, figures):
         medians = {name: [statistics.median(column) for column in zip(*rows)]
-                   for name, rows in figures.items()}
+                   for name, rows in figures.items() if rows}
         kiln = medians["kiln"]
         for name, (took, cpu) in medians.items():
             spread = [row[0] for row in figures[name]]
@@ -277,7 +293,8 @@ class Bench:
                   f"cpu {cpu:6.2f} s   kiln/it {kiln[0] / took:5.2f}  cpu {kiln[1] / cpu:5.2f}",
                   flush=True)
         for c in self.contenders:
-            print(f"{'':26} {c.name:9} {c.remark()}", flush=True)
+            if figures.get(c.name):
+                print(f"{'':26} {c.name:9} {c.remark()}", flush=True)
 
     # ---- scenarios ----
 
@@ -311,12 +328,13 @@ class Bench:
         self.rounds("one file changed", edit, lambda c: c.build(project, archive, "edited"))
 
     def cold(self, title="cold", n_files=500):
-        now = {}
+        now = {"project": self.project(n_files)}
 
         def another(i):
-            project = self.project(n_files)
+            self.worlds += 1
             name = f"cold-{self.worlds}"
-            now.update(project=project, name=name, archive=self.archive(project, name))
+            now["project"].move(self.worlds)
+            now.update(name=name, archive=self.archive(now["project"], name))
 
         self.rounds(title, another, lambda c: c.build(now["project"], now["archive"], now["name"]))
 
@@ -324,7 +342,8 @@ class Bench:
         self.cold("20,000 files, 160 MB", 20000)
 
     def eight(self):
-        """From the first upload to the end of the last build; each from nothing."""
+        """From the first upload to the end of the last build; each from nothing.  Without BuildKit,
+        which has no aim here, and of which one in a few fails (docker.io 20.10)."""
         now = {}
 
         def another(i):
@@ -340,7 +359,7 @@ class Bench:
                 return max(c.newest(n)["finished"] for n in names) / 1e9 - started
             return time.time() - started
 
-        self.rounds("8 at once, each cold", another, all_at_once)
+        self.rounds("8 at once, each cold", another, all_at_once, without="buildkit")
 
 
 SCENARIOS = {"no-change": Bench.no_change, "new-name": Bench.new_name, "one-file": Bench.one_file,
