@@ -131,7 +131,9 @@ static int make(struct stage_run *s, const struct builder_step *step, const stru
         r = keep(s, path, diff, made, end, err);
     if (r == 0)
         r = count_disk(s->x, made->record.disk, err);
-    (void)!fs_remove_tree(AT_FDCWD, path, &ignored); /* else it goes with the job */
+    /* After a failure it stays, to be looked at by whoever judges that, and goes with the job. */
+    if (r == 0)
+        (void)!fs_remove_tree(AT_FDCWD, path, &ignored);
     return r;
 }
 
