@@ -31,6 +31,7 @@ struct execution;
 struct made {
     size_t step;
     char key[SHA256_HEX];
+    char quick[SHA256_HEX]; /* under which it is found, too; "": none */
     struct cache_record record;
 };
 

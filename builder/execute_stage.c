@@ -39,20 +39,37 @@ static void say(const struct stage_run *s, size_t step, enum builder_event_kind 
 
 /* ---- one step ---- */
 
+/* What the quick key leads to is looked up by its own, too: that knows its layer by now. */
+static int find_quick(const struct cache *cache, struct made *made, bool *ret_found,
+                      struct error *err)
+{
+    struct cache_record own;
+    bool is_there;
+
+    if (cache_find(cache, made->quick, ret_found, &made->record, err) < 0)
+        return -1;
+    if (!*ret_found)
+        return 0;
+    if (cache_find(cache, made->record.key, &is_there, &own, err) < 0)
+        return -1;
+    if (is_there)
+        made->record = own;
+    return 0;
+}
+
 static int find(struct stage_run *s, const struct builder_step *step, const struct kind *kind,
                 struct made *made, bool *ret_found, struct error *err)
 {
     const struct cache *cache = &s->x->cache;
-    char quick[SHA256_HEX] = "";
 
-    if (kind->quick_key && kind->quick_key(s, step, quick, err) < 0)
+    if (kind->quick_key && kind->quick_key(s, step, made->quick, err) < 0)
         return -1;
-    if (quick[0] && (cache_find(cache, quick, ret_found, &made->record, err) < 0 || *ret_found))
+    if (made->quick[0] && (find_quick(cache, made, ret_found, err) < 0 || *ret_found))
         return *ret_found ? 0 : -1;
     if (kind->key(s, step, made->key, err) < 0 ||
         cache_find(cache, made->key, ret_found, &made->record, err) < 0)
         return -1;
-    return *ret_found && quick[0] ? cache_store(cache, quick, &made->record, err) : 0;
+    return *ret_found && made->quick[0] ? cache_store(cache, made->quick, &made->record, err) : 0;
 }
 
 /* A whole tree's root looks like that of what it lies on. */
@@ -98,7 +115,9 @@ static int keep(struct stage_run *s, const char *path, const char *diff, struct 
     }
     if (cache_inputs_store(&s->x->cache, made->key, &s->inputs, err) < 0)
         return -1;
-    return cache_store(&s->x->cache, made->key, &made->record, err);
+    if (cache_store(&s->x->cache, made->key, &made->record, err) < 0)
+        return -1;
+    return made->quick[0] ? cache_store(&s->x->cache, made->quick, &made->record, err) : 0;
 }
 
 /* The watch of the jail (builder/jail_disk.c) sees what a step is writing; this is for all steps

@@ -187,6 +187,25 @@ static void test_what_explains_is_not_believed(void **state)
     "FROM alpine:3.20 AS one\nRUN echo same >/out # " noise "\nFROM alpine:3.20\n"                 \
     "COPY --from=one /out /in\nRUN cat /in\n"
 
+/* By its own key, and by that of the stage it copies from, whose files need not be looked at then.
+ */
+static void test_a_copy_from_a_stage_is_kept_by_two_keys(void **state)
+{
+    static const char dockerfile[] = "FROM alpine:3.20 AS a\nRUN echo x >/x\n"
+                                     "FROM scratch\nCOPY --from=a /x /x\n";
+    struct attempt first = {.files = NULL};
+    struct attempt next = {.files = NULL};
+
+    build_of(*state, &first, "two-keys", dockerfile);
+    assert_int_equal(count_records(*state, "two-keys"), 3);
+    build_of(*state, &next, "two-keys", dockerfile);
+    assert_int_equal(count(&next, "CACHED"), 2);
+    assert_int_equal(count_records(*state, "two-keys"), 3);
+    assert_string_equal(next.image.layers[0].digest, first.image.layers[0].digest);
+    attempt_release(&first);
+    attempt_release(&next);
+}
+
 static void test_a_stage_that_came_to_the_same_files_is_not_copied_again(void **state)
 {
     struct attempt first = {.files = NULL};
@@ -318,6 +337,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_of_many_files_that_changed_some_are_named_and_the_rest_counted),
         cmocka_unit_test(test_what_changed_of_a_run_is_named),
         cmocka_unit_test(test_what_explains_is_not_believed),
+        cmocka_unit_test(test_a_copy_from_a_stage_is_kept_by_two_keys),
         cmocka_unit_test(test_a_stage_that_came_to_the_same_files_is_not_copied_again),
         cmocka_unit_test(test_another_workspace_finds_nothing),
         cmocka_unit_test(test_a_changed_build_argument_misses_only_after_its_arg),
