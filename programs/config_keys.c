@@ -44,7 +44,7 @@ const struct key config_keys[CONFIG_KEYS] = {
     {"registry_program", STRING, AT(registry_program), "docker-registry", NULL, 0, 0, is_word, WORD,
      "the program that serves as supervised registry"},
     {"buildah_program", STRING, AT(buildah_program), "buildah", NULL, 0, 0, is_word, WORD,
-     "the program that builds"},
+     "buildah, which fetches base images"},
     {"sandbox_image", STRING, AT(sandbox_image), "ghcr.io/blaxel-ai/sandbox:latest", NULL, 0, 0,
      is_word, WORD, "the image that sandbox-api is copied from"},
     {"mirrors", LIST, AT(mirrors), "", NULL, 0, 0, is_mirror,

@@ -133,7 +133,7 @@ static const struct command {
 static void print_help(FILE *to)
 {
     fputs("kiln builds container images from uploaded folders: it takes archives at presigned\n"
-          "URLs, builds them with buildah in a jail, and pushes them to a private registry.\n\n"
+          "URLs, builds them in a jail, step by step, and pushes them to a private registry.\n\n"
           "usage: kiln COMMAND [WORD]... [OPTION]...\n\n",
           to);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
