@@ -16,15 +16,14 @@ CHANGED, ADDED, REMOVED = 0.04, 0.005, 0.005  # of the files
 
 # Direct dependencies; what they depend on is the registry's newest that fits.
 PACKAGES = """
-    next@14.2.5 react@18.3.1 react-dom@18.3.1 react-scripts@5.0.1 react-native@0.74.3
-    @mui/material@5.16.4 @mui/icons-material@5.16.4 @emotion/react@11.12.0 @emotion/styled@11.12.0
-    antd@5.19.3 date-fns@3.6.0 lodash@4.17.21 lodash-es@4.17.21 rxjs@7.8.1 core-js@3.37.1
-    typescript@5.5.4 @angular/cli@18.1.2 @angular/core@18.1.2 @angular/material@18.1.2
-    webpack@5.93.0 vite@5.3.5 eslint@8.57.0 prettier@3.3.3 jest@29.7.0 aws-sdk@2.1662.0
-    googleapis@140.0.1 firebase@10.12.4 firebase-admin@12.2.0 @tensorflow/tfjs@4.20.0
-    three@0.167.0 d3@7.9.0 mathjs@13.0.3 monaco-editor@0.50.0 gatsby@5.13.7 storybook@8.2.6
-    @nestjs/core@10.3.10 typeorm@0.3.20 mongoose@8.5.1 puppeteer-core@22.14.0 @swc/core@1.7.2
-    sass@1.77.8 tailwindcss@3.4.7 bootstrap@5.3.3
+    next@14.2.5 react@18.3.1 react-dom@18.3.1 react-scripts@5.0.1 @mui/material@5.16.4
+    @emotion/react@11.12.0 @emotion/styled@11.12.0 antd@5.19.3
+    date-fns@3.6.0 lodash@4.17.21 lodash-es@4.17.21 rxjs@7.8.1 core-js@3.37.1 typescript@5.5.4
+    @angular/cli@18.1.2 @angular/core@18.1.2 @angular/material@18.1.2 webpack@5.93.0 vite@5.3.5
+    eslint@8.57.0 prettier@3.3.3 jest@29.7.0 googleapis@140.0.1 firebase@10.12.4
+    firebase-admin@12.2.0 three@0.167.0 d3@7.9.0 mathjs@13.0.3 storybook@8.2.6
+    @nestjs/core@10.3.10 typeorm@0.3.20 mongoose@8.5.1 puppeteer-core@22.14.0 sass@1.77.8
+    tailwindcss@3.4.7 bootstrap@5.3.3
 """.split()
 
 # Folder, and the MB that are taken of it at most.

@@ -271,6 +271,37 @@ class Results:
                   f"{len(spread)}) | {cpu:.2f} | {peak / 1024:.0f} | {stored / 1e6:.1f} | "
                   f"{wall / kiln[0]:.2f} | {cpu / kiln[1]:.2f} |")
 
+    def targets(self, tree):
+        """What is asked for, what it is, and whether it has to be at least or at most that."""
+        def by(key, other, what="wall"):
+            return self.median(tree, *key, what) / self.median(tree, *other, what)
+        cold, second, kiln_zip, volume = (
+            (work, "kiln") for work in ("cold", "second", "zip", "volume"))
+        node = tree == "node_modules"
+        for who, aim in (("casync", 3.5), ("borg", 2), ("restic", 2)):
+            yield f"tar, cold: {who} takes", by(("cold", who), cold), ">=", aim
+        yield "ZIP, cold: unzip and casync take", by(("zip", "unzip + casync"), kiln_zip), ">=", 4
+        yield ("ZIP, cold, by unzip -t on all cores",
+               by(kiln_zip, ("zip", "unzip -t")) * os.cpu_count(), "<=", 2)
+        yield "cold by revision 2", by(cold, second), ">=", 2
+        for who, aim in (("casync", 0.5 if node else 0.8), ("borg", 1), ("restic", 1)):
+            yield f"bytes of revision 2 by {who}'s", by(second, ("second", who), "bytes"), "<=", aim
+        yield "bytes by casync's", by(cold, ("cold", "casync"), "bytes"), "<=", 1
+        yield ("bytes by the better of borg's and restic's",
+               max(by(cold, ("cold", who), "bytes") for who in ("borg", "restic")), "<=", 1.05)
+        yield "a volume: cp -r takes", by(("volume", "cp -r"), volume), ">=", 8 if node else 2.5
+        yield ("by reflink, first file read: cp -r takes", by(("volume", "cp -r"), ("reflink", "kiln")),
+               ">=", 200)
+        yield "peak, MiB", max(self.all(tree, *cold, "peak")) / 1024, "<=", 128
+        yield "10 times the files: times the time", by(cold, ("tenth", "kiln")), "<=", 11
+
+    def verdicts(self):
+        print("\n| tree | what | is | has to be | |\n|---|---|---|---|---|")
+        for tree in dict.fromkeys(r["tree"] for r in self.rows if r["work"] == "cold"):
+            for text, value, sign, aim in self.targets(tree):
+                met = value >= aim if sign == ">=" else value <= aim
+                print(f"| {tree} | {text} | {value:.2f} | {sign} {aim} | {'' if met else 'missed'} |")
+
 
 def read_once(*paths):
     for path in paths:
@@ -304,7 +335,9 @@ def main():
             bench.reflink(tree, given.reflink)
         for size in (1, 10) if given.growth else []:
             bench.growth(size)
-    Results(given.directory / "results.jsonl").table()
+    results = Results(given.directory / "results.jsonl")
+    results.table()
+    results.verdicts()
 
 
 if __name__ == "__main__":
