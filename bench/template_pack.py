@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Packing volume templates, side by side with casync, borg, restic, unzip and cp.
 
-    bench/template_pack.py DIRECTORY [--rounds N] [--trees KIND,KIND] [--reflink DIR] [--growth]
+    bench/template_pack.py DIRECTORY [--rounds N] [--trees KIND,KIND] [--reflink DIR] [--growth N,N]
     bench/template_pack.py DIRECTORY --report
 
 DIRECTORY gets the trees (see pack_trees.py; kept for the next run), the stores of the round that runs,
 and results.jsonl.  It wants 15 GB, a file system with a journal, and root (owners are kept).  --reflink
-names a directory on XFS or Btrfs for volumes that share blocks.  --growth: 1 and 10 GB of one kind of
-file, for the peak of memory (25 GB more).  --report only prints the table of results.jsonl.
+names a directory on XFS or Btrfs for volumes that share blocks.  --growth: so many GB, files of one
+kind, for the peak of memory (2.5 times that is wanted).  --report only prints the table of results.jsonl.
 
 Each round begins with another contender, from empty stores: revision 1, then revision 2 beside it.
 Wall clock, processor time (user and system, of all that was started) and peak resident memory are
@@ -15,6 +15,7 @@ the kernel's (wait4).  What is read was read before.  Extraction is in unzip + c
 Needs casync, borgbackup, restic, zip, unzip, npm.  $KILN: default build/release.
 """
 import argparse
+import io
 import json
 import os
 import pathlib
@@ -233,7 +234,6 @@ class Bench:
 
 def write_growth(path, gigabytes):
     """For each GB 1,000 files of 512 KiB and 64,000 of 8 KiB, no two alike, half of each random."""
-    import io
     choice = random.Random(gigabytes)
     with tarfile.open(path, "w") as archive:
         for i in range(gigabytes * 65_000):
@@ -317,7 +317,7 @@ def main():
     words.add_argument("--rounds", type=int, default=3)
     words.add_argument("--trees", default=",".join(MAKERS))
     words.add_argument("--reflink", type=pathlib.Path)
-    words.add_argument("--growth", action="store_true")
+    words.add_argument("--growth", default="")
     words.add_argument("--report", action="store_true")
     given = words.parse_args()
     if not given.report:
@@ -333,8 +333,8 @@ def main():
                 bench.tenth(tree)
         for tree in trees if given.reflink else []:
             bench.reflink(tree, given.reflink)
-        for size in (1, 10) if given.growth else []:
-            bench.growth(size)
+        for size in given.growth.split(",") if given.growth else []:
+            bench.growth(int(size))
     results = Results(given.directory / "results.jsonl")
     results.table()
     results.verdicts()
