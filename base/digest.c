@@ -109,6 +109,16 @@ void digest_hex(const unsigned char *data, size_t len, char *out)
     out[2 * len] = '\0';
 }
 
+bool digest_is_hex(const char *s)
+{
+    return s && strlen(s) == SHA256_HEX - 1 && strspn(s, "0123456789abcdef") == SHA256_HEX - 1;
+}
+
+bool digest_is_sha256(const char *s)
+{
+    return s && strncmp(s, "sha256:", 7) == 0 && digest_is_hex(s + 7);
+}
+
 bool digest_equal(const void *a, const void *b, size_t len)
 {
     return CRYPTO_memcmp(a, b, len) == 0;

@@ -39,6 +39,10 @@ void digest_random_name(char *out, size_t n);
 /* out has 2 * len + 1 bytes. */
 void digest_hex(const unsigned char *data, size_t len, char *out);
 
+/* 64 lower-case hex digits; "sha256:" and as many.  NULL is neither. */
+bool digest_is_hex(const char *s);
+bool digest_is_sha256(const char *s);
+
 /* In a time that depends on len only. */
 bool digest_equal(const void *a, const void *b, size_t len);
 

@@ -119,6 +119,40 @@ int fs_write_all(int fd, const void *data, size_t len, struct error *err)
     return 0;
 }
 
+ssize_t fs_pread(int fd, void *data, size_t len, uint64_t offset)
+{
+    size_t got = 0;
+
+    while (got < len) {
+        ssize_t n = pread(fd, (char *)data + got, len - got, (off_t)(offset + got));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        if (n == 0)
+            break;
+        got += (size_t)n;
+    }
+    return (ssize_t)got;
+}
+
+int fs_pwrite(int fd, const void *data, size_t len, uint64_t offset)
+{
+    size_t put = 0;
+
+    while (put < len) {
+        ssize_t n = pwrite(fd, (const char *)data + put, len - put, (off_t)(offset + put));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        put += (size_t)n;
+    }
+    return 0;
+}
+
 int fs_sync_parent(int dirfd, const char *path, struct error *err)
 {
     char parent[PATH_MAX];

@@ -4,6 +4,7 @@
 #define BASE_FS_H
 
 #include <fcntl.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/argv.h"
@@ -25,6 +26,11 @@ MUST_CHECK int fs_read_file(int dirfd, const char *path, struct buf *out, struct
 MUST_CHECK int fs_read_fd(int fd, struct buf *out, struct error *err);
 
 MUST_CHECK int fs_write_all(int fd, const void *data, size_t len, struct error *err);
+
+/* Reads len bytes at an offset, or those up to the end of the file: how many; -1 with errno. */
+ssize_t fs_pread(int fd, void *data, size_t len, uint64_t offset);
+/* Writes all len bytes at an offset; -1 with errno. */
+MUST_CHECK int fs_pwrite(int fd, const void *data, size_t len, uint64_t offset);
 
 /* Writes a neighbour "<path>.tmp-XXXX", syncs it, renames it over path and syncs the directory:
  * after a power cut path holds the old content or the new one. */

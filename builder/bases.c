@@ -48,11 +48,6 @@ static int read_index(const char *dir, const char *driver, const char *what, jso
     return 0;
 }
 
-static bool is_id(const char *s)
-{
-    return s && strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
-}
-
 /* The part before tag and digest. */
 static size_t repository_len(const char *name)
 {
@@ -93,8 +88,7 @@ static bool read_image(const json_t *image, struct bases_image *ret)
     const char *layer = json_string_value(json_object_get(image, "layer"));
     const char *digest = json_string_value(json_object_get(image, "digest"));
 
-    if (!is_id(id) || (layer && !is_id(layer)) || !digest || !text_starts(digest, "sha256:") ||
-        !is_id(digest + 7))
+    if (!digest_is_hex(id) || (layer && !digest_is_hex(layer)) || !digest_is_sha256(digest))
         return false;
     (void)snprintf(ret->id, sizeof(ret->id), "%s", id);
     (void)snprintf(ret->layer, sizeof(ret->layer), "%s", layer ? layer : "");
@@ -119,6 +113,16 @@ int bases_find(const char *dir, const char *driver, const char *name, bool *ret_
         return 0;
     }
     return 0;
+}
+
+int bases_find_named(const struct builder_job *j, const char *name, bool *ret_found,
+                     struct bases_image *ret, struct error *err)
+{
+    struct reference ref;
+
+    if (reference_parse(name, &ref, err) < 0)
+        return -1;
+    return bases_find(j->bases, j->b->driver, ref.full, ret_found, ret, err);
 }
 
 /* containers/image keeps the index, too, each manifest as a datum "manifest-<its digest>". */
@@ -255,7 +259,7 @@ static const char *parent_of(const json_t *layers, const char *id)
 {
     const char *parent = json_string_value(json_object_get(layer_of(layers, id), "parent"));
 
-    return is_id(parent) ? parent : NULL;
+    return digest_is_hex(parent) ? parent : NULL;
 }
 
 int bases_has_program(const char *dir, const char *driver, const struct bases_image *image,
@@ -286,11 +290,6 @@ int bases_has_program(const char *dir, const char *driver, const struct bases_im
 
 /* ---- layers ---- */
 
-static bool is_digest(const char *s)
-{
-    return s && text_starts(s, "sha256:") && is_id(s + 7);
-}
-
 static bool read_layer(const json_t *layer, struct bases_layer *ret)
 {
     const char *id = json_string_value(json_object_get(layer, "id"));
@@ -298,7 +297,7 @@ static bool read_layer(const json_t *layer, struct bases_layer *ret)
     const char *digest = json_string_value(json_object_get(layer, "compressed-diff-digest"));
     json_int_t size = json_integer_value(json_object_get(layer, "compressed-size"));
 
-    if (!is_id(id) || !is_digest(diff_id) || !is_digest(digest) || size <= 0)
+    if (!digest_is_hex(id) || !digest_is_sha256(diff_id) || !digest_is_sha256(digest) || size <= 0)
         return false;
     (void)snprintf(ret->id, sizeof(ret->id), "%s", id);
     (void)snprintf(ret->diff_id, sizeof(ret->diff_id), "%s", diff_id);
@@ -391,10 +390,8 @@ int builder_base_find(const struct builder_job *j, const char *name, const char 
 {
     struct builder_base base = {.config = BUF_INIT(CONFIG_MAX)};
     struct bases_image image;
-    struct reference ref;
 
-    if (reference_parse(name, &ref, err) < 0 ||
-        bases_find(j->bases, j->b->driver, ref.full, ret_found, &image, err) < 0)
+    if (bases_find_named(j, name, ret_found, &image, err) < 0)
         return -1;
     if (*ret_found && describe(j, &image, programs, &base, err) < 0) {
         builder_base_release(&base);

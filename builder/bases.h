@@ -22,6 +22,10 @@ MUST_CHECK int bases_find(const char *dir, const char *driver, const char *name,
 MUST_CHECK int bases_came_as(const char *dir, const char *driver, const struct bases_image *image,
                              const char *digest, bool *ret, struct error *err);
 
+/* The same in a job's store, by any name that the image has.  ERR_INPUT: name is none. */
+MUST_CHECK int bases_find_named(const struct builder_job *j, const char *name, bool *ret_found,
+                                struct bases_image *ret, struct error *err);
+
 /* Appends the image's config, whose digest is checked. */
 MUST_CHECK int bases_config(const char *dir, const char *driver, const struct bases_image *image,
                             struct buf *out, struct error *err);

@@ -7,12 +7,12 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/digest.h"
 #include "base/fs.h"
 #include "base/text.h"
 #include "builder/document.h"
 #include "builder/egress.h"
 #include "builder/events.h"
-#include "builder/reference.h"
 #include "builder/run.h"
 #include "builder/state.h"
 
@@ -49,11 +49,9 @@ static int describe_image(const struct builder_job *j, const char *name, struct 
     CLEANUP(buf_release) struct buf config = BUF_INIT(CONFIG_MAX);
     struct document_image *ret = &images->v[images->n];
     struct bases_image found;
-    struct reference ref;
     bool is_there;
 
-    if (reference_parse(name, &ref, err) < 0 ||
-        bases_find(j->bases, j->b->driver, ref.full, &is_there, &found, err) < 0)
+    if (bases_find_named(j, name, &is_there, &found, err) < 0)
         return -1;
     if (!is_there)
         return error_set(err, ERR_SYSTEM, "%s was not fetched", name);
@@ -172,12 +170,6 @@ static void describe_jail(const struct builder_job *j, const struct progress *p,
 
 /* ---- what came of it ---- */
 
-static bool is_digest(const char *s)
-{
-    return s && text_starts(s, "sha256:") && strlen(s) == 71 &&
-           strspn(s + 7, "0123456789abcdef") == 64;
-}
-
 static bool read_layer(const json_t *o, struct builder_layer *ret)
 {
     const char *digest = json_string_value(json_object_get(o, "digest"));
@@ -185,7 +177,7 @@ static bool read_layer(const json_t *o, struct builder_layer *ret)
 
     *ret = (struct builder_layer){.size = (uint64_t)json_integer_value(json_object_get(o, "size")),
                                   .base = json_is_true(json_object_get(o, "base"))};
-    if (!is_digest(digest) || !is_digest(diff_id))
+    if (!digest_is_sha256(digest) || !digest_is_sha256(diff_id))
         return false;
     (void)snprintf(ret->digest, sizeof(ret->digest), "%s", digest);
     (void)snprintf(ret->diff_id, sizeof(ret->diff_id), "%s", diff_id);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/digest.h"
 #include "base/fs.h"
 #include "base/text.h"
 
@@ -60,7 +61,7 @@ static bool read_hex(const json_t *o, const char *key, char ret[SHA256_HEX])
 {
     const char *s = json_string_value(json_object_get(o, key));
 
-    if (!s || (*s && (strlen(s) != 64 || strspn(s, "0123456789abcdef") != 64)))
+    if (!s || (*s && !digest_is_hex(s)))
         return false;
     memcpy(ret, s, strlen(s) + 1);
     return true;
@@ -70,8 +71,7 @@ static bool read_digest(const json_t *o, const char *key, char ret[LAYER_DIGEST]
 {
     const char *s = json_string_value(json_object_get(o, key));
 
-    if (!s || !text_starts(s, "sha256:") || strlen(s) != 71 ||
-        strspn(s + 7, "0123456789abcdef") != 64)
+    if (!digest_is_sha256(s))
         return false;
     memcpy(ret, s, 72);
     return true;
@@ -107,19 +107,29 @@ static bool is_complete(const struct cache *c, struct cache_record *r)
     return !r->diff[0] || fstatat(c->diffs, r->diff, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-int cache_find(const struct cache *c, const char *key, bool *ret_found, struct cache_record *ret,
-               struct error *err)
+/* *ret_sound false: it is no record. */
+static int read_file(int records, const char *key, bool *ret_sound, struct cache_record *ret,
+                     struct error *err)
 {
     CLEANUP(buf_release) struct buf text = BUF_INIT(RECORD_MAX);
     json_auto_t *o = NULL;
 
+    if (fs_read_file(records, key, &text, err) < 0)
+        return error_wrap(err, "read the cache");
+    o = json_loadb(buf_str(&text), text.len, 0, NULL);
+    *ret_sound = read_record(o, ret);
+    return 0;
+}
+
+int cache_find(const struct cache *c, const char *key, bool *ret_found, struct cache_record *ret,
+               struct error *err)
+{
     *ret_found = false;
     if (faccessat(c->records, key, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
         return 0;
-    if (fs_read_file(c->records, key, &text, err) < 0)
-        return error_wrap(err, "read the cache");
-    o = json_loadb(buf_str(&text), text.len, 0, NULL);
-    *ret_found = read_record(o, ret) && is_complete(c, ret);
+    if (read_file(c->records, key, ret_found, ret, err) < 0)
+        return -1;
+    *ret_found = *ret_found && is_complete(c, ret);
     if (*ret_found)
         (void)utimensat(c->records, key, NULL, 0);
     return 0;
@@ -127,14 +137,10 @@ int cache_find(const struct cache *c, const char *key, bool *ret_found, struct c
 
 bool cache_read(int records, const char *key, struct cache_record *ret)
 {
-    CLEANUP(buf_release) struct buf text = BUF_INIT(RECORD_MAX);
     struct error ignored = ERROR_INIT;
-    json_auto_t *o = NULL;
+    bool sound;
 
-    if (fs_read_file(records, key, &text, &ignored) < 0)
-        return false;
-    o = json_loadb(buf_str(&text), text.len, 0, NULL);
-    return read_record(o, ret);
+    return read_file(records, key, &sound, ret, &ignored) == 0 && sound;
 }
 
 int cache_store(const struct cache *c, const char *key, const struct cache_record *r,

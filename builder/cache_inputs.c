@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/fs.h"
 
 #define FILE_MAX  (16U << 20) /* bytes of JSON */
@@ -186,17 +187,11 @@ json_t *cache_last_load(const struct cache *c, const char *image)
     return o ? o : json_object();
 }
 
-/* It becomes the name of a file. */
-static bool is_key(const char *s)
-{
-    return s && strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
-}
-
 const char *cache_last_key(const json_t *last, const char *stage, size_t n)
 {
     const char *key = json_string_value(json_array_get(json_object_get(last, stage), n));
 
-    return is_key(key) ? key : NULL;
+    return digest_is_hex(key) ? key : NULL;
 }
 
 void cache_last_set(json_t *last, const char *stage, size_t n, const char *key)

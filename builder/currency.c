@@ -85,11 +85,9 @@ int builder_base_came_as(const struct builder_job *j, const char *image, const c
                          bool *ret, struct error *err)
 {
     struct bases_image found;
-    struct reference ref;
 
     *ret = false;
-    if (reference_parse(image, &ref, err) < 0 ||
-        bases_find(j->bases, j->b->driver, ref.full, ret, &found, err) < 0)
+    if (bases_find_named(j, image, ret, &found, err) < 0)
         return -1;
     return *ret ? bases_came_as(j->bases, j->b->driver, &found, digest, ret, err) : 0;
 }

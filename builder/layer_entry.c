@@ -6,6 +6,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "builder/layer_attributes.h"
 #include "builder/layer_place.h"
 
@@ -94,18 +95,7 @@ static bool is_zero(const unsigned char *p, size_t len)
 
 static int write_at(int fd, const unsigned char *p, size_t len, uint64_t offset, struct error *err)
 {
-    while (len > 0) {
-        ssize_t n = pwrite(fd, p, len, (off_t)offset);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(err, errno, "write it");
-        p += n;
-        len -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return 0;
+    return fs_pwrite(fd, p, len, offset) < 0 ? error_errno(err, errno, "write it") : 0;
 }
 
 /* Pieces of zeros stay holes. */

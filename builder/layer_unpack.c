@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/digest.h"
 #include "base/text.h"
 #include "builder/layer_tree.h"
 
@@ -128,18 +129,12 @@ int layer_unpack_fd(int fd, const struct layer_bounds *bounds, bool userxattr, i
 
 /* ---- the right blob ---- */
 
-static bool is_digest(const char *digest)
-{
-    return text_starts(digest, "sha256:") && strlen(digest) == DIGEST_LEN &&
-           strspn(digest + 7, "0123456789abcdef") == DIGEST_LEN - 7;
-}
-
 static int open_blob(int blobs, const struct layer *layer, int *ret_fd, struct error *err)
 {
     CLEANUP_CLOSE int fd = -1;
     struct stat st;
 
-    if (!is_digest(layer->digest) || !is_digest(layer->diff_id))
+    if (!digest_is_sha256(layer->digest) || !digest_is_sha256(layer->diff_id))
         return error_set(err, ERR_INPUT, "its digest or diff_id is no sha256 digest");
     fd = openat(blobs, layer->digest + 7, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/digest.h"
+#include "base/fs.h"
 #include "base/text.h"
 #include "registry/exchange.h"
 
@@ -133,7 +134,6 @@ static int take(void *self, const struct http_response *resp, const void *data, 
                 struct error *err)
 {
     struct download *d = self;
-    const char *p = data;
 
     if (!d->begun && begin_answer(d, resp, err) < 0)
         return -1;
@@ -142,17 +142,9 @@ static int take(void *self, const struct http_response *resp, const void *data, 
         return error_set(err, ERR_REMOTE, "it has more than %" PRIu64 " bytes", d->size);
     }
     sha256_add(d->hash, data, len);
-    while (len > 0) {
-        ssize_t n = pwrite(d->fd, p, len, (off_t)d->offset);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(err, errno, "write it");
-        p += n;
-        len -= (size_t)n;
-        d->offset += (uint64_t)n;
-    }
+    if (fs_pwrite(d->fd, data, len, d->offset) < 0)
+        return error_errno(err, errno, "write it");
+    d->offset += len;
     return 0;
 }
 

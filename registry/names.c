@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/digest.h"
+
 #define REPOSITORY_MAX 255
 #define TAG_MAX        128
 
@@ -67,6 +69,5 @@ bool registry_tag_is_valid(const char *tag)
 
 bool registry_digest_is_valid(const char *digest)
 {
-    return strlen(digest) == 7 + 64 && memcmp(digest, "sha256:", 7) == 0 &&
-           strspn(digest + 7, "0123456789abcdef") == 64;
+    return digest_is_sha256(digest);
 }

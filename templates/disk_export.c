@@ -19,16 +19,7 @@ static int put(const struct output *out, uint64_t at, const unsigned char *data,
 {
     if (!out->sparse)
         return fs_write_all(out->fd, data, len, err);
-    for (size_t done = 0; done < len;) {
-        ssize_t n = pwrite(out->fd, data + done, len - done, (off_t)(at + done));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(err, errno, "write the image");
-        done += (size_t)n;
-    }
-    return 0;
+    return fs_pwrite(out->fd, data, len, at) < 0 ? error_errno(err, errno, "write the image") : 0;
 }
 
 static int copy_piece(struct template_disk *d, const struct output *out, uint64_t at,

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "base/text.h"
 #include "templates/cdc.h"
 #include "templates/pipeline.h"
@@ -81,21 +82,11 @@ static int add_zeros(struct feeder *f, uint64_t len, struct error *err)
 static int read_metadata(const struct image *m, uint64_t at, unsigned char *data, size_t len,
                          struct error *err)
 {
-    while (len > 0) {
-        ssize_t n = pread(m->fd, data, len, (off_t)at);
+    const ssize_t got = fs_pread(m->fd, data, len, at);
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(err, errno, "read the image's metadata");
-        if (n == 0) {
-            memset(data, 0, len); /* the file ends before the image does */
-            return 0;
-        }
-        data += n;
-        at += (uint64_t)n;
-        len -= (size_t)n;
-    }
+    if (got < 0)
+        return error_errno(err, errno, "read the image's metadata");
+    memset(data + got, 0, len - (size_t)got); /* the file may end before the image does */
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "templates/image.h"
 
 static struct image *image_of(io_channel channel)
@@ -57,19 +58,12 @@ static size_t length_of(io_channel channel, int count)
 static errcode_t io_read64(io_channel channel, unsigned long long block, int count, void *data)
 {
     const size_t len = length_of(channel, count);
-    const off_t at = (off_t)block * channel->block_size;
-    size_t got = 0;
+    const ssize_t got =
+        fs_pread(image_of(channel)->fd, data, len, (uint64_t)block * (uint64_t)channel->block_size);
 
-    while (got < len) {
-        ssize_t n = pread(image_of(channel)->fd, (char *)data + got, len - got, at + (off_t)got);
-
-        if (n < 0 && errno != EINTR)
-            return errno;
-        if (n == 0)
-            break;
-        got += n > 0 ? (size_t)n : 0;
-    }
-    memset((char *)data + got, 0, len - got);
+    if (got < 0)
+        return errno;
+    memset((char *)data + got, 0, len - (size_t)got);
     return 0;
 }
 
@@ -82,15 +76,8 @@ static void note(struct image *m, uint64_t from, uint64_t to)
 
 static errcode_t write_bytes(struct image *m, uint64_t at, const void *data, size_t len)
 {
-    size_t put = 0;
-
-    while (put < len) {
-        ssize_t n = pwrite(m->fd, (const char *)data + put, len - put, (off_t)(at + put));
-
-        if (n < 0 && errno != EINTR)
-            return errno;
-        put += n > 0 ? (size_t)n : 0;
-    }
+    if (fs_pwrite(m->fd, data, len, at) < 0)
+        return errno;
     note(m, at, at + len);
     return 0;
 }

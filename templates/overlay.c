@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "templates/bytes.h"
 #include "templates/overlay_layout.h"
 
@@ -12,37 +13,17 @@
 
 int overlay_pread(int fd, uint64_t at, void *data, size_t len, struct error *err)
 {
-    size_t got = 0;
+    const ssize_t got = fs_pread(fd, data, len, at);
 
-    while (got < len) {
-        ssize_t n = pread(fd, (char *)data + got, len - got, (off_t)(at + got));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(err, errno, "read the overlay");
-        if (n == 0)
-            break;
-        got += (size_t)n;
-    }
-    memset((char *)data + got, 0, len - got);
+    if (got < 0)
+        return error_errno(err, errno, "read the overlay");
+    memset((char *)data + got, 0, len - (size_t)got);
     return 0;
 }
 
 int overlay_pwrite(int fd, uint64_t at, const void *data, size_t len, struct error *err)
 {
-    size_t put = 0;
-
-    while (put < len) {
-        ssize_t n = pwrite(fd, (const char *)data + put, len - put, (off_t)(at + put));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(err, errno, "write the overlay");
-        put += (size_t)n;
-    }
-    return 0;
+    return fs_pwrite(fd, data, len, at) < 0 ? error_errno(err, errno, "write the overlay") : 0;
 }
 
 int overlay_read(const struct overlay *o, uint64_t offset, void *data, size_t len,

@@ -5,7 +5,6 @@
  *   pipeline   contents and metadata to chunks  (pipeline, writer)
  *   publish    packs first, then the revision   (writer, catalog)
  */
-#include <sched.h>
 #include <string.h>
 
 #include "templates/catalog.h"
@@ -23,16 +22,6 @@ struct packing {
     struct storage_file spool, metadata;
     struct pipeline_result result;
 };
-
-static unsigned threads_of(const struct template_store *s)
-{
-    cpu_set_t set;
-    int n = s->options.threads                             ? (int)s->options.threads
-            : sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set)
-                                                           : 1;
-
-    return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : (unsigned)n;
-}
 
 static void packing_release(struct packing *p)
 {
@@ -96,7 +85,7 @@ static int store_image(struct packing *p, struct error *err)
     struct pipeline_input input = {.tree = &p->tree,
                                    .image = &p->image,
                                    .source = p->source,
-                                   .threads = threads_of(p->store),
+                                   .threads = store_threads(p->store, THREADS_MAX),
                                    .progress = p->req->progress,
                                    .cancel = p->req->cancel};
     struct writer_hand *hand = NULL;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <zstd.h>
 
+#include "base/fs.h"
 #include "templates/bytes.h"
 
 static const unsigned char header[PACK_HEADER_SIZE] = "KilnPack\1\0\0\0\0\0\0";
@@ -26,19 +27,12 @@ static int damaged(const struct pack *p, struct error *err, const char *what)
 
 static int read_at(const struct pack *p, uint64_t offset, void *data, size_t len, struct error *err)
 {
-    size_t got = 0;
+    const ssize_t got = fs_pread(p->fd, data, len, offset);
 
-    while (got < len) {
-        ssize_t n = pread(p->fd, (char *)data + got, len - got, (off_t)(offset + got));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(err, errno, "read pack %s", p->name);
-        if (n == 0)
-            return damaged(p, err, "it was cut off");
-        got += (size_t)n;
-    }
+    if (got < 0)
+        return error_errno(err, errno, "read pack %s", p->name);
+    if ((size_t)got < len)
+        return damaged(p, err, "it was cut off");
     return 0;
 }
 

@@ -326,20 +326,13 @@ static int tar_read(struct source *source, uint64_t offset, void *data, size_t l
                     struct error *err)
 {
     struct tar *s = (struct tar *)source;
-    size_t got = 0;
+    const ssize_t got = fs_pread(s->fd, data, len, s->at);
 
     (void)offset; /* segments lie one after the other */
-    while (got < len) {
-        ssize_t n = pread(s->fd, (char *)data + got, len - got, (off_t)(s->at + got));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(err, errno, "read the archive");
-        if (n == 0)
-            return error_set(err, ERR_INPUT, "the archive became shorter while it was read");
-        got += (size_t)n;
-    }
+    if (got < 0)
+        return error_errno(err, errno, "read the archive");
+    if ((size_t)got < len)
+        return error_set(err, ERR_INPUT, "the archive became shorter while it was read");
     s->at += len;
     return 0;
 }

@@ -318,19 +318,12 @@ static int directory_read(struct source *source, uint64_t offset, void *data, si
                           struct error *err)
 {
     struct directory *d = (struct directory *)source;
-    size_t got = 0;
+    const ssize_t got = fs_pread(d->file, data, len, offset);
 
-    while (got < len) {
-        ssize_t n = pread(d->file, (char *)data + got, len - got, (off_t)(offset + got));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(err, errno, "read %s", text_show(d->path).text);
-        if (n == 0)
-            return entry_refuse(err, ERR_INPUT, d->path, "it changed while it was read; try again");
-        got += (size_t)n;
-    }
+    if (got < 0)
+        return error_errno(err, errno, "read %s", text_show(d->path).text);
+    if ((size_t)got < len)
+        return entry_refuse(err, ERR_INPUT, d->path, "it changed while it was read; try again");
     return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
+#include "base/fs.h"
 #include "base/text.h"
 #include "templates/source.h"
 #include "templates/zip_directory.h"
@@ -62,19 +63,12 @@ static int damaged(const struct zip *z, struct error *err)
 
 static int read_at(struct zip *z, uint64_t at, unsigned char *data, size_t len, struct error *err)
 {
-    size_t got = 0;
+    const ssize_t got = fs_pread(z->fd, data, len, at);
 
-    while (got < len) {
-        ssize_t n = pread(z->fd, data + got, len - got, (off_t)(at + got));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(err, errno, "read the archive");
-        if (n == 0)
-            return damaged(z, err);
-        got += (size_t)n;
-    }
+    if (got < 0)
+        return error_errno(err, errno, "read the archive");
+    if ((size_t)got < len)
+        return damaged(z, err);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* templates/store — see the header. */
 #include "templates/store.h"
 
+#include <sched.h>
 #include <string.h>
 #include <zstd.h>
 
@@ -290,4 +291,14 @@ int reader_address(struct reader *r, struct address a, const unsigned char **ret
                          (unsigned long long)a.high, (unsigned long long)a.low);
     *ret_len = c.len;
     return reader_chunk(r, &r->view->packs[r->near], &c, ret_data, err);
+}
+
+unsigned store_threads(const struct template_store *s, unsigned max)
+{
+    cpu_set_t set;
+    int n = s->options.threads                             ? (int)s->options.threads
+            : sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set)
+                                                           : 1;
+
+    return n < 1 ? 1 : (unsigned)n > max ? max : (unsigned)n;
 }

@@ -59,4 +59,7 @@ MUST_CHECK int reader_chunk(struct reader *r, const struct pack *p, const struct
 MUST_CHECK int reader_address(struct reader *r, struct address a, const unsigned char **ret_data,
                               uint32_t *ret_len, struct error *err);
 
+/* How many threads to work with: as the store's options say, else one for each core. */
+unsigned store_threads(const struct template_store *s, unsigned max);
+
 #endif

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -44,17 +43,8 @@ struct strip {
 
 static int flush(struct strip *s, struct error *err)
 {
-    size_t put = 0;
-
-    while (put < s->len) {
-        ssize_t n = pwrite(s->w->fd, s->data + put, s->len - put, (off_t)(s->at + put));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(err, errno, "write the volume");
-        put += (size_t)n;
-    }
+    if (fs_pwrite(s->w->fd, s->data, s->len, s->at) < 0)
+        return error_errno(err, errno, "write the volume");
     s->len = 0;
     return 0;
 }
@@ -153,20 +143,10 @@ static void *write_some(void *self)
     return NULL;
 }
 
-static unsigned threads_of(const struct template_store *s)
-{
-    cpu_set_t set;
-    int n = s->options.threads                             ? (int)s->options.threads
-            : sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set)
-                                                           : 1;
-
-    return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : (unsigned)n;
-}
-
 static int write_image(struct template_store *s, struct writing *w, struct error *err)
 {
     pthread_t threads[THREADS_MAX];
-    unsigned n = threads_of(s), started = 0;
+    unsigned n = store_threads(s, THREADS_MAX), started = 0;
 
     if (ftruncate(w->fd, (off_t)w->root->info.image_size) < 0)
         return error_errno(err, errno, "write the volume");

@@ -85,18 +85,7 @@ static void keep_young(struct writer *w, uint32_t frame)
 static int write_at(int fd, uint64_t offset, const unsigned char *data, size_t len,
                     struct error *err)
 {
-    while (len > 0) {
-        ssize_t n = pwrite(fd, data, len, (off_t)offset);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(err, errno, "write a pack");
-        data += n;
-        offset += (uint64_t)n;
-        len -= (size_t)n;
-    }
-    return 0;
+    return fs_pwrite(fd, data, len, offset) < 0 ? error_errno(err, errno, "write a pack") : 0;
 }
 
 static struct pack_frame compress(struct writer *w, struct writer_hand *h, const unsigned char *raw,

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/fs.h"
 #include "templates/bytes.h"
 
 #define CENTRAL_SIZE  46u
@@ -40,19 +41,12 @@ static int damaged(struct error *err, const char *what)
 
 static int read_at(int fd, uint64_t at, void *data, size_t len, struct error *err)
 {
-    size_t got = 0;
+    const ssize_t got = fs_pread(fd, data, len, at);
 
-    while (got < len) {
-        ssize_t n = pread(fd, (char *)data + got, len - got, (off_t)(at + got));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(err, errno, "read the archive");
-        if (n == 0)
-            return damaged(err, "it ends too early");
-        got += (size_t)n;
-    }
+    if (got < 0)
+        return error_errno(err, errno, "read the archive");
+    if ((size_t)got < len)
+        return damaged(err, "it ends too early");
     return 0;
 }
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/fs.h"
+
 #define END_SIZE     22
 #define LOCATOR_SIZE 20
 #define END64_SIZE   56
@@ -74,20 +76,11 @@ static int damaged(struct error *err, const char *what)
 static int read_at(int fd, uint64_t offset, unsigned char *data, size_t len, size_t *ret_len,
                    struct error *err)
 {
-    size_t got = 0;
+    const ssize_t got = fs_pread(fd, data, len, offset);
 
-    while (got < len) {
-        ssize_t n = pread(fd, data + got, len - got, (off_t)(offset + got));
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_errno(err, errno, "read the archive");
-        if (n == 0)
-            break;
-        got += (size_t)n;
-    }
-    *ret_len = got;
+    if (got < 0)
+        return error_errno(err, errno, "read the archive");
+    *ret_len = (size_t)got;
     return 0;
 }
 

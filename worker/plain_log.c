@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/text.h"
 
 static double seconds_since(int64_t began)
@@ -44,7 +45,7 @@ static bool is_chatter(const char *text)
     for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
         if (text_starts(text, starts[i]))
             return true;
-    return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
+    return digest_is_hex(text);
 }
 
 void plain_log_line(struct plain_log *p, enum process_stream stream, const char *text, size_t len)

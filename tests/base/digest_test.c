@@ -149,6 +149,28 @@ static void test_random_fills_all_it_was_given(void **state)
     assert_in_range(zeros, 200, 600); /* due: 390 */
 }
 
+static void test_a_digest_is_64_lower_case_hex_digits(void **state)
+{
+    static const char hex[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    char text[80];
+
+    (void)state;
+    assert_true(digest_is_hex(hex));
+    assert_false(digest_is_hex(NULL));
+    assert_false(digest_is_hex(""));
+    assert_false(digest_is_hex(hex + 1));
+    (void)snprintf(text, sizeof(text), "%s0", hex);
+    assert_false(digest_is_hex(text));
+    (void)snprintf(text, sizeof(text), "%.63sA", hex);
+    assert_false(digest_is_hex(text));
+    (void)snprintf(text, sizeof(text), "sha256:%s", hex);
+    assert_true(digest_is_sha256(text));
+    assert_false(digest_is_sha256(hex));
+    assert_false(digest_is_sha256(NULL));
+    text[3] = '5';
+    assert_false(digest_is_sha256(text));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +182,7 @@ int main(void)
         cmocka_unit_test(test_equal_looks_at_every_byte),
         cmocka_unit_test(test_random_names_draw_every_character_alike),
         cmocka_unit_test(test_random_fills_all_it_was_given),
+        cmocka_unit_test(test_a_digest_is_64_lower_case_hex_digits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

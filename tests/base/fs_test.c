@@ -292,6 +292,22 @@ static void test_directories_that_their_owner_may_not_read_are_removed(void **st
     assert_int_equal(status, 0);
 }
 
+static void test_bytes_are_read_and_written_at_an_offset(void **state)
+{
+    CLEANUP_CLOSE int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    char got[8] = "";
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(fs_pwrite(fd, "abc", 3, 5), 0);
+    assert_int_equal(fs_pread(fd, got, 3, 5), 3);
+    assert_memory_equal(got, "abc", 3);
+    assert_int_equal(fs_pread(fd, got, sizeof(got), 6), 2); /* to the end of the file */
+    assert_int_equal(fs_pread(fd, got, sizeof(got), 100), 0);
+    assert_int_equal(fs_pread(-1, got, 1, 0), -1);
+    assert_int_equal(fs_pwrite(-1, got, 1, 0), -1);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -309,6 +325,7 @@ int main(void)
         TEST(test_every_kind_of_file_can_be_removed),
         TEST(test_a_tree_deeper_than_there_are_descriptors_is_removed),
         TEST(test_directories_that_their_owner_may_not_read_are_removed),
+        cmocka_unit_test(test_bytes_are_read_and_written_at_an_offset),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
