@@ -5,7 +5,7 @@ import time
 import urllib.parse
 
 import kiln_server
-from kiln_server import KilnCase, http_request, zip_of
+from kiln_server import KilnCase, folders_named, http_request, zip_of
 
 GOOD = zip_of({"Dockerfile": "FROM alpine:3.20\nRUN echo the good one\n"})
 LIMIT = 1 << 20
@@ -16,7 +16,7 @@ class BadUploads(KilnCase):
 
     def received(self):
         """The archives that are in the store."""
-        return [p for d in self.kiln.data.rglob("uploads") if d.is_dir()
+        return [p for d in folders_named(self.kiln.data, "uploads")
                 for p in d.iterdir() if p.is_file()]
 
     def check_refused(self, answer, statuses, words):

@@ -1,10 +1,9 @@
 """kill -9 in the middle of a build, a restart, and the client still ends at DEPLOYED."""
-import pathlib
 import time
 import unittest
 
 import kiln_server
-from kiln_server import Bases, Kiln, wait_until, zip_of
+from kiln_server import Bases, Kiln, folders_named, wait_until, zip_of
 
 
 class KillNine(unittest.TestCase):
@@ -41,8 +40,8 @@ class KillNine(unittest.TestCase):
         self.assertEqual(kiln.leftovers(), [])
 
     def job_directories(self):
-        return [p for jobs in self.kiln.data.rglob("jobs") if jobs.is_dir()
-                for p in pathlib.Path(jobs).iterdir() if p.is_dir()]
+        return [p for jobs in folders_named(self.kiln.data, "jobs")
+                for p in jobs.iterdir() if p.is_dir()]
 
     def test_a_stop_in_the_middle_hands_the_build_back(self):
         kiln = self.kiln

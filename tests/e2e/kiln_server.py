@@ -367,13 +367,19 @@ class Kiln:
         left += [f"mount: {line}" for line in pathlib.Path("/proc/self/mountinfo").read_text()
                  .splitlines() if str(self.directory) in line]
         for name in ("jobs", "uploads"):
-            for directory in self.data.rglob(name):
-                if directory.is_dir() and "registry" not in directory.parts[len(
+            for directory in folders_named(self.data, name):
+                if "registry" not in directory.parts[len(
                         self.data.parts):] and "bases" not in directory.parts:
                     incoming = directory / ".incoming"
                     left += [str(p) for d in (directory, incoming) if d.is_dir()
                              for p in d.iterdir() if p != incoming]
         return left
+
+
+def folders_named(root, name):
+    """The directories of that name below `root`, of a tree that may change meanwhile, which
+    pathlib's rglob cannot walk."""
+    return [pathlib.Path(at, name) for at, folders, _ in os.walk(root) if name in folders]
 
 
 class KilnCase(unittest.TestCase):
