@@ -21,7 +21,8 @@ struct api_call {
     const struct route *route;
     const struct kind *kind;        /* of {kind}; NULL: the route has none */
     const char *args[API_ARGS_MAX]; /* the other {words} of the route's pattern, in their order */
-    struct api_key key;             /* key.workspace is the workspace of the call */
+    struct api_key key;             /* key.workspace is the workspace of the call, "" for none */
+    bool whole_account;             /* the key is of an account, not of one workspace */
     bool enveloped;                 /* lists are {data,meta}: Blaxel-Version 2026-04-28 */
     int64_t now;                    /* ns: one moment for the whole call */
 };
@@ -73,7 +74,11 @@ api_handler api_list_images, api_post_image, api_get_image, api_delete_image, ap
 api_handler api_list_resources, api_post_resource, api_get_resource, api_put_resource,
     api_delete_resource;
 api_handler api_get_logs, api_get_build_logs;
-api_handler api_list_models, api_get_workspace, api_get_health;
+api_handler api_list_workspaces, api_post_workspace, api_get_workspace, api_delete_workspace;
+api_handler api_list_service_accounts, api_post_service_account, api_delete_service_account;
+api_handler api_list_keys, api_post_key, api_delete_key;
+api_handler api_post_token, api_get_registry_token;
+api_handler api_list_models, api_get_health;
 api_handler api_put_upload;
 api_handler api_post_plan;
 

@@ -64,16 +64,16 @@ static const struct route *find_route(struct exchange *x)
 }
 
 /* Much memory is only for who has a key. */
-static bool admit_large_body(struct exchange *x, size_t body_max)
+static bool admit_large_body(struct exchange *x, const struct route *route)
 {
-    struct api_call c = {.config = x->config, .req = &x->req, .resp = &x->resp};
+    struct api_call c = {.config = x->config, .req = &x->req, .resp = &x->resp, .route = route};
     struct error err = ERROR_INIT;
     bool allowed = false;
 
     if (api_authorize(&c, &allowed, &err) < 0)
         api_refuse_error(&x->resp, &err);
     if (allowed)
-        x->body.max = body_max;
+        x->body.max = route->body_max;
     return allowed;
 }
 
@@ -102,7 +102,7 @@ static bool judge_head(struct exchange *x, const struct exchange_head *head)
         return false;
     }
     route = find_route(x);
-    if (route && route->body_max && !admit_large_body(x, route->body_max))
+    if (route && route->body_max && !admit_large_body(x, route))
         return false;
     if (route && route->streams) {
         x->receipt = receive_begin(x->config, &x->req, head->length, &x->resp);

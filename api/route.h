@@ -9,6 +9,8 @@ struct route {
     const char *pattern; /* {kind} stands for a plural of kind.c, other {words} for anything */
     api_handler *handler;
     bool open;    /* no API key is asked for */
+    bool admin;   /* of an admin's key only */
+    bool account; /* an account's key need not say for which of its workspaces */
     bool streams; /* the body may be larger than memory: receive.h takes it */
     size_t
         body_max; /* bytes, where more than EXCHANGE_BODY_MAX may come from who has a key; or 0 */

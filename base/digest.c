@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#define BASE64 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
 struct sha256 {
     EVP_MD_CTX *ctx;
 };
@@ -134,4 +136,34 @@ void digest_base64(const void *data, size_t len, struct buf *out)
 
         buf_add(out, text, (size_t)n);
     }
+}
+
+void digest_base64url(const void *data, size_t len, struct buf *out)
+{
+    size_t start = out->len;
+
+    digest_base64(data, len, out);
+    for (size_t i = start; i < out->len; i++)
+        if (out->data[i] == '+' || out->data[i] == '/')
+            out->data[i] = out->data[i] == '+' ? '-' : '_';
+    while (out->len > start && out->data[out->len - 1] == '=')
+        out->len--;
+}
+
+bool digest_unbase64(const char *text, struct buf *out)
+{
+    size_t len = strlen(text);
+    unsigned char three[3];
+
+    if (len % 4 != 0)
+        return false;
+    for (size_t i = 0; i < len; i += 4) {
+        size_t pad = i + 4 == len ? (text[i + 2] == '=') + (size_t)(text[i + 3] == '=') : 0;
+
+        if (strspn(text + i, BASE64) < 4 - pad ||
+            EVP_DecodeBlock(three, (const unsigned char *)text + i, 4) != 3)
+            return false;
+        buf_add(out, three, 3 - pad);
+    }
+    return true;
 }

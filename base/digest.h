@@ -1,5 +1,4 @@
-/* base/digest — SHA-256, HMAC, random bytes, hex and base64; the one user of OpenSSL's libcrypto.
- */
+/* base/digest — SHA-256, HMAC, random bytes, hex and base64, by OpenSSL's libcrypto. */
 #ifndef BASE_DIGEST_H
 #define BASE_DIGEST_H
 
@@ -48,5 +47,9 @@ bool digest_equal(const void *a, const void *b, size_t len);
 
 /* RFC 4648 section 4, with padding. */
 void digest_base64(const void *data, size_t len, struct buf *out);
+/* Adds the bytes of such a text; false when it is none. */
+bool digest_unbase64(const char *text, struct buf *out);
+/* RFC 4648 section 5, without padding, as JWS has it. */
+void digest_base64url(const void *data, size_t len, struct buf *out);
 
 #endif

@@ -274,12 +274,14 @@ static int ensure_registry(const struct config *c, const struct installation *i,
                            struct registry_server **ret, struct error *err)
 {
     struct error unused;
+    char url[300];
 
     if (registry_ping(&i->registry, &unused) == 0)
         return 0;
     if (c->registry_url[0])
         return registry_ping(&i->registry, err);
-    return installation_start_registry(c, ret, err);
+    (void)snprintf(url, sizeof(url), "http://%s", c->listen);
+    return installation_start_registry(i, url, ret, err);
 }
 
 static int build_and_watch(struct installation *i, const struct order *order, const char *dir,

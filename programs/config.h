@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 30
+#define CONFIG_KEYS 32
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -36,6 +36,8 @@ struct config {
     char *registry_listen;
     char *registry_url;
     char *registry_program;
+    char *registry_auth; /* "token" or "none" */
+    char *registry_key;
     char *buildah_program;
     char *sandbox_image;
     struct argv mirrors; /* "prefix=location" or "prefix=location,insecure" */

@@ -18,11 +18,14 @@ static bool is_url(const char *value);
 static bool is_word(const char *value);
 static bool is_mirror(const char *value);
 static bool is_egress(const char *value);
+static bool is_registry_auth(const char *value);
+static bool is_file(const char *value);
 static bool is_git_host(const char *value);
 
-#define ADDRESS "an address and port such as 127.0.0.1:8080 or [::1]:8080"
-#define URL     "empty or a URL with http:// or https://, without user, password or a slash at the end"
-#define WORD    "a word without blanks"
+#define ADDRESS   "an address and port such as 127.0.0.1:8080 or [::1]:8080"
+#define URL       "empty or a URL with http:// or https://, without user, password or a slash at the end"
+#define WORD      "a word without blanks"
+#define FILE_PATH "empty or an absolute path"
 
 #define AT(member) offsetof(struct config, member)
 
@@ -38,11 +41,17 @@ const struct key config_keys[CONFIG_KEYS] = {
     {"workers", INTEGER, AT(workers), NULL, "the number of cores", 0, 256, NULL, NULL,
      "builds at once; 0: kiln serve builds nothing itself"},
     {"registry_listen", STRING, AT(registry_listen), "127.0.0.1:5000", NULL, 0, 0, is_address,
-     ADDRESS, "where the supervised registry listens; it asks nobody for a password"},
+     ADDRESS, "where the supervised registry listens; its password is an API key"},
     {"registry_url", STRING, AT(registry_url), "", NULL, 0, 0, is_url, URL,
      "a registry of your own, instead of the supervised one"},
     {"registry_program", STRING, AT(registry_program), "docker-registry", NULL, 0, 0, is_word, WORD,
      "the program that serves as supervised registry"},
+    {"registry_auth", STRING, AT(registry_auth), "token", NULL, 0, 0, is_registry_auth,
+     "token or none",
+     "token: the registry asks for tokens that Kiln signs (one of your own: see kiln registry); "
+     "none: it asks nobody"},
+    {"registry_key", STRING, AT(registry_key), "", "registry/token-key.pem in the data directory",
+     0, 0, is_file, FILE_PATH, "the P-256 private key (PEM) that signs them, made if it is not there"},
     {"buildah_program", STRING, AT(buildah_program), "buildah", NULL, 0, 0, is_word, WORD,
      "buildah, which fetches base images"},
     {"sandbox_image", STRING, AT(sandbox_image), "ghcr.io/blaxel-ai/sandbox:latest", NULL, 0, 0,
@@ -156,6 +165,16 @@ static bool is_mirror(const char *value)
 
     return equals && equals != value && equals[1] && equals[1] != ',' &&
            (!comma || strcmp(comma, ",insecure") == 0);
+}
+
+static bool is_file(const char *value)
+{
+    return !*value || *value == '/';
+}
+
+static bool is_registry_auth(const char *value)
+{
+    return strcmp(value, "token") == 0 || strcmp(value, "none") == 0;
 }
 
 static bool is_egress(const char *value)

@@ -54,6 +54,40 @@ static void set_registry(struct installation *i)
     i->registry = (struct registry){.url = i->registry_url, .http = &http_curl};
 }
 
+/* The key lies in the data directory of the service, whatever directory the parts live in. */
+static int open_signer(struct installation *i, struct error *err)
+{
+    const struct config *c = i->config;
+    char path[4096];
+    char *slash;
+
+    if (strcmp(c->registry_auth, "none") == 0)
+        return 0;
+    if (c->registry_key[0])
+        (void)snprintf(path, sizeof(path), "%s", c->registry_key);
+    else
+        (void)snprintf(path, sizeof(path), "%s/registry/token-key.pem", c->data_dir);
+    slash = strrchr(path, '/');
+    if (!c->registry_key[0]) {
+        *slash = '\0';
+        if (fs_mkdirs(path, 0755, err) < 0)
+            return -1;
+        *slash = '/';
+    }
+    if (es256_open(path, &i->registry_key, err) < 0)
+        return error_wrap(err, "registry_key");
+    i->signer = (struct registry_signer){
+        .key = i->registry_key, .issuer = REGISTRY_ISSUER, .service = i->registry_name};
+    i->registry.signer = &i->signer;
+    return 0;
+}
+
+int installation_open_registry(struct installation *i, struct error *err)
+{
+    set_registry(i);
+    return open_signer(i, err);
+}
+
 static enum builder_egress egress_of(const char *word)
 {
     if (strcmp(word, "none") == 0)
@@ -103,17 +137,23 @@ int installation_open_state(const struct config *config, const char *path, struc
     return state_open(&state, ret, err);
 }
 
-int installation_start_registry(const struct config *config, struct registry_server **ret,
-                                struct error *err)
+int installation_start_registry(const struct installation *i, const char *api_url,
+                                struct registry_server **ret, struct error *err)
 {
+    const struct config *config = i->config;
     char dir[4096];
-    const struct registry_server_config server = {
-        .program = config->registry_program, .dir = dir, .listen = config->registry_listen};
+    char realm[512];
+    const struct registry_server_config server = {.program = config->registry_program,
+                                                  .dir = dir,
+                                                  .listen = config->registry_listen,
+                                                  .signer = i->registry.signer,
+                                                  .realm = realm};
 
     *ret = NULL;
     if (config->registry_url[0])
         return 0;
     (void)snprintf(dir, sizeof(dir), "%s/registry", config->data_dir);
+    (void)snprintf(realm, sizeof(realm), "%s" REGISTRY_REALM, api_url);
     return registry_server_start(&server, ret, err);
 }
 
@@ -123,12 +163,12 @@ int installation_open(const struct config *config, const char *dir, const char *
     char path[4096];
 
     *ret = (struct installation){.config = config};
-    set_registry(ret);
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_max);
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_entries);
     if (!worker_name_of(getpid(), ret->worker_name))
         return error_set(err, ERR_SYSTEM, "read /proc: is it mounted?");
-    if (fs_mkdirs(dir, 0755, err) < 0 || set_mirrors(ret, err) < 0)
+    if (fs_mkdirs(dir, 0755, err) < 0 || set_mirrors(ret, err) < 0 ||
+        installation_open_registry(ret, err) < 0)
         return -1;
     if (installation_open_state(config, state_path, &ret->state, err) < 0)
         return -1;
@@ -143,6 +183,7 @@ void installation_release(struct installation *i)
     builder_free(i->builder);
     upload_store_free(i->uploads);
     state_close(i->state);
+    es256_free(i->registry_key);
     free(i->mirrors);
     argv_release(&i->mirror_words);
     argv_release(&i->extract_words);

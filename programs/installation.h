@@ -21,6 +21,8 @@ struct installation {
     struct builder_mirror *mirrors;
     struct argv mirror_words; /* what mirrors points into */
     struct registry registry;
+    struct registry_signer signer;
+    struct es256_key *registry_key; /* NULL: the registry asks for no tokens */
     char registry_url[256];
     char registry_name[256]; /* the host of references */
     struct argv extract_words;
@@ -39,10 +41,19 @@ void installation_release(struct installation *i);
 MUST_CHECK int installation_open_state(const struct config *config, const char *path,
                                        struct state **ret, struct error *err);
 
+/* The registry alone, and who signs its tokens: of i, config is set and all else empty. */
+MUST_CHECK int installation_open_registry(struct installation *i, struct error *err);
+
 /* Starts the docker-registry of DATA/registry; NULL in *ret when the configuration names another
- * registry.  It dies with the calling thread. */
-MUST_CHECK int installation_start_registry(const struct config *config,
+ * registry.  api_url: where its clients get tokens, "http://127.0.0.1:8080".  It dies with the
+ * calling thread, and has to be freed before i. */
+MUST_CHECK int installation_start_registry(const struct installation *i, const char *api_url,
                                            struct registry_server **ret, struct error *err);
+
+/* The issuer of the registry's tokens; and the service they are for, its host. */
+#define REGISTRY_ISSUER "kiln"
+/* Where DATA's API gives them: "http://127.0.0.1:8080/v0/registry/token". */
+#define REGISTRY_REALM "/v0/registry/token"
 
 /* The worker's part; threads builds at once, log as in worker_config. */
 struct worker_config installation_worker(const struct installation *i, int threads,

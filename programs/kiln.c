@@ -116,12 +116,36 @@ static const struct command {
      "  kiln volume create v1 --template deps:latest --size 4096 --out /srv/v1.img\n"
      "  kiln volume serve v2 --template deps:latest\n"
      "  kiln volume export v2 --format tar --out - | tar -t\n"},
-    {"key", command_key, "make, list and revoke API keys",
-     "usage: kiln key create --workspace NAME [--label TEXT]\n"
-     "       kiln key list [--workspace NAME]\n"
+    {"key", command_access, "make, list and revoke API keys",
+     "usage: kiln key create --workspace NAME [--role admin|member] [--label TEXT] [--expires "
+     "90d]\n"
+     "       kiln key create --account NAME ...      opens every workspace of the account\n"
+     "       kiln key create --client ...            a service account's id and secret\n"
+     "       kiln key list [--account NAME] [--workspace NAME]\n"
      "       kiln key revoke ID\n\n"
      "create prints the new key, and nothing else, on standard output, and makes the workspace if\n"
-     "it is not there.  Only a hash of the key is kept.\n"},
+     "it is not there.  Only a hash of the key is kept.  A member may do everything with images "
+     "and\n"
+     "resources; an admin (as a key is without --role) also makes keys and shares images.  A "
+     "service\n"
+     "account gets access tokens of two hours at POST /v0/oauth/token.  The key is the password "
+     "of\n"
+     "the registry, too: docker login, with any user name.\n"},
+    {"workspace", command_access, "make, list and delete workspaces",
+     "usage: kiln workspace create NAME [--account NAME]\n"
+     "       kiln workspace list [--account NAME]\n"
+     "       kiln workspace delete NAME\n\n"
+     "A workspace's images, resources and keys are its own.  Without --account it is made in the\n"
+     "account \"default\".  Only an empty one can be deleted; its name is not given out again.\n"},
+    {"account", command_access, "make and list accounts",
+     "usage: kiln account create NAME\n"
+     "       kiln account list\n\n"
+     "An account owns workspaces.  On a laptop there is no need for any but \"default\".\n"},
+    {"registry", command_registry, "show how a registry of your own is to be configured",
+     "usage: kiln registry [certificate]\n\n"
+     "With registry_url, images go to a registry that you run.  It keeps workspaces apart if it\n"
+     "trusts the tokens that Kiln signs: this prints the part of docker-registry's configuration\n"
+     "for that, and with \"certificate\" the file that it names.\n"},
     {"doctor", command_doctor, "say whether this machine can build, and what is missing",
      "usage: kiln doctor [OPTION]...\n\n"
      "Tries what a build needs (namespaces, an overlay, buildah, network for RUN, a registry) and\n"

@@ -60,15 +60,17 @@ static void note_key(void *self, const struct api_key *key)
 /* On an installation without any key, makes a first one, so that a laptop needs no setup. */
 static int make_first_key(struct state *state, const char *url, struct error *err)
 {
+    const struct key_draft draft = {
+        .workspace = "default", .label = "made at the first start", .role = ROLE_ADMIN};
     char text[API_KEY_TEXT];
     struct api_key key;
     bool any = false;
 
-    if (state_key_list(state, NULL, note_key, &any, err) < 0)
+    if (state_key_list(state, NULL, NULL, note_key, &any, err) < 0)
         return -1;
     if (any)
         return 0;
-    if (state_key_create(state, "default", "made at the first start", text, &key, err) < 0)
+    if (state_key_create(state, &draft, text, &key, err) < 0)
         return -1;
     fprintf(stderr,
             "\nThis is the first start: workspace \"default\" was made, with an API key that is "
@@ -114,22 +116,6 @@ static void set_api_config(struct service *s, const struct config *c)
     };
 }
 
-static int service_start(struct service *s, const struct config *c, struct error *err)
-{
-    if (installation_open(c, c->data_dir, NULL, &s->installation, err) < 0 ||
-        installation_start_registry(c, &s->registry, err) < 0 ||
-        state_secret(s->installation.state, "upload key", s->upload_key, sizeof(s->upload_key),
-                     err) < 0)
-        return -1;
-    s->worker_config = installation_worker(&s->installation, (int)c->workers, operator_log);
-    if (c->workers > 0 && worker_start(&s->worker_config, &s->worker, err) < 0)
-        return -1;
-    s->planner.config = &s->worker_config;
-    s->planner.max = PLANS_AT_ONCE;
-    set_api_config(s, c);
-    return api_server_start(&s->api_config, c->listen, &s->api, err);
-}
-
 /* "http://127.0.0.1:8080", with the port that was found when 0 was asked for. */
 static void url_of(const struct config *c, const struct api_server *api, char url[300])
 {
@@ -140,6 +126,27 @@ static void url_of(const struct config *c, const struct api_server *api, char ur
     else
         (void)snprintf(url, 300, "http://%.*s:%d", (int)(colon - c->listen), c->listen,
                        api_server_port(api));
+}
+
+/* The API first: the registry has to know where its clients get their tokens, and the workers need
+ * the registry.  ret_url: where the API is. */
+static int service_start(struct service *s, const struct config *c, char ret_url[300],
+                         struct error *err)
+{
+    if (installation_open(c, c->data_dir, NULL, &s->installation, err) < 0 ||
+        state_secret(s->installation.state, "upload key", s->upload_key, sizeof(s->upload_key),
+                     err) < 0)
+        return -1;
+    s->worker_config = installation_worker(&s->installation, (int)c->workers, operator_log);
+    s->planner.config = &s->worker_config;
+    s->planner.max = PLANS_AT_ONCE;
+    set_api_config(s, c);
+    if (api_server_start(&s->api_config, c->listen, &s->api, err) < 0)
+        return -1;
+    url_of(c, s->api, ret_url);
+    if (installation_start_registry(&s->installation, ret_url, &s->registry, err) < 0)
+        return -1;
+    return c->workers > 0 ? worker_start(&s->worker_config, &s->worker, err) : 0;
 }
 
 int command_serve(const struct config *c, int argc, char **argv)
@@ -153,14 +160,12 @@ int command_serve(const struct config *c, int argc, char **argv)
         fprintf(stderr, "kiln serve: unexpected word \"%s\"; see `kiln serve --help`\n", argv[1]);
         return 2;
     }
-    if (service_start(&s, c, &err) == 0) {
-        url_of(c, s.api, url);
-        if (make_first_key(s.installation.state, url, &err) == 0) {
-            say("images go to %s, data is in %s", s.installation.registry_name, c->data_dir);
-            fprintf(stderr, "kiln: ready at %s/v0\n", url);
-            wait_for_signal(s.registry);
-            code = 0;
-        }
+    if (service_start(&s, c, url, &err) == 0 &&
+        make_first_key(s.installation.state, url, &err) == 0) {
+        say("images go to %s, data is in %s", s.installation.registry_name, c->data_dir);
+        fprintf(stderr, "kiln: ready at %s/v0\n", url);
+        wait_for_signal(s.registry);
+        code = 0;
     }
     if (code)
         fprintf(stderr, "kiln serve: %s\n", err.msg);

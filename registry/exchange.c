@@ -22,10 +22,16 @@
 int registry_exchange(const struct registry *r, const struct http_request *req,
                       struct http_response *resp, struct error *err)
 {
-    struct http_request cancellable = *req;
+    CLEANUP(argv_release) struct argv headers = ARGV_INIT;
+    struct http_request sent = *req;
 
-    cancellable.cancel = r->cancel;
-    return r->http->request(r->http->self, &cancellable, resp, err);
+    sent.cancel = r->cancel;
+    if (r->signer) {
+        if (registry_authorize(r, req, &headers, err) < 0)
+            return -1;
+        sent.headers = &headers;
+    }
+    return r->http->request(r->http->self, &sent, resp, err);
 }
 
 int registry_unexpected(const struct http_response *resp, struct error *err)

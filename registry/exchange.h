@@ -7,15 +7,18 @@
 #define REGISTRY_URL_MAX      1024
 #define REGISTRY_LOCATION_MAX 4096 /* docker-registry keeps its state in there */
 
-/* One request: every one passes here.  Credentials will be added here, and a 401's challenge
- * answered (WWW-Authenticate: Bearer realm, service, scope; RFC 6750), as no URL is ever another
- * host's than the registry's. */
+/* One request: every one passes here, and gets its token, as no URL is ever another host's than the
+ * registry's. */
 MUST_CHECK int registry_exchange(const struct registry *r, const struct http_request *req,
                                  struct http_response *resp, struct error *err);
 
 /* The same until there is an answer that is not worth another try, or no try is left. */
 MUST_CHECK int registry_ask(const struct registry *r, const struct http_request *req,
                             struct http_response *resp, struct error *err);
+
+/* token.c: adds the request's headers, and one with a token for what it does. */
+MUST_CHECK int registry_authorize(const struct registry *r, const struct http_request *req,
+                                  struct argv *headers, struct error *err);
 
 /* An answer that is none of the expected ones: ERR_REMOTE with what it says. */
 int registry_unexpected(const struct http_response *resp, struct error *err);

@@ -7,15 +7,63 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/es256.h"
 #include "base/http.h"
 #include "base/process.h"
+
+/* ---- tokens (distribution specification, "Token Authentication") ---- */
+
+/* A registry that is configured with the signer's certificate, issuer and service takes its tokens
+ * for what they say. */
+struct registry_signer { /* borrowed */
+    const struct es256_key *key;
+    const char *issuer, *service;
+};
+
+enum registry_action { REGISTRY_PULL = 1, REGISTRY_PUSH = 2, REGISTRY_DELETE = 4 };
+
+struct registry_access { /* borrowed */
+    const char *repository;
+    unsigned actions; /* of registry_action; 0 is left out */
+};
+
+struct registry_claims { /* borrowed */
+    const char *subject;
+    const struct registry_access *access;
+    size_t n_access;
+    int64_t now; /* ns since 1970 */
+    int seconds; /* how long it is good for */
+};
+
+/* Adds the token. */
+MUST_CHECK int registry_token(const struct registry_signer *s, const struct registry_claims *claims,
+                              struct buf *out, struct error *err);
+
+/* The password of a build, by which the API knows whose it is, good until then (ns since 1970). */
+#define REGISTRY_TICKET    176
+#define REGISTRY_WORKSPACE 64
+void registry_ticket(const struct es256_key *k, const char *workspace, int64_t until,
+                     char ret[REGISTRY_TICKET]);
+/* False: it is none, or its time is over. */
+bool registry_ticket_check(const struct es256_key *k, const char *text, int64_t now,
+                           char ret_workspace[REGISTRY_WORKSPACE]);
+
+/* What a client asks for: the scopes of "repository:ws/app:pull,push repository:ws/base:pull" that
+ * name a repository within the grammar and an action of the above; the others are passed over.
+ * Returns how many, at most max. */
+struct registry_scope {
+    char repository[256];
+    unsigned actions;
+};
+size_t registry_parse_scope(const char *text, struct registry_scope *ret, size_t max);
 
 /* ---- client ---- */
 
 struct registry {    /* borrowed by every call */
     const char *url; /* "http://127.0.0.1:5000", no slash at the end */
     const struct http *http;
-    const struct cancel *cancel; /* ends any call with ERR_SYSTEM; NULL: none */
+    const struct registry_signer *signer; /* each request gets a token of its own; NULL: none */
+    const struct cancel *cancel;          /* ends any call with ERR_SYSTEM; NULL: none */
 
     /* For the calls that try again: those about blobs, registry_put_manifest, registry_push. */
     int tries;       /* in all, without a byte of progress between them; 0: 6 */
@@ -57,7 +105,8 @@ MUST_CHECK int registry_tag(const struct registry *r, const char *repository,
 MUST_CHECK int registry_delete_manifest(const struct registry *r, const char *repository,
                                         const char *digest, struct error *err);
 
-/* GET /v2/: -1 with the reason when it does not answer as a registry (that wants no password). */
+/* GET /v2/: -1 with the reason when it does not answer as a registry (that takes the signer's
+ * tokens, or wants none). */
 MUST_CHECK int registry_ping(const struct registry *r, struct error *err);
 
 /* ---- blobs and images ----
@@ -134,6 +183,10 @@ struct registry_server_config { /* borrowed */
     const char *program;        /* NULL: "docker-registry" from PATH */
     const char *dir;    /* absolute: images in dir/data, its configuration and log beside it */
     const char *listen; /* "127.0.0.1:5000" */
+    /* Whose tokens it asks for, got at the URL realm; NULL: it asks for none.  Borrowed until
+     * registry_server_free. */
+    const struct registry_signer *signer;
+    const char *realm;
 };
 
 struct registry_server;

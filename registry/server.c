@@ -35,6 +35,8 @@ struct registry_server {
     const char *port;
     char url[300];
     char secret[2 * SECRET_SIZE + 1];
+    const struct registry_signer *signer;
+    char *realm; /* with a signer */
     struct process process;
 };
 
@@ -132,6 +134,29 @@ static void add_quoted(struct buf *out, const char *text)
     buf_adds(out, "'\n");
 }
 
+/* Who may do what is said by tokens; their signer is known by the certificate. */
+static int add_auth(const struct registry_server *s, struct buf *out, struct error *err)
+{
+    CLEANUP(buf_release) struct buf pem = BUF_INIT(CONFIG_MAX);
+    char path[PATH_MAX];
+
+    if (path_in(s, "token-certificate.pem", path, sizeof(path), err) < 0 ||
+        es256_certificate(s->signer->key, s->signer->issuer, &pem, err) < 0 ||
+        fs_write_file(AT_FDCWD, path, pem.data, pem.len, 0600, err) < 0)
+        return -1;
+    buf_adds(out, "auth:\n"
+                  "  token:\n"
+                  "    realm: ");
+    add_quoted(out, s->realm);
+    buf_adds(out, "    service: ");
+    add_quoted(out, s->signer->service);
+    buf_adds(out, "    issuer: ");
+    add_quoted(out, s->signer->issuer);
+    buf_adds(out, "    rootcertbundle: ");
+    add_quoted(out, path);
+    return 0;
+}
+
 static int write_config(const struct registry_server *s, struct error *err)
 {
     CLEANUP(buf_release) struct buf text = BUF_INIT(CONFIG_MAX);
@@ -162,6 +187,8 @@ static int write_config(const struct registry_server *s, struct error *err)
     add_quoted(&text, s->secret);
     buf_adds(&text, "  addr: ");
     add_quoted(&text, s->listen);
+    if (s->signer && add_auth(s, &text, err) < 0)
+        return -1;
     if (buf_check(&text, "the registry's configuration", err) < 0)
         return -1;
     return fs_write_file(AT_FDCWD, path, text.data, text.len, 0600, err);
@@ -214,7 +241,7 @@ static void read_reason(int log_fd, off_t start, char reason[LOG_TAIL + 1])
 /* Until it answers, dies, or READY_MS are over. */
 static int wait_ready(struct registry_server *s, int log_fd, off_t log_start, struct error *err)
 {
-    const struct registry self = {.url = s->url, .http = &http_curl};
+    const struct registry self = {.url = s->url, .http = &http_curl, .signer = s->signer};
     const int64_t deadline = clock_monotonic() + READY_MS * NS_PER_MS;
     char reason[LOG_TAIL + 1];
     struct error last = ERROR_INIT;
@@ -269,8 +296,10 @@ int registry_server_start(const struct registry_server_config *config, struct re
         s->program = strdup(config->program ? config->program : "docker-registry");
         s->dir = strdup(config->dir);
         s->listen = strdup(config->listen);
+        s->signer = config->signer;
+        s->realm = strdup(config->signer ? config->realm : "");
     }
-    if (!s || !s->program || !s->dir || !s->listen)
+    if (!s || !s->program || !s->dir || !s->listen || !s->realm)
         return error_set(err, ERR_SYSTEM, "start the registry: out of memory");
     if (s->dir[0] != '/' || text_has_control(s->dir, strlen(s->dir)) ||
         !text_is_utf8(s->dir, strlen(s->dir)))
@@ -307,5 +336,6 @@ void registry_server_free(struct registry_server *s)
     free(s->dir);
     free(s->listen);
     free(s->host);
+    free(s->realm);
     free(s);
 }

@@ -12,18 +12,6 @@
 #define INJECTED_BYTES (1 << 20) /* at most what injection adds: a COPY, an ENTRYPOINT, a CMD */
 #define INJECTED_LINES 3
 
-static int clean_credentials(struct run *r, struct buf *ret, struct error *err)
-{
-    if (!r->report.has_docker_config)
-        return 0;
-    if (upload_clean_docker_config(buf_str(&r->report.docker_config), r->report.docker_config.len,
-                                   ret, err) < 0) {
-        journal_addf(&r->journal, LOG_ERROR, "error: %s", err->msg);
-        return -1;
-    }
-    return 0;
-}
-
 /* Shows the FROM that names the image, where one does. */
 static void tell_missing_base(struct run *r, const char *image, const struct error *err)
 {
@@ -170,7 +158,7 @@ int step_pull(struct run *r, struct error *err)
 {
     CLEANUP(buf_release) struct buf credentials = BUF_INIT(1 << 20);
 
-    if (clean_credentials(r, &credentials, err) < 0)
+    if (run_credentials(r, &credentials, err) < 0)
         return -1;
     for (size_t i = 0; i < r->images.n; i++)
         if (pull_one(r, r->images.v[i], buf_str(&credentials), err) < 0)

@@ -1,13 +1,31 @@
 /* worker/current — a base that is here already need not be pulled, if the registry says that it is
  * still the same.  Whatever is odd about the answer is left to a pull to find out and to tell. */
+#include <string.h>
+
 #include "worker/steps.h"
+
+/* Who signs tokens for Kiln's own registry: for what is the workspace's own, no others'. */
+static const struct registry_signer *signer_for(const struct run *r,
+                                                const struct builder_base_place *place)
+{
+    size_t len = strlen(r->build.workspace);
+
+    if (strcmp(place->url, r->config->registry->url) != 0 ||
+        strncmp(place->repository, r->build.workspace, len) != 0 || place->repository[len] != '/')
+        return NULL;
+    return r->config->registry->signer;
+}
 
 /* The digest that the image's name means now; false when its registry does not say. */
 static bool ask(struct run *r, const struct builder_base_place *place,
                 char ret_digest[REGISTRY_DIGEST])
 {
     const struct registry registry = {
-        .url = place->url, .http = r->config->registry->http, .cancel = &r->cancel};
+        .url = place->url,
+        .http = r->config->registry->http,
+        .signer = signer_for(r, place),
+        .cancel = &r->cancel,
+    };
     enum registry_presence presence = REGISTRY_ABSENT;
     struct error ignored = ERROR_INIT;
 

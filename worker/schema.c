@@ -128,5 +128,40 @@ static const char version_2[] =
 /* Where the files of a build come from that nobody uploads: "https://host/repo.git#ref:subdir". */
 static const char version_3[] = "alter table builds add column source text not null default '';";
 
-const char *const schema_migrations[] = {version_1, version_2, version_3};
+/* Accounts own workspaces.  A key is of a workspace, or of its whole account (workspace null); it
+ * is one that opens the API, a service account's client secret, or an access token got with that
+ * (parent). */
+static const char version_accounts[] =
+    "create table accounts ("
+    " name text primary key,"
+    " created integer not null"
+    ") strict, without rowid;"
+    "insert into accounts select 'default', ifnull(min(created), 0) from workspaces;"
+
+    "alter table workspaces add column account text not null default 'default';"
+    "alter table workspaces add column deleted integer not null default 0;"
+
+    "create table keys_of_accounts ("
+    " id text primary key,"
+    " account text not null references accounts,"
+    " workspace text references workspaces,"
+    " kind integer not null,"
+    " role integer not null,"
+    " parent text not null default '',"
+    " label text not null,"
+    " hash text not null unique,"
+    " created integer not null,"
+    " expires integer not null default 0," /* 0: never */
+    " revoked integer not null default 0"
+    ") strict, without rowid;"
+    /* What a key could do it still can: it was the only kind. */
+    "insert into keys_of_accounts (id, account, workspace, kind, role, label, hash, created, "
+    "revoked)"
+    " select id, 'default', workspace, 0, 1, label, hash, created, revoked from keys;"
+    "drop table keys;"
+    "alter table keys_of_accounts rename to keys;"
+    "create index keys_by_parent on keys (parent) where parent <> '';"
+    "create index keys_expiring on keys (expires) where expires <> 0;";
+
+const char *const schema_migrations[] = {version_1, version_2, version_3, version_accounts};
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

@@ -32,29 +32,83 @@ void state_close(struct state *s);
 /* [a-z0-9]+(-[a-z0-9]+)*, 1…49 bytes: what a workspace or a resource may be called. */
 bool name_is_valid(const char *name);
 
-/* Makes the workspace if it is not there.  ERR_INPUT: the name is not valid. */
+enum presence { PRESENT, ABSENT };
+
+/* An account owns workspaces.  ERR_INPUT: the name is not valid.  One that is there is fine. */
+MUST_CHECK int state_account_ensure(struct state *s, const char *account, struct error *err);
+MUST_CHECK int state_account_list(struct state *s,
+                                  void (*each)(void *self, const char *account, int64_t created),
+                                  void *self, struct error *err);
+
+struct workspace {
+    char name[NAME_SIZE];
+    char account[NAME_SIZE];
+    int64_t created;
+};
+/* Makes the workspace in the account, which must be there.  *ret_made false: the name is taken, be
+ * it by another account's or by a deleted one, whose images may lie about still. */
+MUST_CHECK int state_workspace_create(struct state *s, const char *account, const char *workspace,
+                                      bool *ret_made, struct error *err);
+/* Makes it, and the account "default" for it, if there is none of that name. */
 MUST_CHECK int state_workspace_ensure(struct state *s, const char *workspace, struct error *err);
+MUST_CHECK int state_workspace_get(struct state *s, const char *workspace,
+                                   enum presence *ret_presence, struct workspace *ret,
+                                   struct error *err);
+/* account: NULL for all.  By name. */
+MUST_CHECK int state_workspace_list(struct state *s, const char *account,
+                                    void (*each)(void *self, const struct workspace *w), void *self,
+                                    struct error *err);
+enum workspace_deletion { WORKSPACE_DELETED, WORKSPACE_ABSENT, WORKSPACE_IN_USE };
+/* Of one that has no resources and images any more; its keys are revoked. */
+MUST_CHECK int state_workspace_delete(struct state *s, const char *workspace,
+                                      enum workspace_deletion *ret, struct error *err);
+
+enum key_kind {
+    KEY_API,    /* opens the API */
+    KEY_CLIENT, /* a service account: its secret is worth access tokens, nothing else */
+    KEY_TOKEN,  /* such a token */
+};
+enum key_role { ROLE_MEMBER, ROLE_ADMIN };
 
 #define API_KEY_TEXT 48 /* "bl_" and 40 letters and digits */
 struct api_key {
     char id[17];
-    char workspace[NAME_SIZE];
+    char account[NAME_SIZE];
+    char workspace[NAME_SIZE]; /* "": every one of the account */
     char label[NAME_SIZE];
-    int64_t created, revoked; /* ns; revoked 0: valid */
+    enum key_kind kind;
+    enum key_role role;
+    int64_t created, expires, revoked; /* ns; expires 0: never; revoked 0: valid */
 };
-/* The key's text is given out here and never again: only its SHA-256 is stored. */
-MUST_CHECK int state_key_create(struct state *s, const char *workspace, const char *label,
+struct key_draft {         /* borrowed */
+    const char *account;   /* NULL: the workspace's */
+    const char *workspace; /* made if it is not there; NULL: the whole account */
+    const char *label;     /* NULL: "" */
+    const char *parent;    /* of a token: the client's id; NULL: none */
+    enum key_kind kind;
+    enum key_role role;
+    int64_t seconds; /* 0: it never expires */
+};
+/* The key's text is given out here and never again: only its SHA-256 is stored.  ERR_INPUT: a name
+ * is not valid, the account is not there, or the workspace is deleted or another account's. */
+MUST_CHECK int state_key_create(struct state *s, const struct key_draft *draft,
                                 char ret_text[API_KEY_TEXT], struct api_key *ret,
                                 struct error *err);
 enum key_verdict { KEY_VALID, KEY_UNKNOWN };
+/* Of a KEY_API or KEY_TOKEN. */
 MUST_CHECK int state_key_check(struct state *s, const char *text, enum key_verdict *ret_verdict,
                                struct api_key *ret, struct error *err);
-MUST_CHECK int state_key_list(struct state *s, const char *workspace, /* NULL: all */
+/* Of a KEY_CLIENT. */
+MUST_CHECK int state_client_check(struct state *s, const char *id, const char *secret,
+                                  enum key_verdict *ret_verdict, struct api_key *ret,
+                                  struct error *err);
+/* API keys and clients, of one account or workspace (NULL: any). */
+MUST_CHECK int state_key_list(struct state *s, const char *account, const char *workspace,
                               void (*each)(void *self, const struct api_key *k), void *self,
                               struct error *err);
-enum presence { PRESENT, ABSENT };
-MUST_CHECK int state_key_revoke(struct state *s, const char *id, enum presence *ret_presence,
-                                struct error *err);
+/* One of that account and workspace (NULL: any); tokens got with it go too. */
+MUST_CHECK int state_key_revoke(struct state *s, const char *account, const char *workspace,
+                                const char *id, enum presence *ret_presence, struct error *err);
 
 /* A secret of this installation, made at first use: the same bytes ever after. */
 MUST_CHECK int state_secret(struct state *s, const char *name, void *out, size_t len,

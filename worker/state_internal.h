@@ -35,6 +35,10 @@ void build_from_row(struct query *q, struct build *ret);
 MUST_CHECK int build_load(struct state *s, const char *id, enum presence *ret_presence,
                           struct build *ret, struct error *err);
 
+/* Whether there is such an account, within the caller's transaction. */
+MUST_CHECK int account_load(struct state *s, const char *account, enum presence *ret,
+                            struct error *err);
+
 /* Within the caller's transaction. */
 struct event_draft {
     const char *type; /* without "ai.blaxel.controlplane." */

@@ -20,6 +20,9 @@ MUST_CHECK int git_source_fetch(struct run *r, int *ret_fd, struct error *err);
  * adds what that lacks. */
 MUST_CHECK int step_pull(struct run *r, struct error *err);
 
+/* credentials.c: a docker config with what a pull may show to registries (JSON). */
+MUST_CHECK int run_credentials(struct run *r, struct buf *ret, struct error *err);
+
 /* current.c: whether the base store has the image as its registry does now; false also when that
  * cannot be told in a moment. */
 bool base_is_current(struct run *r, const char *image);

@@ -47,9 +47,13 @@ static void test_a_revoked_key_is_refused(void **state)
     struct api_key key;
     struct error err;
 
-    assert_int_equal(state_key_create(f->config.state, "acme", "old", text, &key, &err), 0);
+    assert_int_equal(state_key_create(f->config.state,
+                                      &(struct key_draft){
+                                          .workspace = "acme", .label = "old", .role = ROLE_ADMIN},
+                                      text, &key, &err),
+                     0);
     assert_int_equal(ask_as(f, text, "GET", "/v0/images", NULL)->status, 200);
-    assert_int_equal(state_key_revoke(f->config.state, key.id, &presence, &err), 0);
+    assert_int_equal(state_key_revoke(f->config.state, NULL, NULL, key.id, &presence, &err), 0);
     assert_error(ask_as(f, text, "GET", "/v0/images", NULL), 401, "unauthorized");
 }
 

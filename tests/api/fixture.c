@@ -49,8 +49,16 @@ static void open_state(struct fixture *f)
     assert_int_equal(state_open(&config, &f->config.state, &err), 0);
     assert_int_equal(state_workspace_ensure(f->config.state, "acme", &err), 0);
     assert_int_equal(state_workspace_ensure(f->config.state, "globex", &err), 0);
-    assert_int_equal(state_key_create(f->config.state, "acme", "ci", f->key, &key, &err), 0);
-    assert_int_equal(state_key_create(f->config.state, "globex", "", f->other_key, &key, &err), 0);
+    assert_int_equal(state_key_create(f->config.state,
+                                      &(struct key_draft){
+                                          .workspace = "acme", .label = "ci", .role = ROLE_ADMIN},
+                                      f->key, &key, &err),
+                     0);
+    assert_int_equal(state_key_create(f->config.state,
+                                      &(struct key_draft){
+                                          .workspace = "globex", .label = "", .role = ROLE_ADMIN},
+                                      f->other_key, &key, &err),
+                     0);
 }
 
 int fixture_setup(void **state)

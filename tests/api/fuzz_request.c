@@ -100,7 +100,11 @@ static void world_open(struct world *w)
     *w = (struct world){.url = BUF_INIT(1024), .old = BUF_INIT(1024)};
     must(state_open(&state, &w->state, &err), &err);
     must(state_workspace_ensure(w->state, "acme", &err), &err);
-    must(state_key_create(w->state, "acme", "fuzz", w->key, &key, &err), &err);
+    must(state_key_create(
+             w->state,
+             &(struct key_draft){.workspace = "acme", .label = "fuzz", .role = ROLE_ADMIN}, w->key,
+             &key, &err),
+         &err);
     must(upload_store_open(store_dir, 4096, &w->uploads, &err), &err);
     make_urls(w);
     w->config = (struct api_config){

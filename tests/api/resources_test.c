@@ -93,7 +93,12 @@ static void test_the_creator_stays_when_another_key_changes_it(void **state)
     struct error err;
     struct reply *r;
 
-    assert_int_equal(state_key_create(f->config.state, "acme", "laptop", text, &key, &err), 0);
+    assert_int_equal(
+        state_key_create(
+            f->config.state,
+            &(struct key_draft){.workspace = "acme", .label = "laptop", .role = ROLE_ADMIN}, text,
+            &key, &err),
+        0);
     (void)ask(f, "POST", "/v0/jobs", "{\"metadata\":{\"name\":\"r1\"}}");
     r = ask_as(f, text, "PUT", "/v0/jobs/r1", "{}");
     assert_string_equal(text_at(r, "metadata.createdBy"), "ci");

@@ -8,6 +8,7 @@ KilnCase starts one `kiln serve` per class and takes everything away again, also
 $KILN is the binary, $KILN_SOURCE the source tree; the first argument is a directory that may be
 kept between runs (base images, the npm client).
 """
+import base64
 import contextlib
 import fcntl
 import hashlib
@@ -301,19 +302,34 @@ class Kiln:
     def repository(self, name, kind="sandbox", workspace=WORKSPACE):
         return f"http://{self.registry}/v2/{workspace}/{kind}/{name}"
 
+    def registry_token(self, scope, workspace=WORKSPACE):
+        """As docker gets one: the user's name does not matter, the password is an API key."""
+        login = base64.b64encode(f"{workspace}:{self.key(workspace)}".encode()).decode()
+        answer = self.request(
+            "GET", "/registry/token?" + urllib.parse.urlencode({"scope": scope}),
+            workspace=workspace, headers={"Authorization": f"Basic {login}"})
+        assert answer.status == 200, answer
+        return answer.json["token"]
+
+    def pull(self, path, name, kind="sandbox", workspace=WORKSPACE, headers=()):
+        """A GET below the image's repository, by a member of the workspace."""
+        token = self.registry_token(f"repository:{workspace}/{kind}/{name}:pull", workspace)
+        return http_request("GET", f"{self.repository(name, kind, workspace)}/{path}",
+                            headers={"Authorization": f"Bearer {token}", **dict(headers)})
+
     def tags(self, name, **where):
-        answer = http_request("GET", self.repository(name, **where) + "/tags/list")
+        answer = self.pull("tags/list", name, **where)
         return sorted((answer.json.get("tags") or []) if answer.status == 200 else [])
 
     def manifest(self, name, reference="latest", **where):
-        answer = http_request("GET", f"{self.repository(name, **where)}/manifests/{reference}",
-                              headers={"Accept": "application/vnd.oci.image.manifest.v1+json, "
-                                       "application/vnd.docker.distribution.manifest.v2+json"})
+        answer = self.pull(f"manifests/{reference}", name, **where, headers={
+            "Accept": "application/vnd.oci.image.manifest.v1+json, "
+                      "application/vnd.docker.distribution.manifest.v2+json"})
         assert answer.status == 200, answer
         return answer
 
     def blob(self, name, digest, **where):
-        answer = http_request("GET", f"{self.repository(name, **where)}/blobs/{digest}")
+        answer = self.pull(f"blobs/{digest}", name, **where)
         assert answer.status == 200, answer
         assert "sha256:" + hashlib.sha256(answer.body).hexdigest() == digest
         return answer.body

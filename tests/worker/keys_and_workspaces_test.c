@@ -60,7 +60,10 @@ static struct api_key create_key(struct fixture *f, const char *workspace, const
 {
     struct api_key key = {.created = 0};
 
-    MUST(f, state_key_create(f->s, workspace, label, text, &key, &f->err));
+    MUST(f,
+         state_key_create(
+             f->s, &(struct key_draft){.workspace = workspace, .label = label, .role = ROLE_ADMIN},
+             text, &key, &f->err));
     return key;
 }
 
@@ -125,7 +128,7 @@ static void test_a_revoked_key_opens_nothing_and_its_neighbour_still_does(void *
     enum presence presence;
 
     create_key(f, WORKSPACE, "", neighbour);
-    MUST(f, state_key_revoke(f->s, key.id, &presence, &f->err));
+    MUST(f, state_key_revoke(f->s, NULL, NULL, key.id, &presence, &f->err));
     assert_int_equal(presence, PRESENT);
     assert_int_equal(check_key(f, text, &key), KEY_UNKNOWN);
     assert_int_equal(check_key(f, neighbour, &key), KEY_VALID);
@@ -138,10 +141,10 @@ static void test_a_key_is_revoked_once(void **state)
     struct api_key key = create_key(f, WORKSPACE, "", text);
     enum presence presence;
 
-    MUST(f, state_key_revoke(f->s, key.id, &presence, &f->err));
-    MUST(f, state_key_revoke(f->s, key.id, &presence, &f->err));
+    MUST(f, state_key_revoke(f->s, NULL, NULL, key.id, &presence, &f->err));
+    MUST(f, state_key_revoke(f->s, NULL, NULL, key.id, &presence, &f->err));
     assert_int_equal(presence, ABSENT);
-    MUST(f, state_key_revoke(f->s, "nosuchkey", &presence, &f->err));
+    MUST(f, state_key_revoke(f->s, NULL, NULL, "nosuchkey", &presence, &f->err));
     assert_int_equal(presence, ABSENT);
 }
 
@@ -173,11 +176,11 @@ static void test_keys_are_listed_by_workspace(void **state)
     create_key(f, "gamma", "", text);
     create_key(f, WORKSPACE, "", text);
     key = create_key(f, "gamma", "", text);
-    MUST(f, state_key_revoke(f->s, key.id, &presence, &f->err));
-    MUST(f, state_key_list(f->s, NULL, note_key, &all, &f->err));
+    MUST(f, state_key_revoke(f->s, NULL, NULL, key.id, &presence, &f->err));
+    MUST(f, state_key_list(f->s, NULL, NULL, note_key, &all, &f->err));
     assert_string_equal(all.workspaces, "acme gamma gamma ");
     assert_int_equal(all.revoked, 1);
-    MUST(f, state_key_list(f->s, "gamma", note_key, &one, &f->err));
+    MUST(f, state_key_list(f->s, NULL, "gamma", note_key, &one, &f->err));
     assert_int_equal(one.n, 2);
 }
 

@@ -1,0 +1,263 @@
+/* programs/access — `kiln key`, `kiln workspace` and `kiln account`: who may use this Kiln. */
+#include <string.h>
+
+#include "base/text.h"
+#include "programs/commands.h"
+#include "programs/installation.h"
+
+/* The words after `kiln key`, `kiln workspace` or `kiln account`. */
+struct access_order {
+    const char *verb;
+    const char *name; /* of a workspace or account, or a key's id */
+    const char *workspace, *account, *label, *role, *expires;
+    bool client;
+};
+
+static void close_state(struct state **s)
+{
+    state_close(*s);
+}
+
+static int read_words(int argc, char **argv, struct access_order *o)
+{
+    struct {
+        const char *option;
+        const char **value;
+    } options[] = {{"--workspace", &o->workspace}, {"--account", &o->account},
+                   {"--label", &o->label},         {"--role", &o->role},
+                   {"--expires", &o->expires},     {NULL, NULL}};
+
+    for (int i = 1; i < argc; i++) {
+        size_t n = 0;
+
+        while (options[n].option && strcmp(argv[i], options[n].option) != 0)
+            n++;
+        if (options[n].option && i + 1 < argc)
+            *options[n].value = argv[++i];
+        else if (strcmp(argv[i], "--client") == 0)
+            o->client = true;
+        else if (argv[i][0] != '-' && !o->verb)
+            o->verb = argv[i];
+        else if (argv[i][0] != '-' && !o->name)
+            o->name = argv[i];
+        else {
+            fprintf(stderr, "kiln %s: unexpected word \"%s\"; see kiln %s --help\n", argv[0],
+                    argv[i], argv[0]);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- keys ---- */
+
+/* "90d", "12h", "30m" or seconds. */
+static int read_expiry(const char *text, int64_t *ret, struct error *err)
+{
+    static const struct {
+        const char *unit;
+        int64_t seconds;
+    } units[] = {{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}, {"", 1}};
+    char number[24];
+    uint64_t value;
+
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (!text_ends(text, units[i].unit))
+            continue;
+        (void)snprintf(number, sizeof(number), "%.*s", (int)(strlen(text) - strlen(units[i].unit)),
+                       text);
+        if (!text_to_u64(number, 3650, &value) && !text_to_u64(number, 315360000, &value))
+            break;
+        *ret = (int64_t)value * units[i].seconds;
+        if (*ret > 0 && *ret <= 3650 * 86400LL)
+            return 0;
+        break;
+    }
+    return error_set(err, ERR_INPUT,
+                     "--expires: \"%s\" is no time such as 90d, 12h or 30m, of ten "
+                     "years at most",
+                     text);
+}
+
+static int create_key(struct state *s, const struct access_order *o, struct error *err)
+{
+    struct key_draft draft = {.account = o->account,
+                              .workspace = o->workspace,
+                              .label = o->label,
+                              .kind = o->client ? KEY_CLIENT : KEY_API,
+                              .role = ROLE_ADMIN};
+    char text[API_KEY_TEXT];
+    struct api_key key;
+
+    if (!o->workspace && !o->account)
+        return error_set(err, ERR_INPUT,
+                         "say whose key it is: --workspace NAME, or --account NAME for one that "
+                         "opens all its workspaces");
+    if (o->role && strcmp(o->role, "admin") != 0 && strcmp(o->role, "member") != 0)
+        return error_set(err, ERR_INPUT, "--role is admin or member, not \"%s\"", o->role);
+    if (o->role && strcmp(o->role, "member") == 0)
+        draft.role = ROLE_MEMBER;
+    if (o->expires && read_expiry(o->expires, &draft.seconds, err) < 0)
+        return -1;
+    if (state_key_create(s, &draft, text, &key, err) < 0)
+        return -1;
+    fprintf(stderr, "%s %s of %s %s; %s is shown only now:\n",
+            o->client ? "service account" : "key", key.id, *key.workspace ? "workspace" : "account",
+            *key.workspace ? key.workspace : key.account, o->client ? "its secret" : "it");
+    printf("%s\n", text);
+    return 0;
+}
+
+static const char *key_state(const struct api_key *key, int64_t now)
+{
+    if (key->revoked)
+        return "revoked";
+    return key->expires && key->expires <= now ? "expired" : "valid";
+}
+
+static void print_key(void *self, const struct api_key *key)
+{
+    char created[CLOCK_TEXT];
+
+    (void)self;
+    clock_format(key->created, created);
+    printf("%-17s %-16s %-24s %-7s %-7s %.10s %-8s %s\n", key->id, key->account,
+           *key->workspace ? key->workspace : "(all)", key->kind == KEY_CLIENT ? "client" : "key",
+           key->role == ROLE_ADMIN ? "admin" : "member", created,
+           key_state(key, clock_now(&clock_system)), key->label);
+}
+
+static int list_key(struct state *s, const struct access_order *o, struct error *err)
+{
+    printf("%-17s %-16s %-24s %-7s %-7s %-10s %-8s %s\n", "ID", "ACCOUNT", "WORKSPACE", "KIND",
+           "ROLE", "CREATED", "STATE", "LABEL");
+    return state_key_list(s, o->account, o->workspace, print_key, NULL, err);
+}
+
+static int revoke_key(struct state *s, const struct access_order *o, struct error *err)
+{
+    enum presence presence;
+
+    if (!o->name)
+        return error_set(err, ERR_INPUT, "say which: kiln key revoke ID (see kiln key list)");
+    if (state_key_revoke(s, NULL, NULL, o->name, &presence, err) < 0)
+        return -1;
+    if (presence == ABSENT)
+        return error_set(err, ERR_INPUT, "no valid key has the id \"%s\": see kiln key list",
+                         o->name);
+    fprintf(stderr, "key %s is revoked\n", o->name);
+    return 0;
+}
+
+/* ---- workspaces ---- */
+
+static int create_workspace(struct state *s, const struct access_order *o, struct error *err)
+{
+    const char *account = o->account ? o->account : "default";
+    bool made;
+
+    if (!o->name)
+        return error_set(err, ERR_INPUT, "say its name: kiln workspace create NAME");
+    if ((!o->account && state_account_ensure(s, account, err) < 0) ||
+        state_workspace_create(s, account, o->name, &made, err) < 0)
+        return -1;
+    if (!made)
+        return error_set(err, ERR_INPUT, "the name \"%s\" is taken: see kiln workspace list",
+                         o->name);
+    fprintf(stderr, "workspace %s of account %s is made\n", o->name, account);
+    return 0;
+}
+
+static void print_workspace(void *self, const struct workspace *w)
+{
+    char created[CLOCK_TEXT];
+
+    (void)self;
+    clock_format(w->created, created);
+    printf("%-49s %-24s %.10s\n", w->name, w->account, created);
+}
+
+static int list_workspace(struct state *s, const struct access_order *o, struct error *err)
+{
+    printf("%-49s %-24s %s\n", "WORKSPACE", "ACCOUNT", "CREATED");
+    return state_workspace_list(s, o->account, print_workspace, NULL, err);
+}
+
+static int delete_workspace(struct state *s, const struct access_order *o, struct error *err)
+{
+    enum workspace_deletion outcome;
+
+    if (!o->name)
+        return error_set(err, ERR_INPUT, "say which: kiln workspace delete NAME");
+    if (state_workspace_delete(s, o->name, &outcome, err) < 0)
+        return -1;
+    if (outcome == WORKSPACE_ABSENT)
+        return error_set(err, ERR_INPUT, "there is no workspace \"%s\": see kiln workspace list",
+                         o->name);
+    if (outcome == WORKSPACE_IN_USE)
+        return error_set(err, ERR_INPUT,
+                         "the workspace \"%s\" still has resources or images: delete them first",
+                         o->name);
+    fprintf(stderr, "workspace %s is deleted, and its keys are revoked\n", o->name);
+    return 0;
+}
+
+/* ---- accounts ---- */
+
+static int create_account(struct state *s, const struct access_order *o, struct error *err)
+{
+    if (!o->name)
+        return error_set(err, ERR_INPUT, "say its name: kiln account create NAME");
+    if (state_account_ensure(s, o->name, err) < 0)
+        return -1;
+    fprintf(stderr, "account %s is there\n", o->name);
+    return 0;
+}
+
+static void print_account(void *self, const char *account, int64_t made)
+{
+    char created[CLOCK_TEXT];
+
+    (void)self;
+    clock_format(made, created);
+    printf("%-49s %.10s\n", account, created);
+}
+
+static int list_account(struct state *s, const struct access_order *o, struct error *err)
+{
+    (void)o;
+    printf("%-49s %s\n", "ACCOUNT", "CREATED");
+    return state_account_list(s, print_account, NULL, err);
+}
+
+/* ---- the commands ---- */
+
+static const struct act {
+    const char *command, *verb;
+    int (*run)(struct state *s, const struct access_order *o, struct error *err);
+} acts[] = {
+    {"key", "create", create_key},         {"key", "list", list_key},
+    {"key", "revoke", revoke_key},         {"workspace", "create", create_workspace},
+    {"workspace", "list", list_workspace}, {"workspace", "delete", delete_workspace},
+    {"account", "create", create_account}, {"account", "list", list_account},
+};
+
+int command_access(const struct config *c, int argc, char **argv)
+{
+    CLEANUP(close_state) struct state *s = NULL;
+    struct access_order order = {.verb = NULL};
+    struct error err = ERROR_INIT;
+
+    if (read_words(argc, argv, &order) < 0)
+        return 2;
+    for (size_t i = 0; order.verb && i < sizeof(acts) / sizeof(acts[0]); i++) {
+        if (strcmp(acts[i].command, argv[0]) != 0 || strcmp(acts[i].verb, order.verb) != 0)
+            continue;
+        if (installation_open_state(c, NULL, &s, &err) == 0 && acts[i].run(s, &order, &err) == 0)
+            return 0;
+        fprintf(stderr, "kiln %s: %s\n", argv[0], err.msg);
+        return 1;
+    }
+    fprintf(stderr, "kiln %s: see kiln %s --help for what it does\n", argv[0], argv[0]);
+    return 2;
+}
