@@ -14,7 +14,7 @@ static void refuse_key(struct api_call *c, const char *message)
 
 /* ---- the workspace ---- */
 
-/* The one that the client names; "" if none.  NULL: it names two, which is refused. */
+/* The one that the client names; "" if none.  NULL: it names two, of which one is wrong. */
 static const char *named_workspace(struct api_call *c)
 {
     const char *header = c->req->headers[API_HEADER_WORKSPACE];
@@ -23,7 +23,7 @@ static const char *named_workspace(struct api_call *c)
     if (!header || !*header)
         return param ? param : "";
     if (param && *param && strcmp(param, header) != 0) {
-        api_refuse(c->resp, 400, "ambiguous_workspace",
+        api_refuse(c->resp, 403, "forbidden",
                    "X-Blaxel-Workspace and ?workspace= name different workspaces.");
         return NULL;
     }

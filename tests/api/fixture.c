@@ -149,6 +149,7 @@ struct reply *ask_as(struct fixture *f, const char *key, const char *method, con
     struct reply *r;
 
     (void)snprintf(f->authorization, sizeof(f->authorization), "Bearer %s", key);
+    f->headers[API_HEADER_AUTHORIZATION] = f->authorization;
     r = ask(f, method, target, body);
     (void)snprintf(f->authorization, sizeof(f->authorization), "Bearer %s", f->key);
     return r;

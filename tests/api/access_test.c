@@ -1,0 +1,313 @@
+/* Who may do what: every route, asked by every kind of caller, for every workspace. */
+#include "fixture.h"
+
+#include <string.h>
+
+#include "api/route.h"
+#include "base/digest.h"
+
+/* acme, hooli and globex are one account's, initech is another's. */
+enum caller {
+    NOBODY,
+    MEMBER,          /* of acme */
+    ADMIN,           /* of acme */
+    STRANGER,        /* admin of initech */
+    ACCOUNT_MEMBER,  /* of acme's account */
+    ACCOUNT_ADMIN,   /* of acme's account */
+    FOREIGN_ACCOUNT, /* admin of initech's account */
+    CALLERS,
+};
+static const char *const caller_names[CALLERS] = {"nobody",
+                                                  "a member",
+                                                  "an admin",
+                                                  "a stranger",
+                                                  "an account's member",
+                                                  "an account's admin",
+                                                  "a foreign account"};
+
+static const char *const workspaces[] = {NULL, "acme", "hooli", "globex", "nosuch"};
+#define N_WORKSPACES (sizeof(workspaces) / sizeof(workspaces[0]))
+
+struct world {
+    struct fixture *f;
+    char keys[CALLERS][API_KEY_TEXT];
+};
+
+static void make_key(struct world *w, enum caller who, const char *account, const char *workspace,
+                     enum key_role role)
+{
+    const struct key_draft draft = {.account = account, .workspace = workspace, .role = role};
+    struct api_key key;
+    struct error err;
+
+    assert_int_equal(state_key_create(w->f->config.state, &draft, w->keys[who], &key, &err), 0);
+}
+
+static void make_world(struct world *w)
+{
+    struct state *s = w->f->config.state;
+    struct error err;
+    bool made;
+
+    assert_int_equal(state_account_ensure(s, "foreign", &err), 0);
+    assert_int_equal(state_workspace_create(s, "default", "hooli", &made, &err), 0);
+    assert_int_equal(state_workspace_create(s, "foreign", "initech", &made, &err), 0);
+    make_key(w, MEMBER, NULL, "acme", ROLE_MEMBER);
+    make_key(w, ADMIN, NULL, "acme", ROLE_ADMIN);
+    make_key(w, STRANGER, NULL, "initech", ROLE_ADMIN);
+    make_key(w, ACCOUNT_MEMBER, "default", NULL, ROLE_MEMBER);
+    make_key(w, ACCOUNT_ADMIN, "default", NULL, ROLE_ADMIN);
+    make_key(w, FOREIGN_ACCOUNT, "foreign", NULL, ROLE_ADMIN);
+}
+
+/* A path that fits the pattern and names things of acme. */
+static void fill(const char *pattern, char *out, size_t size)
+{
+    size_t n = 0;
+
+    while (*pattern && n + 16 < size) {
+        const char *word = "x";
+
+        if (*pattern != '{') {
+            out[n++] = *pattern++;
+            continue;
+        }
+        if (strncmp(pattern, "{kind}", 6) == 0)
+            word = "sandboxes";
+        else if (strncmp(pattern, "{type}", 6) == 0)
+            word = "sandbox";
+        else if (strncmp(pattern, "{workspace}", 11) == 0)
+            word = "acme";
+        n += (size_t)snprintf(out + n, size - n, "%s", word);
+        pattern += strcspn(pattern, "}") + 1;
+    }
+    out[n] = '\0';
+}
+
+static bool is_one_of(const char *workspace, const char *const *list)
+{
+    for (; *list; list++)
+        if (strcmp(workspace, *list) == 0)
+            return true;
+    return false;
+}
+
+/* What the key alone decides: 0 when it lets the request through. */
+static int expected(const struct route *r, enum caller who, const char *named)
+{
+    static const char *const of_default[] = {"acme", "hooli", "globex", NULL};
+    bool of_account = who == ACCOUNT_MEMBER || who == ACCOUNT_ADMIN || who == FOREIGN_ACCOUNT;
+
+    if (r->open)
+        return 0;
+    if (who == NOBODY)
+        return 401;
+    if (of_account && !named && !r->account)
+        return 400;
+    if (named && who == FOREIGN_ACCOUNT)
+        return 403;
+    if (named && of_account && !is_one_of(named, of_default))
+        return 403;
+    if (named && who == STRANGER)
+        return 403;
+    if (named && !of_account && strcmp(named, "acme") != 0)
+        return 403;
+    if (r->admin && (who == MEMBER || who == ACCOUNT_MEMBER))
+        return 403;
+    return 0;
+}
+
+/* The whole answer may still be a refusal for other reasons: of a name that is not there, or of a
+ * workspace in the path, which the handlers judge. */
+static void check(struct world *w, const struct route *r, enum caller who, const char *named)
+{
+    char target[256];
+    int wanted = expected(r, who, named);
+    const struct reply *answer;
+
+    fill(r->pattern, target, sizeof(target));
+    w->f->headers[API_HEADER_WORKSPACE] = named;
+    if (who == NOBODY) {
+        w->f->headers[API_HEADER_AUTHORIZATION] = NULL;
+        answer = ask(w->f, r->method, target, "{}");
+    } else {
+        answer = ask_as(w->f, w->keys[who], r->method, target, "{}");
+    }
+    if (wanted ? answer->status == wanted
+               : answer->status != 500 && (r->open || answer->status != 401))
+        return;
+    fail_msg("%s %s by %s for %s: %d instead of %d: %s", r->method, target, caller_names[who],
+             named ? named : "no workspace", answer->status, wanted, answer->text);
+}
+
+static void test_every_route_lets_in_whom_it_should(void **state)
+{
+    struct world w = {.f = fixture_of(state)};
+
+    make_world(&w);
+    (void)ask(w.f, "POST", "/v0/sandboxes?upload=true", "{\"metadata\":{\"name\":\"kept\"}}");
+    for (size_t r = 0; r < api_routes_count; r++)
+        for (size_t who = 0; who < CALLERS; who++)
+            for (size_t n = 0; n < N_WORKSPACES; n++)
+                if (!api_routes[r].streams)
+                    check(&w, &api_routes[r], (enum caller)who, workspaces[n]);
+}
+
+/* ---- what admins do ---- */
+
+static void test_a_key_that_an_admin_made_works_until_it_is_revoked(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct reply *made = ask(f, "POST", "/v0/api_keys", "{\"name\":\"ci\",\"expiresIn\":60}");
+    char path[80];
+
+    assert_int_equal(made->status, 200);
+    assert_string_equal(text_at(made, "role"), "member");
+    assert_string_equal(text_at(made, "workspace"), "acme");
+    assert_int_equal(ask_as(f, text_at(made, "apiKey"), "GET", "/v0/images", NULL)->status, 200);
+    assert_error(ask_as(f, text_at(made, "apiKey"), "GET", "/v0/api_keys", NULL), 403, "forbidden");
+    assert_null(strstr(ask(f, "GET", "/v0/api_keys", NULL)->text, text_at(made, "apiKey")));
+    (void)snprintf(path, sizeof(path), "/v0/api_keys/%s", text_at(made, "id"));
+    assert_error(ask_as(f, f->other_key, "DELETE", path, NULL), 404, "not_found");
+    assert_int_equal(ask(f, "DELETE", path, NULL)->status, 200);
+    assert_error(ask(f, "DELETE", path, NULL), 404, "not_found");
+    assert_error(ask_as(f, text_at(made, "apiKey"), "GET", "/v0/images", NULL), 401,
+                 "unauthorized");
+}
+
+static void test_a_key_ends_with_its_time(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct reply *made = ask(f, "POST", "/v0/api_keys", "{\"name\":\"ci\",\"expiresIn\":60}");
+
+    f->now += 59 * NS_PER_SEC;
+    assert_int_equal(ask_as(f, text_at(made, "apiKey"), "GET", "/v0/images", NULL)->status, 200);
+    f->now += NS_PER_SEC;
+    assert_error(ask_as(f, text_at(made, "apiKey"), "GET", "/v0/images", NULL), 401,
+                 "unauthorized");
+}
+
+static void test_what_is_no_key_is_refused(void **state)
+{
+    static const struct {
+        const char *body, *error;
+    } cases[] = {{"{}", "invalid_name"},
+                 {"{\"name\":\"\"}", "invalid_name"},
+                 {"{\"name\":\"a\",\"role\":\"root\"}", "invalid_role"},
+                 {"{\"name\":\"a\",\"expiresIn\":-1}", "invalid_expiry"},
+                 {"{\"name\":\"a\",\"expiresIn\":\"1\"}", "invalid_expiry"}};
+    struct fixture *f = fixture_of(state);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_error(ask(f, "POST", "/v0/api_keys", cases[i].body), 400, cases[i].error);
+}
+
+/* ---- workspaces ---- */
+
+static void test_an_account_makes_and_deletes_workspaces(void **state)
+{
+    struct world w = {.f = fixture_of(state)};
+    const char *key = w.keys[ACCOUNT_ADMIN];
+    struct fixture *f = w.f;
+    struct reply *list;
+
+    make_world(&w);
+    assert_int_equal(ask_as(f, key, "POST", "/v0/workspaces", "{\"name\":\"new\"}")->status, 200);
+    assert_error(ask_as(f, key, "POST", "/v0/workspaces", "{\"name\":\"new\"}"), 409,
+                 "workspace_exists");
+    assert_error(ask_as(f, key, "POST", "/v0/workspaces", "{\"name\":\"initech\"}"), 409,
+                 "workspace_exists");
+    assert_error(ask_as(f, key, "POST", "/v0/workspaces", "{\"name\":\"No\"}"), 400,
+                 "invalid_name");
+    list = ask_as(f, key, "GET", "/v0/workspaces", NULL);
+    assert_int_equal(json_array_size(list->json), 4); /* acme, globex, hooli, new */
+    assert_int_equal(json_array_size(ask(f, "GET", "/v0/workspaces", NULL)->json), 1);
+    assert_error(ask(f, "POST", "/v0/workspaces", "{\"name\":\"mine\"}"), 403, "forbidden");
+    assert_error(ask_as(f, key, "GET", "/v0/workspaces/initech", NULL), 404, "workspace not found");
+    assert_int_equal(ask_as(f, key, "DELETE", "/v0/workspaces/new", NULL)->status, 200);
+    assert_error(ask_as(f, key, "GET", "/v0/workspaces/new", NULL), 404, "workspace not found");
+    (void)ask(f, "POST", "/v0/sandboxes?upload=true", "{\"metadata\":{\"name\":\"s\"}}");
+    assert_error(ask_as(f, key, "DELETE", "/v0/workspaces/acme", NULL), 409, "workspace_in_use");
+    assert_int_equal(ask_as(f, key, "DELETE", "/v0/workspaces/globex", NULL)->status, 200);
+    assert_error(ask_as(f, f->other_key, "GET", "/v0/images", NULL), 401, "unauthorized");
+}
+
+/* ---- service accounts ---- */
+
+static void set_basic(struct fixture *f, const char *user, const char *password)
+{
+    static char header[512];
+    struct buf plain = BUF_INIT(300);
+    struct buf coded = BUF_INIT(450);
+
+    buf_addf(&plain, "%s:%s", user, password);
+    digest_base64(buf_str(&plain), plain.len, &coded);
+    (void)snprintf(header, sizeof(header), "Basic %s", buf_str(&coded));
+    f->headers[API_HEADER_AUTHORIZATION] = header;
+    buf_release(&plain);
+    buf_release(&coded);
+}
+
+#define GRANT "{\"grant_type\":\"client_credentials\"}"
+
+static void test_a_service_account_gets_a_token_for_two_hours(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct reply *client = ask(f, "POST", "/v0/service_accounts", "{\"name\":\"ci\"}");
+    const char *id = text_at(client, "client_id");
+    const char *secret = text_at(client, "client_secret");
+    struct reply *token;
+    char path[80];
+
+    assert_int_equal(client->status, 200);
+    assert_error(ask_as(f, secret, "GET", "/v0/images", NULL), 401, "unauthorized");
+    set_basic(f, id, secret);
+    token = ask(f, "POST", "/v0/oauth/token", GRANT);
+    assert_int_equal(token->status, 200);
+    assert_int_equal(json_integer_value(at(token, "expires_in")), 7200);
+    assert_int_equal(ask(f, "POST", "/v0/oauth/token", "grant_type=client_credentials")->status,
+                     200);
+    assert_int_equal(ask_as(f, text_at(token, "access_token"), "GET", "/v0/images", NULL)->status,
+                     200);
+    f->now += 7200 * NS_PER_SEC;
+    assert_error(ask_as(f, text_at(token, "access_token"), "GET", "/v0/images", NULL), 401,
+                 "unauthorized");
+    set_basic(f, id, secret);
+    token = ask(f, "POST", "/v0/oauth/token", GRANT);
+    (void)snprintf(path, sizeof(path), "/v0/service_accounts/%s", id);
+    assert_int_equal(ask_as(f, f->key, "DELETE", path, NULL)->status, 200);
+    assert_error(ask_as(f, text_at(token, "access_token"), "GET", "/v0/images", NULL), 401,
+                 "unauthorized");
+    set_basic(f, id, secret);
+    assert_error(ask(f, "POST", "/v0/oauth/token", GRANT), 401, "invalid_client");
+}
+
+static void test_other_grants_and_clients_are_refused(void **state)
+{
+    struct fixture *f = fixture_of(state);
+
+    set_basic(f, "nobody", "secret");
+    assert_error(ask(f, "POST", "/v0/oauth/token", GRANT), 401, "invalid_client");
+    assert_error(ask(f, "POST", "/v0/oauth/token", "{\"grant_type\":\"password\"}"), 400,
+                 "unsupported_grant_type");
+    assert_error(ask(f, "POST", "/v0/oauth/token", "{}"), 400, "unsupported_grant_type");
+    f->headers[API_HEADER_AUTHORIZATION] = "Basic bm9jb2xvbg==";
+    assert_error(ask(f, "POST", "/v0/oauth/token", GRANT), 401, "invalid_client");
+    f->headers[API_HEADER_AUTHORIZATION] = NULL;
+    assert_error(ask(f, "POST", "/v0/oauth/token", GRANT), 401, "invalid_client");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_every_route_lets_in_whom_it_should),
+        TEST(test_a_key_that_an_admin_made_works_until_it_is_revoked),
+        TEST(test_a_key_ends_with_its_time),
+        TEST(test_what_is_no_key_is_refused),
+        TEST(test_an_account_makes_and_deletes_workspaces),
+        TEST(test_a_service_account_gets_a_token_for_two_hours),
+        TEST(test_other_grants_and_clients_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
