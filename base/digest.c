@@ -140,14 +140,15 @@ void digest_base64(const void *data, size_t len, struct buf *out)
 
 void digest_base64url(const void *data, size_t len, struct buf *out)
 {
-    size_t start = out->len;
+    const unsigned char *p = data;
+    unsigned char text[5];
 
-    digest_base64(data, len, out);
-    for (size_t i = start; i < out->len; i++)
-        if (out->data[i] == '+' || out->data[i] == '/')
-            out->data[i] = out->data[i] == '+' ? '-' : '_';
-    while (out->len > start && out->data[out->len - 1] == '=')
-        out->len--;
+    for (size_t i = 0; i < len; i += 3) {
+        int n = EVP_EncodeBlock(text, p + i, len - i < 3 ? (int)(len - i) : 3);
+
+        for (int c = 0; c < n && text[c] != '='; c++)
+            buf_addc(out, text[c] == '+' ? '-' : text[c] == '/' ? '_' : (char)text[c]);
+    }
 }
 
 bool digest_unbase64(const char *text, struct buf *out)

@@ -263,7 +263,7 @@ static void print_image(const struct installation *i, const struct build *b)
         printf("  run     podman run --rm %s/%s:%s\n", i->registry_name, repository, b->tag);
     else
         printf("  run     kiln serve &   # serves the registry; then\n"
-               "          podman run --rm --tls-verify=false %s/%s:%s\n",
+               "          podman run --rm --tls-verify=false --creds any:KEY %s/%s:%s\n",
                i->registry_name, repository, b->tag);
 }
 

@@ -89,8 +89,39 @@ static void test_base64_pads_as_rfc_4648_says(void **state)
 
         digest_base64(table[i][0], strlen(table[i][0]), &out);
         assert_string_equal(buf_str(&out), table[i][1]);
+        buf_clear(&out);
+        assert_true(digest_unbase64(table[i][1], &out));
+        assert_int_equal(out.len, strlen(table[i][0]));
+        assert_memory_equal(buf_str(&out), table[i][0], out.len);
         buf_release(&out);
     }
+}
+
+static void test_what_is_not_base64_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "Zg",   "Zg=",  "Z===",         "Zm9v\n", "Zm9v Zm9v",
+        "=Zm9", "Zm=v", "Zm9vZg==Zm9v", "Zm-_",   "\xc3\xa4\xc3\xa4"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct buf out = BUF_INIT(100);
+
+        if (digest_unbase64(texts[i], &out))
+            fail_msg("\"%s\" was taken", texts[i]);
+        buf_release(&out);
+    }
+}
+
+static void test_base64url_has_no_padding_and_other_letters(void **state)
+{
+    static const unsigned char bytes[] = {0xfb, 0xef, 0xff, 0x01};
+    struct buf out = BUF_INIT(100);
+
+    (void)state;
+    digest_base64url(bytes, sizeof(bytes), &out);
+    assert_string_equal(buf_str(&out), "--__AQ");
+    buf_release(&out);
 }
 
 static void test_hex_is_lower_case_and_keeps_leading_zeros(void **state)
@@ -178,6 +209,8 @@ int main(void)
         cmocka_unit_test(test_hashing_in_pieces_is_hashing_the_whole),
         cmocka_unit_test(test_hmac_gives_the_known_answers),
         cmocka_unit_test(test_base64_pads_as_rfc_4648_says),
+        cmocka_unit_test(test_what_is_not_base64_is_refused),
+        cmocka_unit_test(test_base64url_has_no_padding_and_other_letters),
         cmocka_unit_test(test_hex_is_lower_case_and_keeps_leading_zeros),
         cmocka_unit_test(test_equal_looks_at_every_byte),
         cmocka_unit_test(test_random_names_draw_every_character_alike),

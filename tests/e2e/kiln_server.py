@@ -89,6 +89,10 @@ def http_request(method, url, body=None, headers=()):
         return Answer(connection.getresponse())
 
 
+def basic(user, password):
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
 class Process:
     """A child in a session of its own, its output in a file."""
 
@@ -304,10 +308,10 @@ class Kiln:
 
     def registry_token(self, scope, workspace=WORKSPACE):
         """As docker gets one: the user's name does not matter, the password is an API key."""
-        login = base64.b64encode(f"{workspace}:{self.key(workspace)}".encode()).decode()
         answer = self.request(
             "GET", "/registry/token?" + urllib.parse.urlencode({"scope": scope}),
-            workspace=workspace, headers={"Authorization": f"Basic {login}"})
+            workspace=workspace, headers={
+                "Authorization": basic(workspace, self.key(workspace))})
         assert answer.status == 200, answer
         return answer.json["token"]
 
