@@ -51,7 +51,8 @@ static int image_status(struct api_call *c, const struct target *t, const struct
 static int image_json(struct api_call *c, const struct image *i, const char *only, json_t **ret,
                       size_t *ret_tags, struct error *err)
 {
-    struct target t = {c->key.workspace, i->type, i->name};
+    struct target t = {i->workspace, i->type, i->name};
+    bool shared = strcmp(i->workspace, c->key.workspace) != 0;
     json_auto_t *tag_array = json_array();
     json_auto_t *events = NULL;
     struct tags tags = {.only = only, .array = tag_array};
@@ -66,10 +67,11 @@ static int image_json(struct api_call *c, const struct image *i, const char *onl
     (void)snprintf(display, sizeof(display), "%s/%s/%s/%s", c->config->registry_name, t.workspace,
                    t.type, t.name);
     image =
-        json_pack("{s:{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:O}, s:{s:I, s:O}}", //
-                  "metadata",                                                        //
-                  "name", i->name, "displayName", display, "resourceType", i->type,  //
-                  "workspace", t.workspace, "status", status,                        //
+        json_pack("{s:{s:s, s:s, s:s, s:s, s:s*, s:s, s:o, s:o, s:o, s:O}, s:{s:I, s:O}}", //
+                  "metadata",                                                              //
+                  "name", i->name, "displayName", display, "resourceType", i->type,        //
+                  "workspace", c->key.workspace, "sourceWorkspace", shared ? t.workspace : NULL,
+                  "status", status, //
                   "createdAt", api_json_time(i->created), "updatedAt", api_json_time(i->updated),
                   "lastDeployedAt", api_json_time(i->deployed), "events", events, //
                   "spec", "size", (json_int_t)i->size, "tags", tag_array);
@@ -166,9 +168,8 @@ static void refuse_image(struct api_call *c, const char *name, const char *tag)
                    c->args[0], name);
 }
 
-/* The image of the path's {type} as JSON; NULL in *ret when resp holds the refusal. */
-static int load_image(struct api_call *c, const char *name, const char *tag, json_t **ret,
-                      struct error *err)
+int api_load_image(struct api_call *c, const char *name, const char *tag, json_t **ret,
+                   struct error *err)
 {
     struct target t = {c->key.workspace, c->args[0], name};
     enum presence presence;
@@ -201,7 +202,7 @@ int api_get_image(struct api_call *c, struct error *err)
         refuse_image(c, c->args[1], NULL);
         return 0;
     }
-    if (load_image(c, ref.name, ref.tag, &image, err) < 0)
+    if (api_load_image(c, ref.name, ref.tag, &image, err) < 0)
         return -1;
     return image ? api_response_json(c->resp, 200, image, err) : 0;
 }
@@ -251,16 +252,44 @@ static void delete_manifest(void *self, const char *digest)
         api_log(config, "error: delete %s@%s: %s", cleanup->repository, digest, err.msg);
 }
 
+/* What others see by a share stays until they no longer do; and is not theirs to delete. */
+static int check_shares(struct api_call *c, const struct target *t, const json_t *image,
+                        bool *ret_free, struct error *err)
+{
+    bool shared;
+
+    *ret_free = false;
+    if (json_object_get(json_object_get(image, "metadata"), "sourceWorkspace")) {
+        api_refuse(c->resp, 403, "image_shared",
+                   "This image is another workspace's, which shares it: it can be deleted there.");
+        return 0;
+    }
+    if (state_share_exists(c->config->state, t, NULL, &shared, err) < 0)
+        return -1;
+    *ret_free = !shared;
+    if (shared)
+        api_refuse(c->resp, 409, "image_shared",
+                   "The image %s/%s is shared with other workspaces. Unshare it first: GET "
+                   "/v0/images/%s/%s/share lists them.",
+                   t->type, t->name, t->type, t->name);
+    return 0;
+}
+
 static int delete_image(struct api_call *c, const char *name, const char *tag, struct error *err)
 {
     struct target t = {c->key.workspace, c->args[0], name};
     struct registry_cleanup cleanup = {.c = c};
     json_auto_t *image = NULL;
     enum presence presence;
+    bool free_of_shares;
 
-    if (load_image(c, name, tag, &image, err) < 0)
+    if (api_load_image(c, name, tag, &image, err) < 0)
         return -1;
     if (!image)
+        return 0;
+    if (check_shares(c, &t, image, &free_of_shares, err) < 0)
+        return -1;
+    if (!free_of_shares)
         return 0;
     (void)snprintf(cleanup.repository, sizeof(cleanup.repository), "%s/%s/%s", t.workspace, t.type,
                    t.name);

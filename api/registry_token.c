@@ -53,23 +53,49 @@ static int find_reader(struct api_call *c, const char *password, bool *ret_known
 
 /* ---- what it may do ---- */
 
+/* "workspace/type/name" taken apart; names that are none stay empty. */
+struct repository {
+    char workspace[NAME_SIZE], type[NAME_SIZE], name[NAME_SIZE];
+};
+
+static void split_repository(const char *text, struct repository *ret)
+{
+    char *const parts[] = {ret->workspace, ret->type, ret->name};
+
+    memset(ret, 0, sizeof(*ret));
+    for (size_t i = 0; i < 3 && *text; i++) {
+        size_t len = i < 2 ? strcspn(text, "/") : strlen(text);
+
+        if (len < NAME_SIZE)
+            memcpy(parts[i], text, len);
+        text += len + (text[len] == '/');
+    }
+}
+
+/* Its own, and what others share with it. */
+static int workspace_may_pull(struct api_call *c, const char *workspace,
+                              const struct repository *from, bool *ret, struct error *err)
+{
+    const struct target t = {from->workspace, from->type, from->name};
+
+    *ret = strcmp(workspace, from->workspace) == 0;
+    return *ret ? 0 : state_share_exists(c->config->state, &t, workspace, ret, err);
+}
+
 static int may_pull(struct api_call *c, const struct reader *reader, const char *repository,
                     bool *ret, struct error *err)
 {
-    size_t len = strcspn(repository, "/");
-    char workspace[NAME_SIZE];
+    struct repository from;
     enum presence presence;
     struct workspace w;
 
     *ret = false;
-    if (!repository[len] || len >= sizeof(workspace))
+    split_repository(repository, &from);
+    if (!*from.workspace || !*from.type)
         return 0;
-    (void)snprintf(workspace, sizeof(workspace), "%.*s", (int)len, repository);
-    if (*reader->workspace) {
-        *ret = strcmp(reader->workspace, workspace) == 0;
-        return 0;
-    }
-    if (state_workspace_get(c->config->state, workspace, &presence, &w, err) < 0)
+    if (*reader->workspace)
+        return workspace_may_pull(c, reader->workspace, &from, ret, err);
+    if (state_workspace_get(c->config->state, from.workspace, &presence, &w, err) < 0)
         return -1;
     *ret = presence == PRESENT && strcmp(w.account, reader->account) == 0;
     return 0;

@@ -36,7 +36,7 @@ static int exec(struct db *db, const char *sql, const char *act, struct error *e
 }
 
 /* Runs the migrations that the file has not seen, each in a transaction of its own. */
-static int migrate(struct db *db, struct error *err)
+static int migrate(struct db *db, int to, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
     int64_t version = 0;
@@ -54,7 +54,7 @@ static int migrate(struct db *db, struct error *err)
         return error_set(err, ERR_SYSTEM,
                          "the database has version %d and this kiln knows %d: use a newer kiln",
                          (int)version, schema_version);
-    for (int v = (int)version; v < schema_version; v++) {
+    for (int v = (int)version; v < to; v++) {
         char pragma[48];
 
         (void)snprintf(pragma, sizeof(pragma), "pragma user_version = %d", v + 1);
@@ -79,7 +79,7 @@ static int set_wal(struct db *db, struct error *err)
     return code == SQLITE_OK ? 0 : fail(db, code, "set journal_mode", err);
 }
 
-static int set_up(struct db *db, const char *path, struct error *err)
+static int set_up(struct db *db, const char *path, int version, struct error *err)
 {
     bool is_new = access(path, F_OK) < 0;
     int code =
@@ -94,10 +94,10 @@ static int set_up(struct db *db, const char *path, struct error *err)
     sqlite3_busy_timeout(db->sqlite, BUSY_MS);
     if (set_wal(db, err) < 0 || exec(db, "pragma foreign_keys = on", "set foreign_keys", err) < 0)
         return -1;
-    return migrate(db, err);
+    return migrate(db, version, err);
 }
 
-int db_open(const char *path, struct db **ret, struct error *err)
+int db_open_version(const char *path, int version, struct db **ret, struct error *err)
 {
     struct db *db = calloc(1, sizeof(*db));
     pthread_mutexattr_t attr;
@@ -108,12 +108,17 @@ int db_open(const char *path, struct db **ret, struct error *err)
     pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&db->lock, &attr);
     pthread_mutexattr_destroy(&attr);
-    if (set_up(db, path, err) < 0) {
+    if (set_up(db, path, version, err) < 0) {
         db_close(db);
         return error_wrap(err, "database %s", path);
     }
     *ret = db;
     return 0;
+}
+
+int db_open(const char *path, struct db **ret, struct error *err)
+{
+    return db_open_version(path, schema_version, ret, err);
 }
 
 void db_close(struct db *db)

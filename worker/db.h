@@ -13,6 +13,8 @@ struct db;
 /* Opens or makes the database at path (":memory:" for one that nobody else sees) and brings its
  * schema up to date. */
 MUST_CHECK int db_open(const char *path, struct db **ret, struct error *err);
+/* The same, as a Kiln of that schema version would (for tests of upgrades). */
+MUST_CHECK int db_open_version(const char *path, int version, struct db **ret, struct error *err);
 void db_close(struct db *db);
 
 /* A lock on the connection, held for a scope:

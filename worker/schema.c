@@ -163,5 +163,20 @@ static const char version_accounts[] =
     "create index keys_by_parent on keys (parent) where parent <> '';"
     "create index keys_expiring on keys (expires) where expires <> 0;";
 
-const char *const schema_migrations[] = {version_1, version_2, version_3, version_accounts};
+/* Images that a workspace lets another of its account see and pull: whole, with all tags to come.
+ */
+static const char version_shares[] =
+    "create table image_shares ("
+    " workspace text not null,"
+    " type text not null,"
+    " name text not null,"
+    " target text not null references workspaces,"
+    " created integer not null,"
+    " primary key (workspace, type, name, target),"
+    " foreign key (workspace, type, name) references images on delete restrict"
+    ") strict, without rowid;"
+    "create index image_shares_by_target on image_shares (target, type, name);";
+
+const char *const schema_migrations[] = {version_1, version_2, version_3, version_accounts,
+                                         version_shares};
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

@@ -356,12 +356,14 @@ struct image_tag {
     int64_t created, updated;
 };
 struct image {
+    char workspace[NAME_SIZE]; /* whose it is: another's, if it is shared */
     char type[NAME_SIZE];
     char name[NAME_SIZE];
     int64_t created, updated, deployed; /* deployed: last success */
     uint64_t size;                      /* of the newest tag */
 };
-/* An image is there from the first build asked for. */
+/* An image is there from the first build asked for.  Both also find what others share with the
+ * workspace. */
 MUST_CHECK int state_image_get(struct state *s, const struct target *t, enum presence *ret_presence,
                                struct image *ret, struct error *err);
 MUST_CHECK int state_image_list(struct state *s, const char *workspace,
@@ -378,5 +380,28 @@ MUST_CHECK int state_digest_in_use(struct state *s, const struct target *t, cons
 MUST_CHECK int state_image_delete(struct state *s, const struct target *t, const char *tag,
                                   void (*gone)(void *self, const char *digest), void *self,
                                   enum presence *ret_presence, struct error *err);
+
+/* ---- shares ---- */
+
+enum share_outcome {
+    SHARE_MADE,
+    SHARE_NO_IMAGE,  /* the workspace has none of its own of that name */
+    SHARE_NO_TARGET, /* no such workspace in the image's account, or the image's own */
+    SHARE_EXISTS,    /* it is shared with the target already */
+    SHARE_TAKEN,     /* the target has, or sees, another image of that name */
+};
+/* Lets another workspace of the account see and pull the image, with all tags that it will have.
+ * The bytes stay where they are. */
+MUST_CHECK int state_share_create(struct state *s, const struct target *t, const char *target,
+                                  enum share_outcome *ret, struct error *err);
+MUST_CHECK int state_share_delete(struct state *s, const struct target *t, const char *target,
+                                  enum presence *ret_presence, struct error *err);
+/* The workspaces that the image is shared with, by name. */
+MUST_CHECK int state_share_list(struct state *s, const struct target *t,
+                                void (*each)(void *self, const struct workspace *target),
+                                void *self, struct error *err);
+/* Whether the image is shared with that workspace; NULL: with any. */
+MUST_CHECK int state_share_exists(struct state *s, const struct target *t, const char *target,
+                                  bool *ret, struct error *err);
 
 #endif

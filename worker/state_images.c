@@ -46,7 +46,16 @@ int image_record(struct state *s, const struct build *b, struct error *err)
     return query_run(&use, NULL, err);
 }
 
-#define IMAGE_COLUMNS "type, name, created, updated, deployed, size"
+#define IMAGE_COLUMNS "type, name, created, updated, deployed, size, workspace"
+
+/* The images that a workspace (?1) sees: its own, and those that others share with it, unless it
+ * came to have its own of that name. */
+#define IMAGES_SEEN                                                                                \
+    " from (select " IMAGE_COLUMNS " from images where workspace = ?1"                             \
+    " union all select i.type, i.name, i.created, i.updated, i.deployed, i.size, i.workspace"      \
+    " from image_shares s join images i using (workspace, type, name) where s.target = ?1"         \
+    " and not exists (select 1 from images o where o.workspace = ?1 and o.type = i.type"           \
+    " and o.name = i.name))"
 
 static void image_from_row(struct query *q, struct image *ret)
 {
@@ -56,6 +65,7 @@ static void image_from_row(struct query *q, struct image *ret)
     ret->updated = query_get_int(q, 3);
     ret->deployed = query_get_int(q, 4);
     ret->size = (uint64_t)query_get_int(q, 5);
+    COPY_TEXT(ret->workspace, query_get_text(q, 6));
 }
 
 int state_image_get(struct state *s, const struct target *t, enum presence *ret_presence,
@@ -66,8 +76,7 @@ int state_image_get(struct state *s, const struct target *t, enum presence *ret_
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
-    QUERY(q, s->db,
-          "select " IMAGE_COLUMNS " from images where workspace = ? and type = ? and name = ?");
+    QUERY(q, s->db, "select " IMAGE_COLUMNS IMAGES_SEEN " where type = ?2 and name = ?3");
     bind_target(&q, t);
     if (query_next(&q, &row, err) < 0)
         return -1;
@@ -85,7 +94,7 @@ int state_image_list(struct state *s, const char *workspace,
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
-    QUERY(q, s->db, "select " IMAGE_COLUMNS " from images where workspace = ? order by type, name");
+    QUERY(q, s->db, "select " IMAGE_COLUMNS IMAGES_SEEN " order by type, name");
     query_text(&q, workspace);
     for (;;) {
         struct image i = {.created = 0};

@@ -191,6 +191,30 @@ static void test_an_accounts_key_pulls_from_all_its_workspaces(void **state)
                   "acme/a:pull globex/b:pull");
 }
 
+/* Also for a build of the other workspace; and no longer than the share lasts. */
+static void test_what_is_shared_is_pulled_by_who_sees_it(void **state)
+{
+    const struct target t = {"acme", "sandbox", "app"};
+    const char *scope = "scope=repository:acme/sandbox/app:pull,push"
+                        "%20repository:acme/sandbox/apps:pull%20repository:acme/agent/app:pull";
+    struct fixture *f = fixture_of(state);
+    char ticket[REGISTRY_TICKET];
+    enum share_outcome outcome;
+    enum presence presence;
+    struct error err;
+
+    (void)ask(f, "POST", "/v0/sandboxes?upload=true", "{\"metadata\":{\"name\":\"app\"}}");
+    registry_ticket(key, "globex", f->now + 60 * NS_PER_SEC, ticket);
+    assert_access(token(f, f->other_key, scope), "");
+    assert_int_equal(state_share_create(f->config.state, &t, "globex", &outcome, &err), 0);
+    assert_int_equal(outcome, SHARE_MADE);
+    assert_access(token(f, f->other_key, scope), "acme/sandbox/app:pull");
+    assert_access(token(f, ticket, scope), "acme/sandbox/app:pull");
+    assert_int_equal(state_share_delete(f->config.state, &t, "globex", &presence, &err), 0);
+    assert_access(token(f, f->other_key, scope), "");
+    assert_access(token(f, ticket, scope), "");
+}
+
 static void test_a_token_says_whom_for_how_long_and_where(void **state)
 {
     struct fixture *f = fixture_of(state);
@@ -247,6 +271,7 @@ int main(void)
 #define TOKEN(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TOKEN(test_a_key_pulls_what_its_workspace_owns),
         TOKEN(test_an_accounts_key_pulls_from_all_its_workspaces),
+        TOKEN(test_what_is_shared_is_pulled_by_who_sees_it),
         TOKEN(test_a_token_says_whom_for_how_long_and_where),
         TOKEN(test_the_password_of_a_build_opens_its_workspace_for_its_time),
         TOKEN(test_whoever_is_unknown_is_asked_for_a_password),

@@ -1,7 +1,6 @@
 /* A build of a git source needs no upload: it is queued at once, and otherwise like any other. */
 #include "tests/worker/state_fixture.h"
 
-#include "worker/db.h"
 #include "worker/status.h"
 
 #define SOURCE "https://git.example/owner/repo.git#v1.2:services/api"
@@ -101,40 +100,6 @@ static void test_a_fault_of_the_network_is_tried_again_from_the_source(void **st
     assert_string_equal(must_claim(f, "w").source, SOURCE);
 }
 
-/* ---- the database of an older Kiln ---- */
-
-static void run(struct fixture *f, struct db *db, const char *sql)
-{
-    QUERY(q, db, sql);
-    MUST(f, query_run(&q, NULL, &f->err));
-}
-
-/* Takes the newest step of the schema back, so that opening has to make it again. */
-static void make_older(struct fixture *f)
-{
-    struct db *db = NULL;
-
-    MUST(f, db_open(f->path, &db, &f->err));
-    run(f, db, "alter table builds drop column source");
-    run(f, db, "pragma user_version = 2");
-    db_close(db);
-}
-
-static void test_builds_of_an_older_kiln_are_kept_and_have_no_source(void **state)
-{
-    struct fixture *f = *state;
-    struct build old = queue_build(f, "one");
-    struct build after;
-
-    fixture_close(f);
-    make_older(f);
-    fixture_reopen(f);
-    after = load_build(f, old.id);
-    assert_memory_equal(&old, &after, sizeof(old));
-    assert_string_equal(from_source(f, "two").source, SOURCE);
-    assert_string_equal(must_claim(f, "w").id, old.id);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,7 +110,6 @@ int main(void)
         STATE_TEST(test_a_newer_upload_takes_its_place),
         STATE_TEST(test_nothing_can_be_uploaded_to_it),
         STATE_TEST(test_a_fault_of_the_network_is_tried_again_from_the_source),
-        FILE_TEST(test_builds_of_an_older_kiln_are_kept_and_have_no_source),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,155 @@
+/* Images that another workspace of the account sees. */
+#include "fixture.h"
+
+#include <string.h>
+
+#define SHARE "/v0/images/sandbox/app/share"
+#define IMAGE "/v0/images/sandbox/app"
+
+static void build_image(struct fixture *f)
+{
+    struct reply *r =
+        ask(f, "POST", "/v0/images?upload=true", "{\"name\":\"app\",\"resourceType\":\"sandbox\"}");
+    struct build b;
+
+    assert_int_equal(ask(f, "PUT", upload_target(r), "PK")->status, 200);
+    b = claim(f);
+    succeed(f, &b);
+    f->now += 60 * NS_PER_SEC;
+}
+
+/* acme's image sandbox/app, with tags; returns a key of the account, which acme and globex share.
+ */
+static const char *make_image(struct fixture *f)
+{
+    static char account_key[API_KEY_TEXT];
+    const struct key_draft draft = {.account = "default", .role = ROLE_ADMIN};
+    struct api_key made;
+    struct error err;
+
+    assert_int_equal(state_key_create(f->config.state, &draft, account_key, &made, &err), 0);
+    build_image(f);
+    return account_key;
+}
+
+static struct reply *as_account(struct fixture *f, const char *key, const char *workspace,
+                                const char *method, const char *target, const char *body)
+{
+    struct reply *r;
+
+    f->headers[API_HEADER_WORKSPACE] = workspace;
+    r = ask_as(f, key, method, target, body);
+    f->headers[API_HEADER_WORKSPACE] = NULL;
+    return r;
+}
+
+#define TO_GLOBEX "{\"targetWorkspace\":\"globex\"}"
+
+static void test_the_other_workspace_sees_it_with_its_tags(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    const char *key = make_image(f);
+    struct reply *r;
+
+    assert_error(ask_as(f, f->other_key, "GET", IMAGE, NULL), 404, "image not found");
+    r = as_account(f, key, "acme", "POST", SHARE, TO_GLOBEX);
+    assert_int_equal(r->status, 200);
+    assert_string_equal(text_at(r, "metadata.name"), "app");
+    r = ask_as(f, f->other_key, "GET", IMAGE, NULL);
+    assert_int_equal(r->status, 200);
+    assert_string_equal(text_at(r, "metadata.workspace"), "globex");
+    assert_string_equal(text_at(r, "metadata.sourceWorkspace"), "acme");
+    assert_string_equal(text_at(r, "metadata.displayName"), "registry.test/acme/sandbox/app");
+    assert_int_equal(json_array_size(at(r, "spec.tags")), 2);
+    r = ask_as(f, f->other_key, "GET", "/v0/images", NULL);
+    assert_int_equal(json_array_size(r->json), 1);
+    r = ask(f, "GET", IMAGE, NULL);
+    assert_null(at(r, "metadata.sourceWorkspace"));
+    r = ask(f, "GET", SHARE, NULL);
+    assert_int_equal(json_array_size(r->json), 1);
+    assert_string_equal(text_at(r, "0.workspace"), "globex");
+    assert_string_equal(text_at(r, "0.accountId"), "default");
+    assert_string_equal(text_at(r, "0.status"), "active");
+}
+
+static void test_new_tags_follow(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    const char *key = make_image(f);
+
+    (void)as_account(f, key, "acme", "POST", SHARE, TO_GLOBEX);
+    build_image(f);
+    assert_int_equal(json_array_size(at(ask_as(f, f->other_key, "GET", IMAGE, NULL), "spec.tags")),
+                     3);
+}
+
+static void test_what_is_shared_cannot_be_deleted_or_shared_on(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    const char *key = make_image(f);
+    bool made;
+    struct error err;
+
+    assert_int_equal(state_workspace_create(f->config.state, "default", "third", &made, &err), 0);
+    (void)as_account(f, key, "acme", "POST", SHARE, TO_GLOBEX);
+    assert_error(ask(f, "DELETE", IMAGE, NULL), 409, "image_shared");
+    assert_error(ask(f, "DELETE", IMAGE ":latest", NULL), 409, "image_shared");
+    assert_error(ask(f, "DELETE", IMAGE "/tags/latest", NULL), 409, "image_shared");
+    assert_error(ask_as(f, f->other_key, "DELETE", IMAGE, NULL), 403, "image_shared");
+    assert_error(as_account(f, key, "globex", "POST", SHARE, "{\"targetWorkspace\":\"third\"}"),
+                 404, "image not found");
+    assert_int_equal(as_account(f, key, "acme", "DELETE", SHARE "/globex", NULL)->status, 200);
+    assert_error(ask_as(f, f->other_key, "GET", IMAGE, NULL), 404, "image not found");
+    assert_error(as_account(f, key, "acme", "DELETE", SHARE "/globex", NULL), 404,
+                 "share not found");
+    assert_int_equal(ask(f, "DELETE", IMAGE, NULL)->status, 200);
+}
+
+static void test_only_an_admin_of_both_sides_shares_within_the_account(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    const char *key = make_image(f);
+    struct error err;
+    bool made;
+
+    assert_int_equal(state_account_ensure(f->config.state, "foreign", &err), 0);
+    assert_int_equal(state_workspace_create(f->config.state, "foreign", "initech", &made, &err), 0);
+    assert_error(ask(f, "POST", SHARE, TO_GLOBEX), 403, "forbidden");
+    assert_error(as_account(f, key, "acme", "POST", SHARE, "{\"targetWorkspace\":\"initech\"}"),
+                 404, "workspace not found");
+    assert_error(as_account(f, key, "acme", "POST", SHARE, "{\"targetWorkspace\":\"acme\"}"), 404,
+                 "workspace not found");
+    assert_error(as_account(f, key, "acme", "POST", SHARE, "{}"), 400, "invalid_name");
+    assert_error(as_account(f, key, "acme", "POST", "/v0/images/sandbox/none/share", TO_GLOBEX),
+                 404, "image not found");
+    assert_int_equal(as_account(f, key, "acme", "POST", SHARE, TO_GLOBEX)->status, 200);
+    assert_error(as_account(f, key, "acme", "POST", SHARE, TO_GLOBEX), 409, "already_shared");
+}
+
+static void test_an_image_of_its_own_is_not_hidden_by_a_share(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    const char *key = make_image(f);
+    const char *own = "{\"name\":\"app\",\"resourceType\":\"sandbox\"}";
+
+    (void)ask_as(f, f->other_key, "POST", "/v0/images?upload=true", own);
+    assert_error(as_account(f, key, "acme", "POST", SHARE, TO_GLOBEX), 409, "image_exists");
+    (void)ask_as(f, f->other_key, "DELETE", IMAGE, NULL);
+    assert_int_equal(as_account(f, key, "acme", "POST", SHARE, TO_GLOBEX)->status, 200);
+    (void)ask_as(f, f->other_key, "POST", "/v0/images?upload=true", own);
+    assert_null(at(ask_as(f, f->other_key, "GET", IMAGE, NULL), "metadata.sourceWorkspace"));
+    assert_int_equal(json_array_size(ask_as(f, f->other_key, "GET", "/v0/images", NULL)->json), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_the_other_workspace_sees_it_with_its_tags),
+        TEST(test_new_tags_follow),
+        TEST(test_what_is_shared_cannot_be_deleted_or_shared_on),
+        TEST(test_only_an_admin_of_both_sides_shares_within_the_account),
+        TEST(test_an_image_of_its_own_is_not_hidden_by_a_share),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
