@@ -247,7 +247,7 @@ static void delete_manifest(void *self, const char *digest)
     const struct api_config *config = cleanup->c->config;
     struct error err = ERROR_INIT;
 
-    if (registry_delete_manifest(config->registry, cleanup->repository, digest, &err) < 0)
+    if (registry_delete_image(config->registry, cleanup->repository, digest, &err) < 0)
         api_log(config, "error: delete %s@%s: %s", cleanup->repository, digest, err.msg);
 }
 

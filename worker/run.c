@@ -145,7 +145,7 @@ static void forget_push(struct run *r)
         return;
     pipeline_repository(&r->build, repository);
     if (state_digest_in_use(r->config->state, &t, r->digest, &used, &err) < 0 ||
-        (!used && registry_delete_manifest(r->config->registry, repository, r->digest, &err) < 0))
+        (!used && registry_delete_image(r->config->registry, repository, r->digest, &err) < 0))
         operator_log(r->config, "build %s: forget its image: %s", r->build.id, err.msg);
 }
 
