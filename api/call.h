@@ -69,7 +69,7 @@ MUST_CHECK int api_events(struct api_call *c, const struct target *t, enum build
 
 /* Handlers. */
 api_handler api_list_images, api_post_image, api_get_image, api_delete_image, api_delete_image_tag,
-    api_get_image_dockerfile;
+    api_get_image_dockerfile, api_get_image_provenance, api_get_image_sbom;
 api_handler api_list_resources, api_post_resource, api_get_resource, api_put_resource,
     api_delete_resource;
 api_handler api_get_logs, api_get_build_logs;

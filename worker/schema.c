@@ -128,5 +128,22 @@ static const char version_2[] =
 /* Where the files of a build come from that nobody uploads: "https://host/repo.git#ref:subdir". */
 static const char version_3[] = "alter table builds add column source text not null default '';";
 
-const char *const schema_migrations[] = {version_1, version_2, version_3};
+/* What is said of the image that a build made, and where in the registry layers are known to be. */
+static const char version_4[] = "create table attestations ("
+                                " build text not null references builds on delete cascade,"
+                                " kind text not null," /* "provenance", "sbom" */
+                                " text text not null,"
+                                " primary key (build, kind)"
+                                ") strict, without rowid;"
+
+                                "create table layers ("
+                                " workspace text not null,"
+                                " digest text not null,"
+                                " type text not null,"
+                                " name text not null,"
+                                " primary key (workspace, digest)"
+                                ") strict, without rowid;"
+                                "create index layers_by_image on layers (workspace, type, name);";
+
+const char *const schema_migrations[] = {version_1, version_2, version_3, version_4};
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);
