@@ -255,6 +255,22 @@ int registry_delete_manifest(const struct registry *r, const char *repository, c
     return wrap(err, "delete", repository, digest);
 }
 
+int registry_delete_tag(const struct registry *r, const char *repository, const char *tag,
+                        bool *ret_can, struct error *err)
+{
+    CLEANUP(http_response_release) struct http_response resp = HTTP_RESPONSE_INIT(MANIFEST_MAX);
+
+    if (!registry_tag_is_valid(tag))
+        return error_set(err, ERR_INPUT, "\"%.300s\" is no valid tag", tag);
+    if (exchange(r, repository, tag, (struct http_request){.method = "DELETE"}, &resp, err) < 0)
+        return wrap(err, "delete", repository, tag);
+    *ret_can = resp.status != 400 && resp.status != 405;
+    if (!*ret_can || resp.status == 404 || resp.status == 202)
+        return 0;
+    (void)registry_unexpected(&resp, err);
+    return wrap(err, "delete", repository, tag);
+}
+
 /* By the header of docker-registry, or by the JSON object that the others answer with. */
 static bool is_registry(const struct http_response *resp)
 {

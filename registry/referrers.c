@@ -181,16 +181,22 @@ static void remember(void *self, const struct registry_referrer *r)
     argv_push1(self, r->digest);
 }
 
+/* By its tag where that can be, and by its digest, with which its tag goes elsewhere. */
 static int delete_fallback(const struct registry *r, const char *repository, const char *digest,
                            struct error *err)
 {
     char tag[REGISTRY_DIGEST], index[REGISTRY_DIGEST];
     enum registry_presence presence = REGISTRY_ABSENT;
+    bool can;
 
     fallback_tag(digest, tag);
     if (registry_head_manifest(r, repository, tag, &presence, index, err) < 0)
         return -1;
-    return presence == REGISTRY_ABSENT ? 0 : registry_delete_manifest(r, repository, index, err);
+    if (presence == REGISTRY_ABSENT)
+        return 0;
+    if (registry_delete_tag(r, repository, tag, &can, err) < 0)
+        return -1;
+    return registry_delete_manifest(r, repository, index, err);
 }
 
 int registry_delete_image(const struct registry *r, const char *repository, const char *digest,

@@ -58,6 +58,11 @@ MUST_CHECK int registry_tag(const struct registry *r, const char *repository,
 MUST_CHECK int registry_delete_manifest(const struct registry *r, const char *repository,
                                         const char *digest, struct error *err);
 
+/* Removes a tag and leaves what it names.  Absent is fine; *ret_can false: this registry does not
+ * do that (docker-registry is one). */
+MUST_CHECK int registry_delete_tag(const struct registry *r, const char *repository,
+                                   const char *tag, bool *ret_can, struct error *err);
+
 /* Removes the manifest of an image, and what is attached to it.  Absent is fine. */
 MUST_CHECK int registry_delete_image(const struct registry *r, const char *repository,
                                      const char *digest, struct error *err);

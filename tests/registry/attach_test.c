@@ -118,6 +118,22 @@ static void test_an_image_goes_with_what_is_attached_to_it(void **state)
     assert_int_equal(registry_delete_image(&f->registry, REPO, digest, &err), 0);
 }
 
+static void test_a_tag_is_deleted_where_that_can_be(void **state)
+{
+    const struct fixture *f = *state;
+    struct error err = ERROR_INIT;
+    char digest[REGISTRY_DIGEST];
+    bool can = false;
+
+    fixture_push_image(f, REPO, "keep", "layer of four", digest);
+    fixture_push_image(f, REPO, "drop", "layer of four", digest);
+    assert_int_equal(registry_delete_tag(&f->registry, REPO, "drop", &can, &err), 0);
+    assert_int_equal(has_manifest(f, "drop"), !can);
+    assert_true(has_manifest(f, "keep"));
+    assert_int_equal(registry_delete_tag(&f->registry, REPO, digest, &can, &err), -1);
+    assert_int_equal(err.kind, ERR_INPUT);
+}
+
 static void test_tags_are_listed(void **state)
 {
     const struct fixture *f = *state;
@@ -252,6 +268,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_attached_is_found_once_each_and_by_its_type),
         cmocka_unit_test(test_an_image_goes_with_what_is_attached_to_it),
+        cmocka_unit_test(test_a_tag_is_deleted_where_that_can_be),
         cmocka_unit_test(test_tags_are_listed),
         cmocka_unit_test(test_pages_are_followed_to_the_last),
         cmocka_unit_test(test_no_page_leads_elsewhere_or_in_circles),
