@@ -68,15 +68,15 @@ MUST_CHECK int api_answer_upload_url(struct api_call *c, const struct build *b, 
 MUST_CHECK int api_events(struct api_call *c, const struct target *t, enum build_purpose view,
                           json_t **ret, struct error *err);
 
-/* images.c: the image of the path's {type} as JSON, with all its tags or the one named; NULL in *ret
- * when resp holds the refusal. */
+/* images.c: the image of the path's {type} as JSON, with all its tags or the one named; NULL in
+ * *ret when resp holds the refusal. */
 MUST_CHECK int api_load_image(struct api_call *c, const char *name, const char *tag, json_t **ret,
                               struct error *err);
 
 /* Handlers. */
 api_handler api_list_images, api_post_image, api_get_image, api_delete_image, api_delete_image_tag,
-    api_get_image_dockerfile, api_list_shares, api_post_share, api_delete_share,
-    api_list_pending_shares;
+    api_get_image_dockerfile, api_get_image_provenance, api_get_image_sbom, api_list_shares,
+    api_post_share, api_delete_share, api_list_pending_shares;
 api_handler api_list_resources, api_post_resource, api_get_resource, api_put_resource,
     api_delete_resource;
 api_handler api_get_logs, api_get_build_logs;

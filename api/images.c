@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api/call.h"
+#include "api/image_ref.h"
 
 static json_t *tag_json(const struct image_tag *g)
 {
@@ -134,26 +135,6 @@ int api_list_images(struct api_call *c, struct error *err)
 
 /* ---- one image ---- */
 
-/* "name" or "name:tag", as the last segment of the path. */
-struct image_ref {
-    char name[NAME_SIZE];
-    const char *tag; /* NULL: none */
-};
-
-/* What does not parse is a name that no image has. */
-static bool parse_ref(const char *segment, struct image_ref *ret)
-{
-    const char *colon = strchr(segment, ':');
-    size_t len = colon ? (size_t)(colon - segment) : strlen(segment);
-
-    if (len >= sizeof(ret->name))
-        return false;
-    memcpy(ret->name, segment, len);
-    ret->name[len] = '\0';
-    ret->tag = colon ? colon + 1 : NULL;
-    return true;
-}
-
 static void refuse_image(struct api_call *c, const char *name, const char *tag)
 {
     if (tag)
@@ -198,7 +179,7 @@ int api_get_image(struct api_call *c, struct error *err)
     json_auto_t *image = NULL;
     struct image_ref ref;
 
-    if (!parse_ref(c->args[1], &ref)) {
+    if (!image_ref_parse(c->args[1], &ref)) {
         refuse_image(c, c->args[1], NULL);
         return 0;
     }
@@ -248,7 +229,7 @@ static void delete_manifest(void *self, const char *digest)
     const struct api_config *config = cleanup->c->config;
     struct error err = ERROR_INIT;
 
-    if (registry_delete_manifest(config->registry, cleanup->repository, digest, &err) < 0)
+    if (registry_delete_image(config->registry, cleanup->repository, digest, &err) < 0)
         api_log(config, "error: delete %s@%s: %s", cleanup->repository, digest, err.msg);
 }
 
@@ -307,7 +288,7 @@ int api_delete_image(struct api_call *c, struct error *err)
 {
     struct image_ref ref;
 
-    if (!parse_ref(c->args[1], &ref)) {
+    if (!image_ref_parse(c->args[1], &ref)) {
         refuse_image(c, c->args[1], NULL);
         return 0;
     }

@@ -190,6 +190,7 @@ static bool read_image(const json_t *o, struct builder_image *ret)
 {
     const json_t *config = json_object_get(o, "config");
     const json_t *layers = json_object_get(o, "layers");
+    const json_t *packages = json_object_get(o, "packages");
     size_t n = json_array_size(layers);
 
     if (!json_is_string(config) || n > LAYERS_MAX)
@@ -201,6 +202,8 @@ static bool read_image(const json_t *o, struct builder_image *ret)
     for (; ret->n_layers < n; ret->n_layers++)
         if (!read_layer(json_array_get(layers, ret->n_layers), &ret->layers[ret->n_layers]))
             return false;
+    if (json_is_string(packages))
+        buf_add(&ret->packages, json_string_value(packages), json_string_length(packages));
     ret->n_steps = (size_t)json_integer_value(json_object_get(o, "steps"));
     ret->n_cached = (size_t)json_integer_value(json_object_get(o, "cached"));
     return true;
@@ -212,7 +215,7 @@ static int read_result(const struct builder_job *j, struct builder_image *ret, s
     char path[PATH_MAX + 16];
     json_auto_t *o = NULL;
 
-    *ret = (struct builder_image){.config = BUF_INIT(RESULT_MAX)};
+    *ret = (struct builder_image){.config = BUF_INIT(RESULT_MAX), .packages = BUF_INIT(RESULT_MAX)};
     (void)snprintf(path, sizeof(path), "%s/out/image.json", j->dir);
     if (fs_read_file(AT_FDCWD, path, &text, err) < 0)
         return error_wrap(err, "read what was built");
@@ -226,6 +229,7 @@ static int read_result(const struct builder_job *j, struct builder_image *ret, s
 void builder_image_release(struct builder_image *image)
 {
     buf_release(&image->config);
+    buf_release(&image->packages);
     free(image->layers);
     *image = (struct builder_image){.n_layers = 0};
 }

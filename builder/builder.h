@@ -252,6 +252,7 @@ struct builder_image {
     struct builder_layer *layers;
     size_t n_layers;
     size_t n_steps, n_cached; /* that have files as their result */
+    struct buf packages;      /* JSON: what is in it (builder/packages.h); empty: not known */
 };
 void builder_image_release(struct builder_image *image);
 

@@ -29,8 +29,8 @@ int cache_open(const char *path, const char *job, struct cache *ret, struct erro
         const char *name;
         int *fd;
     } parts[] = {{"records", &ret->records}, {"inputs", &ret->inputs}, {"builds", &ret->builds},
-                 {"diffs", &ret->diffs},     {"blobs", &ret->blobs},   {"mounts", &ret->mounts},
-                 {"tmp", &ret->tmp}};
+                 {"diffs", &ret->diffs},     {"blobs", &ret->blobs},   {"packages", &ret->packages},
+                 {"mounts", &ret->mounts},   {"tmp", &ret->tmp}};
 
     *ret = (struct cache)CACHE_INIT;
     (void)snprintf(ret->path, sizeof(ret->path), "%s", path);
@@ -47,7 +47,8 @@ int cache_open(const char *path, const char *job, struct cache *ret, struct erro
 
 void cache_close(struct cache *c)
 {
-    const int fds[] = {c->records, c->inputs, c->builds, c->diffs, c->blobs, c->mounts, c->tmp};
+    const int fds[] = {c->records, c->inputs,   c->builds, c->diffs,
+                       c->blobs,   c->packages, c->mounts, c->tmp};
 
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
         if (fds[i] >= 0)

@@ -5,6 +5,8 @@
  *                   (builder/cache_inputs.h)
  *   diffs/<key>     the files it added, changed and removed: a lower directory of an overlay
  *   blobs/<hex>     a layer made of a diff, as it is pushed
+ *   packages/<name> what a layer says of packages (builder/packages.h): by the diff's key, or the
+ *                   diff_id of a base's layer
  *   mounts/<hex>    a cache mount of RUN
  *   tmp/<job>/      what a build is working on, and its context
  *
@@ -22,15 +24,15 @@
 #include "builder/layer.h"
 
 struct cache {
-    int records, inputs, builds, diffs, blobs, mounts, tmp; /* directory descriptors */
+    int records, inputs, builds, diffs, blobs, packages, mounts, tmp; /* directory descriptors */
     char path[4096];
     char job[65]; /* the name in tmp */
 };
 
 #define CACHE_INIT                                                                                 \
     {                                                                                              \
-        .records = -1, .inputs = -1, .builds = -1, .diffs = -1, .blobs = -1, .mounts = -1,         \
-        .tmp = -1                                                                                  \
+        .records = -1, .inputs = -1, .builds = -1, .diffs = -1, .blobs = -1, .packages = -1,       \
+        .mounts = -1, .tmp = -1                                                                    \
     }
 
 /* Opens it and makes what is missing. */

@@ -16,7 +16,9 @@
 #include "builder/cache_measure.h"
 
 #define BUILDS_KEPT (90 * 24 * 3600 * NS_PER_SEC) /* how long a last build is remembered */
-#define ENTRY_BYTES 4096                          /* of a small file */
+#define PACKAGES_KEPT                                                                              \
+    (24 * 3600 * NS_PER_SEC) /* how long, unused, what a base's layers say is kept */
+#define ENTRY_BYTES 4096     /* of a small file */
 
 /* A diff or a blob. */
 struct part {
@@ -44,7 +46,7 @@ struct item {
 struct items {
     const struct builder *b;
     const char *cache;
-    int dir, records, inputs, builds, mounts;
+    int dir, records, inputs, builds, packages, mounts;
     struct parts diffs, blobs;
     struct argv record_names, mount_names;
     struct item *v;
@@ -62,7 +64,7 @@ static void release_parts(struct parts *p)
 
 static void release(struct items *s)
 {
-    const int fds[] = {s->dir, s->records, s->inputs, s->builds, s->mounts};
+    const int fds[] = {s->dir, s->records, s->inputs, s->builds, s->packages, s->mounts};
 
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
         if (fds[i] >= 0)
@@ -192,6 +194,7 @@ static int read_items(const struct builder *b, const char *cache, struct items *
     if (open_part(s->dir, "records", &s->records, err) < 0 ||
         open_part(s->dir, "inputs", &s->inputs, err) < 0 ||
         open_part(s->dir, "builds", &s->builds, err) < 0 ||
+        open_part(s->dir, "packages", &s->packages, err) < 0 ||
         open_part(s->dir, "mounts", &s->mounts, err) < 0 ||
         read_parts(s->dir, "diffs", &s->diffs, err) < 0 ||
         read_parts(s->dir, "blobs", &s->blobs, err) < 0 ||
@@ -210,8 +213,8 @@ static int read_items(const struct builder *b, const char *cache, struct items *
 
 #define ITEMS_INIT                                                                                 \
     {                                                                                              \
-        .dir = -1, .records = -1, .inputs = -1, .builds = -1, .mounts = -1, .diffs = {.fd = -1},   \
-        .blobs = {.fd = -1},                                                                       \
+        .dir = -1, .records = -1, .inputs = -1, .builds = -1, .packages = -1, .mounts = -1,        \
+        .diffs = {.fd = -1}, .blobs = {.fd = -1},                                                  \
     }
 
 /* ---- removing ---- */
@@ -302,19 +305,30 @@ static int drop_inputs(const struct items *s, struct error *err)
     return 0;
 }
 
-static int drop_builds(const struct items *s, struct error *err)
+/* Files of a directory that nobody used for so long; not those that keep (NULL: none) says yes to.
+ */
+static int drop_old(const struct items *s, int dir, int64_t age,
+                    bool (*keep)(const struct items *s, const char *name), struct error *err)
 {
     CLEANUP(argv_release) struct argv names = ARGV_INIT;
-    int64_t before = clock_now(&clock_system) - BUILDS_KEPT;
+    int64_t before = clock_now(&clock_system) - age;
     struct stat st;
 
-    if (list(s->builds, &names, err) < 0)
+    if (list(dir, &names, err) < 0)
         return -1;
     for (size_t i = 0; i < names.n; i++)
-        if (fstatat(s->builds, names.v[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            time_of(&st) < before && unlink_at(s->builds, names.v[i], err) < 0)
+        if ((!keep || !keep(s, names.v[i])) &&
+            fstatat(dir, names.v[i], &st, AT_SYMLINK_NOFOLLOW) == 0 && time_of(&st) < before &&
+            unlink_at(dir, names.v[i], err) < 0)
             return -1;
     return 0;
+}
+
+static bool is_diff(const struct items *s, const char *name)
+{
+    struct stat st;
+
+    return s->diffs.fd >= 0 && fstatat(s->diffs.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* ---- which ---- */
@@ -329,9 +343,9 @@ static int compare_items(const void *a, const void *b)
 static int drop_all_unnamed(struct items *s, struct error *err)
 {
     if (drop_unnamed(s, &s->diffs, err) < 0 || drop_unnamed(s, &s->blobs, err) < 0 ||
-        drop_inputs(s, err) < 0)
+        drop_inputs(s, err) < 0 || drop_old(s, s->builds, BUILDS_KEPT, NULL, err) < 0)
         return -1;
-    return drop_builds(s, err);
+    return drop_old(s, s->packages, PACKAGES_KEPT, is_diff, err);
 }
 
 /* Some more than has to go, so that it need not be done after each build. */

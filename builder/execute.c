@@ -57,18 +57,23 @@ static int find_image(const struct execution *x, const char *name,
     return *ret ? 0 : error_set(err, ERR_SYSTEM, "%s was not fetched", name);
 }
 
+void execute_base_layer_path(const struct bases_layer *layer, char ret[CACHE_PATH])
+{
+    (void)snprintf(ret, CACHE_PATH, BASES "/overlay/%s/diff", layer->id);
+}
+
 int execute_image_stack(const struct execution *x, const char *name, struct stack *ret,
                         struct error *err)
 {
     const struct document_image *image;
-    char path[256];
+    char path[CACHE_PATH];
 
     if (is_nothing(name))
         return 0;
     if (find_image(x, name, &image, err) < 0)
         return -1;
     for (size_t i = 0; i < image->n_layers; i++) {
-        (void)snprintf(path, sizeof(path), BASES "/overlay/%s/diff", image->layers[i].id);
+        execute_base_layer_path(&image->layers[i], path);
         if (stack_add(ret, path, err) < 0)
             return -1;
     }
@@ -226,9 +231,11 @@ static json_t *layers_json(const struct export *e)
 static int write_result(struct execution *x, const struct export *e, const struct buf *config,
                         struct error *err)
 {
-    json_auto_t *o = json_pack("{s:s%, s:o, s:I, s:I}", "config", buf_str(config), config->len,
-                               "layers", layers_json(e), "steps", (json_int_t)x->n_steps, "cached",
-                               (json_int_t)x->n_cached);
+    const struct buf *packages = &x->packages.list;
+    json_auto_t *o =
+        json_pack("{s:s%, s:o, s:I, s:I, s:s%}", "config", buf_str(config), config->len, "layers",
+                  layers_json(e), "steps", (json_int_t)x->n_steps, "cached",
+                  (json_int_t)x->n_cached, "packages", buf_str(packages), packages->len);
     CLEANUP_FREE char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 
     if (!text)
@@ -314,7 +321,9 @@ static int finish_stages(struct execution *x, struct error *err)
     for (size_t i = 0; i < x->doc.program.n_stages; i++)
         if (x->stages[i].started)
             pthread_join(x->stages[i].thread, NULL);
+    execute_start_packages(x);
     execute_end_layers(x);
+    execute_end_packages(x);
     note_build(x);
     if (x->error.kind != ERR_NONE) {
         *err = x->error;
@@ -332,6 +341,7 @@ static void release_execution(struct execution *x)
         free(x->stages[i].made);
         cache_inputs_release(&x->stages[i].inputs);
     }
+    buf_release(&x->packages.list);
     free(x->stages);
     json_decref(x->last);
     cache_close(&x->cache);

@@ -6,6 +6,7 @@
  *   execute_copy.c    COPY, ADD, WORKDIR
  *   execute_add.c     what ADD gets from the web
  *   execute_layers.c  layers, made while later steps run
+ *   execute_packages.c  what packages are in the image
  *   image.c           the image's configuration
  *   cache.c cache_key.c cache_inputs.c   what earlier builds left, and how it is found
  *   stack.c           what a stage sees
@@ -61,6 +62,14 @@ struct layer_queue {
     pthread_t thread;
 };
 
+/* The list of packages, made while the last layers are. */
+struct package_list {
+    struct buf list; /* JSON, of packages_of_image; empty: not asked for, or not to be had */
+    struct error error;
+    bool started;
+    pthread_t thread;
+};
+
 struct execution {
     struct document doc;
     struct cache cache;
@@ -75,6 +84,7 @@ struct execution {
     atomic_size_t n_steps, n_cached;
     atomic_ullong disk; /* bytes that the steps made here take */
     struct layer_queue layers;
+    struct package_list packages;
     json_t *last; /* the image's last build, to compare with; not written to meanwhile */
     int running;  /* commands, under the lock */
 };
@@ -96,6 +106,9 @@ MUST_CHECK int execute_key_origin(struct execution *x, const struct builder_orig
 /* The tree of an image. */
 MUST_CHECK int execute_image_stack(const struct execution *x, const char *image, struct stack *ret,
                                    struct error *err);
+
+/* Where the files of a base's layer lie. */
+void execute_base_layer_path(const struct bases_layer *layer, char ret[CACHE_PATH]);
 
 /* Notes how a stage ended; a failure stops the others. */
 void execute_end_stage(struct stage_run *s, bool done, const struct error *err);
@@ -152,6 +165,12 @@ MUST_CHECK int execute_make_layer(struct execution *x, struct made *made, struct
 void execute_start_layers(struct execution *x);
 void execute_queue_layer(struct stage_run *s, struct made *made);
 void execute_end_layers(struct execution *x);
+
+/* ---- execute_packages.c ---- */
+
+/* Once all stages have ended; between the two, layers may be made. */
+void execute_start_packages(struct execution *x);
+void execute_end_packages(struct execution *x);
 
 /* ---- image.c ---- */
 

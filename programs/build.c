@@ -20,11 +20,14 @@
 #define WORKSPACE "local"
 #define POLL_MS   100
 
+#define ATTESTATION_MAX (64U << 20) /* bytes */
+
 struct order {
     const char *source;
     bool git; /* the source is a repository's address */
     char type[NAME_SIZE];
     char name[NAME_SIZE];
+    const char *sbom, *provenance; /* files to write; NULL: none */
 };
 
 /* As the CLI makes names of directories (PROTOCOL.md 1.1). */
@@ -93,6 +96,10 @@ static int read_order(int argc, char **argv, struct order *ret)
             (void)snprintf(ret->type, sizeof(ret->type), "%s", argv[++i]);
         else if (strcmp(argv[i], "--name") == 0 && i + 1 < argc)
             slugify(argv[++i], ret->name);
+        else if (strcmp(argv[i], "--sbom") == 0 && i + 1 < argc)
+            ret->sbom = argv[++i];
+        else if (strcmp(argv[i], "--provenance") == 0 && i + 1 < argc)
+            ret->provenance = argv[++i];
         else if (argv[i][0] != '-' && !ret->source)
             ret->source = argv[i];
         else {
@@ -267,6 +274,36 @@ static void print_image(const struct installation *i, const struct build *b)
                i->registry_name, repository, b->tag);
 }
 
+/* ---- what is said of the image ---- */
+
+static int write_attestation(struct state *state, const struct build *b, enum attestation kind,
+                             const char *what, const char *path, struct error *err)
+{
+    const struct target t = {b->workspace, b->type, b->name};
+    CLEANUP(buf_release) struct buf text = BUF_INIT(ATTESTATION_MAX);
+    enum presence presence = ABSENT;
+
+    if (!path)
+        return 0;
+    if (state_attestation_get(state, &t, b->tag, kind, &presence, &text, err) < 0)
+        return -1;
+    if (presence == ABSENT)
+        return error_set(err, ERR_INPUT, "the image has no %s (see the key attest)", what);
+    if (fs_write_file(AT_FDCWD, path, buf_str(&text), text.len, 0644, err) < 0)
+        return -1;
+    printf("  %-7s %s\n", what, path);
+    return 0;
+}
+
+static int write_attestations(struct state *state, const struct build *b, const struct order *order,
+                              struct error *err)
+{
+    if (write_attestation(state, b, ATTESTATION_SBOM, "sbom", order->sbom, err) < 0)
+        return -1;
+    return write_attestation(state, b, ATTESTATION_PROVENANCE, "provenance", order->provenance,
+                             err);
+}
+
 /* ---- the command ---- */
 
 /* `kiln serve` may be running on the same data: then its registry is used as it is. */
@@ -310,7 +347,7 @@ static int build_and_watch(struct installation *i, const struct order *order, co
     if (b.phase != BUILD_SUCCEEDED)
         return error_set(err, ERR_INPUT, "the build failed: %s", b.message);
     print_image(i, &b);
-    return 0;
+    return write_attestations(i->state, &b, order, err);
 }
 
 /* Builds of this kind share DATA/local, but not a database.  So whoever finds nobody else there

@@ -55,6 +55,8 @@ struct config {
     int64_t unpack_entries;
     int64_t git_max;
     struct argv git_hosts; /* "host" or "host:port" */
+    char *attest;          /* "on" or "off" */
+    int64_t push_chunk;    /* 0: not limited */
     int64_t lease;
     int64_t attempts;
     int64_t cache_max;

@@ -21,6 +21,7 @@ static bool is_egress(const char *value);
 static bool is_registry_auth(const char *value);
 static bool is_file(const char *value);
 static bool is_git_host(const char *value);
+static bool is_switch(const char *value);
 
 #define ADDRESS   "an address and port such as 127.0.0.1:8080 or [::1]:8080"
 #define URL       "empty or a URL with http:// or https://, without user, password or a slash at the end"
@@ -89,6 +90,10 @@ const struct key config_keys[CONFIG_KEYS] = {
     {"git_hosts", LIST, AT(git_hosts), "", NULL, 0, 0, is_git_host,
      "a list of host or host:port",
      "git servers on this machine or in private networks that builds may name"},
+    {"attest", STRING, AT(attest), "on", NULL, 0, 0, is_switch, "on or off",
+     "whether images get an SBOM (SPDX) and provenance (SLSA)"},
+    {"push_chunk", SIZE, AT(push_chunk), "0B", NULL, 0, KIB * KIB * KIB * KIB, NULL, NULL,
+     "the most bytes of a layer in one request to the registry; 0B: all of it"},
     {"lease", DURATION, AT(lease), "30s", NULL, 1, HOUR, NULL, NULL,
      "how long the build of a worker that fell silent stays its own"},
     {"attempts", INTEGER, AT(attempts), "3", NULL, 1, 100, NULL, NULL,
@@ -180,6 +185,11 @@ static bool is_registry_auth(const char *value)
 static bool is_egress(const char *value)
 {
     return text_is_among(value, (const char *const[]){"nat", "list", "none", NULL});
+}
+
+static bool is_switch(const char *value)
+{
+    return text_is_among(value, (const char *const[]){"on", "off", NULL});
 }
 
 /* "[…]" around IPv6, as in the URLs that name it. */

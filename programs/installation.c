@@ -51,7 +51,8 @@ static void set_registry(struct installation *i)
     host = strstr(i->registry_url, "://");
     (void)snprintf(i->registry_name, sizeof(i->registry_name), "%s",
                    host ? host + 3 : i->registry_url);
-    i->registry = (struct registry){.url = i->registry_url, .http = &http_curl};
+    i->registry = (struct registry){
+        .url = i->registry_url, .http = &http_curl, .chunk = (uint64_t)i->config->push_chunk};
 }
 
 /* The key lies in the data directory of the service, whatever directory the parts live in. */
@@ -202,6 +203,8 @@ struct worker_config installation_worker(const struct installation *i, int threa
         .extract_words = &i->extract_words,
         .git_max = (uint64_t)i->config->git_max,
         .program = "kiln " KILN_VERSION,
+        .attest = strcmp(i->config->attest, "on") == 0,
+        .builder_id = i->config->public_url,
         .name = i->worker_name,
         .threads = threads,
         .attempts = (int)i->config->attempts,

@@ -4,6 +4,7 @@
 
 #include "base/digest.h"
 #include "base/text.h"
+#include "registry/client.h"
 #include "registry/exchange.h"
 #include "registry/manifest.h"
 #include "registry/names.h"
@@ -194,7 +195,7 @@ int registry_tag(const struct registry *r, const char *repository,
 /* The digest is the one of the bytes, and not less so because the registry says it. */
 static int put_by(const struct registry *r, const char *repository, const char *reference,
                   const char *media_type, const void *bytes, size_t len, const char *digest,
-                  struct error *err)
+                  bool *ret_known, struct error *err)
 {
     CLEANUP(http_response_release) struct http_response resp = HTTP_RESPONSE_INIT(MANIFEST_MAX);
     CLEANUP(argv_release) struct argv headers = ARGV_INIT;
@@ -210,7 +211,17 @@ static int put_by(const struct registry *r, const char *repository, const char *
         return -1;
     if (resp.status != 201)
         return registry_unexpected(&resp, err);
+    *ret_known = http_header(&resp, "oci-subject") != NULL;
     return registry_check_said_digest(&resp, digest, err);
+}
+
+int registry_put_seeing(const struct registry *r, const char *repository, const char *digest,
+                        const char *media_type, const void *bytes, size_t len, bool *ret_known,
+                        struct error *err)
+{
+    if (put_by(r, repository, digest, media_type, bytes, len, digest, ret_known, err) < 0)
+        return wrap(err, "put the manifest", repository, digest);
+    return 0;
 }
 
 int registry_put_manifest(const struct registry *r, const char *repository, const char *reference,
@@ -218,11 +229,12 @@ int registry_put_manifest(const struct registry *r, const char *repository, cons
                           char ret_digest[REGISTRY_DIGEST], struct error *err)
 {
     char digest[REGISTRY_DIGEST] = "sha256:";
+    bool ignored;
 
     digest_sha256_hex(bytes, len, digest + strlen(digest));
     if (registry_digest_is_valid(reference) && strcmp(reference, digest) != 0)
         return error_set(err, ERR_INPUT, "the manifest to be put as %s is %s", reference, digest);
-    if (put_by(r, repository, reference, media_type, bytes, len, digest, err) < 0)
+    if (put_by(r, repository, reference, media_type, bytes, len, digest, &ignored, err) < 0)
         return wrap(err, "put the manifest", repository, reference);
     memcpy(ret_digest, digest, sizeof(digest));
     return 0;
@@ -241,6 +253,22 @@ int registry_delete_manifest(const struct registry *r, const char *repository, c
         return 0;
     (void)registry_unexpected(&resp, err);
     return wrap(err, "delete", repository, digest);
+}
+
+int registry_delete_tag(const struct registry *r, const char *repository, const char *tag,
+                        bool *ret_can, struct error *err)
+{
+    CLEANUP(http_response_release) struct http_response resp = HTTP_RESPONSE_INIT(MANIFEST_MAX);
+
+    if (!registry_tag_is_valid(tag))
+        return error_set(err, ERR_INPUT, "\"%.300s\" is no valid tag", tag);
+    if (exchange(r, repository, tag, (struct http_request){.method = "DELETE"}, &resp, err) < 0)
+        return wrap(err, "delete", repository, tag);
+    *ret_can = resp.status != 400 && resp.status != 405;
+    if (!*ret_can || resp.status == 404 || resp.status == 202)
+        return 0;
+    (void)registry_unexpected(&resp, err);
+    return wrap(err, "delete", repository, tag);
 }
 
 /* By the header of docker-registry, or by the JSON object that the others answer with. */

@@ -76,15 +76,14 @@ static size_t origin_length(const char *url)
     return (size_t)(host + 3 - url) + strcspn(host + 3, "/?#");
 }
 
-int registry_location(const struct registry *r, const struct http_response *resp,
-                      char ret[REGISTRY_LOCATION_MAX], struct error *err)
+int registry_own_url(const struct registry *r, const char *said, char ret[REGISTRY_LOCATION_MAX],
+                     struct error *err)
 {
-    const char *said = http_header(resp, "location");
     size_t origin = origin_length(r->url);
     int n;
 
-    if (!said || strlen(said) + origin + LOCATION_ROOM >= REGISTRY_LOCATION_MAX)
-        return error_set(err, ERR_REMOTE, "the registry's answer has no Location, or a long one");
+    if (strlen(said) + origin + LOCATION_ROOM >= REGISTRY_LOCATION_MAX)
+        return error_set(err, ERR_REMOTE, "the registry's answer has a long Location");
     if (text_has_control(said, strlen(said)) || strpbrk(said, " #\\"))
         return error_set(err, ERR_REMOTE, "the registry's answer has a Location that is no URL");
     if (said[0] == '/' && said[1] != '/') {
@@ -97,6 +96,16 @@ int registry_location(const struct registry *r, const struct http_response *resp
                          "(if it is the same, its configured URL must be as clients see it)");
     }
     return n < REGISTRY_LOCATION_MAX ? 0 : error_set(err, ERR_REMOTE, "a Location is too long");
+}
+
+int registry_location(const struct registry *r, const struct http_response *resp,
+                      char ret[REGISTRY_LOCATION_MAX], struct error *err)
+{
+    const char *said = http_header(resp, "location");
+
+    if (!said)
+        return error_set(err, ERR_REMOTE, "the registry's answer has no Location");
+    return registry_own_url(r, said, ret, err);
 }
 
 /* ---- another try ---- */

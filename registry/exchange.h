@@ -35,6 +35,10 @@ MUST_CHECK int registry_check_blob(const char *repository, const char *digest, s
 MUST_CHECK int registry_location(const struct registry *r, const struct http_response *resp,
                                  char ret[REGISTRY_LOCATION_MAX], struct error *err);
 
+/* The same of an address that the registry gives, in ret. */
+MUST_CHECK int registry_own_url(const struct registry *r, const char *said,
+                                char ret[REGISTRY_LOCATION_MAX], struct error *err);
+
 /* ---- another try ---- */
 
 struct registry_tries {

@@ -1,4 +1,4 @@
-/* registry/manifest — the one place that reads a registry's JSON.
+/* registry/manifest — the place that reads manifests (and registry/listing lists).
  *
  * A manifest that can be read in two ways is refused (CVE-2021-41190): the text's mediaType must be
  * the Content-Type, no key may stand twice, and an image may not also be an index. */
@@ -11,8 +11,8 @@
 #include "base/text.h"
 #include "registry/names.h"
 
-#define OCI_MANIFEST    "application/vnd.oci.image.manifest.v1+json"
-#define OCI_INDEX       "application/vnd.oci.image.index.v1+json"
+#define OCI_MANIFEST    REGISTRY_OCI_MANIFEST
+#define OCI_INDEX       REGISTRY_OCI_INDEX
 #define DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
 #define DOCKER_LIST     "application/vnd.docker.distribution.manifest.list.v2+json"
 

@@ -7,6 +7,9 @@
 #include "base/buf.h"
 #include "registry/registry.h"
 
+#define REGISTRY_OCI_MANIFEST "application/vnd.oci.image.manifest.v1+json"
+#define REGISTRY_OCI_INDEX    "application/vnd.oci.image.index.v1+json"
+
 /* The four kinds that are understood, as an Accept header. */
 extern const char registry_manifest_accept[];
 

@@ -67,6 +67,7 @@ struct registry {    /* borrowed by every call */
 
     /* For the calls that try again: those about blobs, registry_put_manifest, registry_push. */
     int tries;       /* in all, without a byte of progress between them; 0: 6 */
+    uint64_t chunk;  /* bytes of a blob in one request, at most; 0: all of it */
     int64_t wait_ms; /* before the second, then doubled up to 30 s; 0: 500.  A Retry-After that asks
                         for longer is heeded, up to 60 s */
 };
@@ -104,6 +105,21 @@ MUST_CHECK int registry_tag(const struct registry *r, const char *repository,
 /* Removes a manifest and with it all its tags.  Absent is fine. */
 MUST_CHECK int registry_delete_manifest(const struct registry *r, const char *repository,
                                         const char *digest, struct error *err);
+
+/* Removes a tag and leaves what it names.  Absent is fine; *ret_can false: this registry does not
+ * do that (docker-registry is one). */
+MUST_CHECK int registry_delete_tag(const struct registry *r, const char *repository,
+                                   const char *tag, bool *ret_can, struct error *err);
+
+/* Removes the manifest of an image, and what is attached to it.  Absent is fine. */
+MUST_CHECK int registry_delete_image(const struct registry *r, const char *repository,
+                                     const char *digest, struct error *err);
+
+/* Calls each for all tags of a repository, in the registry's order, page after page. */
+MUST_CHECK int registry_list_tags(const struct registry *r, const char *repository,
+                                  enum registry_presence *ret,
+                                  void (*each)(void *self, const char *tag), void *self,
+                                  struct error *err);
 
 /* GET /v2/: -1 with the reason when it does not answer as a registry (that takes the signer's
  * tokens, or wants none). */
@@ -176,6 +192,39 @@ struct registry_pushed {
  * which so never names an image that is not whole. */
 MUST_CHECK int registry_push(const struct registry *r, const struct registry_image *image,
                              struct registry_pushed *ret, struct error *err);
+
+/* ---- what is attached to an image ---- */
+
+struct registry_subject { /* borrowed: a manifest, which need not be there yet */
+    const char *media_type, *digest;
+    uint64_t size; /* bytes */
+};
+
+struct registry_artifact { /* borrowed */
+    const char *type;      /* a media type: the artifact's, and of its one blob */
+    const void *bytes;
+    size_t len;
+};
+
+/* Puts each as a manifest whose subject that is, and sees to it that they are found from there:
+ * where the registry does not list referrers, an index does, whose tag is made of the subject's
+ * digest.  Of the clients of one repository only one may do that for a subject at a time. */
+MUST_CHECK int registry_attach(const struct registry *r, const char *repository,
+                               const struct registry_subject *subject,
+                               const struct registry_artifact *artifacts, size_t n,
+                               struct error *err);
+
+struct registry_referrer {
+    char digest[REGISTRY_DIGEST]; /* of its manifest */
+    char type[128];               /* artifactType; "" */
+    uint64_t size;                /* of its manifest */
+};
+
+/* Calls each for what is attached to a manifest; type: only that artifactType, NULL: all. */
+MUST_CHECK int registry_list_referrers(const struct registry *r, const char *repository,
+                                       const char *digest, const char *type,
+                                       void (*each)(void *self, const struct registry_referrer *r),
+                                       void *self, struct error *err);
 
 /* ---- server ---- */
 

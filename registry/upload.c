@@ -1,7 +1,8 @@
 /* registry — a blob is sent (distribution specification 1.1, "pushing blobs").
  *
- * POST opens an upload, and one PUT brings all of it.  When that is cut off, the upload is asked
- * where it stands: then PATCH brings the rest, and an empty PUT closes it.  docker-registry forgets
+ * POST opens an upload, and one PUT brings all of it; or PATCHes bring it in pieces, where one may
+ * not be so large, and an empty PUT closes it.  When one is cut off, the upload is asked where it
+ * stands: then PATCH brings the rest.  docker-registry forgets
  * an upload that was cut off within a request, and says so; then all begins anew. */
 #include <inttypes.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct upload {
     int fd;
     uint64_t size;
     uint64_t offset; /* so much the registry has */
+    uint64_t piece;  /* bytes of one request */
     bool open;       /* there is a location; it changes with every answer */
     char location[REGISTRY_LOCATION_MAX];
     bool resumed;              /* what the registry makes of this one may be better for a new one */
@@ -34,7 +36,8 @@ static int expect(struct upload *u, struct http_request req, int status, struct 
     if (req.source)
         argv_push1(&headers, "Content-Type: application/octet-stream");
     if (req.source && strcmp(req.method, "PATCH") == 0)
-        argv_pushf(&headers, "Content-Range: %" PRIu64 "-%" PRIu64, u->offset, u->size - 1);
+        argv_pushf(&headers, "Content-Range: %" PRIu64 "-%" PRIu64, u->offset,
+                   u->offset + req.source->len - 1);
     req.headers = &headers;
     req.stall_ms = STALL_MS;
     if (registry_exchange(u->r, &req, &u->resp, err) < 0) {
@@ -42,6 +45,17 @@ static int expect(struct upload *u, struct http_request req, int status, struct 
         return -1;
     }
     return u->resp.status == status ? 0 : registry_unexpected(&u->resp, err);
+}
+
+/* Bytes of one request: as configured, but no less than the registry takes. */
+static uint64_t piece_of(const struct upload *u)
+{
+    const char *said = http_header(&u->resp, "oci-chunk-min-length");
+    uint64_t min = 0;
+
+    if (said)
+        (void)text_to_u64(said, INT64_MAX, &min);
+    return u->r->chunk == 0 ? u->size : u->r->chunk > min ? u->r->chunk : min;
 }
 
 static int begin(struct upload *u, struct error *err)
@@ -57,18 +71,20 @@ static int begin(struct upload *u, struct error *err)
         registry_location(u->r, &u->resp, u->location, err) < 0)
         return -1;
     u->open = true;
+    u->piece = piece_of(u);
     return 0;
 }
 
-/* The rest, all but the end of the upload. */
-static int send_rest(struct upload *u, struct error *err)
+static int send_piece(struct upload *u, struct error *err)
 {
-    const struct http_source rest = {.fd = u->fd, .offset = u->offset, .len = u->size - u->offset};
-    const struct http_request req = {.method = "PATCH", .url = u->location, .source = &rest};
+    const uint64_t rest = u->size - u->offset;
+    const struct http_source source = {
+        .fd = u->fd, .offset = u->offset, .len = rest < u->piece ? rest : u->piece};
+    const struct http_request req = {.method = "PATCH", .url = u->location, .source = &source};
 
     if (expect(u, req, 202, err) < 0)
         return -1;
-    u->offset = u->size;
+    u->offset += source.len;
     return registry_location(u->r, &u->resp, u->location, err);
 }
 
@@ -89,8 +105,9 @@ static int send_once(struct upload *u, struct error *err)
 {
     if (!u->open && begin(u, err) < 0)
         return -1;
-    if (u->offset > 0 && u->offset < u->size && send_rest(u, err) < 0)
-        return -1;
+    while (u->offset < u->size && (u->offset > 0 || u->piece < u->size))
+        if (send_piece(u, err) < 0)
+            return -1;
     return finish(u, err);
 }
 
@@ -151,9 +168,12 @@ static int send_all(struct upload *u, struct error *err)
 
     for (;;) {
         struct error now = ERROR_INIT;
+        const uint64_t before = u->offset;
 
         if (send_once(u, &now) == 0)
             return 0;
+        if (u->offset > before)
+            t.made = 0;
         if (!(is_refused(u) || registry_may_recover(&u->resp, &now)) ||
             !registry_try_again(&t, &u->resp))
             return registry_give_up(u->r, &now, err);

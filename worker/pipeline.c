@@ -276,6 +276,8 @@ static int step_build(struct run *r, struct error *err)
         step_tell(r, err->msg, line, line);
         return -1;
     }
+    program.program.packages = r->config->attest;
+    r->epoch = program.program.epoch;
     return build(r, &program, err);
 }
 
@@ -304,6 +306,8 @@ static int step_deploy(struct run *r, struct error *err)
     r->image_size = manifest.size;
     text_size(manifest.size, size);
     journal_addf(&r->journal, LOG_INFO, "#%d %s, %s", r->plain_log.number, r->digest, size);
+    if (attest_end(r, err) < 0)
+        return -1;
     plain_log_done(&r->plain_log);
     return 0;
 }

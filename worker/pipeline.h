@@ -19,6 +19,8 @@ struct worker_config { /* borrowed until worker_free */
     const struct argv *extract_words; /* for the inner main "extract": its limits */
     uint64_t git_max;                 /* bytes that a git server may send */
     const char *program;              /* "kiln 0.1.0", for labels */
+    bool attest;                      /* images get an SBOM and provenance */
+    const char *builder_id;           /* a URI: who says so; "": nobody in particular */
     const char *name;                 /* of this worker process: worker_name_of(getpid()) */
     int threads;                      /* builds at once */
     int attempts;                     /* as in state_config, to tell users */

@@ -9,10 +9,11 @@
 #include "base/text.h"
 #include "worker/steps.h"
 
-#define MANIFEST_MAX  (4 << 20) /* registries take no more */
-#define MANIFEST_TYPE "application/vnd.docker.distribution.manifest.v2+json"
-#define CONFIG_TYPE   "application/vnd.docker.container.image.v1+json"
-#define LAYER_TYPE    "application/vnd.docker.image.rootfs.diff.tar.gzip"
+#define MANIFEST_MAX (4 << 20) /* registries take no more */
+#define CONFIG_TYPE  "application/vnd.docker.container.image.v1+json"
+#define LAYER_TYPE   "application/vnd.docker.image.rootfs.diff.tar.gzip"
+
+const char push_manifest_type[] = "application/vnd.docker.distribution.manifest.v2+json";
 
 static json_t *descriptor(const char *type, const char *digest, uint64_t size)
 {
@@ -20,11 +21,11 @@ static json_t *descriptor(const char *type, const char *digest, uint64_t size)
                      digest);
 }
 
-/* Image manifest version 2, schema 2 (distribution's specification).  "" in ret: out of memory. */
-static void write_manifest(const struct builder_image *image, struct buf *ret)
+/* Image manifest version 2, schema 2 (distribution's specification). */
+int push_write_manifest(const struct builder_image *image, struct buf *out, struct error *err)
 {
     char digest[SHA256_HEX + 8] = "sha256:";
-    json_auto_t *o = json_pack("{s:i, s:s}", "schemaVersion", 2, "mediaType", MANIFEST_TYPE);
+    json_auto_t *o = json_pack("{s:i, s:s}", "schemaVersion", 2, "mediaType", push_manifest_type);
     json_t *layers = json_array();
     CLEANUP_FREE char *text = NULL;
 
@@ -35,7 +36,10 @@ static void write_manifest(const struct builder_image *image, struct buf *ret)
     json_object_set_new(o, "config", descriptor(CONFIG_TYPE, digest, image->config.len));
     json_object_set_new(o, "layers", layers);
     text = json_dumps(o, JSON_COMPACT);
-    buf_adds(ret, text ? text : "");
+    if (!text)
+        return error_set(err, ERR_SYSTEM, "write the manifest: out of memory");
+    buf_adds(out, text);
+    return buf_check(out, "the manifest", err);
 }
 
 struct blob {
@@ -52,7 +56,7 @@ static int open_blob(void *self, int *ret_fd, struct error *err)
 
 int push_image(const struct registry *registry, const struct builder_job *job,
                const struct builder_image *image, const char *repository, const char *tag,
-               struct registry_pushed *ret, struct error *err)
+               const struct argv *known, struct registry_pushed *ret, struct error *err)
 {
     size_t n = image->n_layers;
     CLEANUP(buf_release) struct buf manifest = BUF_INIT(MANIFEST_MAX);
@@ -64,10 +68,11 @@ int push_image(const struct registry *registry, const struct builder_job *job,
                                   .config_len = image->config.len,
                                   .layers = layers,
                                   .n_layers = n,
-                                  .media_type = MANIFEST_TYPE};
+                                  .media_type = push_manifest_type};
 
-    write_manifest(image, &manifest);
-    if (!layers || !blobs || !manifest.len)
+    if (push_write_manifest(image, &manifest, err) < 0)
+        return -1;
+    if (!layers || !blobs)
         return error_set(err, ERR_SYSTEM, "push the image: out of memory");
     what.manifest = buf_str(&manifest);
     what.manifest_len = manifest.len;
@@ -77,8 +82,36 @@ int push_image(const struct registry *registry, const struct builder_job *job,
                                             .size = image->layers[i].size,
                                             .open = open_blob,
                                             .self = &blobs[i]};
+        if (known && known->v[i][0])
+            layers[i].mount_from = known->v[i];
     }
     return registry_push(registry, &what, ret, err);
+}
+
+/* Other images of the workspace may have its layers: what was pushed once is mounted. */
+static int push_with_known(struct run *r, const struct registry *registry, const char *repository,
+                           struct registry_pushed *ret, struct error *err)
+{
+    const struct target t = {r->build.workspace, r->build.type, r->build.name};
+    CLEANUP(argv_release) struct argv digests = ARGV_INIT, known = ARGV_INIT;
+
+    for (size_t i = 0; i < r->image.n_layers; i++)
+        argv_push1(&digests, r->image.layers[i].digest);
+    if (digests.failed)
+        return error_set(err, ERR_SYSTEM, "push the image: out of memory");
+    if (state_layers_find(r->config->state, t.workspace, &digests, &known, err) < 0 ||
+        push_image(registry, r->job, &r->image, repository, r->build.tag, &known, ret, err) < 0)
+        return -1;
+    return state_layers_keep(r->config->state, &t, &digests, err);
+}
+
+static int begin_attest(struct run *r, struct error *err)
+{
+    CLEANUP(buf_release) struct buf manifest = BUF_INIT(MANIFEST_MAX);
+
+    if (push_write_manifest(&r->image, &manifest, err) < 0)
+        return -1;
+    return attest_begin(r, push_manifest_type, &manifest, err);
 }
 
 int step_push(struct run *r, struct error *err)
@@ -92,7 +125,7 @@ int step_push(struct run *r, struct error *err)
     pipeline_repository(&r->build, repository);
     plain_log_begin(&r->plain_log, "pushing image to %s/%s:%s", r->config->registry_name,
                     repository, r->build.tag);
-    if (push_image(&registry, r->job, &r->image, repository, r->build.tag, &pushed, err) < 0) {
+    if (begin_attest(r, err) < 0 || push_with_known(r, &registry, repository, &pushed, err) < 0) {
         if (cancel_is_thrown(&r->cancel))
             err->kind = ERR_NONE;
         return -1;

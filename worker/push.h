@@ -5,10 +5,19 @@
 #include "builder/builder.h"
 #include "registry/registry.h"
 
+/* "application/vnd…" */
+extern const char push_manifest_type[];
+
+/* Appends the image's manifest.  ERR_SYSTEM: out of memory. */
+MUST_CHECK int push_write_manifest(const struct builder_image *image, struct buf *out,
+                                   struct error *err);
+
 /* Writes the image's manifest and pushes it with its blobs, those that are not there yet, as
- * <repository>:<tag>.  Errors are those of registry_push. */
+ * <repository>:<tag>.  known: for each layer a repository that may have it, or ""; NULL: nothing is
+ * known.  Errors are those of registry_push. */
 MUST_CHECK int push_image(const struct registry *registry, const struct builder_job *job,
                           const struct builder_image *image, const char *repository,
-                          const char *tag, struct registry_pushed *ret, struct error *err);
+                          const char *tag, const struct argv *known, struct registry_pushed *ret,
+                          struct error *err);
 
 #endif

@@ -108,6 +108,7 @@ static int run_init(struct run *r, const struct worker_config *config, const str
 {
     *r = (struct run){.config = config,
                       .build = *build,
+                      .epoch = -1,
                       .dockerfile_text = BUF_INIT(TEXT_MAX),
                       .failure = BUF_INIT(TEXT_MAX)};
     (void)snprintf(r->holder, sizeof(r->holder), "%s", holder);
@@ -120,6 +121,7 @@ static int run_init(struct run *r, const struct worker_config *config, const str
 
 static void run_release(struct run *r)
 {
+    attest_release(&r->attest);
     builder_job_end(r->job);
     upload_report_release(&r->report);
     dockerfile_plan_release(&r->plan);
@@ -145,7 +147,7 @@ static void forget_push(struct run *r)
         return;
     pipeline_repository(&r->build, repository);
     if (state_digest_in_use(r->config->state, &t, r->digest, &used, &err) < 0 ||
-        (!used && registry_delete_manifest(r->config->registry, repository, r->digest, &err) < 0))
+        (!used && registry_delete_image(r->config->registry, repository, r->digest, &err) < 0))
         operator_log(r->config, "build %s: forget its image: %s", r->build.id, err.msg);
 }
 

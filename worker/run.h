@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "dockerfile/dockerfile.h"
+#include "worker/attest.h"
 #include "worker/journal.h"
 #include "worker/pipeline.h"
 #include "worker/plain_log.h"
@@ -35,6 +36,8 @@ struct run {
     struct argv images;         /* to be fetched */
     bool reused;                /* the image is an earlier build's: nothing is built or pushed */
     struct builder_image image; /* what was built */
+    int64_t epoch;              /* seconds: SOURCE_DATE_EPOCH; -1: none */
+    struct attest attest;       /* what is said of it */
     char digest[BUILDER_DIGEST];
     uint64_t image_size;
     struct buf failure; /* what the log says of it, for the failure event; empty: not told yet */

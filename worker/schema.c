@@ -177,6 +177,25 @@ static const char version_shares[] =
     ") strict, without rowid;"
     "create index image_shares_by_target on image_shares (target, type, name);";
 
-const char *const schema_migrations[] = {version_1, version_2, version_3, version_accounts,
-                                         version_shares};
+/* What is said of the image that a build made, and where in the registry layers are known to be. */
+static const char version_attestations[] =
+    "create table attestations ("
+    " build text not null references builds on delete cascade,"
+    " kind text not null," /* "provenance", "sbom" */
+    " text text not null,"
+    " primary key (build, kind)"
+    ") strict, without rowid;"
+
+    "create table layers ("
+    " workspace text not null,"
+    " digest text not null,"
+    " type text not null,"
+    " name text not null,"
+    " primary key (workspace, digest)"
+    ") strict, without rowid;"
+    "create index layers_by_image on layers (workspace, type, name);";
+
+const char *const schema_migrations[] = {
+    version_1, version_2, version_3, version_accounts, version_shares, version_attestations,
+};
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

@@ -309,6 +309,25 @@ MUST_CHECK int state_event_list(struct state *s, const struct target *t,
                                 void (*each)(void *self, const struct event *e), void *self,
                                 struct error *err);
 
+/* ---- what is said of images ---- */
+
+enum attestation { ATTESTATION_PROVENANCE, ATTESTATION_SBOM };
+
+/* Keeps what is said of the image that the build makes; the last word counts. */
+MUST_CHECK int state_attestation_keep(struct state *s, const char *build, enum attestation kind,
+                                      const char *text, struct error *err);
+/* Appends what is said of the image that the tag names, by the newest build that made it. */
+MUST_CHECK int state_attestation_get(struct state *s, const struct target *t, const char *tag,
+                                     enum attestation kind, enum presence *ret_presence,
+                                     struct buf *out, struct error *err);
+
+/* The image's repository has these layers. */
+MUST_CHECK int state_layers_keep(struct state *s, const struct target *t,
+                                 const struct argv *digests, struct error *err);
+/* Adds for each the repository of the workspace that was last known to have it, or "". */
+MUST_CHECK int state_layers_find(struct state *s, const char *workspace, const struct argv *digests,
+                                 struct argv *ret, struct error *err);
+
 /* ---- resources ---- */
 
 struct resource {

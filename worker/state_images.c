@@ -171,6 +171,13 @@ static int digests_of(struct state *s, const struct target *t, const char *tag, 
     }
 }
 
+static int forget_layers(struct state *s, const struct target *t, struct error *err)
+{
+    QUERY(q, s->db, "delete from layers where workspace = ? and type = ? and name = ?");
+    bind_target(&q, t);
+    return query_run(&q, NULL, err);
+}
+
 static int remove_rows(struct state *s, const struct target *t, const char *tag, bool *ret_removed,
                        struct error *err)
 {
@@ -185,7 +192,7 @@ static int remove_rows(struct state *s, const struct target *t, const char *tag,
     if (query_run(&q, &changed, err) < 0)
         return -1;
     *ret_removed = changed > 0;
-    return 0;
+    return tag ? 0 : forget_layers(s, t, err);
 }
 
 int state_image_delete(struct state *s, const struct target *t, const char *tag,

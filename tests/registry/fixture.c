@@ -90,13 +90,17 @@ void fixture_push_blob(const struct fixture *f, const char *repository, const ch
                        char *digest)
 {
     struct http_response resp = HTTP_RESPONSE_INIT(65536);
+    const char *location;
     char url[2048];
 
     digest_of(data, digest);
     (void)snprintf(url, sizeof(url), "%s/v2/%s/blobs/uploads/", f->url, repository);
     send_request(&(struct http_request){.method = "POST", .url = url}, &resp);
     assert_int_equal(resp.status, 202);
-    (void)snprintf(url, sizeof(url), "%s&digest=%s", http_header(&resp, "location"), digest);
+    location = http_header(&resp, "location");
+    assert_non_null(location);
+    (void)snprintf(url, sizeof(url), "%s%s%cdigest=%s", location[0] == '/' ? f->url : "", location,
+                   strchr(location, '?') ? '&' : '?', digest);
     http_response_release(&resp);
     send_request(
         &(struct http_request){.method = "PUT", .url = url, .body = data, .body_len = strlen(data)},

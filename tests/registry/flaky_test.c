@@ -91,6 +91,16 @@ static void test_a_blob_is_sent_by_one_post_and_one_put(void **state)
     check_put(*state, "POST\nPUT 3000000\n");
 }
 
+static void test_a_blob_is_sent_in_pieces_where_one_may_not_be_larger(void **state)
+{
+    static const struct flaky_fault faults[] = {{"PATCH", FLAKY_STATUS, 503, NULL},
+                                                {"PATCH", FLAKY_CUT, 600000, NULL}};
+
+    START(*state, faults)->registry.chunk = 1400000;
+    check_put(*state, "POST\nPATCH 503\nHEAD from 0\nGET upload\nPOST\nPATCH 600000\nHEAD from 0\n"
+                      "GET upload\nPATCH 1400000\nPATCH 1000000\nPUT 0\n");
+}
+
 static void test_an_upload_that_was_cut_off_goes_on_where_it_was(void **state)
 {
     static const struct flaky_fault faults[] = {
@@ -368,6 +378,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_blob_is_sent_by_one_post_and_one_put),
+        TEST(test_a_blob_is_sent_in_pieces_where_one_may_not_be_larger),
         TEST(test_an_upload_that_was_cut_off_goes_on_where_it_was),
         TEST(test_cuts_do_not_count_while_bytes_arrive),
         TEST(test_an_upload_that_the_registry_forgot_begins_anew),

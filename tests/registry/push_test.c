@@ -105,6 +105,16 @@ static void test_a_blob_that_was_sent_is_there_and_comes_back(void **state)
     }
 }
 
+static void test_a_blob_that_was_sent_in_pieces_is_there_and_comes_back(void **state)
+{
+    struct fixture *f = *state;
+    char digest[REGISTRY_DIGEST];
+
+    f->registry.chunk = 1 << 20;
+    put(f, REPO, 11, (5u << 20) + 17, digest);
+    check_fetched(f, digest, (5u << 20) + 17);
+}
+
 static void test_a_blob_that_is_not_there_is_absent(void **state)
 {
     const struct fixture *f = *state;
@@ -381,6 +391,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_blob_that_was_sent_is_there_and_comes_back),
+        TEST(test_a_blob_that_was_sent_in_pieces_is_there_and_comes_back),
         TEST(test_a_blob_that_is_not_there_is_absent),
         TEST(test_a_file_that_is_not_what_its_digest_says_is_refused),
         TEST(test_a_file_that_is_too_short_is_our_fault),
