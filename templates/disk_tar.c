@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/fs.h"
 
@@ -25,6 +26,17 @@ int tar_failed(struct tar_writer *w, long code, const char *what, struct error *
                      "%s: %s; is it an ext4 file system, and does e2fsck find it "
                      "whole?",
                      what, error_message(code));
+}
+
+int tar_check(struct tar_writer *w, la_ssize_t result, const char *what, struct error *err)
+{
+    if (w->lost.kind != ERR_NONE) {
+        *err = w->lost;
+        return error_wrap(err, "%s", what);
+    }
+    return result < ARCHIVE_WARN
+               ? error_set(err, ERR_SYSTEM, "%s: %s", what, archive_error_string(w->archive))
+               : 0;
 }
 
 /* ---- where libext2fs reads ---- */
@@ -268,26 +280,29 @@ static int open_filesystem(struct tar_writer *w, struct error *err)
     return code ? tar_failed(w, code, "open the volume's file system", err) : 0;
 }
 
+/* After a failure libarchive would leak what it has; so it is told of none, and tar_check knows. */
 static la_ssize_t put_block(struct archive *a, void *self, const void *data, size_t len)
 {
-    struct error err = ERROR_INIT;
+    struct tar_writer *w = self;
 
-    if (fs_write_all(*(int *)self, data, len, &err) == 0)
-        return (la_ssize_t)len;
-    archive_set_error(a, EIO, "%s", err.msg);
-    return -1;
+    (void)a;
+    if (w->lost.kind == ERR_NONE)
+        (void)!fs_write_all(w->fd, data, len, &w->lost);
+    return (la_ssize_t)len;
 }
 
-static int open_archive(struct tar_writer *w, int *fd, struct error *err)
+static int open_archive(struct tar_writer *w, struct error *err)
 {
     w->archive = archive_write_new();
     if (!w->archive || archive_write_set_format_pax(w->archive) != ARCHIVE_OK ||
-        archive_write_open(w->archive, fd, NULL, put_block, NULL) != ARCHIVE_OK)
+        archive_write_open(w->archive, w, NULL, put_block, NULL) != ARCHIVE_OK)
         return error_set(err, ERR_SYSTEM, "begin the tar: %s",
                          w->archive ? archive_error_string(w->archive) : "out of memory");
     w->piece = malloc(TAR_PIECE);
-    w->zeros = calloc(1, TAR_PIECE);
-    return w->piece && w->zeros ? 0 : error_set(err, ERR_SYSTEM, "begin the tar: out of memory");
+    w->zeros = mmap(NULL, TAR_ZEROS, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return w->piece && w->zeros != MAP_FAILED
+               ? 0
+               : error_set(err, ERR_SYSTEM, "begin the tar: out of memory");
 }
 
 static int write_root(struct tar_writer *w, struct error *err)
@@ -301,21 +316,18 @@ static int write_root(struct tar_writer *w, struct error *err)
     return result < 0 ? -1 : walk(w, EXT2_ROOT_INO, 0, err);
 }
 
-static int write_tar(struct tar_writer *w, int fd, struct error *err)
+static int write_tar(struct tar_writer *w, struct error *err)
 {
-    if (open_filesystem(w, err) < 0 || open_archive(w, &fd, err) < 0 || write_root(w, err) < 0)
+    if (open_filesystem(w, err) < 0 || open_archive(w, err) < 0 || write_root(w, err) < 0)
         return -1;
-    if (archive_write_close(w->archive) != ARCHIVE_OK)
-        return error_set(err, ERR_SYSTEM, "end the tar: %s", archive_error_string(w->archive));
-    return 0;
+    return tar_check(w, archive_write_close(w->archive), "end the tar", err);
 }
 
 static void release(struct tar_writer *w)
 {
-    if (w->archive) {
-        (void)archive_write_fail(w->archive); /* nothing more is written; fine after a close */
+    w->lost.kind = ERR_SYSTEM; /* nothing more is written */
+    if (w->archive)
         archive_write_free(w->archive);
-    }
     if (w->entered)
         ext2fs_free_inode_bitmap(w->entered);
     if (w->fs)
@@ -324,15 +336,16 @@ static void release(struct tar_writer *w)
         free(w->links[i].path);
     free(w->links);
     free(w->piece);
-    free(w->zeros);
+    if (w->zeros != MAP_FAILED)
+        (void)munmap(w->zeros, TAR_ZEROS);
     buf_release(&w->path);
 }
 
 int template_disk_export_tar(struct template_disk *d, int fd,
                              const struct template_progress *progress, struct error *err)
 {
-    struct tar_writer w = {.disk = d, .progress = progress, .path = BUF_INIT(PATH_BYTES)};
-    int result = write_tar(&w, fd, err);
+    struct tar_writer w = {.disk = d, .fd = fd, .progress = progress, .path = BUF_INIT(PATH_BYTES)};
+    int result = write_tar(&w, err);
 
     release(&w);
     return result;

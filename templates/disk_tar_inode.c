@@ -4,13 +4,15 @@
 
 #include "templates/disk_tar.h"
 
-#define TARGET_MAX 4096 /* bytes of a symlink's target */
+#define TARGET_MAX 4096                /* bytes of a symlink's target */
+#define FILE_MAX   (UINT64_C(1) << 44) /* bytes: 2^32 blocks of 4096 */
 
 static int check_archive(struct tar_writer *w, la_ssize_t result, struct error *err)
 {
-    return result < ARCHIVE_WARN ? error_set(err, ERR_SYSTEM, "write \"%s\" to the tar: %s",
-                                             buf_str(&w->path), archive_error_string(w->archive))
-                                 : 0;
+    char what[300];
+
+    (void)snprintf(what, sizeof(what), "write \"%s\" to the tar", buf_str(&w->path));
+    return tar_check(w, result, what, err);
 }
 
 /* ---- second names ---- */
@@ -197,6 +199,9 @@ static int find_runs(struct tar_writer *w, ext2_ino_t number, struct ext2_inode_
 
     r->block_size = w->fs->blocksize;
     r->size = EXT2_I_SIZE(inode);
+    if (r->size > FILE_MAX)
+        return error_set(err, ERR_INPUT, "the file \"%s\" is longer than ext4 allows; run e2fsck",
+                         buf_str(&w->path));
     if (inode->i_flags & EXT4_INLINE_DATA_FL) {
         r->v = calloc(1, sizeof(*r->v));
         r->failed = r->v == NULL;
@@ -233,7 +238,8 @@ static void set_holes(struct archive_entry *e, const struct runs *r)
 static int write_bytes(struct tar_writer *w, ext2_file_t file, uint64_t len, struct error *err)
 {
     while (len > 0) {
-        size_t n = len < TAR_PIECE ? (size_t)len : TAR_PIECE;
+        const size_t most = file ? TAR_PIECE : TAR_ZEROS;
+        size_t n = len < most ? (size_t)len : most;
 
         if (file && read_content(w, file, w->piece, n, err) < 0)
             return -1;
