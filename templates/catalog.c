@@ -397,17 +397,22 @@ int template_remove(struct template_store *s, const struct template_ref *ref, st
 
 /* ---- holding ---- */
 
+bool catalog_is_holder(const char *name)
+{
+    for (const char *p = name; *p; p++)
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+              *p == '-'))
+            return false;
+    return *name != '\0';
+}
+
 static int hold_name(const struct template_ref *ref, const char *holder, char ret[256],
                      struct error *err)
 {
     char name[REVISION_NAME];
 
-    for (const char *p = holder; *p; p++)
-        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
-              *p == '-'))
-            return error_set(err, ERR_INPUT, "\"%.100s\" is no name of a volume", holder);
     catalog_name(ref, name);
-    if (!*holder || snprintf(ret, 256, "%s=%s", name, holder) >= 256)
+    if (!catalog_is_holder(holder) || snprintf(ret, 256, "%s=%s", name, holder) >= 256)
         return error_set(err, ERR_INPUT, "\"%.100s\" is no name of a volume", holder);
     return 0;
 }
