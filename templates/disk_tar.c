@@ -6,11 +6,11 @@
 #include "templates/disk_tar.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "base/fs.h"
+#include "templates/ext2_channel.h"
 
 #define DEPTH_MAX   1024
 #define PATH_BYTES  (64u << 10)
@@ -25,7 +25,7 @@ int tar_failed(struct tar_writer *w, long code, const char *what, struct error *
     return error_set(err, ERR_INPUT,
                      "%s: %s; is it an ext4 file system, and does e2fsck find it "
                      "whole?",
-                     what, error_message(code));
+                     what, ext2_text(code));
 }
 
 int tar_check(struct tar_writer *w, la_ssize_t result, const char *what, struct error *err)
@@ -48,46 +48,16 @@ static struct tar_writer *writer_of(io_channel channel)
 
 static const struct struct_io_manager manager;
 
-/* libext2fs hands its opener nothing but a name, so the name is the address of the writer. */
 static errcode_t io_open(const char *name, int flags, io_channel *ret)
 {
-    io_channel channel = NULL;
-    uintptr_t address = 0;
-    errcode_t code;
-
     (void)flags;
-    if (sscanf(name, "%" SCNxPTR, &address) != 1)
-        return EXT2_ET_BAD_DEVICE_NAME;
-    code = ext2fs_get_mem(sizeof(*channel), &channel);
-    if (code)
-        return code;
-    memset(channel, 0, sizeof(*channel));
-    channel->magic = EXT2_ET_MAGIC_IO_CHANNEL;
-    channel->manager = (io_manager)(uintptr_t)&manager;
-    channel->block_size = 1024;
-    channel->refcount = 1;
-    channel->private_data = (void *)address;
-    *ret = channel;
-    return 0;
+    return ext2_channel_open(name, &manager, ret);
 }
 
-static errcode_t io_close(io_channel channel)
-{
-    return --channel->refcount > 0 ? 0 : ext2fs_free_mem(&channel);
-}
-
-static errcode_t io_set_blksize(io_channel channel, int size)
-{
-    channel->block_size = size;
-    return 0;
-}
-
-/* A negative count is one of bytes. */
 static errcode_t io_read64(io_channel channel, unsigned long long block, int count, void *data)
 {
     struct tar_writer *w = writer_of(channel);
-    size_t len =
-        count < 0 ? (size_t) - (int64_t)count : (size_t)count * (size_t)channel->block_size;
+    size_t len = ext2_channel_length(channel, count);
     uint64_t at = 0;
 
     if (w->why.kind != ERR_NONE)
@@ -98,26 +68,15 @@ static errcode_t io_read64(io_channel channel, unsigned long long block, int cou
     return template_disk_read(w->disk, at, data, len, &w->why) < 0 ? EIO : 0;
 }
 
-static errcode_t io_read(io_channel channel, unsigned long block, int count, void *data)
-{
-    return io_read64(channel, block, count, data);
-}
-
-static errcode_t io_flush(io_channel channel)
-{
-    (void)channel;
-    return 0;
-}
-
 static const struct struct_io_manager manager = {
     .magic = EXT2_ET_MAGIC_IO_MANAGER,
     .name = "kiln-volume",
     .open = io_open,
-    .close = io_close,
-    .set_blksize = io_set_blksize,
-    .read_blk = io_read,
+    .close = ext2_channel_close,
+    .set_blksize = ext2_channel_set_blksize,
+    .read_blk = ext2_channel_read,
     .read_blk64 = io_read64,
-    .flush = io_flush,
+    .flush = ext2_channel_flush,
 };
 
 /* ---- directories ---- */
@@ -264,10 +223,10 @@ static int walk(struct tar_writer *w, ext2_ino_t dir, unsigned depth, struct err
 
 static int open_filesystem(struct tar_writer *w, struct error *err)
 {
-    char name[40];
+    char name[EXT2_CHANNEL_NAME];
     errcode_t code;
 
-    (void)snprintf(name, sizeof(name), "%" PRIxPTR, (uintptr_t)w);
+    ext2_channel_name(w, name);
     code = ext2fs_open(name, EXT2_FLAG_64BITS | EXT2_FLAG_SOFTSUPP_FEATURES, 0, 0,
                        (io_manager)(uintptr_t)&manager, &w->fs);
     if (code)
