@@ -2,6 +2,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "templates/acl.h"
 #include "templates/disk_tar.h"
 
 #define TARGET_MAX 4096                /* bytes of a symlink's target */
@@ -89,9 +90,28 @@ static void set_device(struct archive_entry *e, const struct ext2_inode_large *i
 
 static int add_attribute(char *name, char *value, size_t len, void *self)
 {
-    if (strcmp(name, "system.data") != 0) /* content that lies in the inode */
+    /* Not content that lies in the inode, nor what set_acl gives. */
+    if (strcmp(name, "system.data") != 0 && strcmp(name, ACL_ACCESS) != 0 &&
+        strcmp(name, ACL_DEFAULT) != 0)
         archive_entry_xattr_add_entry(self, name, value, len);
     return 0;
+}
+
+static int set_acl(struct tar_writer *w, struct ext2_xattr_handle *handle, int type,
+                   const char *attribute, struct archive_entry *e, struct error *err)
+{
+    void *value = NULL;
+    size_t len = 0;
+    errcode_t code = ext2fs_xattr_get(handle, attribute, &value, &len);
+    bool good = code || acl_to_entry(e, type, value, len);
+
+    if (value)
+        ext2fs_free_mem(&value);
+    if (code && code != EXT2_ET_EA_KEY_NOT_FOUND)
+        return tar_failed(w, code, "read the ACL of a file of the volume", err);
+    return good ? 0
+                : error_set(err, ERR_INPUT, "the ACL of \"%s\" is none; run e2fsck",
+                            buf_str(&w->path));
 }
 
 static int set_attributes(struct tar_writer *w, ext2_ino_t number, struct archive_entry *e,
@@ -99,14 +119,20 @@ static int set_attributes(struct tar_writer *w, ext2_ino_t number, struct archiv
 {
     struct ext2_xattr_handle *handle = NULL;
     errcode_t code = ext2fs_xattrs_open(w->fs, number, &handle);
+    int result = 0;
 
     if (!code)
         code = ext2fs_xattrs_read(handle);
     if (!code)
         code = ext2fs_xattrs_iterate(handle, add_attribute, e);
+    if (code)
+        result = tar_failed(w, code, "read attributes of a file of the volume", err);
+    else if (set_acl(w, handle, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, ACL_ACCESS, e, err) < 0 ||
+             set_acl(w, handle, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, ACL_DEFAULT, e, err) < 0)
+        result = -1;
     if (handle)
         (void)ext2fs_xattrs_close(&handle);
-    return code ? tar_failed(w, code, "read attributes of a file of the volume", err) : 0;
+    return result;
 }
 
 /* Up to len bytes from where the file stands. */
