@@ -1,6 +1,6 @@
 /* templates/catalog — names of templates and their revisions, as files of the store.
  *
- *   templates/NAME       "next N\nsize MB\n": the number of the next revision, the default size
+ *   templates/NAME       the number of the next revision, the default size (record)
  *   revisions/NAME:N     a revision (revision_file)
  *   holds/NAME:N=WHO     WHO reads from it
  *   holds/NAME:N=@gone   it was removed while it was held: it is not listed, and goes with the last
