@@ -210,6 +210,19 @@ def test_a_tar_by_gnu_tar_comes_back_as_well(work):
     pack_and_compare(work, "gnu", f"{work}/gnu.tar", f"{work}/tree")
 
 
+def test_a_store_with_a_hash_of_8_bits_gives_the_same(work):
+    store = f"{work}/narrow/data/templates/local"
+    os.makedirs(store)
+    with open(f"{store}/secret", "wb") as file:
+        file.write(os.urandom(192))
+    with open(f"{store}/format", "w") as file:
+        file.write("kiln-store 1\nhash-bits 8\n")
+    pack_and_compare(f"{work}/narrow", "narrow", f"{work}/t.tar", f"{work}/extracted")
+    digest = [json.loads(kiln(where, "template", "ls", name, "--json"))[0]["digest"]
+              for where, name in ((work, "tar"), (f"{work}/narrow", "narrow"))]
+    assert digest[0] == digest[1], digest
+
+
 def test_debugfs_and_7zip_read_the_same(work):
     image = f"{work}/tar.img"
     os.mkdir(f"{work}/debugfs")
