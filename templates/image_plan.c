@@ -171,7 +171,7 @@ static int make_tables(ext2_filsys fs, uint64_t blocks, bool *ret_too_small, str
     reserve_inodes(fs);
     code = ext2fs_create_resize_inode(fs);
     if (code)
-        return check_tables(code, "make room for the image to grow", ret_too_small, err);
+        return check_tables(code, "write what the image needs to grow", ret_too_small, err);
     code = ext2fs_add_journal_inode2(fs, (blk_t)journal, 1, EXT2_MKJOURNAL_NO_MNT_CHECK);
     return check_tables(code, "make the image's journal", ret_too_small, err);
 }

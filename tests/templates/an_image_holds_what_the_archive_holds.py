@@ -3,6 +3,7 @@ content, type, mode, owner, time, attributes, ACLs, links; debugfs and 7-Zip rea
 finds nothing to say, before and after resize2fs to ten times the size.  As root, since owners are
 compared.
 """
+import errno
 import hashlib
 import io
 import json
@@ -389,6 +390,31 @@ def test_a_folder_of_very_many_entries_is_whole(work):
     assert sum("/entry-" in line for line in listed) == MANY
 
 
+def fill_up_and_make_room(full, work):
+    """Not a byte is left; what nobody needs can be removed all the same, and then there is room."""
+    with tarfile.open(f"{work}/small.tar", "w") as tar:
+        info = tarfile.TarInfo("small")
+        info.size = 2000000
+        tar.addfile(info, io.BytesIO(hashlib.shake_128(b"y").digest(info.size)))
+    kiln(full, "template", "pack", "small", f"{work}/small.tar")
+    with open(f"{full}/filler", "wb", buffering=0) as filler:
+        try:
+            while True:
+                filler.write(bytes(4096))
+        except OSError as error:
+            assert error.errno == errno.ENOSPC, error
+    for words in (("template", "pack", "more", f"{work}/t.tar"),
+                  ("volume", "create", "v", "--template", "order", "--out", f"{full}/v.img"),
+                  ("volume", "export", "--template", "order", "--out", f"{full}/v.img")):
+        said = kiln(full, *words, fails=True)
+        assert "No space left" in said, said
+    assert sorted(os.listdir(full)) == ["data", "filler"], os.listdir(full)
+    assert "all is whole" in kiln(full, "template", "verify", "--images")
+    kiln(full, "template", "rm", "small")
+    assert "freed 2.0 MB" in kiln(full, "template", "gc")
+    kiln(full, "template", "pack", "order", f"{work}/o1.tar")
+
+
 def test_a_full_disk_is_told_and_leaves_a_clean_store(work):
     os.mkdir(f"{work}/full")
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", f"{work}/full"],
@@ -405,6 +431,7 @@ def test_a_full_disk_is_told_and_leaves_a_clean_store(work):
         kiln(f"{work}/full", "template", "gc")
         assert "all is whole" in kiln(f"{work}/full", "template", "verify", "--images")
         assert os.listdir(f"{work}/full/data/templates/local/tmp") == []
+        fill_up_and_make_room(f"{work}/full", work)
     finally:
         run("umount", f"{work}/full")
 
