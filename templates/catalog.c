@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "templates/record.h"
 
 #define GONE          "@gone"
 #define REVISIONS_MAX 10
@@ -118,37 +119,6 @@ static int list_refs(struct template_store *s, const char *name, struct refs *re
     return 0;
 }
 
-struct record {
-    bool there;
-    uint64_t next, size;
-};
-
-static int read_record(struct template_store *s, const char *name, struct record *ret,
-                       struct error *err)
-{
-    CLEANUP(buf_release) struct buf text = BUF_INIT(4096);
-    unsigned long long next = 1, size = 0;
-
-    if (storage_get(s->storage, AREA_TEMPLATES, name, &text, &ret->there, err) < 0)
-        return -1;
-    if (ret->there && sscanf(buf_str(&text), "next %20llu\nsize %20llu\n", &next, &size) != 2)
-        return error_set(err, ERR_SYSTEM, "the store's file templates/%s is damaged: restore it",
-                         name);
-    ret->next = next;
-    ret->size = size;
-    return 0;
-}
-
-static int write_record(struct template_store *s, const char *name, const struct record *r,
-                        struct error *err)
-{
-    char text[80];
-    int len = snprintf(text, sizeof(text), "next %llu\nsize %llu\n", (unsigned long long)r->next,
-                       (unsigned long long)r->size);
-
-    return storage_put(s->storage, AREA_TEMPLATES, name, text, (size_t)len, err);
-}
-
 int template_get(struct template_store *s, const char *name, struct template_info *ret,
                  bool *ret_there, struct error *err)
 {
@@ -157,7 +127,7 @@ int template_get(struct template_store *s, const char *name, struct template_inf
 
     if (!is_name(name, strlen(name)))
         return bad_name(name, err);
-    if (read_record(s, name, &record, err) < 0 || list_refs(s, name, &refs, err) < 0)
+    if (record_read(s, name, &record, err) < 0 || list_refs(s, name, &refs, err) < 0)
         return -1;
     *ret_there = record.there;
     *ret = (struct template_info){.latest = refs.n ? refs.v[refs.n - 1].revision : 0,
@@ -292,6 +262,22 @@ static int drop_old(struct template_store *s, const char *name, unsigned *ret_dr
     return 0;
 }
 
+/* No number is given twice, even if the record that counts them was lost. */
+static int skip_taken(struct template_store *s, const char *name, uint64_t *next, struct error *err)
+{
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+
+    if (catalog_roots(s, &names, err) < 0)
+        return -1;
+    for (size_t i = 0; i < names.n; i++) {
+        struct template_ref ref;
+
+        if (catalog_parse(names.v[i], &ref) && strcmp(ref.name, name) == 0 && ref.revision >= *next)
+            *next = ref.revision + 1;
+    }
+    return 0;
+}
+
 static int publish(struct template_store *s, struct revision_root *root, uint64_t default_size_mb,
                    unsigned *ret_dropped, struct error *err)
 {
@@ -299,7 +285,8 @@ static int publish(struct template_store *s, struct revision_root *root, uint64_
     char name[REVISION_NAME];
     struct record record;
 
-    if (read_record(s, root->info.ref.name, &record, err) < 0)
+    if (record_read(s, root->info.ref.name, &record, err) < 0 ||
+        skip_taken(s, root->info.ref.name, &record.next, err) < 0)
         return -1;
     root->info.ref.revision = record.next++;
     if (default_size_mb)
@@ -308,7 +295,7 @@ static int publish(struct template_store *s, struct revision_root *root, uint64_
     catalog_name(&root->info.ref, name);
     /* The number is used up before anything has it: it is never given twice. */
     if (revision_write(&s->hasher, root, &data, err) < 0 ||
-        write_record(s, root->info.ref.name, &record, err) < 0 ||
+        record_write(s, root->info.ref.name, &record, err) < 0 ||
         storage_put(s->storage, AREA_REVISIONS, name, data.data, data.len, err) < 0)
         return -1;
     return drop_old(s, root->info.ref.name, ret_dropped, err);
@@ -338,10 +325,10 @@ int template_set(struct template_store *s, const char *name, uint64_t default_si
         return bad_name(name, err);
     if (storage_lock(s->storage, true, &lock, err) < 0)
         return -1;
-    result = read_record(s, name, &record, err);
+    result = record_read(s, name, &record, err);
     if (result == 0) {
         record.size = default_size_mb ? default_size_mb : record.size;
-        result = write_record(s, name, &record, err);
+        result = record_write(s, name, &record, err);
     }
     storage_unlock(s->storage, &lock);
     return result;
@@ -352,7 +339,7 @@ static int remove_all(struct template_store *s, const char *name, struct error *
     CLEANUP(refs_release) struct refs refs = {.n = 0};
     struct record record;
 
-    if (read_record(s, name, &record, err) < 0 || list_refs(s, name, &refs, err) < 0)
+    if (record_read(s, name, &record, err) < 0 || list_refs(s, name, &refs, err) < 0)
         return -1;
     if (!record.there && refs.n == 0)
         return error_set(err, ERR_INPUT, "there is no template %s; kiln template ls shows all",
@@ -397,17 +384,22 @@ int template_remove(struct template_store *s, const struct template_ref *ref, st
 
 /* ---- holding ---- */
 
+bool catalog_is_holder(const char *name)
+{
+    for (const char *p = name; *p; p++)
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+              *p == '-'))
+            return false;
+    return *name != '\0';
+}
+
 static int hold_name(const struct template_ref *ref, const char *holder, char ret[256],
                      struct error *err)
 {
     char name[REVISION_NAME];
 
-    for (const char *p = holder; *p; p++)
-        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
-              *p == '-'))
-            return error_set(err, ERR_INPUT, "\"%.100s\" is no name of a volume", holder);
     catalog_name(ref, name);
-    if (!*holder || snprintf(ret, 256, "%s=%s", name, holder) >= 256)
+    if (!catalog_is_holder(holder) || snprintf(ret, 256, "%s=%s", name, holder) >= 256)
         return error_set(err, ERR_INPUT, "\"%.100s\" is no name of a volume", holder);
     return 0;
 }

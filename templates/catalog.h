@@ -1,6 +1,6 @@
 /* templates/catalog — names of templates and their revisions, as files of the store.
  *
- *   templates/NAME       "next N\nsize MB\n": the number of the next revision, the default size
+ *   templates/NAME       the number of the next revision, the default size (record)
  *   revisions/NAME:N     a revision (revision_file)
  *   holds/NAME:N=WHO     WHO reads from it
  *   holds/NAME:N=@gone   it was removed while it was held: it is not listed, and goes with the last
@@ -33,6 +33,9 @@ MUST_CHECK int catalog_load(struct template_store *s, const struct template_ref 
 /* Names of all revisions whose chunks must stay, listed or held. */
 MUST_CHECK int catalog_roots(struct template_store *s, struct argv *ret, struct error *err);
 
+/* "name:7", and nothing else. */
 bool catalog_parse(const char *name, struct template_ref *ret);
+/* Whether this can stand in the name of a hold. */
+bool catalog_is_holder(const char *name);
 
 #endif

@@ -6,10 +6,11 @@
 #include "templates/disk_tar.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/fs.h"
+#include "templates/ext2_channel.h"
 
 #define DEPTH_MAX   1024
 #define PATH_BYTES  (64u << 10)
@@ -24,7 +25,18 @@ int tar_failed(struct tar_writer *w, long code, const char *what, struct error *
     return error_set(err, ERR_INPUT,
                      "%s: %s; is it an ext4 file system, and does e2fsck find it "
                      "whole?",
-                     what, error_message(code));
+                     what, ext2_text(code));
+}
+
+int tar_check(struct tar_writer *w, la_ssize_t result, const char *what, struct error *err)
+{
+    if (w->lost.kind != ERR_NONE) {
+        *err = w->lost;
+        return error_wrap(err, "%s", what);
+    }
+    return result < ARCHIVE_WARN
+               ? error_set(err, ERR_SYSTEM, "%s: %s", what, archive_error_string(w->archive))
+               : 0;
 }
 
 /* ---- where libext2fs reads ---- */
@@ -36,46 +48,16 @@ static struct tar_writer *writer_of(io_channel channel)
 
 static const struct struct_io_manager manager;
 
-/* libext2fs hands its opener nothing but a name, so the name is the address of the writer. */
 static errcode_t io_open(const char *name, int flags, io_channel *ret)
 {
-    io_channel channel = NULL;
-    uintptr_t address = 0;
-    errcode_t code;
-
     (void)flags;
-    if (sscanf(name, "%" SCNxPTR, &address) != 1)
-        return EXT2_ET_BAD_DEVICE_NAME;
-    code = ext2fs_get_mem(sizeof(*channel), &channel);
-    if (code)
-        return code;
-    memset(channel, 0, sizeof(*channel));
-    channel->magic = EXT2_ET_MAGIC_IO_CHANNEL;
-    channel->manager = (io_manager)(uintptr_t)&manager;
-    channel->block_size = 1024;
-    channel->refcount = 1;
-    channel->private_data = (void *)address;
-    *ret = channel;
-    return 0;
+    return ext2_channel_open(name, &manager, ret);
 }
 
-static errcode_t io_close(io_channel channel)
-{
-    return --channel->refcount > 0 ? 0 : ext2fs_free_mem(&channel);
-}
-
-static errcode_t io_set_blksize(io_channel channel, int size)
-{
-    channel->block_size = size;
-    return 0;
-}
-
-/* A negative count is one of bytes. */
 static errcode_t io_read64(io_channel channel, unsigned long long block, int count, void *data)
 {
     struct tar_writer *w = writer_of(channel);
-    size_t len =
-        count < 0 ? (size_t) - (int64_t)count : (size_t)count * (size_t)channel->block_size;
+    size_t len = ext2_channel_length(channel, count);
     uint64_t at = 0;
 
     if (w->why.kind != ERR_NONE)
@@ -86,26 +68,15 @@ static errcode_t io_read64(io_channel channel, unsigned long long block, int cou
     return template_disk_read(w->disk, at, data, len, &w->why) < 0 ? EIO : 0;
 }
 
-static errcode_t io_read(io_channel channel, unsigned long block, int count, void *data)
-{
-    return io_read64(channel, block, count, data);
-}
-
-static errcode_t io_flush(io_channel channel)
-{
-    (void)channel;
-    return 0;
-}
-
 static const struct struct_io_manager manager = {
     .magic = EXT2_ET_MAGIC_IO_MANAGER,
     .name = "kiln-volume",
     .open = io_open,
-    .close = io_close,
-    .set_blksize = io_set_blksize,
-    .read_blk = io_read,
+    .close = ext2_channel_close,
+    .set_blksize = ext2_channel_set_blksize,
+    .read_blk = ext2_channel_read,
     .read_blk64 = io_read64,
-    .flush = io_flush,
+    .flush = ext2_channel_flush,
 };
 
 /* ---- directories ---- */
@@ -252,10 +223,10 @@ static int walk(struct tar_writer *w, ext2_ino_t dir, unsigned depth, struct err
 
 static int open_filesystem(struct tar_writer *w, struct error *err)
 {
-    char name[40];
+    char name[EXT2_CHANNEL_NAME];
     errcode_t code;
 
-    (void)snprintf(name, sizeof(name), "%" PRIxPTR, (uintptr_t)w);
+    ext2_channel_name(w, name);
     code = ext2fs_open(name, EXT2_FLAG_64BITS | EXT2_FLAG_SOFTSUPP_FEATURES, 0, 0,
                        (io_manager)(uintptr_t)&manager, &w->fs);
     if (code)
@@ -268,26 +239,29 @@ static int open_filesystem(struct tar_writer *w, struct error *err)
     return code ? tar_failed(w, code, "open the volume's file system", err) : 0;
 }
 
+/* After a failure libarchive would leak what it has; so it is told of none, and tar_check knows. */
 static la_ssize_t put_block(struct archive *a, void *self, const void *data, size_t len)
 {
-    struct error err = ERROR_INIT;
+    struct tar_writer *w = self;
 
-    if (fs_write_all(*(int *)self, data, len, &err) == 0)
-        return (la_ssize_t)len;
-    archive_set_error(a, EIO, "%s", err.msg);
-    return -1;
+    (void)a;
+    if (w->lost.kind == ERR_NONE)
+        (void)!fs_write_all(w->fd, data, len, &w->lost);
+    return (la_ssize_t)len;
 }
 
-static int open_archive(struct tar_writer *w, int *fd, struct error *err)
+static int open_archive(struct tar_writer *w, struct error *err)
 {
     w->archive = archive_write_new();
     if (!w->archive || archive_write_set_format_pax(w->archive) != ARCHIVE_OK ||
-        archive_write_open(w->archive, fd, NULL, put_block, NULL) != ARCHIVE_OK)
+        archive_write_open(w->archive, w, NULL, put_block, NULL) != ARCHIVE_OK)
         return error_set(err, ERR_SYSTEM, "begin the tar: %s",
                          w->archive ? archive_error_string(w->archive) : "out of memory");
     w->piece = malloc(TAR_PIECE);
-    w->zeros = calloc(1, TAR_PIECE);
-    return w->piece && w->zeros ? 0 : error_set(err, ERR_SYSTEM, "begin the tar: out of memory");
+    w->zeros = mmap(NULL, TAR_ZEROS, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return w->piece && w->zeros != MAP_FAILED
+               ? 0
+               : error_set(err, ERR_SYSTEM, "begin the tar: out of memory");
 }
 
 static int write_root(struct tar_writer *w, struct error *err)
@@ -301,21 +275,18 @@ static int write_root(struct tar_writer *w, struct error *err)
     return result < 0 ? -1 : walk(w, EXT2_ROOT_INO, 0, err);
 }
 
-static int write_tar(struct tar_writer *w, int fd, struct error *err)
+static int write_tar(struct tar_writer *w, struct error *err)
 {
-    if (open_filesystem(w, err) < 0 || open_archive(w, &fd, err) < 0 || write_root(w, err) < 0)
+    if (open_filesystem(w, err) < 0 || open_archive(w, err) < 0 || write_root(w, err) < 0)
         return -1;
-    if (archive_write_close(w->archive) != ARCHIVE_OK)
-        return error_set(err, ERR_SYSTEM, "end the tar: %s", archive_error_string(w->archive));
-    return 0;
+    return tar_check(w, archive_write_close(w->archive), "end the tar", err);
 }
 
 static void release(struct tar_writer *w)
 {
-    if (w->archive) {
-        (void)archive_write_fail(w->archive); /* nothing more is written; fine after a close */
+    w->lost.kind = ERR_SYSTEM; /* nothing more is written */
+    if (w->archive)
         archive_write_free(w->archive);
-    }
     if (w->entered)
         ext2fs_free_inode_bitmap(w->entered);
     if (w->fs)
@@ -324,15 +295,16 @@ static void release(struct tar_writer *w)
         free(w->links[i].path);
     free(w->links);
     free(w->piece);
-    free(w->zeros);
+    if (w->zeros != MAP_FAILED)
+        (void)munmap(w->zeros, TAR_ZEROS);
     buf_release(&w->path);
 }
 
 int template_disk_export_tar(struct template_disk *d, int fd,
                              const struct template_progress *progress, struct error *err)
 {
-    struct tar_writer w = {.disk = d, .progress = progress, .path = BUF_INIT(PATH_BYTES)};
-    int result = write_tar(&w, fd, err);
+    struct tar_writer w = {.disk = d, .fd = fd, .progress = progress, .path = BUF_INIT(PATH_BYTES)};
+    int result = write_tar(&w, err);
 
     release(&w);
     return result;

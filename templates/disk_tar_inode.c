@@ -2,15 +2,18 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "templates/acl.h"
 #include "templates/disk_tar.h"
 
-#define TARGET_MAX 4096 /* bytes of a symlink's target */
+#define TARGET_MAX 4096                /* bytes of a symlink's target */
+#define FILE_MAX   (UINT64_C(1) << 44) /* bytes: 2^32 blocks of 4096 */
 
 static int check_archive(struct tar_writer *w, la_ssize_t result, struct error *err)
 {
-    return result < ARCHIVE_WARN ? error_set(err, ERR_SYSTEM, "write \"%s\" to the tar: %s",
-                                             buf_str(&w->path), archive_error_string(w->archive))
-                                 : 0;
+    char what[300];
+
+    (void)snprintf(what, sizeof(what), "write \"%s\" to the tar", buf_str(&w->path));
+    return tar_check(w, result, what, err);
 }
 
 /* ---- second names ---- */
@@ -87,9 +90,28 @@ static void set_device(struct archive_entry *e, const struct ext2_inode_large *i
 
 static int add_attribute(char *name, char *value, size_t len, void *self)
 {
-    if (strcmp(name, "system.data") != 0) /* content that lies in the inode */
+    /* Not content that lies in the inode, nor what set_acl gives. */
+    if (strcmp(name, "system.data") != 0 && strcmp(name, ACL_ACCESS) != 0 &&
+        strcmp(name, ACL_DEFAULT) != 0)
         archive_entry_xattr_add_entry(self, name, value, len);
     return 0;
+}
+
+static int set_acl(struct tar_writer *w, struct ext2_xattr_handle *handle, int type,
+                   const char *attribute, struct archive_entry *e, struct error *err)
+{
+    void *value = NULL;
+    size_t len = 0;
+    errcode_t code = ext2fs_xattr_get(handle, attribute, &value, &len);
+    bool good = code || acl_to_entry(e, type, value, len);
+
+    if (value)
+        ext2fs_free_mem(&value);
+    if (code && code != EXT2_ET_EA_KEY_NOT_FOUND)
+        return tar_failed(w, code, "read the ACL of a file of the volume", err);
+    return good ? 0
+                : error_set(err, ERR_INPUT, "the ACL of \"%s\" is none; run e2fsck",
+                            buf_str(&w->path));
 }
 
 static int set_attributes(struct tar_writer *w, ext2_ino_t number, struct archive_entry *e,
@@ -97,14 +119,20 @@ static int set_attributes(struct tar_writer *w, ext2_ino_t number, struct archiv
 {
     struct ext2_xattr_handle *handle = NULL;
     errcode_t code = ext2fs_xattrs_open(w->fs, number, &handle);
+    int result = 0;
 
     if (!code)
         code = ext2fs_xattrs_read(handle);
     if (!code)
         code = ext2fs_xattrs_iterate(handle, add_attribute, e);
+    if (code)
+        result = tar_failed(w, code, "read attributes of a file of the volume", err);
+    else if (set_acl(w, handle, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, ACL_ACCESS, e, err) < 0 ||
+             set_acl(w, handle, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, ACL_DEFAULT, e, err) < 0)
+        result = -1;
     if (handle)
         (void)ext2fs_xattrs_close(&handle);
-    return code ? tar_failed(w, code, "read attributes of a file of the volume", err) : 0;
+    return result;
 }
 
 /* Up to len bytes from where the file stands. */
@@ -197,6 +225,9 @@ static int find_runs(struct tar_writer *w, ext2_ino_t number, struct ext2_inode_
 
     r->block_size = w->fs->blocksize;
     r->size = EXT2_I_SIZE(inode);
+    if (r->size > FILE_MAX)
+        return error_set(err, ERR_INPUT, "the file \"%s\" is longer than ext4 allows; run e2fsck",
+                         buf_str(&w->path));
     if (inode->i_flags & EXT4_INLINE_DATA_FL) {
         r->v = calloc(1, sizeof(*r->v));
         r->failed = r->v == NULL;
@@ -233,7 +264,8 @@ static void set_holes(struct archive_entry *e, const struct runs *r)
 static int write_bytes(struct tar_writer *w, ext2_file_t file, uint64_t len, struct error *err)
 {
     while (len > 0) {
-        size_t n = len < TAR_PIECE ? (size_t)len : TAR_PIECE;
+        const size_t most = file ? TAR_PIECE : TAR_ZEROS;
+        size_t n = len < most ? (size_t)len : most;
 
         if (file && read_content(w, file, w->piece, n, err) < 0)
             return -1;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "templates/ext2_channel.h"
 
 static int set_xattr(struct build *b, struct ext2_xattr_handle *handle, const struct xattr *a,
                      struct error *err)
@@ -15,7 +16,7 @@ static int set_xattr(struct build *b, struct ext2_xattr_handle *handle, const st
     return code ? error_set(err, ERR_INPUT,
                             "the extended attribute %s of %llu bytes cannot be stored: %s; remove "
                             "it from the archive",
-                            text_show(name).text, (unsigned long long)a->len, error_message(code))
+                            text_show(name).text, (unsigned long long)a->len, ext2_text(code))
                 : 0;
 }
 

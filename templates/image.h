@@ -47,7 +47,7 @@ static inline bool image_is_written(const struct image *m, uint64_t block)
 
 /* ---- between the files of the image ---- */
 
-/* libext2fs, known to image.c, image_io.c, image_plan.c, image_directory.c and image_inode.c. */
+/* libext2fs, known to these files, to ext2_channel.c and to disk_tar.c. */
 struct struct_ext2_filsys;
 struct build {
     struct tree *tree;

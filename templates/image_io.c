@@ -1,12 +1,10 @@
 /* templates/image_io — where libext2fs writes to: a file of holes, and a note of what was written.
- *
- * libext2fs hands its opener nothing but a name, so the name is the address of the image. */
+ */
 #include <errno.h>
-#include <ext2fs/ext2fs.h>
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/fs.h"
+#include "templates/ext2_channel.h"
 #include "templates/image.h"
 
 static struct image *image_of(io_channel channel)
@@ -16,48 +14,13 @@ static struct image *image_of(io_channel channel)
 
 static errcode_t io_open(const char *name, int flags, io_channel *ret)
 {
-    io_channel channel = NULL;
-    uintptr_t address = 0;
-    errcode_t code;
-
     (void)flags;
-    if (sscanf(name, "%" SCNxPTR, &address) != 1)
-        return EXT2_ET_BAD_DEVICE_NAME;
-    code = ext2fs_get_mem(sizeof(*channel), &channel);
-    if (code)
-        return code;
-    memset(channel, 0, sizeof(*channel));
-    channel->magic = EXT2_ET_MAGIC_IO_CHANNEL;
-    channel->manager = (io_manager)(uintptr_t)image_io_manager();
-    channel->block_size = 1024;
-    channel->refcount = 1;
-    channel->private_data = (void *)address;
-    *ret = channel;
-    return 0;
-}
-
-static errcode_t io_close(io_channel channel)
-{
-    if (--channel->refcount > 0)
-        return 0;
-    return ext2fs_free_mem(&channel);
-}
-
-static errcode_t io_set_blksize(io_channel channel, int size)
-{
-    channel->block_size = size;
-    return 0;
-}
-
-/* A negative count is one of bytes. */
-static size_t length_of(io_channel channel, int count)
-{
-    return count < 0 ? (size_t) - (int64_t)count : (size_t)count * (size_t)channel->block_size;
+    return ext2_channel_open(name, image_io_manager(), ret);
 }
 
 static errcode_t io_read64(io_channel channel, unsigned long long block, int count, void *data)
 {
-    const size_t len = length_of(channel, count);
+    const size_t len = ext2_channel_length(channel, count);
     const ssize_t got =
         fs_pread(image_of(channel)->fd, data, len, (uint64_t)block * (uint64_t)channel->block_size);
 
@@ -86,29 +49,13 @@ static errcode_t io_write64(io_channel channel, unsigned long long block, int co
                             const void *data)
 {
     return write_bytes(image_of(channel), (uint64_t)block * (uint64_t)channel->block_size, data,
-                       length_of(channel, count));
-}
-
-static errcode_t io_read(io_channel channel, unsigned long block, int count, void *data)
-{
-    return io_read64(channel, block, count, data);
-}
-
-static errcode_t io_write(io_channel channel, unsigned long block, int count, const void *data)
-{
-    return io_write64(channel, block, count, data);
+                       ext2_channel_length(channel, count));
 }
 
 static errcode_t io_write_byte(io_channel channel, unsigned long offset, int count,
                                const void *data)
 {
     return write_bytes(image_of(channel), offset, data, (size_t)count);
-}
-
-static errcode_t io_flush(io_channel channel)
-{
-    (void)channel;
-    return 0;
 }
 
 /* What was never written is zero already. */
@@ -124,11 +71,11 @@ static const struct struct_io_manager manager = {
     .magic = EXT2_ET_MAGIC_IO_MANAGER,
     .name = "kiln",
     .open = io_open,
-    .close = io_close,
-    .set_blksize = io_set_blksize,
-    .read_blk = io_read,
-    .write_blk = io_write,
-    .flush = io_flush,
+    .close = ext2_channel_close,
+    .set_blksize = ext2_channel_set_blksize,
+    .read_blk = ext2_channel_read,
+    .write_blk = ext2_channel_write,
+    .flush = ext2_channel_flush,
     .write_byte = io_write_byte,
     .read_blk64 = io_read64,
     .write_blk64 = io_write64,
@@ -144,7 +91,7 @@ const struct struct_io_manager *image_io_manager(void)
 void image_io_init(struct image_io *io, struct image *image)
 {
     io->image = image;
-    (void)snprintf(io->name, sizeof(io->name), "%" PRIxPTR, (uintptr_t)image);
+    ext2_channel_name(image, io->name);
 }
 
 int image_write_block(struct build *b, uint64_t block, const void *data, struct error *err)

@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 #include "templates/bytes.h"
+#include "templates/catalog.h"
 #include "templates/overlay_layout.h"
 
 #define MAGIC "KilnOvly\1"
@@ -23,6 +24,17 @@ static void encode(const struct overlay_header *h, unsigned char page[OVERLAY_BL
     digest_sha256(page, HEADER_SUMMED, page + HEADER_SUMMED);
 }
 
+/* What is said of the revision becomes part of a path. */
+static bool names_a_revision(const struct overlay_header *h)
+{
+    char name[REVISION_NAME];
+    struct template_ref ref;
+
+    catalog_name(&h->ref, name);
+    return catalog_parse(name, &ref) && strcmp(ref.name, h->ref.name) == 0 &&
+           catalog_is_holder(h->holder);
+}
+
 static bool decode(const unsigned char page[OVERLAY_BLOCK], struct overlay_header *ret)
 {
     unsigned char sum[SHA256_SIZE];
@@ -36,7 +48,7 @@ static bool decode(const unsigned char page[OVERLAY_BLOCK], struct overlay_heade
     memcpy(ret->ref.name, page + 32, sizeof(ret->ref.name) - 1);
     memcpy(ret->digest, page + 96, sizeof(ret->digest) - 1);
     memcpy(ret->holder, page + 176, sizeof(ret->holder) - 1);
-    return ret->size > 0 && ret->size <= OVERLAY_SIZE_MAX && ret->ref.revision > 0;
+    return ret->size > 0 && ret->size <= OVERLAY_SIZE_MAX && names_a_revision(ret);
 }
 
 static int lock(int fd, const char *path, struct error *err)

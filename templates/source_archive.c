@@ -14,9 +14,11 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "templates/acl.h"
 #include "templates/source.h"
 
-#define BLOCK (256u << 10)
+#define BLOCK   (256u << 10)
+#define ACL_MAX (64u << 10)
 
 struct tar {
     struct source source;
@@ -186,6 +188,29 @@ static int add_extras(struct tree *t, uint32_t node, struct archive_entry *e, st
     return 0;
 }
 
+static int add_acl(struct tree *t, uint32_t node, struct archive_entry *e, int type,
+                   const char *attribute, const char *name, struct error *err)
+{
+    CLEANUP(buf_release) struct buf value = BUF_INIT(ACL_MAX);
+
+    if (acl_from_entry(e, type, name, &value, err) < 0)
+        return -1;
+    return value.len ? nodes_add_xattr(t, node, attribute, value.data, value.len, err) : 0;
+}
+
+/* A default ACL has a meaning on directories alone. */
+static int add_acls(struct tree *t, uint32_t node, struct archive_entry *e, const char *name,
+                    struct error *err)
+{
+    if (archive_entry_acl_types(e) == 0)
+        return 0;
+    if (add_acl(t, node, e, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, ACL_ACCESS, name, err) < 0)
+        return -1;
+    return t->nodes[node].type == NODE_DIRECTORY
+               ? add_acl(t, node, e, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, ACL_DEFAULT, name, err)
+               : 0;
+}
+
 /* False for what a template cannot hold. */
 static bool type_of(struct archive_entry *e, enum node_type *ret)
 {
@@ -260,7 +285,7 @@ static int add_member(struct tar *s, struct tree *t, struct archive_entry *e, st
         return entry_refuse(err, ERR_INPUT, entry.name,
                             "it is a device, FIFO or socket, which a template cannot hold; leave "
                             "it out");
-    entry.mode = (uint16_t)(archive_entry_perm(e) & 07777u);
+    entry.mode = (uint16_t)acl_mode(e);
     entry.uid = (uint32_t)archive_entry_uid(e);
     entry.gid = (uint32_t)archive_entry_gid(e);
     entry.mtime = archive_entry_mtime(e);
@@ -276,7 +301,8 @@ static int add_member(struct tar *s, struct tree *t, struct archive_entry *e, st
     }
     if (nodes_add(t, &entry, &node, err) < 0)
         return -1;
-    if (entry.type != NODE_HARDLINK && add_extras(t, node, e, err) < 0)
+    if (entry.type != NODE_HARDLINK &&
+        (add_extras(t, node, e, err) < 0 || add_acls(t, node, e, entry.name, err) < 0))
         return -1;
     return check_place(s, t, node, entry.name, err);
 }

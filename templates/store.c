@@ -8,9 +8,35 @@
 #include "base/digest.h"
 #include "base/text.h"
 
-#define FORMAT "kiln-store 1\nhash-bits "
+#define FORMAT     "kiln-store 1\nhash-bits "
+#define FORMAT_MAX 160
 
 /* ---- opening ---- */
+
+/* The file "format": its last line is the SHA-256 of the lines before and of the secret. */
+static void write_format(unsigned bits, const void *secret, char ret[FORMAT_MAX])
+{
+    unsigned char both[FORMAT_MAX + SECRET_SIZE];
+    char hex[SHA256_HEX];
+    size_t n = (size_t)snprintf(ret, FORMAT_MAX, FORMAT "%u\n", bits);
+
+    memcpy(both, ret, n);
+    memcpy(both + n, secret, SECRET_SIZE);
+    digest_sha256_hex(both, n + SECRET_SIZE, hex);
+    (void)snprintf(ret + n, FORMAT_MAX - n, "sum %s\n", hex);
+}
+
+/* Kiln wrote no sum at first: a text that has none is a format as well. */
+static bool is_format(const char *text, unsigned bits, const void *secret)
+{
+    char expected[FORMAT_MAX];
+    size_t unsummed;
+
+    write_format(bits, secret, expected);
+    unsummed = strlen(expected) - strlen("sum \n") - (SHA256_HEX - 1);
+    return strcmp(text, expected) == 0 ||
+           (strncmp(text, expected, unsummed) == 0 && text[unsummed] == '\0');
+}
 
 static int check_format(struct template_store *s, const struct buf *format,
                         const struct buf *secret, struct error *err)
@@ -25,6 +51,10 @@ static int check_format(struct template_store *s, const struct buf *format,
         return error_set(err, ERR_SYSTEM,
                          "%s is no store of this version of kiln: its format or secret is not one",
                          storage_where(s->storage));
+    if (!is_format(buf_str(format), (unsigned)value, secret->data))
+        return error_set(err, ERR_SYSTEM,
+                         "%s: its file format or secret is damaged: restore both from a copy",
+                         storage_where(s->storage));
     s->hasher.bits = (unsigned)value;
     memcpy(s->hasher.secret, secret->data, SECRET_SIZE);
     return 0;
@@ -33,11 +63,10 @@ static int check_format(struct template_store *s, const struct buf *format,
 static int make_format(struct template_store *s, struct error *err)
 {
     unsigned char secret[SECRET_SIZE];
-    char format[64];
-    unsigned bits = s->options.hash_bits ? s->options.hash_bits : 128;
+    char format[FORMAT_MAX];
 
     digest_random(secret, sizeof(secret));
-    (void)snprintf(format, sizeof(format), FORMAT "%u\n", bits);
+    write_format(s->options.hash_bits ? s->options.hash_bits : 128, secret, format);
     if (storage_put_setting(s->storage, "secret", secret, sizeof(secret), err) < 0)
         return -1;
     /* Last, for where it is the store is whole. */

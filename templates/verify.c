@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "templates/reach.h"
+#include "templates/record.h"
 
 struct verification {
     struct template_store *store;
@@ -218,6 +219,24 @@ static void verify_revision(struct verification *v, const char *name, bool image
     free(root.nodes);
 }
 
+/* ---- templates ---- */
+
+static int verify_records(struct verification *v, struct error *err)
+{
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+
+    if (storage_list(v->store->storage, AREA_TEMPLATES, &names, err) < 0)
+        return -1;
+    for (size_t i = 0; i < names.n; i++) {
+        struct error problem = ERROR_INIT;
+        struct record record;
+
+        if (record_read(v->store, names.v[i], &record, &problem) < 0)
+            note(v, "", &problem);
+    }
+    return 0;
+}
+
 static int verify_all(struct verification *v, bool images, struct error *err)
 {
     CLEANUP(argv_release) struct argv names = ARGV_INIT;
@@ -232,6 +251,8 @@ static int verify_all(struct verification *v, bool images, struct error *err)
             return -1;
     for (size_t i = 0; i < names.n; i++)
         verify_revision(v, names.v[i], images);
+    if (verify_records(v, err) < 0)
+        return -1;
     return v->report->damage.failed ? error_set(err, ERR_SYSTEM, "verify: out of memory") : 0;
 }
 

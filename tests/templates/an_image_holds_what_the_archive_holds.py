@@ -1,12 +1,16 @@
 """The image is mounted by the kernel (else read by debugfs) and compared with what bsdtar extracts:
-content, type, mode, owner, time, attributes, links.  e2fsck finds nothing to say, before and after
-resize2fs to ten times the size.  As root, since owners are compared.
+content, type, mode, owner, time, attributes, ACLs, links; debugfs and 7-Zip read the same.  e2fsck
+finds nothing to say, before and after resize2fs to ten times the size.  As root, since owners are
+compared.
 """
+import errno
 import hashlib
 import io
+import json
 import os
 import shutil
 import stat
+import struct
 import subprocess
 import sys
 import tarfile
@@ -14,6 +18,7 @@ import tempfile
 import zipfile
 
 KILN = os.environ["KILN"]
+MANY = 200000
 
 
 def run(*words, **more):
@@ -46,8 +51,9 @@ def digest(path, size):
         return sha.hexdigest()
 
 
-def describe(root):
-    """Every entry below root as a line; names of one file are told by the first of them."""
+def describe(root, by_debugfs=False):
+    """Every entry below root as a line; names of one file are told by the first of them.  debugfs
+    writes no attributes, no set-user-ID bits, no fractions of seconds, and a copy for each name."""
     first, lines = {}, {}
     for directory, folders, files in os.walk(os.fsencode(root)):
         for name in folders + files + [b"."]:
@@ -56,16 +62,18 @@ def describe(root):
             if at.split(b"/")[0] == b"lost+found":
                 continue
             info = os.lstat(path)
+            link = stat.S_ISLNK(info.st_mode)
             what = [stat.S_IFMT(info.st_mode), info.st_uid, info.st_gid]
-            if not stat.S_ISLNK(info.st_mode):
-                what += [stat.S_IMODE(info.st_mode), info.st_mtime_ns if at != b"." else 0]
-                what += [(k, os.getxattr(path, k)) for k in sorted(os.listxattr(path))
-                         if k.startswith("user.")]
+            if not link:
+                what += [stat.S_IMODE(info.st_mode) & (0o777 if by_debugfs else 0o7777)]
+                what += [info.st_mtime_ns // (10 ** 9 if by_debugfs else 1) if at != b"." else 0]
+            if not link and not by_debugfs:
+                what += [(k, os.getxattr(path, k)) for k in sorted(os.listxattr(path))]
             if stat.S_ISREG(info.st_mode):
                 what += [info.st_size, digest(path, info.st_size)]
-            if stat.S_ISLNK(info.st_mode):
+            if link:
                 what.append(os.readlink(path))
-            if not stat.S_ISDIR(info.st_mode):
+            if not stat.S_ISDIR(info.st_mode) and not by_debugfs:
                 what.append(info.st_nlink)
                 first[info.st_ino] = min(at, first.get(info.st_ino, at))
             lines[at] = (what, info.st_ino)
@@ -91,7 +99,7 @@ class Mounted:
         self.by_kernel = done.returncode == 0
         if not self.by_kernel:
             run("debugfs", "-R", f"rdump / {self.path}", self.image)
-        return self.path
+        return self
 
     def __exit__(self, *_):
         if self.by_kernel:
@@ -100,6 +108,16 @@ class Mounted:
 
 def check_image(image):
     run("e2fsck", "-fn", image)
+
+
+def acl(*rules):
+    """The kernel's form: a tag, permissions, and who."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *rule) for rule in rules)
+
+
+NOBODY = 0xFFFFFFFF
+ACL = acl((1, 6, NOBODY), (2, 7, 4242), (2, 0, 5000), (4, 4, NOBODY), (8, 5, 77), (0x10, 5, NOBODY),
+          (0x20, 0, NOBODY))
 
 
 def make_tree(root):
@@ -128,6 +146,11 @@ def make_tree(root):
     os.chmod(f"{root}/deep/er/setuid", 0o4751)
     os.setxattr(f"{root}/small", "user.colour", b"blue\x00green")
     os.setxattr(f"{root}/deep", "user.large", bytes(range(1, 200)) * 5)
+    os.setxattr(f"{root}/nothing", "trusted.kiln", b"")
+    os.setxattr(f"{root}/nothing", "security.kiln", b"only root sees the other")
+    os.setxattr(f"{root}/small", "system.posix_acl_access", ACL)
+    os.setxattr(f"{root}/sticky", "system.posix_acl_access", ACL)
+    os.setxattr(f"{root}/sticky", "system.posix_acl_default", ACL)
     os.link(f"{root}/small", f"{root}/deep/er/same")
     os.link(f"{root}/small", f"{root}/another")
     os.symlink("deep/er/same", f"{root}/link")
@@ -144,29 +167,97 @@ def make_tree(root):
     os.utime(f"{root}/deep", ns=(0, 5000000000_000000001))
 
 
+def make_tar(root, path):
+    run("bsdtar", "-c", "--format=pax", "--xattrs", "--acls", "--read-sparse", "-f", path, "-C",
+        root, ".")
+
+
+def extract(archive, to):
+    os.mkdir(to)
+    run("bsdtar", "-x", "--xattrs", "--acls", "-p", "-f", archive, "-C", to)
+
+
+def compare_image(work, image, expected):
+    check_image(image)
+    with Mounted(image, work) as mounted:
+        less = not mounted.by_kernel
+        compare(describe(expected, less), describe(mounted.path, less))
+
+
 def pack_and_compare(work, name, source, expected):
     image = f"{work}/{name}.img"
     kiln(work, "template", "pack", name, source)
     kiln(work, "volume", "create", name, "--template", name, "--out", image)
-    check_image(image)
-    with Mounted(image, work) as mounted:
-        compare(describe(expected), describe(mounted))
+    compare_image(work, image, expected)
     return image
 
 
 def test_a_tar_comes_back_as_bsdtar_extracts_it(work):
     make_tree(f"{work}/tree")
-    run("tar", "--format=pax", "--xattrs", "--sparse", "-cf", f"{work}/t.tar", "-C", f"{work}/tree",
-        ".")
-    os.mkdir(f"{work}/extracted")
-    run("bsdtar", "-x", "--xattrs", "-p", "-f", f"{work}/t.tar", "-C", f"{work}/extracted")
+    make_tar(f"{work}/tree", f"{work}/t.tar")
+    extract(f"{work}/t.tar", f"{work}/extracted")
+    compare(describe(f"{work}/tree"), describe(f"{work}/extracted"))  # nothing is lost before
     image = pack_and_compare(work, "tar", f"{work}/t.tar", f"{work}/extracted")
-    size = os.path.getsize(image)
-    run("truncate", "-s", str(size * 10), image)
-    run("resize2fs", "-f", image)
-    check_image(image)
-    with Mounted(image, work) as mounted:
-        compare(describe(f"{work}/extracted"), describe(mounted))
+    run("cp", "--sparse=always", image, f"{work}/grown.img")
+    run("truncate", "-s", str(os.path.getsize(image) * 10), f"{work}/grown.img")
+    run("resize2fs", "-f", f"{work}/grown.img")
+    compare_image(work, f"{work}/grown.img", f"{work}/extracted")
+    os.remove(f"{work}/grown.img")
+
+
+def test_a_tar_by_gnu_tar_comes_back_as_well(work):
+    run("tar", "--format=pax", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--acls",
+        "--sparse", "-cf", f"{work}/gnu.tar", "-C", f"{work}/tree", ".")
+    pack_and_compare(work, "gnu", f"{work}/gnu.tar", f"{work}/tree")
+
+
+def test_a_store_with_a_hash_of_8_bits_gives_the_same(work):
+    store = f"{work}/narrow/data/templates/local"
+    os.makedirs(store)
+    with open(f"{store}/secret", "wb") as file:
+        file.write(os.urandom(192))
+    with open(f"{store}/format", "w") as file:
+        file.write("kiln-store 1\nhash-bits 8\n")
+    pack_and_compare(f"{work}/narrow", "narrow", f"{work}/t.tar", f"{work}/extracted")
+    digest = [json.loads(kiln(where, "template", "ls", name, "--json"))[0]["digest"]
+              for where, name in ((work, "tar"), (f"{work}/narrow", "narrow"))]
+    assert digest[0] == digest[1], digest
+
+
+def test_debugfs_and_7zip_read_the_same(work):
+    image = f"{work}/tar.img"
+    os.mkdir(f"{work}/debugfs")
+    run("debugfs", "-R", f"rdump /deep/er /empty /sticky {work}/debugfs", image)
+    for name, below in (("er", "deep/er"), ("empty", "empty"), ("sticky", "sticky")):
+        compare(describe(f"{work}/extracted/{below}", True),
+                describe(f"{work}/debugfs/{name}", True))
+    assert b"Size: 5368709120" in run("debugfs", "-R", "stat /deep/sparse", image)
+    assert b"user.colour" in run("debugfs", "-R", "ea_list /small", image)
+    links = ("link", "long-link", "deep/er/up")  # it does not trust all of them
+    run("7z", "x", f"-o{work}/7zip", "-x!deep/sparse", *(f"-x!{link}" for link in links), image)
+    for directory, _, files in os.walk(os.fsencode(f"{work}/extracted")):
+        for name in files:
+            path = os.path.join(directory, name)
+            at = os.path.relpath(path, os.fsencode(f"{work}/extracted"))
+            other = os.path.join(os.fsencode(f"{work}/7zip"), at)
+            if at == b"deep/sparse" or os.fsdecode(at) in links:
+                continue
+            with open(path, "rb") as a, open(other, "rb") as b:
+                assert a.read() == b.read(), at
+    shutil.rmtree(f"{work}/7zip")
+
+
+def test_an_acl_that_cannot_be_kept_is_refused_plainly(work):
+    for key, text, told in (
+            ("access", "user::rw-,user:bob:r--,group::r--,mask::r--,other::r--", "numeric-owner"),
+            ("access", "user::rw-,user:7:r--,group::r--,other::r--", "not complete"),
+            ("ace", "owner@:rwxpdDaARWcCos:-------:allow", "NFSv4")):
+        with tarfile.open(f"{work}/acl.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+            info = tarfile.TarInfo("here")
+            info.pax_headers = {f"SCHILY.acl.{key}": text}
+            tar.addfile(info)
+        said = kiln(work, "template", "pack", "acl", f"{work}/acl.tar", fails=True)
+        assert '"here"' in said and told in said, said
 
 
 def test_a_directory_and_compressed_tars_give_the_same_content(work):
@@ -188,7 +279,6 @@ def test_equal_content_in_another_order_is_an_equal_image(work):
                 info.size = len(name)
                 tar.addfile(info, io.BytesIO(name.encode()))
         kiln(work, "template", "pack", "order", f"{work}/o{turn}.tar")
-    import json
     digests = {r["digest"] for r in json.loads(kiln(work, "template", "ls", "order", "--json"))}
     assert len(digests) == 1, digests
 
@@ -238,9 +328,10 @@ def test_zips_in_their_dialects_come_back(work):
         with Mounted(image, work) as mounted:
             for name in names:
                 if os.path.islink(f"{work}/zip/{name}"):
-                    assert os.readlink(f"{mounted}/{name}") == "0/0"
+                    assert os.readlink(f"{mounted.path}/{name}") == "0/0"
                     continue
-                with open(f"{work}/zip/{name}", "rb") as a, open(f"{mounted}/{name}", "rb") as b:
+                with open(f"{work}/zip/{name}", "rb") as a, \
+                        open(f"{mounted.path}/{name}", "rb") as b:
                     assert a.read() == b.read(), name
 
 
@@ -288,15 +379,40 @@ def test_sizes_and_names_that_are_taken_are_told(work):
 
 def test_a_folder_of_very_many_entries_is_whole(work):
     with tarfile.open(f"{work}/many.tar", "w") as tar:
-        for i in range(60000):
-            info = tarfile.TarInfo(f"many/entry-{i * 7919 % 60000:06d}")
+        for i in range(MANY):
+            info = tarfile.TarInfo(f"many/entry-{i * 7919 % MANY:06d}")
             info.type = tarfile.DIRTYPE if i % 100 == 0 else tarfile.REGTYPE
             tar.addfile(info)
     kiln(work, "template", "pack", "many", f"{work}/many.tar")
     kiln(work, "volume", "create", "many", "--template", "many", "--out", f"{work}/many.img")
     check_image(f"{work}/many.img")
     listed = run("debugfs", "-R", "ls -p /many", f"{work}/many.img").decode().split("\n")
-    assert sum("/entry-" in line for line in listed) == 60000
+    assert sum("/entry-" in line for line in listed) == MANY
+
+
+def fill_up_and_make_room(full, work):
+    """Not a byte is left; what nobody needs can be removed all the same, and then there is room."""
+    with tarfile.open(f"{work}/small.tar", "w") as tar:
+        info = tarfile.TarInfo("small")
+        info.size = 2000000
+        tar.addfile(info, io.BytesIO(hashlib.shake_128(b"y").digest(info.size)))
+    kiln(full, "template", "pack", "small", f"{work}/small.tar")
+    with open(f"{full}/filler", "wb", buffering=0) as filler:
+        try:
+            while True:
+                filler.write(bytes(4096))
+        except OSError as error:
+            assert error.errno == errno.ENOSPC, error
+    for words in (("template", "pack", "more", f"{work}/t.tar"),
+                  ("volume", "create", "v", "--template", "order", "--out", f"{full}/v.img"),
+                  ("volume", "export", "--template", "order", "--out", f"{full}/v.img")):
+        said = kiln(full, *words, fails=True)
+        assert "No space left" in said, said
+    assert sorted(os.listdir(full)) == ["data", "filler"], os.listdir(full)
+    assert "all is whole" in kiln(full, "template", "verify", "--images")
+    kiln(full, "template", "rm", "small")
+    assert "freed 2.0 MB" in kiln(full, "template", "gc")
+    kiln(full, "template", "pack", "order", f"{work}/o1.tar")
 
 
 def test_a_full_disk_is_told_and_leaves_a_clean_store(work):
@@ -315,6 +431,7 @@ def test_a_full_disk_is_told_and_leaves_a_clean_store(work):
         kiln(f"{work}/full", "template", "gc")
         assert "all is whole" in kiln(f"{work}/full", "template", "verify", "--images")
         assert os.listdir(f"{work}/full/data/templates/local/tmp") == []
+        fill_up_and_make_room(f"{work}/full", work)
     finally:
         run("umount", f"{work}/full")
 

@@ -1,5 +1,6 @@
 """kiln volume export --format tar, extracted by bsdtar, is what the archive that was packed is
-extracted by bsdtar: content, type, mode, owner, time, attributes, links.  As root, for the owners.
+extracted by bsdtar: content, type, mode, owner, time, attributes, ACLs, links.  As root, for the
+owners.
 """
 import os
 import subprocess
@@ -9,19 +10,14 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../templates"))
-from an_image_holds_what_the_archive_holds import compare, describe, make_tree  # noqa: E402
+from an_image_holds_what_the_archive_holds import (  # noqa: E402
+    compare, describe, extract, make_tar, make_tree)
 from nbd import Served, kiln, run  # noqa: E402
-
-
-def extract(archive, to):
-    os.mkdir(to)
-    run("bsdtar", "-x", "--xattrs", "-p", "-f", archive, "-C", to)
 
 
 def test_the_files_are_those_of_the_archive(work):
     make_tree(f"{work}/tree")
-    run("tar", "--format=pax", "--xattrs", "--sparse", "-cf", f"{work}/t.tar", "-C", f"{work}/tree",
-        ".")
+    make_tar(f"{work}/tree", f"{work}/t.tar")
     kiln(work, "template", "pack", "t", f"{work}/t.tar")
     kiln(work, "volume", "export", "--template", "t", "--format", "tar", "--out", f"{work}/e.tar")
     extract(f"{work}/t.tar", f"{work}/before")

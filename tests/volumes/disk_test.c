@@ -280,6 +280,85 @@ static void threads_at_once_do_not_undo_each_other(void **state)
     template_disk_free(d);
 }
 
+struct guest {
+    struct template_disk *disk;
+    const unsigned char *image; /* what nobody writes */
+    uint64_t size;              /* the end of it is the guests' own */
+    unsigned k;
+    bool failed;
+};
+
+#define GUESTS 6
+#define ROUNDS 60
+#define OWN    (16 * BLOCK) /* bytes after the image, for each two guests */
+
+/* Whether what is asked of is as it should be: bytes of the image, and the guest's own. */
+static bool look(struct guest *g, uint64_t own, unsigned char value)
+{
+    unsigned char got[3 * BLOCK];
+    uint64_t at = (own * 7919 + g->k * 104729) % (g->size - sizeof(got)), len = 0;
+    struct error err = ERROR_INIT;
+    bool zero = false;
+
+    if (template_disk_read(g->disk, at, got, sizeof(got), &err) < 0 ||
+        memcmp(got, g->image + at, sizeof(got)) != 0 ||
+        template_disk_extent(g->disk, at, sizeof(got), &len, &zero, &err) < 0 || len == 0 ||
+        template_disk_read(g->disk, own, got, BLOCK / 2, &err) < 0)
+        return false;
+    for (size_t i = 0; i < BLOCK / 2; i++)
+        if (got[i] != value)
+            return false;
+    return true;
+}
+
+/* All that nbdkit asks of the plugin, on many threads, as the guest pleases. */
+static void *be_a_guest(void *self)
+{
+    struct guest *g = self;
+    unsigned char data[BLOCK / 2];
+    struct error err = ERROR_INIT;
+
+    for (unsigned round = 0; round < ROUNDS && !g->failed; round++) {
+        /* Two guests share each block: a half is one's, a half the other's. */
+        uint64_t own = g->size + (g->k / 2) * OWN + (round % 16) * BLOCK + (g->k % 2) * (BLOCK / 2);
+        unsigned char value = (unsigned char)(round * GUESTS + g->k + 1);
+
+        memset(data, value, sizeof(data));
+        g->failed = template_disk_write(g->disk, own, data, sizeof(data), &err) < 0 ||
+                    !look(g, own, value) || template_disk_zero(g->disk, own, BLOCK / 2, &err) < 0 ||
+                    !look(g, own, 0) ||
+                    (round % 8 == g->k && template_disk_flush(g->disk, &err) < 0);
+    }
+    return NULL;
+}
+
+/* A cache of two windows is emptied again and again meanwhile. */
+static void guests_at_once_see_the_image_and_their_own(void **state)
+{
+    struct fixture *f = *state;
+    struct template_disk_request req = {.ref = {"t", 0},
+                                        .overlay = f->overlay,
+                                        .size = f->size + GUESTS * OWN,
+                                        .cache_max = 2 * 131072,
+                                        .cache_dir = f->dir};
+    struct template_disk *d = NULL;
+    struct guest guests[GUESTS];
+    pthread_t threads[GUESTS];
+    struct error err = ERROR_INIT;
+
+    if (template_disk_open(f->store, &req, &d, &err) < 0)
+        fail_msg("%s", err.msg);
+    for (unsigned k = 0; k < GUESTS; k++) {
+        guests[k] = (struct guest){.disk = d, .image = f->image, .size = f->size, .k = k};
+        assert_int_equal(pthread_create(&threads[k], NULL, be_a_guest, &guests[k]), 0);
+    }
+    for (unsigned k = 0; k < GUESTS; k++) {
+        assert_int_equal(pthread_join(threads[k], NULL), 0);
+        assert_false(guests[k].failed);
+    }
+    template_disk_free(d);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -289,6 +368,7 @@ int main(void)
         TEST(it_grows_and_does_not_shrink),
         TEST(a_second_open_and_a_changed_header_are_refused),
         TEST(threads_at_once_do_not_undo_each_other),
+        TEST(guests_at_once_see_the_image_and_their_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
