@@ -197,7 +197,7 @@ int writer_hand_new(struct writer *w, struct writer_hand **ret, struct error *er
 
     if (!h)
         return out_of_memory(err);
-    h->cctx = ZSTD_createCCtx();
+    h->cctx = writer_compressor_new(&w->store->options);
     h->stored = malloc(ZSTD_compressBound(FRAME_MAX));
     h->raw = malloc(FRAME_MAX);
     h->raw_frame = NONE;

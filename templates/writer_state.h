@@ -22,6 +22,7 @@ struct frame_state {
 struct out {
     struct storage_file file;
     uint64_t offset;
+    uint64_t sent; /* up to where the disk was told to begin */
     struct pack_frame *frames;
     uint32_t n_frames, cap_frames;
     char name[PACK_NAME + 1];
@@ -59,6 +60,9 @@ struct writer_hand {
     unsigned char *raw;    /* of raw_frame, read back */
     uint32_t raw_frame;
 };
+
+/* A ZSTD_CCtx, or NULL when memory ran out. */
+void *writer_compressor_new(const struct template_options *options);
 
 void writer_frame_row(const struct pack_frame *f, unsigned char row[PACK_FRAME_SIZE]);
 
