@@ -8,6 +8,7 @@
 
 struct fresh {
     struct address address;
+    uint64_t origin;
     uint32_t frame; /* in writer.frames */
     uint32_t offset, len;
 };
@@ -34,10 +35,12 @@ struct writer {
     int session;
     uint32_t *bases; /* number of each pack's first chunk */
     uint32_t n_old;  /* chunks in the view */
+    int origin_fd;
 
     pthread_mutex_t mutex; /* over all that follows */
     uint32_t *slots;       /* numbers of chunks, by address */
     size_t n_slots;        /* a power of 2 */
+    uint64_t *origins;     /* of chunks in the view: 0, or the origin of their bytes plus 1 */
     struct fresh *fresh;
     uint32_t n_fresh;
     size_t cap_fresh;
