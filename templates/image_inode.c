@@ -104,11 +104,14 @@ static int place_content(struct build *b, const struct node *n, uint32_t index, 
                          struct error *err)
 {
     const struct extra *x = &b->tree->extras[n->extra];
+    uint32_t blocks = 0;
 
     p->n = 0;
     p->blocks = 0;
     if (n->type == NODE_DIRECTORY)
-        return place(b, p, 0, image_directory_blocks(b->tree, index), err);
+        return image_directory_blocks(b->tree, index, &blocks, err) < 0
+                   ? -1
+                   : place(b, p, 0, blocks, err);
     if (n->type == NODE_SYMLINK)
         return n->size < FAST_SYMLINK ? 0 : place(b, p, 0, 1, err);
     if (n->extra && x->sparse)
@@ -235,7 +238,8 @@ static void fill_inode(struct build *b, const struct node *n, const struct place
     static const uint16_t types[] = {[NODE_DIRECTORY] = LINUX_S_IFDIR,
                                      [NODE_FILE] = LINUX_S_IFREG,
                                      [NODE_SYMLINK] = LINUX_S_IFLNK};
-    uint64_t size = n->type == NODE_DIRECTORY ? p->blocks * IMAGE_BLOCK : n->size;
+    const struct run *last = n->type == NODE_DIRECTORY ? &p->runs[p->n - 1] : NULL;
+    uint64_t size = last ? (last->from + last->count) * IMAGE_BLOCK : n->size;
     uint64_t sectors = p->blocks * (IMAGE_BLOCK / 512);
 
     ret->i_mode = (uint16_t)(types[n->type] | (n->type == NODE_SYMLINK ? 0777 : n->mode));
@@ -294,13 +298,15 @@ static int write_content(struct build *b, uint32_t index, struct placed *p,
         return 0;
     }
     inode->i_flags = EXT4_EXTENTS_FL;
+    if (n->type == NODE_DIRECTORY && p->blocks > 1)
+        inode->i_flags |= EXT2_INDEX_FL;
     if (write_extents(b, p, (unsigned char *)inode->i_block, err) < 0)
         return -1;
     if (n->type == NODE_SYMLINK) {
         memcpy(block, target, n->size);
         return image_write_block(b, p->runs[0].block, block, err);
     }
-    return n->type == NODE_DIRECTORY ? image_write_directory(b, index, p->runs, p->n, err) : 0;
+    return n->type == NODE_DIRECTORY ? image_write_directory(b, index, p->runs, err) : 0;
 }
 
 /* A block of the inode table that is being filled. */
