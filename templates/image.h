@@ -59,7 +59,11 @@ struct build {
     uint64_t other_blocks; /* link targets, extents, attributes */
     uint64_t data_blocks;
     uint32_t inodes;
+    unsigned char *gathered; /* IMAGE_GATHER blocks */
+    uint64_t gathered_at;    /* the first of n_gathered */
+    uint32_t n_gathered;
 };
+#define IMAGE_GATHER 64u
 
 /* image_io: an io_manager that writes to image->fd. */
 struct struct_io_manager;
@@ -69,8 +73,12 @@ struct image_io {
 };
 const struct struct_io_manager *image_io_manager(void);
 void image_io_init(struct image_io *io, struct image *image);
+/* Blocks that follow each other are gathered, and are in the file after image_write_gathered. */
 MUST_CHECK int image_write_block(struct build *b, uint64_t block, const void *data,
                                  struct error *err);
+MUST_CHECK int image_write_gathered(struct build *b, struct error *err);
+MUST_CHECK int image_write_blocks(struct build *b, uint64_t block, const void *data, uint32_t n,
+                                  struct error *err);
 
 /* image_plan: what it takes, and an empty file system of that size. */
 MUST_CHECK int image_plan(struct build *b, struct image_io *io, struct error *err);

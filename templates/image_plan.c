@@ -14,6 +14,7 @@
 #define INODES_FREE     128u
 #define GROUP_INODES    32000u /* a block has 32768 bits; their number is rounded */
 #define GROUP_BLOCKS    32768u
+#define GROUP_MIN       4096u   /* of the last one: its inode table, and some */
 #define JOURNAL_SMALL   4096u   /* blocks: 16 MiB, zeros in the store */
 #define LARGE_IMAGE     262144u /* blocks from which mke2fs's own choice is taken */
 #define FREE_MIN        256u    /* blocks */
@@ -192,8 +193,8 @@ int image_plan(struct build *b, struct image_io *io, struct error *err)
     /* A group has one bitmap block for its inodes.  Hundreds of thousands of empty files take
      * groups that are empty, too, and cost the store nothing. */
     groups = ((uint64_t)b->inodes + INODES_FREE) / GROUP_INODES + 1;
-    if (groups > 1 && blocks < groups * GROUP_BLOCKS)
-        blocks = groups * GROUP_BLOCKS;
+    if (groups > 1 && blocks < (groups - 1) * GROUP_BLOCKS + GROUP_MIN)
+        blocks = (groups - 1) * GROUP_BLOCKS + GROUP_MIN;
     for (unsigned tries = 0; missing > 0; tries++) {
         if (tries > 0)
             blocks += missing + missing / 64;

@@ -16,13 +16,15 @@
 #include "base/text.h"
 #include "templates/source.h"
 
-#define BLOCK (256u << 10)
+#define BLOCK     (256u << 10)
+#define SCAN_STEP 4096u /* bytes read at a header: contents are not needed then */
 
 struct tar {
     struct source source;
     int fd;
     uint64_t size;
     uint64_t at; /* of reading */
+    size_t step; /* bytes that libarchive gets at a time */
     int read_errno;
     locale_t locale;
     struct archive *archive;
@@ -42,7 +44,7 @@ static la_ssize_t read_block(struct archive *a, void *self, const void **ret)
     ssize_t n;
 
     do
-        n = pread(t->fd, t->block, BLOCK, (off_t)t->at);
+        n = pread(t->fd, t->block, t->step, (off_t)t->at);
     while (n < 0 && errno == EINTR);
     if (n < 0) {
         t->read_errno = errno;
@@ -87,6 +89,7 @@ static int open_reader(struct tar *t, bool raw, struct error *err)
 
     t->archive = a;
     t->at = 0;
+    t->step = raw ? BLOCK : SCAN_STEP;
     if (!a)
         return out_of_memory(err);
     if (raw ? archive_read_support_filter_gzip(a) != ARCHIVE_OK ||

@@ -286,10 +286,11 @@ def test_sizes_and_names_that_are_taken_are_told(work):
     assert "there already" in said, said
 
 
-def test_a_folder_of_very_many_entries_is_whole(work):
+def test_a_folder_of_very_many_entries_is_whole_and_indexed(work):
+    """Names so long that the index has two levels; e2fsck checks its order."""
     with tarfile.open(f"{work}/many.tar", "w") as tar:
         for i in range(60000):
-            info = tarfile.TarInfo(f"many/entry-{i * 7919 % 60000:06d}")
+            info = tarfile.TarInfo(f"many/entry-{i * 7919 % 60000:056d}")
             info.type = tarfile.DIRTYPE if i % 100 == 0 else tarfile.REGTYPE
             tar.addfile(info)
     kiln(work, "template", "pack", "many", f"{work}/many.tar")
@@ -297,6 +298,11 @@ def test_a_folder_of_very_many_entries_is_whole(work):
     check_image(f"{work}/many.img")
     listed = run("debugfs", "-R", "ls -p /many", f"{work}/many.img").decode().split("\n")
     assert sum("/entry-" in line for line in listed) == 60000
+    tree = run("debugfs", "-R", "htree /many", f"{work}/many.img").decode()
+    assert "Indirect levels: 1" in tree, tree[:400]
+    with Mounted(f"{work}/many.img", work) as mounted:
+        for i in range(0, 60000, 100):
+            assert os.path.lexists(f"{mounted}/many/entry-{i:056d}"), i
 
 
 def test_a_full_disk_is_told_and_leaves_a_clean_store(work):
