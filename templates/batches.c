@@ -78,10 +78,10 @@ struct batch *batches_to_store(struct batches *b)
     return batch;
 }
 
-void batches_stored(struct batches *b, struct batch *batch)
+void batches_advance(struct batches *b, struct batch *batch, enum batch_state state)
 {
     (void)pthread_mutex_lock(&b->mutex);
-    batch->state = BATCH_STORED;
+    batch->state = state;
     tell(b);
 }
 
@@ -98,12 +98,12 @@ struct batch *batches_to_finish(struct batches *b)
     return batch;
 }
 
-bool batches_wait_stored(struct batches *b, struct batch *batch)
+bool batches_wait(struct batches *b, const struct batch *batch, enum batch_state state)
 {
     bool failed;
 
     (void)pthread_mutex_lock(&b->mutex);
-    while (!b->failed && batch->state != BATCH_STORED)
+    while (!b->failed && batch->state < state)
         wait_for_change(b);
     failed = b->failed;
     (void)pthread_mutex_unlock(&b->mutex);

@@ -1,7 +1,7 @@
 /* templates/feeder — an image in its order, cut into pieces.
  *
  * Contents are cut from the file's own start, by cdc; metadata at multiples of METADATA_CUT of the
- * image; what is neither is a run of zeros. */
+ * image; what is neither is a run of zeros.  Small files are left to who stores the batch. */
 #include <errno.h>
 #include <string.h>
 
@@ -28,6 +28,8 @@ struct content {
     uint32_t n;
     bool sparse;
     uint64_t size;
+    uint64_t
+        origin; /* where the file's bytes stand in the archive as they are; or WRITER_NOWHERE */
 };
 
 static int stopped(struct error *err)
@@ -53,9 +55,12 @@ static int hand_over(struct feeder *f, struct error *err)
     return 0;
 }
 
-static int need_batch(struct feeder *f, struct error *err)
+/* A batch with room for a piece, which may be longer than that by CHUNK_MAX; or for len bytes. */
+static int need_batch(struct feeder *f, uint32_t pieces, uint32_t len, struct error *err)
 {
-    if (f->batch && (f->batch->used >= BATCH_SIZE || f->batch->n >= BATCH_PIECES) &&
+    if (f->batch &&
+        (f->batch->used >= BATCH_SIZE || f->batch->used + len > BATCH_ROOM ||
+         f->batch->n + pieces > BATCH_PIECES) &&
         hand_over(f, err) < 0)
         return -1;
     if (!f->batch)
@@ -71,9 +76,9 @@ static void add_piece(struct feeder *f, struct piece p)
 
 static int add_zeros(struct feeder *f, uint64_t len, struct error *err)
 {
-    if (need_batch(f, err) < 0)
+    if (need_batch(f, 1, 0, err) < 0)
         return -1;
-    add_piece(f, (struct piece){.zero = true, .len = len});
+    add_piece(f, (struct piece){.zero = true, .fetch = TREE_NONE, .len = len});
     return 0;
 }
 
@@ -111,10 +116,14 @@ static int add_metadata(struct feeder *f, uint64_t blocks, struct error *err)
         uint64_t cut = (at / METADATA_CUT + 1) * METADATA_CUT;
         uint32_t len = (uint32_t)((cut < end ? cut : end) - at);
 
-        if (need_batch(f, err) < 0 ||
+        if (need_batch(f, 1, 0, err) < 0 ||
             read_metadata(f->in->image, at, f->batch->data + f->batch->used, len, err) < 0)
             return -1;
-        add_piece(f, (struct piece){.has_data = true, .at = f->batch->used, .len = len});
+        add_piece(f, (struct piece){.has_data = true,
+                                    .at = f->batch->used,
+                                    .fetch = TREE_NONE,
+                                    .len = len,
+                                    .origin = WRITER_NOWHERE});
         f->batch->used += len;
         at += len;
     }
@@ -178,7 +187,7 @@ static int carry_over(struct feeder *f, uint32_t from, uint32_t len, struct erro
         return error_set(err, ERR_SYSTEM, "pack: out of memory");
     memcpy(carried, f->batch->data + from, len);
     f->batch->used = from;
-    if (hand_over(f, err) < 0 || need_batch(f, err) < 0)
+    if (hand_over(f, err) < 0 || need_batch(f, 1, 0, err) < 0)
         return -1;
     memcpy(f->batch->data, carried, len);
     return 0;
@@ -187,9 +196,10 @@ static int carry_over(struct feeder *f, uint32_t from, uint32_t len, struct erro
 /* len bytes of a file that lie together in the image. */
 static int feed_stretch(struct feeder *f, struct content *c, uint64_t len, struct error *err)
 {
+    uint64_t origin = origin_at(c->origin, c->offset);
     uint32_t start, filled; /* of the batch: bytes that are read and not cut yet */
 
-    if (need_batch(f, err) < 0)
+    if (need_batch(f, 1, 0, err) < 0)
         return -1;
     start = filled = f->batch->used;
     while (len > 0 || filled > start) {
@@ -203,7 +213,12 @@ static int feed_stretch(struct feeder *f, struct content *c, uint64_t len, struc
         len -= n;
         while (filled > start && f->batch->n < BATCH_PIECES && start < BATCH_SIZE &&
                (cut = cdc_cut(f->batch->data + start, filled - start, len == 0)) > 0) {
-            add_piece(f, (struct piece){.has_data = true, .at = start, .len = cut});
+            add_piece(f, (struct piece){.has_data = true,
+                                        .at = start,
+                                        .fetch = TREE_NONE,
+                                        .len = cut,
+                                        .origin = origin});
+            origin = origin_at(origin, cut);
             start += (uint32_t)cut;
         }
         if (filled == start && len == 0)
@@ -255,12 +270,41 @@ static int feed_runs(struct feeder *f, const struct node *n, struct content *c, 
     return 0;
 }
 
+/* Where a file without holes stands in the archive. */
+static uint64_t origin_of(const struct feeder *f, const struct node *n)
+{
+    return f->in->source->plain_fd < 0 ? WRITER_NOWHERE : n->data;
+}
+
+/* A file in one piece that others read. */
+static int feed_whole(struct feeder *f, uint32_t index, struct error *err)
+{
+    const struct node *n = &f->in->tree->nodes[index];
+    const uint32_t size = (uint32_t)n->size, slots = size / CDC_MIN + 1;
+
+    if (feed_gap(f, n->block, err) < 0 || need_batch(f, slots, size, err) < 0)
+        return -1;
+    f->batch->pieces[f->batch->n] =
+        (struct piece){.fetch = index, .at = f->batch->used, .origin = origin_of(f, n)};
+    for (uint32_t i = 1; i < slots; i++)
+        f->batch->pieces[f->batch->n + i] = (struct piece){.fetch = TREE_NONE};
+    f->batch->n += slots;
+    f->batch->used += size;
+    f->fed += size;
+    f->block = n->block + (size + IMAGE_BLOCK - 1) / IMAGE_BLOCK;
+    return 0;
+}
+
 static int feed_file(struct feeder *f, uint32_t index, struct error *err)
 {
     const struct tree *t = f->in->tree;
     const struct node *n = &t->nodes[index];
     const struct extra *x = &t->extras[n->extra];
     struct content c = {.sparse = n->extra && x->sparse, .size = n->size};
+
+    if (!(n->block & RUNS_FLAG) && source_can_fetch(f->in->source, t, index))
+        return feed_whole(f, index, err);
+    c.origin = c.sparse ? WRITER_NOWHERE : origin_of(f, n);
 
     if (c.sparse) {
         c.segments = t->segments + x->segments;

@@ -87,6 +87,7 @@ int image_build(struct tree *t, int fd, struct image *ret, struct error *err)
         result = finish(&b, err);
     if (b.fs)
         ext2fs_free(b.fs);
+    free(b.gathered);
     if (result < 0)
         image_release(ret);
     return result;

@@ -47,7 +47,7 @@ static inline bool image_is_written(const struct image *m, uint64_t block)
 
 /* ---- between the files of the image ---- */
 
-/* libext2fs, known to these files, to ext2_channel.c and to disk_tar.c. */
+/* libext2fs, known to image*.c, to ext2_channel.c and to disk_tar.c. */
 struct struct_ext2_filsys;
 struct build {
     struct tree *tree;
@@ -58,7 +58,11 @@ struct build {
     uint64_t other_blocks; /* link targets, extents, attributes */
     uint64_t data_blocks;
     uint32_t inodes;
+    unsigned char *gathered; /* IMAGE_GATHER blocks */
+    uint64_t gathered_at;    /* the first of n_gathered */
+    uint32_t n_gathered;
 };
+#define IMAGE_GATHER 64u
 
 /* image_io: an io_manager that writes to image->fd. */
 struct struct_io_manager;
@@ -68,21 +72,51 @@ struct image_io {
 };
 const struct struct_io_manager *image_io_manager(void);
 void image_io_init(struct image_io *io, struct image *image);
+/* Blocks that follow each other are gathered, and are in the file after image_write_gathered. */
 MUST_CHECK int image_write_block(struct build *b, uint64_t block, const void *data,
                                  struct error *err);
+MUST_CHECK int image_write_gathered(struct build *b, struct error *err);
+MUST_CHECK int image_write_blocks(struct build *b, uint64_t block, const void *data, uint32_t n,
+                                  struct error *err);
 
 /* image_plan: what it takes, and an empty file system of that size. */
 MUST_CHECK int image_plan(struct build *b, struct image_io *io, struct error *err);
-/* Blocks of a directory's content. */
-uint32_t image_directory_blocks(const struct tree *t, uint32_t node);
+/* Name and hash seed of every image. */
+extern const unsigned char image_uuid[16];
 
 /* A run of at most count free blocks, marked as used.  ERR_LIMIT when none is left. */
 MUST_CHECK int image_take_blocks(struct build *b, uint64_t count, uint64_t *ret_block,
                                  uint32_t *ret_count, struct error *err);
 
-/* image_directory: content of all directories. */
+/* image_index: the tree of a directory's names, by their hashes. */
+struct indexed {
+    uint32_t hash;
+    uint32_t child; /* of the directory */
+};
+struct leaf {
+    uint32_t first; /* in entries */
+    uint32_t hash;  /* from which on it has names */
+};
+struct image_index {
+    struct indexed *entries;
+    struct leaf *leaves; /* n_leaves + 1: where the last one ends */
+    uint32_t n_leaves, n_nodes;
+};
+/* ERR_LIMIT when there are more names than ext4 can index.  ret is the caller's to release. */
+MUST_CHECK int image_index_plan(const struct tree *t, uint32_t node, struct image_index *ret,
+                                struct error *err);
+void image_index_release(struct image_index *x);
+/* Into a block with the entries "." and "..". */
+void image_index_put_root(const struct image_index *x, unsigned char block[IMAGE_BLOCK]);
+void image_index_put_node(const struct image_index *x, uint32_t i,
+                          unsigned char block[IMAGE_BLOCK]);
+
+/* image_directory: content of all directories.  One of more than one block is indexed. */
+uint32_t image_entry_size(size_t name_len);
+MUST_CHECK int image_directory_blocks(const struct tree *t, uint32_t node, uint32_t *ret,
+                                      struct error *err);
 MUST_CHECK int image_write_directory(struct build *b, uint32_t node, const struct run *runs,
-                                     size_t n_runs, struct error *err);
+                                     struct error *err);
 
 /* image_inode: places of contents, and the inode tables. */
 MUST_CHECK int image_write_inodes(struct build *b, struct error *err);

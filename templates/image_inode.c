@@ -1,7 +1,8 @@
 /* templates/image_inode — places for contents, and an inode for each node.
  *
- * libext2fs would read and write a whole block for every inode; here a block of the table is filled
- * and written once.  Block lists are extent trees (Documentation/filesystems/ext4/ifork.rst). */
+ * libext2fs would read and write a whole block for every inode; here a stretch of the table is
+ * filled and written at once.  Block lists are extent trees
+ * (Documentation/filesystems/ext4/ifork.rst). */
 #include <errno.h>
 #include <ext2fs/ext2fs.h>
 #include <string.h>
@@ -104,11 +105,14 @@ static int place_content(struct build *b, const struct node *n, uint32_t index, 
                          struct error *err)
 {
     const struct extra *x = &b->tree->extras[n->extra];
+    uint32_t blocks = 0;
 
     p->n = 0;
     p->blocks = 0;
     if (n->type == NODE_DIRECTORY)
-        return place(b, p, 0, image_directory_blocks(b->tree, index), err);
+        return image_directory_blocks(b->tree, index, &blocks, err) < 0
+                   ? -1
+                   : place(b, p, 0, blocks, err);
     if (n->type == NODE_SYMLINK)
         return n->size < FAST_SYMLINK ? 0 : place(b, p, 0, 1, err);
     if (n->extra && x->sparse)
@@ -235,7 +239,8 @@ static void fill_inode(struct build *b, const struct node *n, const struct place
     static const uint16_t types[] = {[NODE_DIRECTORY] = LINUX_S_IFDIR,
                                      [NODE_FILE] = LINUX_S_IFREG,
                                      [NODE_SYMLINK] = LINUX_S_IFLNK};
-    uint64_t size = n->type == NODE_DIRECTORY ? p->blocks * IMAGE_BLOCK : n->size;
+    const struct run *last = n->type == NODE_DIRECTORY ? &p->runs[p->n - 1] : NULL;
+    uint64_t size = last ? (last->from + last->count) * IMAGE_BLOCK : n->size;
     uint64_t sectors = p->blocks * (IMAGE_BLOCK / 512);
 
     ret->i_mode = (uint16_t)(types[n->type] | (n->type == NODE_SYMLINK ? 0777 : n->mode));
@@ -294,46 +299,61 @@ static int write_content(struct build *b, uint32_t index, struct placed *p,
         return 0;
     }
     inode->i_flags = EXT4_EXTENTS_FL;
+    if (n->type == NODE_DIRECTORY && p->blocks > 1)
+        inode->i_flags |= EXT2_INDEX_FL;
     if (write_extents(b, p, (unsigned char *)inode->i_block, err) < 0)
         return -1;
     if (n->type == NODE_SYMLINK) {
         memcpy(block, target, n->size);
         return image_write_block(b, p->runs[0].block, block, err);
     }
-    return n->type == NODE_DIRECTORY ? image_write_directory(b, index, p->runs, p->n, err) : 0;
+    return n->type == NODE_DIRECTORY ? image_write_directory(b, index, p->runs, err) : 0;
 }
 
-/* A block of the inode table that is being filled. */
+/* Blocks of an inode table that are being filled. */
+#define TABLE_BLOCKS 64u
 struct table {
-    uint64_t at; /* 0: none */
-    unsigned char block[IMAGE_BLOCK];
+    unsigned char *data;
+    uint64_t at;      /* the first of n blocks */
+    uint32_t n, used; /* up to where something was put */
 };
 
 static int table_flush(struct build *b, struct table *t, struct error *err)
 {
-    return t->at ? image_write_block(b, t->at, t->block, err) : 0;
+    return t->used ? image_write_blocks(b, t->at, t->data, t->used, err) : 0;
+}
+
+/* From a block on, as much of its group's table as there is room for. */
+static int table_load(struct build *b, struct table *t, uint64_t at, uint32_t left,
+                      struct error *err)
+{
+    errcode_t code;
+
+    if (table_flush(b, t, err) < 0)
+        return -1;
+    t->at = at;
+    t->n = left < TABLE_BLOCKS ? left : TABLE_BLOCKS;
+    t->used = 0;
+    code = io_channel_read_blk64(b->fs->io, at, (int)t->n, t->data);
+    return code ? image_failed(err, code, "read the inode table") : 0;
 }
 
 static int put_inode(struct build *b, struct table *t, uint32_t number,
                      const struct ext2_inode_large *inode, struct error *err)
 {
-    uint32_t per_group = b->fs->super->s_inodes_per_group;
-    uint32_t per_block = IMAGE_BLOCK / EXT2_INODE_SIZE(b->fs->super);
-    uint32_t place = (number - 1) % per_group;
-    uint64_t at = ext2fs_inode_table_loc(b->fs, (number - 1) / per_group) + place / per_block;
+    const uint32_t per_group = b->fs->super->s_inodes_per_group;
+    const uint32_t size = EXT2_INODE_SIZE(b->fs->super);
+    const uint32_t per_block = IMAGE_BLOCK / size;
+    const uint32_t place = (number - 1) % per_group;
+    const uint64_t at = ext2fs_inode_table_loc(b->fs, (number - 1) / per_group) + place / per_block;
 
-    if (at != t->at) {
-        errcode_t code;
-
-        if (table_flush(b, t, err) < 0)
-            return -1;
-        t->at = at;
-        code = io_channel_read_blk64(b->fs->io, at, 1, t->block);
-        if (code)
-            return image_failed(err, code, "read the inode table");
-    }
-    memcpy(t->block + (size_t)(place % per_block) * EXT2_INODE_SIZE(b->fs->super), inode,
+    if ((at < t->at || at >= t->at + t->n) &&
+        table_load(b, t, at, b->fs->inode_blocks_per_group - place / per_block, err) < 0)
+        return -1;
+    memcpy(t->data + (at - t->at) * IMAGE_BLOCK + (size_t)(place % per_block) * size, inode,
            sizeof(*inode));
+    if (t->used < at - t->at + 1)
+        t->used = (uint32_t)(at - t->at + 1);
     return 0;
 }
 
@@ -365,8 +385,8 @@ int image_write_inodes(struct build *b, struct error *err)
 {
     struct tree *tree = b->tree;
     struct placed p = {.n = 0};
-    struct table t = {.at = 0};
-    int result = 0;
+    struct table t = {.data = malloc((size_t)TABLE_BLOCKS * IMAGE_BLOCK)};
+    int result = t.data ? 0 : out_of_memory(err);
 
     number_inodes(tree, EXT2_FIRST_INODE(b->fs->super));
     /* Directories and links first, so that they lie together before all contents. */
@@ -379,6 +399,9 @@ int image_write_inodes(struct build *b, struct error *err)
         }
     if (result == 0)
         result = table_flush(b, &t, err);
+    if (result == 0)
+        result = image_write_gathered(b, err);
+    free(t.data);
     free(p.runs);
     return result;
 }

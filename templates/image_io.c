@@ -94,9 +94,31 @@ void image_io_init(struct image_io *io, struct image *image)
     ext2_channel_name(image, io->name);
 }
 
+int image_write_blocks(struct build *b, uint64_t block, const void *data, uint32_t n,
+                       struct error *err)
+{
+    errcode_t code = write_bytes(b->image, block * IMAGE_BLOCK, data, (size_t)n * IMAGE_BLOCK);
+
+    return code ? image_failed(err, code, "write blocks of the image") : 0;
+}
+
+int image_write_gathered(struct build *b, struct error *err)
+{
+    const uint32_t n = b->n_gathered;
+
+    b->n_gathered = 0;
+    return n ? image_write_blocks(b, b->gathered_at, b->gathered, n, err) : 0;
+}
+
 int image_write_block(struct build *b, uint64_t block, const void *data, struct error *err)
 {
-    errcode_t code = write_bytes(b->image, block * IMAGE_BLOCK, data, IMAGE_BLOCK);
-
-    return code ? image_failed(err, code, "write a block of the image") : 0;
+    if ((block != b->gathered_at + b->n_gathered || b->n_gathered == IMAGE_GATHER) &&
+        image_write_gathered(b, err) < 0)
+        return -1;
+    if (!b->gathered && !(b->gathered = malloc((size_t)IMAGE_GATHER * IMAGE_BLOCK)))
+        return error_set(err, ERR_SYSTEM, "make the image: out of memory");
+    if (b->n_gathered == 0)
+        b->gathered_at = block;
+    memcpy(b->gathered + (size_t)b->n_gathered++ * IMAGE_BLOCK, data, IMAGE_BLOCK);
+    return 0;
 }

@@ -13,6 +13,9 @@
 #define INODE_SIZE      256u
 #define BYTES_PER_INODE 16384u /* mke2fs's ratio: a grown volume gets its inodes by it */
 #define INODES_FREE     128u
+#define GROUP_INODES    32000u /* a block has 32768 bits; their number is rounded */
+#define GROUP_BLOCKS    32768u
+#define GROUP_MIN       4096u   /* of the last one: its inode table, and some */
 #define JOURNAL_SMALL   4096u   /* blocks: 16 MiB, zeros in the store */
 #define LARGE_IMAGE     262144u /* blocks from which mke2fs's own choice is taken */
 #define FREE_MIN        256u    /* blocks */
@@ -20,33 +23,10 @@
 
 /* Name and hash seed of every image: a volume is told apart by its file, not by its UUID, and equal
  * contents give equal images. */
-static const unsigned char uuid[16] = {0x6b, 0x69, 0x6c, 0x6e, 0x76, 0x6f, 0x4c, 0x75,
-                                       0xad, 0x65, 0x74, 0x65, 0x6d, 0x70, 0x6c, 0x74};
+const unsigned char image_uuid[16] = {0x6b, 0x69, 0x6c, 0x6e, 0x76, 0x6f, 0x4c, 0x75,
+                                      0xad, 0x65, 0x74, 0x65, 0x6d, 0x70, 0x6c, 0x74};
 
 /* ---- what the tree takes ---- */
-
-static uint32_t entry_size(size_t name_len)
-{
-    return (uint32_t)(8 + name_len + 3) & ~3u;
-}
-
-uint32_t image_directory_blocks(const struct tree *t, uint32_t node)
-{
-    const struct node *d = &t->nodes[node];
-    uint32_t used = entry_size(1) + entry_size(2);
-    uint32_t blocks = 1;
-
-    for (uint32_t i = 0; i < d->n_children; i++) {
-        uint32_t size = entry_size(t->nodes[t->order[d->child + i]].name_len);
-
-        if (used + size > IMAGE_BLOCK) {
-            blocks++;
-            used = 0;
-        }
-        used += size;
-    }
-    return blocks;
-}
 
 static uint64_t blocks_of(uint64_t bytes)
 {
@@ -78,23 +58,26 @@ static void add_file(struct build *b, const struct node *n)
     b->other_blocks += extent_blocks(blocks, n->extra ? x->n_segments : 0);
 }
 
-static void measure(struct build *b)
+static int measure(struct build *b, struct error *err)
 {
     const struct tree *t = b->tree;
 
     b->inodes = EXT2_GOOD_OLD_FIRST_INO - 1;
     for (uint32_t i = 0; i < t->n_nodes; i++) {
         const struct node *n = &t->nodes[i];
+        uint32_t blocks = 0;
 
         b->inodes += n->type != NODE_HARDLINK;
         b->other_blocks += n->extra && t->extras[n->extra].n_xattrs ? 1 : 0;
-        if (n->type == NODE_DIRECTORY)
-            b->dir_blocks += image_directory_blocks(t, i);
+        if (n->type == NODE_DIRECTORY && image_directory_blocks(t, i, &blocks, err) < 0)
+            return -1;
+        b->dir_blocks += blocks;
         if (n->type == NODE_SYMLINK && n->size >= EXT2_N_BLOCKS * 4)
             b->other_blocks++;
         if (n->type == NODE_FILE)
             add_file(b, n);
     }
+    return 0;
 }
 
 /* ---- an empty file system ---- */
@@ -127,8 +110,8 @@ static void set_identity(ext2_filsys fs)
 
     fs->now = TIME;
     s->s_mkfs_time = s->s_lastcheck = s->s_wtime = TIME;
-    memcpy(s->s_uuid, uuid, sizeof(s->s_uuid));
-    memcpy(s->s_hash_seed, uuid, sizeof(s->s_hash_seed));
+    memcpy(s->s_uuid, image_uuid, sizeof(s->s_uuid));
+    memcpy(s->s_hash_seed, image_uuid, sizeof(s->s_hash_seed));
     s->s_def_hash_version = EXT2_HASH_HALF_MD4;
     s->s_flags |= EXT2_FLAGS_UNSIGNED_HASH;
     s->s_default_mount_opts = EXT2_DEFM_XATTR_USER | EXT2_DEFM_ACL;
@@ -219,10 +202,16 @@ static int try_size(struct build *b, struct image_io *io, uint64_t blocks, uint6
 
 int image_plan(struct build *b, struct image_io *io, struct error *err)
 {
-    uint64_t blocks, missing = 1;
+    uint64_t blocks, groups, missing = 1;
 
-    measure(b);
+    if (measure(b, err) < 0)
+        return -1;
     blocks = b->dir_blocks + b->other_blocks + b->data_blocks + 2 * JOURNAL_SMALL;
+    /* A group has one bitmap block for its inodes.  Hundreds of thousands of empty files take
+     * groups that are empty, too, and cost the store nothing. */
+    groups = ((uint64_t)b->inodes + INODES_FREE) / GROUP_INODES + 1;
+    if (groups > 1 && blocks < (groups - 1) * GROUP_BLOCKS + GROUP_MIN)
+        blocks = (groups - 1) * GROUP_BLOCKS + GROUP_MIN;
     for (unsigned tries = 0; missing > 0; tries++) {
         if (tries > 0)
             blocks += missing + missing / 64;
@@ -230,7 +219,7 @@ int image_plan(struct build *b, struct image_io *io, struct error *err)
             ext2fs_free(b->fs);
         b->fs = NULL;
         /* ext4 drops a last group too short for its own tables. */
-        if (blocks % 32768 != 0 && blocks % 32768 < 1024)
+        if (blocks % GROUP_BLOCKS != 0 && blocks % GROUP_BLOCKS < 1024)
             blocks += 1024;
         if (blocks > IMAGE_MAX / IMAGE_BLOCK || tries > 100)
             return error_set(

@@ -3,12 +3,16 @@
 
 #include <string.h>
 
+#include "base/text.h"
+#include "templates/cdc.h"
+
 struct worker {
     pthread_t thread;
     bool started;
     struct batches *batches;
-    struct writer *writer;
+    const struct pipeline_input *in;
     struct writer_hand *hand;
+    void *source_hand;
 };
 
 struct finisher {
@@ -33,18 +37,69 @@ static bool is_zero(const unsigned char *data, size_t len)
     return data[0] == 0 && memcmp(data, data + 1, len - 1) == 0;
 }
 
+/* The file of a piece, into it and the slots after it. */
+static int read_file(struct worker *w, struct batch *b, struct piece *p, struct error *err)
+{
+    const struct tree *t = w->in->tree;
+    const uint32_t node = p->fetch, size = (uint32_t)t->nodes[node].size;
+    const struct piece whole = *p;
+    unsigned char *data = b->data + p->at;
+    uint32_t done = 0;
+
+    if (source_fetch(w->in->source, w->source_hand, t, node, data, err) < 0) {
+        char path[PATH_MAX];
+
+        nodes_path(t, node, path);
+        return error_wrap(err, "content of %s", text_show(path).text);
+    }
+    while (done < size) {
+        const uint32_t cut = (uint32_t)cdc_cut(data + done, size - done, true);
+
+        *p++ = (struct piece){.has_data = true,
+                              .at = whole.at + done,
+                              .fetch = TREE_NONE,
+                              .len = cut,
+                              .pad = done + cut == size,
+                              .origin = origin_at(whole.origin, done)};
+        done += cut;
+    }
+    return 0;
+}
+
+static int read_batch(struct worker *w, struct batch *b, struct error *err)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->pieces[i].fetch != TREE_NONE && read_file(w, b, &b->pieces[i], err) < 0)
+            return -1;
+    return 0;
+}
+
 static int store_batch(struct worker *w, struct batch *b, struct error *err)
 {
     for (uint32_t i = 0; i < b->n; i++) {
         struct piece *p = &b->pieces[i];
+        const struct writer_chunk chunk = {.kind = WRITER_CONTENT,
+                                           .data = b->data + p->at,
+                                           .len = (uint32_t)p->len,
+                                           .origin = p->origin};
 
         if (!p->has_data)
             continue;
-        p->zero = is_zero(b->data + p->at, p->len);
-        if (!p->zero && writer_add(w->writer, w->hand, WRITER_CONTENT, b->data + p->at,
-                                   (uint32_t)p->len, &p->address, err) < 0)
+        p->zero = is_zero(chunk.data, chunk.len);
+        if (!p->zero && writer_add(w->in->writer, w->hand, &chunk, &p->address, err) < 0)
             return -1;
     }
+    return 0;
+}
+
+static int do_batch(struct worker *w, struct batch *b, struct error *err)
+{
+    if (read_batch(w, b, err) < 0)
+        return -1;
+    batches_advance(w->batches, b, BATCH_READ);
+    if (store_batch(w, b, err) < 0)
+        return -1;
+    batches_advance(w->batches, b, BATCH_STORED);
     return 0;
 }
 
@@ -54,11 +109,10 @@ static void *work(void *self)
     struct error err = ERROR_INIT;
 
     for (struct batch *b = batches_to_store(w->batches); b; b = batches_to_store(w->batches)) {
-        if (store_batch(w, b, &err) < 0) {
+        if (do_batch(w, b, &err) < 0) {
             batches_fail(w->batches, &err);
             break;
         }
-        batches_stored(w->batches, b);
     }
     return NULL;
 }
@@ -73,7 +127,7 @@ static void hash_zeros(struct sha256 *s, uint64_t len)
         sha256_add(s, zeros, len < sizeof(zeros) ? (size_t)len : sizeof(zeros));
 }
 
-/* Runs while the batch is being stored: `zero` and `address` are not looked at. */
+/* Runs while the batch, which was read, is being stored: `zero` and `address` are not looked at. */
 static void hash_batch(struct finisher *f, const struct batch *b, uint64_t offset)
 {
     for (uint32_t i = 0; i < b->n; i++) {
@@ -91,6 +145,7 @@ static void hash_batch(struct finisher *f, const struct batch *b, uint64_t offse
 static int end_node(struct finisher *f, struct error *err)
 {
     struct pipeline_result *r = f->result;
+    struct writer_chunk node;
 
     if (f->n_entries == 0)
         return 0;
@@ -103,9 +158,13 @@ static int end_node(struct finisher *f, struct error *err)
         r->nodes = nodes;
         f->cap_nodes = cap;
     }
-    if (buf_check(&f->node, "a node", err) < 0 ||
-        writer_add(f->writer, f->hand, WRITER_NODE, f->node.data, (uint32_t)f->node.len,
-                   &r->nodes[r->n_nodes].address, err) < 0)
+    if (buf_check(&f->node, "a node", err) < 0)
+        return -1;
+    node = (struct writer_chunk){.kind = WRITER_NODE,
+                                 .data = f->node.data,
+                                 .len = (uint32_t)f->node.len,
+                                 .origin = WRITER_NOWHERE};
+    if (writer_add(f->writer, f->hand, &node, &r->nodes[r->n_nodes].address, err) < 0)
         return -1;
     r->nodes[r->n_nodes++].start = f->node_start;
     r->nodes[r->n_nodes].start = f->offset;
@@ -139,6 +198,8 @@ static int list_batch(struct finisher *f, const struct batch *b, struct error *e
         const struct piece *p = &b->pieces[i];
         struct entry e = {.zero = p->zero, .pad = p->pad, .len = p->len, .address = p->address};
 
+        if (p->len == 0)
+            continue;
         if (p->zero) {
             f->zeros.zero = true;
             f->zeros.len += entry_span(&e, f->offset + f->zeros.len);
@@ -156,9 +217,11 @@ static int finish_all(struct finisher *f, struct error *err)
     uint64_t hashed = 0;
 
     for (struct batch *b = batches_to_finish(f->batches); b; b = batches_to_finish(f->batches)) {
-        hash_batch(f, b, hashed);
-        if (!batches_wait_stored(f->batches, b))
+        if (!batches_wait(f->batches, b, BATCH_READ))
             return 0; /* somebody else failed, and has said why */
+        hash_batch(f, b, hashed);
+        if (!batches_wait(f->batches, b, BATCH_STORED))
+            return 0;
         if (list_batch(f, b, err) < 0)
             return -1;
         hashed = f->offset + f->zeros.len;
@@ -187,8 +250,9 @@ static int start_workers(struct worker *workers, unsigned n, struct batches *b,
 {
     for (unsigned i = 0; i < n; i++) {
         workers[i].batches = b;
-        workers[i].writer = in->writer;
-        if (writer_hand_new(in->writer, &workers[i].hand, err) < 0)
+        workers[i].in = in;
+        if (writer_hand_new(in->writer, &workers[i].hand, err) < 0 ||
+            source_hand_new(in->source, &workers[i].source_hand, err) < 0)
             return -1;
         if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
             return error_set(err, ERR_SYSTEM, "pack: no thread to be had");
@@ -216,6 +280,8 @@ static void join(struct worker *workers, unsigned n, struct finisher *f)
         if (workers[i].started)
             (void)pthread_join(workers[i].thread, NULL);
         writer_hand_free(workers[i].hand);
+        if (workers[i].in)
+            source_hand_free(workers[i].in->source, workers[i].source_hand);
     }
     if (f->started)
         (void)pthread_join(f->thread, NULL);
@@ -234,6 +300,7 @@ int image_store(const struct pipeline_input *in, struct pipeline_result *ret, st
     *ret = (struct pipeline_result){.n_nodes = 0};
     if (!workers)
         return error_set(err, ERR_SYSTEM, "pack: out of memory");
+    writer_compare_with(in->writer, in->source->plain_fd);
     if (batches_init(&b, 2 * (size_t)in->threads + 4, err) == 0 &&
         start_workers(workers, in->threads, &b, in, err) == 0 &&
         start_finisher(&f, &b, in, err) == 0)

@@ -1,9 +1,9 @@
 /* templates/pipeline — an image's bytes, in order, become chunks, a digest and nodes.
  *
- *   the caller's thread   reads contents and metadata in the order of the image, cuts them, and
- *                         fills batches
- *   workers               hash, look up, compare, compress and store the chunks of a batch
- *   the finisher          takes the batches in their order: SHA-256, and entries of nodes
+ *   the caller's thread   fills batches in the order of the image: reads and cuts metadata and
+ * large files, and leaves room for small ones workers               read and cut the small ones of
+ * a batch; hash, look up, compare, compress and store its chunks the finisher          takes the
+ * batches in their order: SHA-256, and entries of nodes
  *
  * Memory is the batches, and a frame for each worker. */
 #ifndef TEMPLATES_PIPELINE_H
@@ -40,20 +40,29 @@ MUST_CHECK int image_store(const struct pipeline_input *input, struct pipeline_r
 #define BATCH_PIECES 2048
 
 struct piece {
-    bool has_data; /* its bytes are in the batch; else they are zeros */
-    bool pad;      /* as in struct entry */
-    bool zero;     /* likewise; known once the batch is stored */
-    uint32_t at;   /* in the batch's data */
-    uint64_t len;  /* of data at most CHUNK_MAX */
+    bool has_data;   /* its bytes are in the batch; else they are zeros */
+    bool pad;        /* as in struct entry */
+    bool zero;       /* likewise; known once the batch is stored */
+    uint32_t at;     /* in the batch's data */
+    uint32_t fetch;  /* TREE_NONE, or a file that is to be read to there, and cut to this piece and
+                      * the empty ones after it */
+    uint64_t len;    /* of data at most CHUNK_MAX, once it is read; 0: there is none */
+    uint64_t origin; /* as in struct writer_chunk */
     struct address address;
 };
+
+/* Of what begins `done` bytes after a place. */
+static inline uint64_t origin_at(uint64_t place, uint64_t done)
+{
+    return place == WRITER_NOWHERE ? WRITER_NOWHERE : place + done;
+}
 
 struct batch {
     unsigned char *data;
     uint32_t used;
     struct piece *pieces;
     uint32_t n;
-    enum { BATCH_FREE, BATCH_FILLED, BATCH_TAKEN, BATCH_STORED } state;
+    enum batch_state { BATCH_FREE, BATCH_FILLED, BATCH_TAKEN, BATCH_READ, BATCH_STORED } state;
 };
 
 struct batches {
@@ -72,12 +81,13 @@ void batches_release(struct batches *b);
 /* Each waits, and returns NULL when there is no further batch, or somebody failed. */
 struct batch *batches_to_fill(struct batches *b);
 struct batch *batches_to_store(struct batches *b);
-/* Stored, and the next in order; so that its hash can be taken before, it comes when it is filled,
- * and batches_wait_stored waits for the rest. */
+/* The next in order comes when it is filled; batches_wait waits until it is read or stored, and
+ * says false when somebody failed. */
 struct batch *batches_to_finish(struct batches *b);
-bool batches_wait_stored(struct batches *b, struct batch *batch);
+bool batches_wait(struct batches *b, const struct batch *batch, enum batch_state state);
 void batches_filled(struct batches *b);
-void batches_stored(struct batches *b, struct batch *batch);
+/* To BATCH_READ, then to BATCH_STORED. */
+void batches_advance(struct batches *b, struct batch *batch, enum batch_state state);
 void batches_finished(struct batches *b);
 void batches_end(struct batches *b);
 void batches_fail(struct batches *b, const struct error *err);

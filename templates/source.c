@@ -33,6 +33,32 @@ int source_read(struct source *s, uint64_t offset, void *data, size_t len, struc
     return s->kind->read(s, offset, data, len, err);
 }
 
+int source_hand_new(const struct source *s, void **ret, struct error *err)
+{
+    *ret = NULL;
+    return s->kind->hand_new ? s->kind->hand_new(s, ret, err) : 0;
+}
+
+void source_hand_free(const struct source *s, void *hand)
+{
+    if (hand)
+        s->kind->hand_free(hand);
+}
+
+bool source_can_fetch(const struct source *s, const struct tree *t, uint32_t node)
+{
+    const struct node *n = &t->nodes[node];
+
+    return n->size <= FETCH_MAX && !(n->extra && t->extras[n->extra].sparse) &&
+           (!s->kind->can_fetch || s->kind->can_fetch(s, n));
+}
+
+int source_fetch(const struct source *s, void *hand, const struct tree *t, uint32_t node,
+                 unsigned char *data, struct error *err)
+{
+    return s->kind->fetch(s, hand, t, node, data, err);
+}
+
 int source_path(struct source *s, const char *name, const struct template_limits *limits,
                 char path[PATH_MAX], bool *ret_wanted, struct error *err)
 {

@@ -15,12 +15,19 @@ struct source_kind {
     int (*open)(struct source *s, const struct tree *t, uint32_t node, struct error *err);
     int (*read)(struct source *s, uint64_t offset, void *data, size_t len, struct error *err);
     void (*release)(struct source *s);
+    /* What a thread needs to fetch; NULL when that is nothing. */
+    int (*hand_new)(const struct source *s, void **ret, struct error *err);
+    void (*hand_free)(void *hand);
+    bool (*can_fetch)(const struct source *s, const struct node *n); /* NULL: each can */
+    int (*fetch)(const struct source *s, void *hand, const struct tree *t, uint32_t node,
+                 unsigned char *data, struct error *err);
 };
 
 struct source {
     const struct source_kind *kind;
     const char *sub; /* only what is below this path; "" for all */
     const struct template_progress *progress;
+    int plain_fd; /* where contents stand as they are, each at its node.data; -1: nowhere */
     uint64_t scanned;
     bool sub_seen;
 };
@@ -41,6 +48,15 @@ MUST_CHECK int source_open(struct source *s, const struct tree *t, uint32_t node
  * at the next of the node's segments. */
 MUST_CHECK int source_read(struct source *s, uint64_t offset, void *data, size_t len,
                            struct error *err);
+
+/* The whole of a file, by any thread with a hand of its own, once all is scanned; where
+ * source_can_fetch says so: without holes, and of at most FETCH_MAX bytes. */
+#define FETCH_MAX (1u << 20)
+bool source_can_fetch(const struct source *s, const struct tree *t, uint32_t node);
+MUST_CHECK int source_hand_new(const struct source *s, void **ret, struct error *err);
+void source_hand_free(const struct source *s, void *hand);
+MUST_CHECK int source_fetch(const struct source *s, void *hand, const struct tree *t, uint32_t node,
+                            unsigned char *data, struct error *err);
 
 /* ---- for the kinds ---- */
 

@@ -17,14 +17,16 @@
 #include "templates/acl.h"
 #include "templates/source.h"
 
-#define BLOCK   (256u << 10)
-#define ACL_MAX (64u << 10)
+#define BLOCK     (256u << 10)
+#define SCAN_STEP 4096u /* bytes read at a header: contents are not needed then */
+#define ACL_MAX   (64u << 10)
 
 struct tar {
     struct source source;
     int fd;
     uint64_t size;
     uint64_t at; /* of reading */
+    size_t step; /* bytes that libarchive gets at a time */
     int read_errno;
     locale_t locale;
     struct archive *archive;
@@ -44,7 +46,7 @@ static la_ssize_t read_block(struct archive *a, void *self, const void **ret)
     ssize_t n;
 
     do
-        n = pread(t->fd, t->block, BLOCK, (off_t)t->at);
+        n = pread(t->fd, t->block, t->step, (off_t)t->at);
     while (n < 0 && errno == EINTR);
     if (n < 0) {
         t->read_errno = errno;
@@ -89,6 +91,7 @@ static int open_reader(struct tar *t, bool raw, struct error *err)
 
     t->archive = a;
     t->at = 0;
+    t->step = raw ? BLOCK : SCAN_STEP;
     if (!a)
         return out_of_memory(err);
     if (raw ? archive_read_support_filter_gzip(a) != ARCHIVE_OK ||
@@ -348,19 +351,35 @@ static int tar_open(struct source *source, const struct tree *t, uint32_t node, 
     return 0;
 }
 
-static int tar_read(struct source *source, uint64_t offset, void *data, size_t len,
-                    struct error *err)
+static int read_at(const struct tar *s, uint64_t at, void *data, size_t len, struct error *err)
 {
-    struct tar *s = (struct tar *)source;
-    const ssize_t got = fs_pread(s->fd, data, len, s->at);
+    const ssize_t got = fs_pread(s->fd, data, len, at);
 
-    (void)offset; /* segments lie one after the other */
     if (got < 0)
         return error_errno(err, errno, "read the archive");
     if ((size_t)got < len)
         return error_set(err, ERR_INPUT, "the archive became shorter while it was read");
+    return 0;
+}
+
+static int tar_read(struct source *source, uint64_t offset, void *data, size_t len,
+                    struct error *err)
+{
+    struct tar *s = (struct tar *)source;
+
+    (void)offset; /* segments lie one after the other */
+    if (read_at(s, s->at, data, len, err) < 0)
+        return -1;
     s->at += len;
     return 0;
+}
+
+static int tar_fetch(const struct source *source, void *hand, const struct tree *t, uint32_t node,
+                     unsigned char *data, struct error *err)
+{
+    (void)hand;
+    return read_at((const struct tar *)source, t->nodes[node].data, data,
+                   (size_t)t->nodes[node].size, err);
 }
 
 static void tar_release(struct source *source)
@@ -375,8 +394,11 @@ static void tar_release(struct source *source)
     free(s);
 }
 
-static const struct source_kind tar_kind = {
-    .scan = tar_scan, .open = tar_open, .read = tar_read, .release = tar_release};
+static const struct source_kind tar_kind = {.scan = tar_scan,
+                                            .open = tar_open,
+                                            .read = tar_read,
+                                            .release = tar_release,
+                                            .fetch = tar_fetch};
 
 /* ---- opening ---- */
 
@@ -432,6 +454,7 @@ int source_open_archive(int fd, int spool, struct source **ret, struct error *er
         tar_release(&s->source);
         return -1;
     }
+    s->source.plain_fd = s->fd;
     *ret = &s->source;
     return 0;
 }

@@ -296,35 +296,66 @@ static int directory_scan(struct source *source, struct tree *t, struct error *e
     return 0;
 }
 
+static int changed(const char *path, struct error *err)
+{
+    return entry_refuse(err, ERR_INPUT, path, "it changed while it was read; try again");
+}
+
+/* *ret_fd is for the caller to close. */
+static int open_file(const struct directory *d, const struct tree *t, uint32_t node,
+                     char path[PATH_MAX], int *ret_fd, struct error *err)
+{
+    CLEANUP_CLOSE int fd = -1;
+    struct stat st;
+
+    nodes_path(t, node, path);
+    fd = open_beneath(d, path, O_RDONLY | O_NONBLOCK);
+    if (fd < 0)
+        return error_errno(err, errno, "open %s", text_show(path).text);
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != t->nodes[node].size)
+        return changed(path, err);
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+static int read_file(int fd, const char *path, uint64_t offset, void *data, size_t len,
+                     struct error *err)
+{
+    const ssize_t got = fs_pread(fd, data, len, offset);
+
+    if (got < 0)
+        return error_errno(err, errno, "read %s", text_show(path).text);
+    return (size_t)got < len ? changed(path, err) : 0;
+}
+
 static int directory_open(struct source *source, const struct tree *t, uint32_t node,
                           struct error *err)
 {
     struct directory *d = (struct directory *)source;
-    const struct node *n = &t->nodes[node];
-    struct stat st;
 
     if (d->file >= 0)
         close(TAKE_FD(d->file));
-    nodes_path(t, node, d->path);
-    d->file = open_beneath(d, d->path, O_RDONLY | O_NONBLOCK);
-    if (d->file < 0)
-        return error_errno(err, errno, "open %s", text_show(d->path).text);
-    if (fstat(d->file, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != n->size)
-        return entry_refuse(err, ERR_INPUT, d->path, "it changed while it was read; try again");
-    return 0;
+    return open_file(d, t, node, d->path, &d->file, err);
 }
 
 static int directory_read(struct source *source, uint64_t offset, void *data, size_t len,
                           struct error *err)
 {
     struct directory *d = (struct directory *)source;
-    const ssize_t got = fs_pread(d->file, data, len, offset);
 
-    if (got < 0)
-        return error_errno(err, errno, "read %s", text_show(d->path).text);
-    if ((size_t)got < len)
-        return entry_refuse(err, ERR_INPUT, d->path, "it changed while it was read; try again");
-    return 0;
+    return read_file(d->file, d->path, offset, data, len, err);
+}
+
+static int directory_fetch(const struct source *source, void *hand, const struct tree *t,
+                           uint32_t node, unsigned char *data, struct error *err)
+{
+    char path[PATH_MAX];
+    CLEANUP_CLOSE int fd = -1;
+
+    (void)hand;
+    if (open_file((const struct directory *)source, t, node, path, &fd, err) < 0)
+        return -1;
+    return read_file(fd, path, 0, data, (size_t)t->nodes[node].size, err);
 }
 
 static void directory_release(struct source *source)
@@ -342,6 +373,7 @@ static void directory_release(struct source *source)
 static const struct source_kind directory_kind = {.scan = directory_scan,
                                                   .open = directory_open,
                                                   .read = directory_read,
+                                                  .fetch = directory_fetch,
                                                   .release = directory_release};
 
 static int open_root(struct directory *d, const char *path, const char *sub, struct error *err)
@@ -368,6 +400,7 @@ int source_open_directory(const char *path, const char *sub, struct source **ret
         return out_of_memory(err);
     d->source.kind = &directory_kind;
     d->source.sub = "";
+    d->source.plain_fd = -1;
     d->file = -1;
     d->root = -1;
     if (open_root(d, path, sub, err) < 0) {

@@ -1,8 +1,8 @@
 /* templates/source_zip — a ZIP, read in any order: stored and deflated members.
  *
  * A member that fits into memory is inflated at once, by libdeflate, which takes less than half of
- * zlib's time; longer ones are streamed through zlib.  Size and CRC-32 are held against what the
- * directory says. */
+ * zlib's time (fetched, by any thread, or opened); longer ones are streamed through zlib.  Size and
+ * CRC-32 are held against what the directory says. */
 #include <errno.h>
 #include <libdeflate.h>
 #include <string.h>
@@ -14,7 +14,9 @@
 #include "templates/source.h"
 #include "templates/zip_directory.h"
 
-#define WHOLE_MAX       (8u << 20) /* a member up to this size is inflated at once */
+#define WHOLE_MAX (8u << 20) /* a member up to this size is inflated at once */
+/* Deflate may lengthen what it cannot shorten: what takes more than this is not fetched. */
+#define FETCH_PACKED    (FETCH_MAX + FETCH_MAX / 16)
 #define INPUT_SIZE      (256u << 10)
 #define METHOD_STORED   0
 #define METHOD_DEFLATED 8
@@ -23,6 +25,13 @@ struct place {
     uint64_t local, packed;
     uint32_t crc;
     uint16_t method;
+};
+
+/* What inflating at once takes; the path is of the member at hand, for messages. */
+struct hand {
+    struct libdeflate_decompressor *inflater;
+    unsigned char *packed;
+    char path[PATH_MAX];
 };
 
 struct zip {
@@ -34,8 +43,8 @@ struct zip {
     struct place *places;
     size_t n_places, cap_places;
 
-    struct libdeflate_decompressor *inflater;
-    unsigned char *whole, *packed; /* WHOLE_MAX each */
+    struct hand *hand;
+    unsigned char *whole; /* WHOLE_MAX */
     /* The open member. */
     struct place place;
     uint64_t member_size, at, input_at, input_end;
@@ -44,7 +53,6 @@ struct zip {
     bool streaming;
     z_stream z;
     unsigned char *input;
-    char path[PATH_MAX];
 };
 
 static int out_of_memory(struct error *err)
@@ -52,44 +60,114 @@ static int out_of_memory(struct error *err)
     return error_set(err, ERR_SYSTEM, "read the ZIP: out of memory");
 }
 
-static int damaged(const struct zip *z, struct error *err)
+static int damaged(const struct hand *h, struct error *err)
 {
-    return entry_refuse(err, ERR_INPUT, z->path,
+    return entry_refuse(err, ERR_INPUT, h->path,
                         "its bytes in the ZIP are damaged: make the archive again and upload it "
                         "whole");
 }
 
+/* ---- hands ---- */
+
+static void hand_free(void *hand)
+{
+    struct hand *h = hand;
+
+    if (!h)
+        return;
+    if (h->inflater)
+        libdeflate_free_decompressor(h->inflater);
+    free(h->packed);
+    free(h);
+}
+
+static int make_hand(size_t packed_max, struct hand **ret, struct error *err)
+{
+    struct hand *h = calloc(1, sizeof(*h));
+
+    if (!h)
+        return out_of_memory(err);
+    h->inflater = libdeflate_alloc_decompressor();
+    h->packed = malloc(packed_max);
+    if (!h->inflater || !h->packed) {
+        hand_free(h);
+        return out_of_memory(err);
+    }
+    *ret = h;
+    return 0;
+}
+
+static int hand_new(const struct source *source, void **ret, struct error *err)
+{
+    struct hand *h = NULL;
+
+    (void)source;
+    if (make_hand(FETCH_PACKED, &h, err) < 0)
+        return -1;
+    *ret = h;
+    return 0;
+}
+
 /* ---- reading ---- */
 
-static int read_at(struct zip *z, uint64_t at, unsigned char *data, size_t len, struct error *err)
+static int read_at(const struct zip *z, const struct hand *h, uint64_t at, unsigned char *data,
+                   size_t len, struct error *err)
 {
     const ssize_t got = fs_pread(z->fd, data, len, at);
 
     if (got < 0)
         return error_errno(err, errno, "read the archive");
-    if ((size_t)got < len)
-        return damaged(z, err);
+    return (size_t)got < len ? damaged(h, err) : 0;
+}
+
+/* Where the bytes of a member begin. */
+static int find_data(const struct zip *z, const struct hand *h, const struct place *p,
+                     uint64_t *ret, struct error *err)
+{
+    if (zip_directory_data(z->fd, z->size, p->local, p->packed, ret, err) < 0)
+        return error_wrap(err, "entry %s", text_show(h->path).text);
     return 0;
 }
 
-static int inflate_whole(struct zip *z, struct error *err)
+/* All of a member, from `at` of the archive to data. */
+static int inflate_whole(const struct zip *z, struct hand *h, const struct place *p, uint64_t at,
+                         unsigned char *data, size_t size, struct error *err)
 {
-    const struct place *p = &z->place;
-    size_t size = (size_t)z->member_size, got = 0;
+    size_t got = 0;
 
-    z->in_whole = true;
     if (p->method == METHOD_STORED) {
-        if (p->packed != z->member_size || read_at(z, z->input_at, z->whole, size, err) < 0)
-            return p->packed != z->member_size ? damaged(z, err) : -1;
-    } else {
-        if (read_at(z, z->input_at, z->packed, (size_t)p->packed, err) < 0)
+        if (p->packed != size)
+            return damaged(h, err);
+        if (read_at(z, h, at, data, size, err) < 0)
             return -1;
-        if (libdeflate_deflate_decompress(z->inflater, z->packed, (size_t)p->packed, z->whole, size,
+    } else {
+        if (read_at(z, h, at, h->packed, (size_t)p->packed, err) < 0)
+            return -1;
+        if (libdeflate_deflate_decompress(h->inflater, h->packed, (size_t)p->packed, data, size,
                                           &got) != LIBDEFLATE_SUCCESS ||
             got != size)
-            return damaged(z, err);
+            return damaged(h, err);
     }
-    return libdeflate_crc32(0, z->whole, size) == p->crc ? 0 : damaged(z, err);
+    return libdeflate_crc32(0, data, size) == p->crc ? 0 : damaged(h, err);
+}
+
+static bool zip_can_fetch(const struct source *source, const struct node *n)
+{
+    return ((const struct zip *)source)->places[n->data].packed <= FETCH_PACKED;
+}
+
+static int zip_fetch(const struct source *source, void *hand, const struct tree *t, uint32_t node,
+                     unsigned char *data, struct error *err)
+{
+    const struct zip *z = (const struct zip *)source;
+    const struct place *p = &z->places[t->nodes[node].data];
+    struct hand *h = hand;
+    uint64_t at = 0;
+
+    nodes_path(t, node, h->path);
+    if (find_data(z, h, p, &at, err) < 0)
+        return -1;
+    return inflate_whole(z, h, p, at, data, (size_t)t->nodes[node].size, err);
 }
 
 static int begin_stream(struct zip *z, struct error *err)
@@ -97,7 +175,7 @@ static int begin_stream(struct zip *z, struct error *err)
     z->in_whole = false;
     z->crc = 0;
     if (z->place.method == METHOD_STORED)
-        return z->place.packed == z->member_size ? 0 : damaged(z, err);
+        return z->place.packed == z->member_size ? 0 : damaged(z->hand, err);
     if (!z->streaming && inflateInit2(&z->z, -MAX_WBITS) != Z_OK)
         return out_of_memory(err);
     if (z->streaming && inflateReset(&z->z) != Z_OK)
@@ -112,12 +190,13 @@ static int open_place(struct zip *z, const struct place *p, uint64_t size, struc
     z->place = *p;
     z->member_size = size;
     z->at = 0;
-    if (zip_directory_data(z->fd, z->size, p->local, p->packed, &z->input_at, err) < 0)
-        return error_wrap(err, "entry %s", text_show(z->path).text);
+    if (find_data(z, z->hand, p, &z->input_at, err) < 0)
+        return -1;
     z->input_end = z->input_at + p->packed;
-    if (size <= WHOLE_MAX && p->packed <= WHOLE_MAX)
-        return inflate_whole(z, err);
-    return begin_stream(z, err);
+    if (size > WHOLE_MAX || p->packed > WHOLE_MAX)
+        return begin_stream(z, err);
+    z->in_whole = true;
+    return inflate_whole(z, z->hand, p, z->input_at, z->whole, (size_t)size, err);
 }
 
 static int stream(struct zip *z, unsigned char *data, size_t len, struct error *err)
@@ -131,7 +210,7 @@ static int stream(struct zip *z, unsigned char *data, size_t len, struct error *
         if (z->z.avail_in == 0 && left > 0) {
             size_t n = left < INPUT_SIZE ? (size_t)left : INPUT_SIZE;
 
-            if (read_at(z, z->input_at, z->input, n, err) < 0)
+            if (read_at(z, z->hand, z->input_at, z->input, n, err) < 0)
                 return -1;
             z->input_at += n;
             z->z.next_in = z->input;
@@ -141,7 +220,7 @@ static int stream(struct zip *z, unsigned char *data, size_t len, struct error *
         if (result == Z_STREAM_END && z->z.avail_out == 0)
             break;
         if (result != Z_OK)
-            return damaged(z, err);
+            return damaged(z->hand, err);
     }
     return 0;
 }
@@ -153,14 +232,14 @@ static int zip_read(struct source *source, uint64_t offset, void *data, size_t l
 
     (void)offset; /* a ZIP has no holes */
     if (len > z->member_size - z->at)
-        return damaged(z, err);
+        return damaged(z->hand, err);
     if (z->in_whole) {
         memcpy(data, z->whole + z->at, len);
         z->at += len;
         return 0;
     }
     if (z->place.method == METHOD_STORED) {
-        if (read_at(z, z->input_at, data, len, err) < 0)
+        if (read_at(z, z->hand, z->input_at, data, len, err) < 0)
             return -1;
         z->input_at += len;
     } else if (stream(z, data, len, err) < 0) {
@@ -168,14 +247,14 @@ static int zip_read(struct source *source, uint64_t offset, void *data, size_t l
     }
     z->crc = libdeflate_crc32(z->crc, data, len);
     z->at += len;
-    return z->at == z->member_size && z->crc != z->place.crc ? damaged(z, err) : 0;
+    return z->at == z->member_size && z->crc != z->place.crc ? damaged(z->hand, err) : 0;
 }
 
 static int zip_open(struct source *source, const struct tree *t, uint32_t node, struct error *err)
 {
     struct zip *z = (struct zip *)source;
 
-    nodes_path(t, node, z->path);
+    nodes_path(t, node, z->hand->path);
     return open_place(z, &z->places[t->nodes[node].data], t->nodes[node].size, err);
 }
 
@@ -257,7 +336,7 @@ static int add_member(void *self, const struct zip_member *m, struct error *err)
         return 0;
     if (check_member(z, m, err) < 0)
         return -1;
-    (void)snprintf(z->path, sizeof(z->path), "%s", path);
+    (void)snprintf(z->hand->path, sizeof(z->hand->path), "%s", path);
     if (S_ISLNK(m->mode)) {
         bool is_target;
 
@@ -290,17 +369,21 @@ static void zip_release(struct source *source)
 
     if (z->streaming)
         (void)inflateEnd(&z->z);
-    if (z->inflater)
-        libdeflate_free_decompressor(z->inflater);
+    hand_free(z->hand);
     free(z->whole);
-    free(z->packed);
     free(z->input);
     free(z->places);
     free(z);
 }
 
-static const struct source_kind zip_kind = {
-    .scan = zip_scan, .open = zip_open, .read = zip_read, .release = zip_release};
+static const struct source_kind zip_kind = {.scan = zip_scan,
+                                            .open = zip_open,
+                                            .read = zip_read,
+                                            .release = zip_release,
+                                            .hand_new = hand_new,
+                                            .hand_free = hand_free,
+                                            .can_fetch = zip_can_fetch,
+                                            .fetch = zip_fetch};
 
 int source_open_zip(int fd, uint64_t size, struct source **ret, struct error *err)
 {
@@ -312,11 +395,10 @@ int source_open_zip(int fd, uint64_t size, struct source **ret, struct error *er
     z->source.sub = "";
     z->fd = fd;
     z->size = size;
-    z->inflater = libdeflate_alloc_decompressor();
+    z->source.plain_fd = -1;
     z->whole = malloc(WHOLE_MAX);
-    z->packed = malloc(WHOLE_MAX);
     z->input = malloc(INPUT_SIZE);
-    if (!z->inflater || !z->whole || !z->packed || !z->input) {
+    if (make_hand(WHOLE_MAX, &z->hand, err) < 0 || !z->whole || !z->input) {
         zip_release(&z->source);
         return out_of_memory(err);
     }

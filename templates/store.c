@@ -233,7 +233,7 @@ bool view_find(const struct view *v, struct address a, size_t *near, struct pack
 
 int reader_init(struct reader *r, const struct view *view, struct error *err)
 {
-    *r = (struct reader){.view = view};
+    *r = (struct reader){.view = view, .keep = READER_FRAMES};
     r->dctx = ZSTD_createDCtx();
     r->stored = malloc(FRAME_MAX);
     if (!r->dctx || !r->stored) {
@@ -257,7 +257,7 @@ static size_t slot_of(const struct reader *r, const struct pack *p, uint32_t fra
 {
     size_t oldest = 0;
 
-    for (size_t i = 0; i < READER_FRAMES; i++) {
+    for (size_t i = 0; i < r->keep; i++) {
         if (r->frames[i].pack == p && r->frames[i].frame == frame) {
             *ret_there = true;
             return i;
@@ -308,16 +308,23 @@ int reader_chunk(struct reader *r, const struct pack *p, const struct pack_chunk
     return 0;
 }
 
+int reader_find(struct reader *r, struct address a, struct pack_chunk *ret, struct error *err)
+{
+    if (view_find(r->view, a, &r->near, ret))
+        return 0;
+    return error_set(err, ERR_SYSTEM,
+                     "the store has no chunk %016llx%016llx: a pack is missing or its table is "
+                     "damaged; kiln template verify says which",
+                     (unsigned long long)a.high, (unsigned long long)a.low);
+}
+
 int reader_address(struct reader *r, struct address a, const unsigned char **ret_data,
                    uint32_t *ret_len, struct error *err)
 {
     struct pack_chunk c;
 
-    if (!view_find(r->view, a, &r->near, &c))
-        return error_set(err, ERR_SYSTEM,
-                         "the store has no chunk %016llx%016llx: a pack is missing or its table is "
-                         "damaged; kiln template verify says which",
-                         (unsigned long long)a.high, (unsigned long long)a.low);
+    if (reader_find(r, a, &c, err) < 0)
+        return -1;
     *ret_len = c.len;
     return reader_chunk(r, &r->view->packs[r->near], &c, ret_data, err);
 }

@@ -45,6 +45,7 @@ struct reader {
         uint32_t frame;
         uint64_t used;
     } frames[READER_FRAMES];
+    size_t keep; /* how many frames to keep; READER_FRAMES, unless less is asked for */
     uint64_t clock;
     size_t near;
 };
@@ -55,7 +56,10 @@ void reader_release(struct reader *r);
  * written (frame and chunk checked). */
 MUST_CHECK int reader_chunk(struct reader *r, const struct pack *p, const struct pack_chunk *c,
                             const unsigned char **ret_data, struct error *err);
-/* The same by address.  ERR_SYSTEM when the store does not have it. */
+/* Where an address is: a row of pack r->near.  ERR_SYSTEM when the store does not have it. */
+MUST_CHECK int reader_find(struct reader *r, struct address a, struct pack_chunk *ret,
+                           struct error *err);
+/* The chunk itself, likewise. */
 MUST_CHECK int reader_address(struct reader *r, struct address a, const unsigned char **ret_data,
                               uint32_t *ret_len, struct error *err);
 

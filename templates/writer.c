@@ -5,7 +5,8 @@
  * with the addresses where they are: in the mapped tables, or in the list of fresh chunks.
  *
  * An equal address is a guess until the bytes were compared.  Fresh ones are compared in memory
- * while their frame is young (most copies of a file lie close together), else as they were stored.
+ * while their frame is young (most copies of a file lie close together).  What was seen in this
+ * archive before is compared with the archive, where it stood then; all else as it was stored.
  *
  * The thread whose chunk fills a frame compresses and writes it.  So there is at most one full
  * frame for each thread, and no queue. */
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <zstd.h>
 
+#include "base/fs.h"
 #include "templates/writer_state.h"
 
 #define NONE UINT32_MAX
@@ -100,6 +102,9 @@ static int index_view(struct writer *w, struct error *err)
         return error_set(err, ERR_LIMIT, "the store has %llu chunks, too many to add to",
                          (unsigned long long)total);
     w->n_old = (uint32_t)total;
+    w->origins = calloc((size_t)w->n_old + 1, sizeof(*w->origins));
+    if (!w->origins)
+        return out_of_memory(err);
     if (grow_index(w, w->n_old + 1, err) < 0)
         return -1;
     for (size_t i = 0; i < w->view.n_packs; i++)
@@ -142,6 +147,7 @@ int writer_open(struct template_store *s, struct writer **ret, struct error *err
         return out_of_memory(err);
     w->store = s;
     w->session = -1;
+    w->origin_fd = -1;
     for (size_t i = 0; i < WRITER_KINDS; i++)
         w->open[i] = NONE;
     (void)pthread_mutex_init(&w->mutex, NULL);
@@ -175,6 +181,7 @@ void writer_free(struct writer *w)
     (void)pthread_mutex_destroy(&w->mutex);
     free(w->bases);
     free(w->slots);
+    free(w->origins);
     free(w->fresh);
     free(w->frames);
     free(w->outs);
@@ -197,7 +204,7 @@ int writer_hand_new(struct writer *w, struct writer_hand **ret, struct error *er
 
     if (!h)
         return out_of_memory(err);
-    h->cctx = ZSTD_createCCtx();
+    h->cctx = writer_compressor_new(&w->store->options);
     h->stored = malloc(ZSTD_compressBound(FRAME_MAX));
     h->raw = malloc(FRAME_MAX);
     h->raw_frame = NONE;
@@ -223,22 +230,29 @@ void writer_hand_free(struct writer_hand *h)
 
 /* ---- comparing ---- */
 
-static int equals_old(struct writer *w, struct writer_hand *h, uint32_t id, const void *data,
-                      uint32_t len, bool *ret, struct error *err)
+static struct pack_chunk old_chunk(const struct writer *w, uint32_t id, const struct pack **ret)
 {
     size_t i = 0;
-    struct pack_chunk c;
-    const unsigned char *there = NULL;
 
     while (i + 1 < w->view.n_packs && w->bases[i + 1] <= id)
         i++;
-    c = pack_chunk(&w->view.packs[i], id - w->bases[i]);
+    *ret = &w->view.packs[i];
+    return pack_chunk(*ret, id - w->bases[i]);
+}
+
+static int equals_old(struct writer *w, struct writer_hand *h, uint32_t id,
+                      const struct writer_chunk *c, bool *ret, struct error *err)
+{
+    const struct pack *pack;
+    const struct pack_chunk there = old_chunk(w, id, &pack);
+    const unsigned char *data = NULL;
+
     *ret = false;
-    if (c.len != len)
+    if (there.len != c->len)
         return 0;
-    if (reader_chunk(&h->reader, &w->view.packs[i], &c, &there, err) < 0)
+    if (reader_chunk(&h->reader, pack, &there, &data, err) < 0)
         return -1;
-    *ret = memcmp(there, data, len) == 0;
+    *ret = memcmp(data, c->data, c->len) == 0;
     return 0;
 }
 
@@ -267,20 +281,55 @@ static int read_back(struct writer *w, struct writer_hand *h, uint32_t frame, st
     return 0;
 }
 
-/* Called with the mutex, returns without it. */
-static int equals_fresh(struct writer *w, struct writer_hand *h, uint32_t k, const void *data,
-                        uint32_t len, bool *ret, struct error *err)
+static int equals_fresh(struct writer *w, struct writer_hand *h, const struct fresh *f,
+                        const struct writer_chunk *c, bool *ret, struct error *err)
 {
-    struct fresh c = w->fresh[k];
-    const unsigned char *raw = w->frames[c.frame].raw;
-
-    *ret = c.len == len && raw && memcmp(raw + c.offset, data, len) == 0;
-    (void)pthread_mutex_unlock(&w->mutex);
-    if (c.len != len || raw)
-        return 0;
-    if (read_back(w, h, c.frame, err) < 0)
+    if (read_back(w, h, f->frame, err) < 0)
         return -1;
-    *ret = memcmp(h->raw + c.offset, data, len) == 0;
+    *ret = memcmp(h->raw + f->offset, c->data, c->len) == 0;
+    return 0;
+}
+
+/* The archive need not be what it was: true is certain, false is not. */
+static bool equals_origin(const struct writer *w, struct writer_hand *h, uint64_t origin,
+                          const struct writer_chunk *c)
+{
+    h->raw_frame = NONE;
+    return fs_pread(w->origin_fd, h->raw, c->len, origin) == (ssize_t)c->len &&
+           memcmp(h->raw, c->data, c->len) == 0;
+}
+
+static void note_origin(struct writer *w, uint32_t id, uint64_t origin)
+{
+    if (id >= w->n_old || origin == WRITER_NOWHERE)
+        return;
+    (void)pthread_mutex_lock(&w->mutex);
+    w->origins[id] = origin + 1;
+    (void)pthread_mutex_unlock(&w->mutex);
+}
+
+/* Called with the mutex, returns without it. */
+static int equals(struct writer *w, struct writer_hand *h, uint32_t id,
+                  const struct writer_chunk *c, bool *ret, struct error *err)
+{
+    const bool old = id < w->n_old;
+    const struct fresh f = old ? (struct fresh){.len = 0} : w->fresh[id - w->n_old];
+    const unsigned char *raw = old ? NULL : w->frames[f.frame].raw;
+    const uint64_t origin = old ? w->origins[id] - 1 : f.origin;
+    const struct pack *pack;
+
+    *ret = raw && f.len == c->len && memcmp(raw + f.offset, c->data, c->len) == 0;
+    (void)pthread_mutex_unlock(&w->mutex);
+    if (raw || c->len != (old ? old_chunk(w, id, &pack).len : f.len))
+        return 0;
+    if (origin != WRITER_NOWHERE && equals_origin(w, h, origin, c)) {
+        *ret = true;
+        return 0;
+    }
+    if ((old ? equals_old(w, h, id, c, ret, err) : equals_fresh(w, h, &f, c, ret, err)) < 0)
+        return -1;
+    if (*ret)
+        note_origin(w, id, c->origin);
     return 0;
 }
 
@@ -311,8 +360,8 @@ static int open_frame(struct writer *w, enum writer_kind kind, struct error *err
 }
 
 /* With the mutex.  *ret_full: the frame this filled, for the caller to write; NONE otherwise. */
-static int append(struct writer *w, enum writer_kind kind, size_t slot, struct address a,
-                  const void *data, uint32_t len, uint32_t *ret_full, struct error *err)
+static int append(struct writer *w, size_t slot, struct address a, const struct writer_chunk *c,
+                  uint32_t *ret_full, struct error *err)
 {
     struct frame_state *f;
 
@@ -327,28 +376,30 @@ static int append(struct writer *w, enum writer_kind kind, size_t slot, struct a
     }
     if (w->n_old + w->n_fresh >= CHUNKS_MAX)
         return error_set(err, ERR_LIMIT, "the store has too many chunks to add to");
-    if (open_frame(w, kind, err) < 0)
+    if (open_frame(w, c->kind, err) < 0)
         return -1;
-    f = &w->frames[w->open[kind]];
-    memcpy(f->raw + f->len, data, len);
-    w->fresh[w->n_fresh] =
-        (struct fresh){.address = a, .frame = w->open[kind], .offset = f->len, .len = len};
-    f->len += len;
+    f = &w->frames[w->open[c->kind]];
+    memcpy(f->raw + f->len, c->data, c->len);
+    w->fresh[w->n_fresh] = (struct fresh){.address = a,
+                                          .origin = c->origin,
+                                          .frame = w->open[c->kind],
+                                          .offset = f->len,
+                                          .len = c->len};
+    f->len += c->len;
     w->slots[slot] = w->n_old + w->n_fresh++;
     w->counts.chunks_new++;
-    w->counts.bytes_new += len;
+    w->counts.bytes_new += c->len;
     *ret_full = NONE;
     if (f->len >= FRAME_RAW) {
-        *ret_full = w->open[kind];
-        w->open[kind] = NONE;
+        *ret_full = w->open[c->kind];
+        w->open[c->kind] = NONE;
     }
     return grow_index(w, (size_t)w->n_old + w->n_fresh + 1, err);
 }
 
 /* One look at one address.  *ret_done: it has these bytes, or has got them now. */
-static int try_address(struct writer *w, struct writer_hand *h, enum writer_kind kind,
-                       struct address a, const void *data, uint32_t len, bool *ret_done,
-                       struct error *err)
+static int try_address(struct writer *w, struct writer_hand *h, struct address a,
+                       const struct writer_chunk *c, bool *ret_done, struct error *err)
 {
     uint32_t full = NONE;
     size_t slot;
@@ -358,28 +409,30 @@ static int try_address(struct writer *w, struct writer_hand *h, enum writer_kind
     slot = find_slot(w, a);
     id = w->slots[slot];
     if (id == NONE) {
-        int result = append(w, kind, slot, a, data, len, &full, err);
+        int result = append(w, slot, a, c, &full, err);
 
         (void)pthread_mutex_unlock(&w->mutex);
         *ret_done = true;
         return result < 0 ? -1 : full == NONE ? 0 : writer_write_frame(w, h, full, err);
     }
-    w->counts.bytes_shared += len;
-    if (id >= w->n_old)
-        return equals_fresh(w, h, id - w->n_old, data, len, ret_done, err);
-    (void)pthread_mutex_unlock(&w->mutex);
-    return equals_old(w, h, id, data, len, ret_done, err);
+    w->counts.bytes_shared += c->len;
+    return equals(w, h, id, c, ret_done, err);
 }
 
-int writer_add(struct writer *w, struct writer_hand *h, enum writer_kind kind, const void *data,
-               uint32_t len, struct address *ret, struct error *err)
+void writer_compare_with(struct writer *w, int fd)
 {
-    struct address a = hasher_address(&w->store->hasher, data, len);
+    w->origin_fd = fd;
+}
+
+int writer_add(struct writer *w, struct writer_hand *h, const struct writer_chunk *c,
+               struct address *ret, struct error *err)
+{
+    struct address a = hasher_address(&w->store->hasher, c->data, c->len);
 
     for (unsigned probe = 0; probe < PROBES_MAX; probe++, a = address_next(a)) {
         bool done = false;
 
-        if (try_address(w, h, kind, a, data, len, &done, err) < 0)
+        if (try_address(w, h, a, c, &done, err) < 0)
             return -1;
         if (!done)
             continue;
@@ -392,9 +445,11 @@ int writer_add(struct writer *w, struct writer_hand *h, enum writer_kind kind, c
 int writer_keep(struct writer *w, struct writer_hand *h, struct address a, const void *data,
                 uint32_t len, struct error *err)
 {
+    const struct writer_chunk c = {
+        .kind = WRITER_CONTENT, .data = data, .len = len, .origin = WRITER_NOWHERE};
     bool done = false;
 
-    if (try_address(w, h, WRITER_CONTENT, a, data, len, &done, err) < 0)
+    if (try_address(w, h, a, &c, &done, err) < 0)
         return -1;
     return done ? 0
                 : error_set(err, ERR_SYSTEM,

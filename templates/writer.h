@@ -26,9 +26,22 @@ void writer_free(struct writer *w);
 MUST_CHECK int writer_hand_new(struct writer *w, struct writer_hand **ret, struct error *err);
 void writer_hand_free(struct writer_hand *h);
 
-/* Adds 1 … CHUNK_MAX bytes, or finds them; *ret is their address. */
-MUST_CHECK int writer_add(struct writer *w, struct writer_hand *h, enum writer_kind kind,
-                          const void *data, uint32_t len, struct address *ret, struct error *err);
+#define WRITER_NOWHERE UINT64_MAX
+struct writer_chunk {
+    enum writer_kind kind;
+    const void *data;
+    uint32_t len; /* 1 … CHUNK_MAX */
+    uint64_t
+        origin; /* where the same bytes stand in writer_compare_with's file, or WRITER_NOWHERE */
+};
+
+/* From here on, what comes again may be compared with where it stood first in this file, instead of
+ * with the store, where it would have to be decompressed.  fd: borrowed; -1: there is none. */
+void writer_compare_with(struct writer *w, int fd);
+
+/* Adds a chunk, or finds it; *ret is its address. */
+MUST_CHECK int writer_add(struct writer *w, struct writer_hand *h, const struct writer_chunk *c,
+                          struct address *ret, struct error *err);
 
 /* Puts a chunk under the address that it has elsewhere, unless it is there. */
 MUST_CHECK int writer_keep(struct writer *w, struct writer_hand *h, struct address a,

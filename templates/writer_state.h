@@ -8,6 +8,7 @@
 
 struct fresh {
     struct address address;
+    uint64_t origin;
     uint32_t frame; /* in writer.frames */
     uint32_t offset, len;
 };
@@ -22,6 +23,7 @@ struct frame_state {
 struct out {
     struct storage_file file;
     uint64_t offset;
+    uint64_t sent; /* up to where the disk was told to begin */
     struct pack_frame *frames;
     uint32_t n_frames, cap_frames;
     char name[PACK_NAME + 1];
@@ -33,10 +35,12 @@ struct writer {
     int session;
     uint32_t *bases; /* number of each pack's first chunk */
     uint32_t n_old;  /* chunks in the view */
+    int origin_fd;
 
     pthread_mutex_t mutex; /* over all that follows */
     uint32_t *slots;       /* numbers of chunks, by address */
     size_t n_slots;        /* a power of 2 */
+    uint64_t *origins;     /* of chunks in the view: 0, or the origin of their bytes plus 1 */
     struct fresh *fresh;
     uint32_t n_fresh;
     size_t cap_fresh;
@@ -59,6 +63,9 @@ struct writer_hand {
     unsigned char *raw;    /* of raw_frame, read back */
     uint32_t raw_frame;
 };
+
+/* A ZSTD_CCtx, or NULL when memory ran out. */
+void *writer_compressor_new(const struct template_options *options);
 
 void writer_frame_row(const struct pack_frame *f, unsigned char row[PACK_FRAME_SIZE]);
 

@@ -377,10 +377,11 @@ def test_sizes_and_names_that_are_taken_are_told(work):
     assert "there already" in said, said
 
 
-def test_a_folder_of_very_many_entries_is_whole(work):
+def test_a_folder_of_very_many_entries_is_whole_and_indexed(work):
+    """Names so long that the index has two levels; e2fsck checks its order."""
     with tarfile.open(f"{work}/many.tar", "w") as tar:
         for i in range(MANY):
-            info = tarfile.TarInfo(f"many/entry-{i * 7919 % MANY:06d}")
+            info = tarfile.TarInfo(f"many/entry-{i * 7919 % MANY:056d}")
             info.type = tarfile.DIRTYPE if i % 100 == 0 else tarfile.REGTYPE
             tar.addfile(info)
     kiln(work, "template", "pack", "many", f"{work}/many.tar")
@@ -388,6 +389,11 @@ def test_a_folder_of_very_many_entries_is_whole(work):
     check_image(f"{work}/many.img")
     listed = run("debugfs", "-R", "ls -p /many", f"{work}/many.img").decode().split("\n")
     assert sum("/entry-" in line for line in listed) == MANY
+    tree = run("debugfs", "-R", "htree /many", f"{work}/many.img").decode()
+    assert "Indirect levels: 1" in tree, tree[:400]
+    with Mounted(f"{work}/many.img", work) as mounted:
+        for i in range(0, MANY, 100):
+            assert os.path.lexists(f"{mounted}/many/entry-{i:056d}"), i
 
 
 def fill_up_and_make_room(full, work):
