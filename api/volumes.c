@@ -202,18 +202,26 @@ static int plan_volume(struct api_call *c, const struct wish *w, struct volume_o
 
 /* ---- ordering ---- */
 
+/* Where nobody takes it from the queue soon, the queue is long, or no worker is there. */
+static bool is_worth_waiting(const struct api_call *c, const struct build *b, int64_t waited)
+{
+    const int64_t wait = c->config->volume_wait;
+
+    return (b->phase == BUILD_QUEUED && waited < wait / 10) ||
+           (b->phase == BUILD_RUNNING && waited < wait);
+}
+
 /* The resource anew once its build has ended, or time is up. */
 static int wait_for(struct api_call *c, const struct build *b, struct resource *r,
                     struct error *err)
 {
-    const int64_t until = clock_monotonic() + c->config->volume_wait;
+    const int64_t began = clock_monotonic();
     struct target t = {c->key.workspace, TYPE_VOLUME, r->name};
     struct build now = *b;
     enum presence presence = PRESENT;
     struct resource fresh = {.created = 0};
 
-    while (presence == PRESENT && (now.phase == BUILD_QUEUED || now.phase == BUILD_RUNNING) &&
-           clock_monotonic() < until) {
+    while (presence == PRESENT && is_worth_waiting(c, &now, clock_monotonic() - began)) {
         (void)poll(NULL, 0, WAIT_MS);
         if (state_build_get(c->config->state, b->id, &presence, &now, err) < 0)
             return -1;
