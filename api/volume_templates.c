@@ -211,10 +211,11 @@ int api_delete_template_version(struct api_call *c, struct error *err)
         return 0;
     }
     if (w.n == 1) {
-        api_refuse(c->resp, 400, "cannot delete the only version",
-                   "%s is the only version of the volume template. Delete the template instead: "
-                   "DELETE /v0/volume_templates/%.64s.",
-                   c->args[1], r.name);
+        api_refuse(
+            c->resp, 400, "cannot delete the only version",
+            "Version %s is the only one of the volume template. Delete the template instead: "
+            "DELETE /v0/volume_templates/%.64s.",
+            c->args[1], r.name);
         return 0;
     }
     return delete_version(c, &r, w.revision, err);

@@ -77,7 +77,7 @@ bool volume_made_read(const char *image, struct volume_order *ret)
 {
     size_t len = strcspn(image, " ");
 
-    if (!image[len] || len >= sizeof(ret->template) ||
+    if (len == 0 || !image[len] || len >= sizeof(ret->template) ||
         !text_to_u64(image + len + 1, INT64_MAX, &ret->size_mb))
         return false;
     memcpy(ret->template, image, len);
