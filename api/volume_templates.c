@@ -118,7 +118,7 @@ static int collect_later(struct api_call *c, struct error *err)
     return state_build_from_source(c->config->state, &t, BUILD_TO_COLLECT, "collect", &b, err);
 }
 
-/* revision 0: all.  What is gone already is fine. */
+/* revision 0: all.  What is gone already is fine.  Its bytes are collected later. */
 static int remove_revision(struct api_call *c, const char *name, uint64_t revision,
                            struct error *err)
 {
@@ -136,12 +136,23 @@ static int remove_revision(struct api_call *c, const char *name, uint64_t revisi
     return collect_later(c, err);
 }
 
+/* The versions first, so that whoever asks again after a crash finds the resource; and once more,
+ * as a pack may have ended in between. */
 int api_delete_template(struct api_call *c, struct error *err)
 {
+    CLEANUP(resource_release) struct resource r = {.created = 0};
+    enum presence presence;
+
     c->kind = api_kind_of_type(TYPE_TEMPLATE);
-    if (api_delete_resource(c, err) < 0)
+    if (!api_check_host(c))
+        return 0;
+    if (api_load_resource(c, c->args[0], &presence, &r, err) < 0)
         return -1;
-    return c->resp->status == 200 ? remove_revision(c, c->args[0], 0, err) : 0;
+    if (presence == ABSENT)
+        return 0;
+    if (remove_revision(c, r.name, 0, err) < 0 || api_delete_resource(c, err) < 0)
+        return -1;
+    return remove_revision(c, r.name, 0, err);
 }
 
 struct wanted {

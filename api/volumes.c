@@ -3,6 +3,7 @@
  *
  * What the client can mend is found out at once; the file is written by a worker, as a build is.
  * The answer waits a moment for it, because most volumes are there by then. */
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 
@@ -407,19 +408,32 @@ int api_put_volume(struct api_call *c, struct error *err)
     return presence == PRESENT ? change_volume(c, &d, &old, err) : 0;
 }
 
-int api_delete_volume(struct api_call *c, struct error *err)
+static int remove_file(struct api_call *c, const char *name, struct error *err)
 {
     char path[PATH_MAX];
 
-    c->kind = api_kind_of_type(TYPE_VOLUME);
-    if (api_delete_resource(c, err) < 0)
+    if (places_volume(c->config->places, c->key.workspace, name, path, err) < 0)
         return -1;
-    if (c->resp->status != 200)
-        return 0;
-    /* One that is being made now is removed by its worker. */
-    if (places_volume(c->config->places, c->key.workspace, c->args[0], path, err) < 0)
-        return -1;
-    if (unlink(path) < 0 && access(path, F_OK) == 0)
-        api_log(c->config, "error: delete volume %s: its file cannot be removed", path);
+    if (unlink(path) < 0 && errno != ENOENT && errno != ENOTDIR)
+        return error_errno(err, errno, "remove %s", path);
     return 0;
+}
+
+/* The file first, so that whoever asks again after a crash finds the volume; and once more, as a
+ * worker may have ended in between.  One that is still at it removes what it makes. */
+int api_delete_volume(struct api_call *c, struct error *err)
+{
+    CLEANUP(resource_release) struct resource r = {.created = 0};
+    enum presence presence;
+
+    c->kind = api_kind_of_type(TYPE_VOLUME);
+    if (!api_check_host(c))
+        return 0;
+    if (api_load_resource(c, c->args[0], &presence, &r, err) < 0)
+        return -1;
+    if (presence == ABSENT)
+        return 0;
+    if (remove_file(c, r.name, err) < 0 || api_delete_resource(c, err) < 0)
+        return -1;
+    return remove_file(c, r.name, err);
 }

@@ -65,7 +65,8 @@ static int make_empty(const struct order *o, struct error *err)
 
     if (fd < 0 || ftruncate(fd, (off_t)(o->size_mb << 20)) < 0)
         return error_errno(err, errno, "write the volume");
-    argv_push(&words, "/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", IMAGE, NULL);
+    argv_push(&words, "/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-E",
+              "lazy_journal_init=1", IMAGE, NULL);
     return run(&words, 0, err);
 }
 

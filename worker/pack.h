@@ -10,8 +10,10 @@
 /* pack.c: the archive becomes the next revision of the template, once for this build however often
  * it is tried; sets r->made. */
 MUST_CHECK int step_pack(struct run *r, struct error *err);
-/* volume.c: makes or grows the volume of the build's source; sets r->made. */
+/* volume.c: writes the volume of the build's source, new or grown; then gives it its name and sets
+ * r->made. */
 MUST_CHECK int step_volume(struct run *r, struct error *err);
+MUST_CHECK int step_name_volume(struct run *r, struct error *err);
 /* pack.c: frees what no revision of the workspace needs. */
 MUST_CHECK int step_collect(struct run *r, struct error *err);
 

@@ -334,7 +334,8 @@ static const struct step *steps_of(const struct build *b)
         {"deploy", step_deploy, false},   {NULL, NULL, false},
     };
     static const struct step pack[] = {{"pack", step_pack, false}, {NULL, NULL, false}};
-    static const struct step volume[] = {{"volume", step_volume, false}, {NULL, NULL, false}};
+    static const struct step volume[] = {
+        {"volume", step_volume, false}, {"name", step_name_volume, false}, {NULL, NULL, false}};
     static const struct step collect[] = {{"collect", step_collect, false}, {NULL, NULL, false}};
 
     switch (b->purpose) {

@@ -1,7 +1,9 @@
 /* worker/volume — a volume is made of a template's revision, or empty, or grown.
  *
- * The jail writes to a directory that only this try has; what it has written is taken over when it
- * is whole, by a rename.  So a volume is there or not, and a kill leaves what the sweep removes. */
+ * The jail writes to a directory that only this try has.  When it is whole, and the build still
+ * ours, a rename makes it the volume.  So a volume is there or not, and a kill leaves what the
+ * sweep removes; and no try that was thought dead replaces a volume that somebody writes to by now.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -85,41 +87,61 @@ static int take_over(const struct run *r, const char *making, const char *path, 
     return fs_sync_parent(AT_FDCWD, path, err);
 }
 
-static int make(struct run *r, const struct volume_order *o, struct error *err)
+static void remove_making(const char *making)
+{
+    struct error ignored = ERROR_INIT; /* what is left is swept later */
+
+    (void)!fs_remove_tree(AT_FDCWD, making, &ignored);
+}
+
+static void tell(struct run *r, const struct volume_order *o)
+{
+    char size[TEXT_SIZE];
+
+    text_exact_size(o->size_mb << 20, size);
+    if (o->verb == VOLUME_GROW)
+        plain_log_begin(&r->plain_log, "[internal] grow volume %s to %s", r->build.name, size);
+    else if (strcmp(o->template, "-") == 0)
+        plain_log_begin(&r->plain_log, "[internal] make the empty volume %s, %s", r->build.name,
+                        size);
+    else
+        plain_log_begin(&r->plain_log, "[internal] make volume %s, %s, of %s", r->build.name, size,
+                        o->template);
+}
+
+int step_volume(struct run *r, struct error *err)
 {
     char making[PATH_MAX], path[PATH_MAX], volumes[PATH_MAX];
-    struct error ignored = ERROR_INIT; /* what is left is swept later */
-    int result;
+    struct volume_order o;
 
+    if (volume_order_read(r->build.source, &o, err) < 0)
+        return -1;
+    tell(r, &o);
     if (making_dir(r, making, err) < 0 ||
         places_volume(r->config->places, r->build.workspace, "", volumes, err) < 0 ||
         places_volume(r->config->places, r->build.workspace, r->build.name, path, err) < 0 ||
         fs_mkdirs(volumes, 0700, err) < 0 || fs_remove_tree(AT_FDCWD, making, err) < 0)
         return -1;
-    result = write_volume(r, o, making, path, err);
-    if (result == 0)
-        result = take_over(r, making, path, err);
-    (void)!fs_remove_tree(AT_FDCWD, making, &ignored);
-    return result;
+    if (write_volume(r, &o, making, path, err) < 0) {
+        remove_making(making);
+        return -1;
+    }
+    return 0;
 }
 
-int step_volume(struct run *r, struct error *err)
+int step_name_volume(struct run *r, struct error *err)
 {
+    char making[PATH_MAX], path[PATH_MAX];
     struct volume_order o;
-    char size[TEXT_SIZE];
+    int result;
 
-    if (volume_order_read(r->build.source, &o, err) < 0)
+    if (making_dir(r, making, err) < 0 ||
+        places_volume(r->config->places, r->build.workspace, r->build.name, path, err) < 0 ||
+        volume_order_read(r->build.source, &o, err) < 0)
         return -1;
-    text_exact_size(o.size_mb << 20, size);
-    if (o.verb == VOLUME_GROW)
-        plain_log_begin(&r->plain_log, "[internal] grow volume %s to %s", r->build.name, size);
-    else if (strcmp(o.template, "-") == 0)
-        plain_log_begin(&r->plain_log, "[internal] make the empty volume %s, %s", r->build.name,
-                        size);
-    else
-        plain_log_begin(&r->plain_log, "[internal] make volume %s, %s, of %s", r->build.name, size,
-                        o.template);
-    if (make(r, &o, err) < 0)
+    result = take_over(r, making, path, err);
+    remove_making(making);
+    if (result < 0)
         return -1;
     volume_made_write(&o, r->made);
     plain_log_done(&r->plain_log);

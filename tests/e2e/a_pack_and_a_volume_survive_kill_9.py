@@ -55,7 +55,8 @@ class Survives(VolumeCase):
                 self.assertEqual(int(template["state"]["latestVersion"]), expected)
                 self.verify()
 
-        for step, milliseconds in [("volume", 0), ("volume", 40), ("volume", 90), ("finish", 0)]:
+        for step, milliseconds in [("volume", 0), ("volume", 40), ("volume", 90), ("name", 0),
+                                   ("finish", 0)]:
             with self.subTest(step=step, milliseconds=milliseconds, what="volume"):
                 name = f"v-{step}-{milliseconds}"
                 self.assertEqual(self.make_volume(name, "t:latest", 64).json["status"], "BUILDING")
@@ -63,9 +64,9 @@ class Survives(VolumeCase):
                 self.finish(lambda: self.volume(name)["status"] == "DEPLOYED")
                 self.assert_volume_is(self.volume_file(name), tree)
 
-        for step, milliseconds in [("volume", 40), ("finish", 0)]:
+        for step, milliseconds in [("volume", 40), ("name", 0), ("finish", 0)]:
             with self.subTest(step=step, milliseconds=milliseconds, what="growth"):
-                size = 96 if step == "volume" else 128
+                size = {"volume": 96, "name": 112, "finish": 128}[step]
                 answer = self.kiln.request("PUT", "/volumes/v-volume-0", {"spec": {"size": size}})
                 self.assertEqual(answer.json["status"], "BUILDING", answer)
                 busy = self.kiln.request("PUT", "/volumes/v-volume-0", {"spec": {"size": 2 * size}})
