@@ -17,8 +17,10 @@ struct api_config { /* borrowed until api_server_stop */
     const char *registry_name; /* "127.0.0.1:5000": the host users pull from */
     const char *public_url;    /* "https://kiln.example"; NULL: http:// and the request's Host */
     const struct clock *clock;
-    int64_t upload_seconds;  /* how long a presigned URL is good for */
-    uint64_t upload_max;     /* bytes */
+    int64_t upload_seconds;      /* how long a presigned URL is good for */
+    uint64_t upload_max;         /* bytes */
+    const struct places *places; /* of template stores and volumes */
+    int64_t volume_wait; /* ns that the answer to a POST waits for a volume to be made; 0: none */
     struct planner *planner; /* for POST /v0/plan; NULL: it is answered with 501 */
     /* The operator's log, as in worker_config. */
     void (*log)(void *self, const char *line);

@@ -73,12 +73,31 @@ MUST_CHECK int api_events(struct api_call *c, const struct target *t, enum build
 MUST_CHECK int api_load_image(struct api_call *c, const char *name, const char *tag, json_t **ret,
                               struct error *err);
 
+/* volume_templates.c, volumes.c: what kind.c says of these two. */
+bool api_check_template(struct api_call *c, const json_t *spec);
+bool api_check_volume(struct api_call *c, const json_t *spec);
+int api_describe_template(struct api_call *c, const struct resource *r, json_t *answer,
+                          struct error *err);
+int api_describe_volume(struct api_call *c, const struct resource *r, json_t *answer,
+                        struct error *err);
+/* volume_templates.c: a size in MB of a spec; 0 without.  False: resp holds the refusal. */
+bool api_size_of_spec(struct api_call *c, const json_t *spec, const char *field, uint64_t *ret);
+
+/* resources.c: what handlers of special kinds share with it. */
+MUST_CHECK int api_load_resource(struct api_call *c, const char *name, enum presence *ret_presence,
+                                 struct resource *ret, struct error *err);
+MUST_CHECK int api_answer_resource(struct api_call *c, const struct resource *r, const char *status,
+                                   struct error *err);
+void api_refuse_absent(struct api_call *c, const char *name);
+
 /* Handlers. */
 api_handler api_list_images, api_post_image, api_get_image, api_delete_image, api_delete_image_tag,
     api_get_image_dockerfile, api_get_image_provenance, api_get_image_sbom, api_list_shares,
     api_post_share, api_delete_share, api_list_pending_shares;
 api_handler api_list_resources, api_post_resource, api_get_resource, api_put_resource,
     api_delete_resource;
+api_handler api_delete_template, api_delete_template_version;
+api_handler api_post_volume, api_put_volume, api_delete_volume;
 api_handler api_get_logs, api_get_build_logs;
 api_handler api_list_workspaces, api_post_workspace, api_get_workspace, api_delete_workspace;
 api_handler api_list_service_accounts, api_post_service_account, api_delete_service_account;

@@ -147,7 +147,8 @@ int api_draft(struct api_call *c, const char *name, struct draft *ret, bool *ret
                     take_name(c, metadata, name, ret) &&
                     check_labels(c, json_object_get(metadata, "labels")) &&
                     check_text(c, metadata, "displayName", DISPLAY_NAME_MAX) &&
-                    check_text(c, metadata, "externalId", EXTERNAL_ID_MAX);
+                    check_text(c, metadata, "externalId", EXTERNAL_ID_MAX) &&
+                    (!c->kind->check || c->kind->check(c, spec));
     if (!*ret_accepted)
         return 0;
     drop_server_fields(metadata);

@@ -51,7 +51,7 @@ static bool check_order(struct api_call *c, const struct order *o)
                    "source.");
         return false;
     }
-    if (!o->type || !api_kind_of_type(o->type)) {
+    if (!o->type || !api_kind_of_image(o->type)) {
         api_refuse(c->resp, 400, "invalid_resource_type",
                    "The field resourceType must be sandbox, agent, function or job.");
         return false;

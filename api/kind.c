@@ -1,14 +1,26 @@
 /* api/kind — see the header. */
 #include "api/kind.h"
 
-#include <stddef.h>
 #include <string.h>
 
+#include "api/call.h"
+
 static const struct kind kinds[] = {
-    {.plural = "sandboxes", .type = "sandbox"},
-    {.plural = "agents", .type = "agent"},
-    {.plural = "functions", .type = "function"},
-    {.plural = "jobs", .type = "job"},
+    {.plural = "sandboxes", .type = "sandbox", .purpose = BUILD_FOR_RESOURCE},
+    {.plural = "agents", .type = "agent", .purpose = BUILD_FOR_RESOURCE},
+    {.plural = "functions", .type = "function", .purpose = BUILD_FOR_RESOURCE},
+    {.plural = "jobs", .type = "job", .purpose = BUILD_FOR_RESOURCE},
+    {.plural = "volume_templates",
+     .type = TYPE_TEMPLATE,
+     .purpose = BUILD_FOR_TEMPLATE,
+     .bare = true,
+     .check = api_check_template,
+     .describe = api_describe_template},
+    {.plural = "volumes",
+     .type = TYPE_VOLUME,
+     .purpose = BUILD_FOR_VOLUME,
+     .check = api_check_volume,
+     .describe = api_describe_volume},
 };
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -27,4 +39,11 @@ const struct kind *api_kind_of_type(const char *type)
         if (strcmp(kinds[i].type, type) == 0)
             return &kinds[i];
     return NULL;
+}
+
+const struct kind *api_kind_of_image(const char *type)
+{
+    const struct kind *kind = api_kind_of_type(type);
+
+    return kind && kind->purpose == BUILD_FOR_RESOURCE ? kind : NULL;
 }

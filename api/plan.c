@@ -9,7 +9,7 @@
 
 static bool check_type(struct api_call *c, const char *type)
 {
-    if (!*type || api_kind_of_type(type))
+    if (!*type || api_kind_of_image(type))
         return true;
     api_refuse(c->resp, 400, "invalid_resource_type",
                "The parameter type must be sandbox, agent, function or job.");

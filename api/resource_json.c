@@ -22,7 +22,7 @@ static int load_progress(struct api_call *c, const struct resource *r, struct pr
         return -1;
     ret->has_build = presence == PRESENT;
     ret->status =
-        ret->has_build ? build_status(&ret->build, BUILD_FOR_RESOURCE, c->now) : STATUS_DEPLOYED;
+        ret->has_build ? build_status(&ret->build, c->kind->purpose, c->now) : STATUS_DEPLOYED;
     if (ret->status == STATUS_BUILDING && !ret->build.building_seen)
         return state_build_seen(c->config->state, r->build, err);
     return 0;
@@ -110,13 +110,18 @@ int api_resource_json(struct api_call *c, const struct resource *r, json_t **ret
         return error_set(err, ERR_SYSTEM, "read %s %s: what is stored is not JSON", r->type,
                          r->name);
     if (load_progress(c, r, &progress, err) < 0 || shown_image(c, r, &progress, image, err) < 0 ||
-        api_events(c, &t, BUILD_FOR_RESOURCE, &events, err) < 0 ||
-        api_json_check(put_metadata(c, metadata, r) | put_image(spec, image), err) < 0)
+        api_events(c, &t, c->kind->purpose, &events, err) < 0 ||
+        api_json_check(put_metadata(c, metadata, r), err) < 0 ||
+        (c->kind->purpose == BUILD_FOR_RESOURCE && api_json_check(put_image(spec, image), err) < 0))
         return -1;
     answer = json_pack("{s:O, s:O, s:s, s:O}", "metadata", metadata, "spec", spec, "status",
                        status_name(progress.status), "events", events);
     if (api_json_check(!answer, err) < 0)
         return -1;
+    if (c->kind->describe && c->kind->describe(c, r, answer, err) < 0) {
+        json_decref(answer);
+        return -1;
+    }
     *ret = answer;
     return 0;
 }

@@ -1,6 +1,5 @@
-/* api/resources — sandboxes, agents, functions and jobs: one implementation, since they differ in
- * their names only (kind.c).  What a client sends is draft.c's, what it is shown resource_json.c's.
- */
+/* api/resources — all kinds of resources: one implementation, since most differ in their names only
+ * (kind.c).  What a client sends is draft.c's, what it is shown resource_json.c's. */
 #include <string.h>
 
 #include "api/draft.h"
@@ -12,7 +11,7 @@ static struct target target_of(const struct api_call *c, const char *name)
     return (struct target){c->key.workspace, c->kind->type, name};
 }
 
-static void refuse_absent(struct api_call *c, const char *name)
+void api_refuse_absent(struct api_call *c, const char *name)
 {
     char error[160];
 
@@ -22,8 +21,8 @@ static void refuse_absent(struct api_call *c, const char *name)
                c->kind->type, name, c->kind->plural);
 }
 
-static int answer_resource(struct api_call *c, const struct resource *r, const char *status,
-                           struct error *err)
+int api_answer_resource(struct api_call *c, const struct resource *r, const char *status,
+                        struct error *err)
 {
     json_auto_t *answer = NULL;
 
@@ -36,15 +35,15 @@ static int answer_resource(struct api_call *c, const struct resource *r, const c
 }
 
 /* The resource; a 404 in resp if it is not there. */
-static int load(struct api_call *c, const char *name, enum presence *ret_presence,
-                struct resource *ret, struct error *err)
+int api_load_resource(struct api_call *c, const char *name, enum presence *ret_presence,
+                      struct resource *ret, struct error *err)
 {
     struct target t = target_of(c, name);
 
     if (state_resource_get(c->config->state, &t, ret_presence, ret, err) < 0)
         return -1;
     if (*ret_presence == ABSENT)
-        refuse_absent(c, name);
+        api_refuse_absent(c, name);
     return 0;
 }
 
@@ -55,9 +54,9 @@ int api_get_resource(struct api_call *c, struct error *err)
 
     if (!api_check_host(c))
         return 0;
-    if (load(c, c->args[0], &presence, &r, err) < 0)
+    if (api_load_resource(c, c->args[0], &presence, &r, err) < 0)
         return -1;
-    return presence == PRESENT ? answer_resource(c, &r, NULL, err) : 0;
+    return presence == PRESENT ? api_answer_resource(c, &r, NULL, err) : 0;
 }
 
 int api_delete_resource(struct api_call *c, struct error *err)
@@ -68,15 +67,15 @@ int api_delete_resource(struct api_call *c, struct error *err)
 
     if (!api_check_host(c))
         return 0;
-    if (load(c, c->args[0], &presence, &r, err) < 0)
+    if (api_load_resource(c, c->args[0], &presence, &r, err) < 0)
         return -1;
     if (presence == ABSENT)
         return 0;
-    if (answer_resource(c, &r, "DELETING", err) < 0 ||
+    if (api_answer_resource(c, &r, "DELETING", err) < 0 ||
         state_resource_delete(c->config->state, &t, &presence, err) < 0)
         return -1;
     if (presence == ABSENT)
-        refuse_absent(c, c->args[0]);
+        api_refuse_absent(c, c->args[0]);
     return 0;
 }
 
@@ -113,12 +112,12 @@ static int write_resource(struct api_call *c, const struct draft *d, bool create
     if (outcome == RESOURCE_EXISTS)
         refuse_existing(c, d->name);
     if (outcome == RESOURCE_ABSENT)
-        refuse_absent(c, d->name);
+        api_refuse_absent(c, d->name);
     if (outcome != RESOURCE_WRITTEN)
         return 0;
     if (upload && api_answer_upload_url(c, &b, err) < 0)
         return -1;
-    return answer_resource(c, &r, NULL, err);
+    return api_answer_resource(c, &r, NULL, err);
 }
 
 int api_post_resource(struct api_call *c, struct error *err)
@@ -186,7 +185,7 @@ static void add_row(void *self, const struct resource *r)
 int api_list_resources(struct api_call *c, struct error *err)
 {
     CLEANUP(rows_release) struct resource_rows all = {.n = 0};
-    uint64_t limit = c->enveloped ? LIST_LIMIT_MAX : INT64_MAX - 1;
+    uint64_t limit = c->enveloped && !c->kind->bare ? LIST_LIMIT_MAX : INT64_MAX - 1;
     const char *cursor = api_request_param(c->req, "cursor");
     json_t *list;
     const char *next;
@@ -210,5 +209,6 @@ int api_list_resources(struct api_call *c, struct error *err)
             return -1;
         }
     }
+    c->enveloped = c->enveloped && !c->kind->bare;
     return api_answer_list(c, list, next, total, err);
 }

@@ -156,6 +156,23 @@ MUST_CHECK int builder_run_inside(struct builder_job *j, const char *name, const
                                   int stdin_fd, struct buf *out, const struct builder_io *io,
                                   enum builder_outcome *ret_outcome, struct error *err);
 
+/* What an inner main sees besides the context. */
+struct builder_share {
+    const char *name; /* in the jail it is /kiln/<name> */
+    const char *dir;  /* on the host, absolute; writable in the jail.  See builder_give. */
+};
+
+/* The same with shares. */
+MUST_CHECK int builder_run_beside(struct builder_job *j, const char *name, const struct argv *words,
+                                  int stdin_fd, const struct builder_share *shares, size_t n_shares,
+                                  struct buf *out, const struct builder_io *io,
+                                  enum builder_outcome *ret_outcome, struct error *err);
+
+/* Makes the directory, and gives it, what is in it, and what is in directories in it, to the root
+ * of jails, so that an inner main can work on what we wrote.  Links are not followed; what is not
+ * ours is left alone. */
+MUST_CHECK int builder_give(const struct builder *b, const char *dir, struct error *err);
+
 /* Runs the inner main `name` with words in a jail with the host's network, for it to talk to
  * authority ("host:port") and no other; its only writable directory, empty, is
  * /kiln/tmp.  Before it starts, the host's addresses are looked at: those of this machine, of

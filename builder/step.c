@@ -159,8 +159,9 @@ int builder_run_inner(const struct builder_job *j, struct jail_spec *spec, int s
     return 0;
 }
 
-int builder_run_inside(struct builder_job *j, const char *name, const struct argv *words,
-                       int stdin_fd, struct buf *out, const struct builder_io *io,
+int builder_run_beside(struct builder_job *j, const char *name, const struct argv *words,
+                       int stdin_fd, const struct builder_share *shares, size_t n_shares,
+                       struct buf *out, const struct builder_io *io,
                        enum builder_outcome *ret_outcome, struct error *err)
 {
     CLEANUP(jail_spec_release)
@@ -171,6 +172,12 @@ int builder_run_inside(struct builder_job *j, const char *name, const struct arg
 
     jail_spec_add_base(&spec);
     jail_spec_add(&spec, JAIL_BIND, "context", j->context);
+    for (size_t i = 0; i < n_shares; i++) {
+        char path[64];
+
+        (void)snprintf(path, sizeof(path), "kiln/%s", shares[i].name);
+        jail_spec_add(&spec, JAIL_BIND, path, shares[i].dir);
+    }
     argv_push(&spec.argv, name, NULL);
     for (size_t i = 0; words && i < words->n; i++)
         argv_push1(&spec.argv, words->v[i]);
@@ -178,4 +185,11 @@ int builder_run_inside(struct builder_job *j, const char *name, const struct arg
         return -1;
     *ret_outcome = outcome == BUILDER_DONE && code != 0 ? BUILDER_FAILED : outcome;
     return 0;
+}
+
+int builder_run_inside(struct builder_job *j, const char *name, const struct argv *words,
+                       int stdin_fd, struct buf *out, const struct builder_io *io,
+                       enum builder_outcome *ret_outcome, struct error *err)
+{
+    return builder_run_beside(j, name, words, stdin_fd, NULL, 0, out, io, ret_outcome, err);
 }

@@ -32,6 +32,14 @@ int inner_execute(int argc, char **argv);
  * a tar to descriptor 0, and on descriptor 1 a line with the report. */
 int inner_git(int argc, char **argv);
 
+/* The inner mains for the template store of a workspace: `template-pack NAME HOLDER DEFAULT_MB
+ * REVISIONS_MAX BYTES_MAX ENTRIES_MAX`, of the archive on descriptor 0; `template-collect`;
+ * `template-volume create|grow TEMPLATE SIZE_MB`, the old volume on descriptor 0.  They write facts
+ * (worker/facts.h). */
+int inner_template_pack(int argc, char **argv);
+int inner_template_collect(int argc, char **argv);
+int inner_volume(int argc, char **argv);
+
 /* All inner mains, ended by a NULL name: for builder_jail_main. */
 extern const struct builder_inner inner_mains[];
 

@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 32
+#define CONFIG_KEYS 35
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -63,6 +63,7 @@ struct config {
     int64_t bases_max;
     int64_t log_max;
     int64_t template_revisions;
+    int64_t volume_max;
 
     char *file;                                /* that was read; NULL: none */
     struct config_source sources[CONFIG_KEYS]; /* of each key, in the table's order */

@@ -106,6 +106,8 @@ const struct key config_keys[CONFIG_KEYS] = {
      "the most text the log of one build may hold"},
     {"template_revisions", INTEGER, AT(template_revisions), "10", NULL, 1, 100000, NULL, NULL,
      "how many revisions of a volume template are kept; older ones are dropped"},
+    {"volume_max", SIZE, AT(volume_max), "1TiB", NULL, KIB * KIB, 16 * KIB * KIB * KIB * KIB, NULL,
+     NULL, "the largest volume that the API makes or grows; its empty blocks take no room"},
 };
 /* clang-format on */
 

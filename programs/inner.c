@@ -5,6 +5,9 @@
 const struct builder_inner inner_mains[] = {
     {"extract", inner_extract},
     {"git", inner_git},
+    {"template-pack", inner_template_pack},
+    {"template-volume", inner_volume},
+    {"template-collect", inner_template_collect},
     {BUILDER_EXECUTE, inner_execute},
     {NULL, NULL},
 };

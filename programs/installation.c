@@ -158,12 +158,27 @@ int installation_start_registry(const struct installation *i, const char *api_ur
     return registry_server_start(&server, ret, err);
 }
 
+static void set_places(struct installation *i, const char *dir)
+{
+    const struct config *c = i->config;
+
+    (void)snprintf(i->templates_dir, sizeof(i->templates_dir), "%s/templates", dir);
+    (void)snprintf(i->volumes_dir, sizeof(i->volumes_dir), "%s/volumes", dir);
+    i->places = (struct places){.templates = i->templates_dir,
+                                .volumes = i->volumes_dir,
+                                .revisions_max = (unsigned)c->template_revisions,
+                                .bytes_max = (uint64_t)c->unpack_max,
+                                .entries_max = (uint64_t)c->unpack_entries,
+                                .volume_max = (uint64_t)c->volume_max >> 20};
+}
+
 int installation_open(const struct config *config, const char *dir, const char *state_path,
                       struct installation *ret, struct error *err)
 {
     char path[4096];
 
     *ret = (struct installation){.config = config};
+    set_places(ret, dir);
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_max);
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_entries);
     if (!worker_name_of(getpid(), ret->worker_name))
@@ -201,6 +216,7 @@ struct worker_config installation_worker(const struct installation *i, int threa
         .registry_name = i->registry_name,
         .sandbox_image = i->config->sandbox_image,
         .extract_words = &i->extract_words,
+        .places = &i->places,
         .git_max = (uint64_t)i->config->git_max,
         .program = "kiln " KILN_VERSION,
         .attest = strcmp(i->config->attest, "on") == 0,

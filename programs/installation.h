@@ -2,6 +2,7 @@
  *
  *   DATA/kiln.db      state            DATA/builder/   job directories and base images
  *   DATA/uploads/     archives         DATA/registry/  the supervised docker-registry's
+ *   DATA/templates/   template stores  DATA/volumes/   volumes, both by workspace
  */
 #ifndef PROGRAMS_INSTALLATION_H
 #define PROGRAMS_INSTALLATION_H
@@ -26,6 +27,8 @@ struct installation {
     char registry_url[256];
     char registry_name[256]; /* the host of references */
     struct argv extract_words;
+    struct places places;
+    char templates_dir[4096], volumes_dir[4096]; /* what places points to */
     char builder_dir[4096];
     char worker_name[WORKER_NAME];
 };

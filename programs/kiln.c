@@ -87,7 +87,9 @@ static const struct command {
      "NAME:latest or NAME:NUMBER.  tree shows what is shared; rm takes revisions away, and gc "
      "then\n"
      "frees what nobody needs, also while others pack; verify reads everything, and with --images\n"
-     "also compares the digest of every image.  The store is DATA/templates/WORKSPACE.\n\n"
+     "also compares the digest of every image.  The store is DATA/templates/WORKSPACE: with the "
+     "data\n"
+     "directory and a workspace of a kiln serve, that of what was deployed there.\n\n"
      "  kiln template pack deps node_modules.tar --default-size 2048\n"
      "  kiln template pack deps ./project --directory node_modules\n"
      "  kiln template diff deps:1 deps:latest\n"},

@@ -10,7 +10,8 @@
 #include "programs/installation.h"
 
 #define DRAIN_MS      5000 /* for running builds at SIGTERM, before they are handed back */
-#define PLANS_AT_ONCE 2    /* POST /v0/plan: a jail each */
+#define VOLUME_WAIT   (5 * NS_PER_SEC) /* so that most volumes are there with the answer */
+#define PLANS_AT_ONCE 2                /* POST /v0/plan: a jail each */
 
 static void say(const char *fmt, ...) PRINTF(1, 2);
 static void say(const char *fmt, ...)
@@ -111,6 +112,8 @@ static void set_api_config(struct service *s, const struct config *c)
         .clock = &clock_system,
         .upload_seconds = c->upload_expiry,
         .upload_max = (uint64_t)c->upload_max,
+        .places = &s->installation.places,
+        .volume_wait = VOLUME_WAIT,
         .planner = &s->planner,
         .log = operator_log,
     };

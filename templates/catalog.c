@@ -76,6 +76,26 @@ static bool has_hold(const struct argv *holds, const char *revision, const char 
     return false;
 }
 
+bool catalog_is_holder(const char *name)
+{
+    for (const char *p = name; *p; p++)
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+              *p == '-'))
+            return false;
+    return *name != '\0';
+}
+
+static int hold_name(const struct template_ref *ref, const char *holder, char ret[256],
+                     struct error *err)
+{
+    char name[REVISION_NAME];
+
+    catalog_name(ref, name);
+    if (!catalog_is_holder(holder) || snprintf(ret, 256, "%s=%s", name, holder) >= 256)
+        return error_set(err, ERR_INPUT, "\"%.100s\" is no name of a volume", holder);
+    return 0;
+}
+
 /* ---- listing ---- */
 
 static int compare_refs(const void *a, const void *b)
@@ -278,8 +298,35 @@ static int skip_taken(struct template_store *s, const char *name, uint64_t *next
     return 0;
 }
 
-static int publish(struct template_store *s, struct revision_root *root, uint64_t default_size_mb,
-                   unsigned *ret_dropped, struct error *err)
+/* The revision that the holder holds, listed or not. */
+static int find_held(struct template_store *s, const char *name, const char *holder,
+                     struct template_ref *ret, bool *ret_there, struct error *err)
+{
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+    CLEANUP(argv_release) struct argv holds = ARGV_INIT;
+
+    *ret_there = false;
+    if (storage_list(s->storage, AREA_REVISIONS, &names, err) < 0 ||
+        storage_list(s->storage, AREA_HOLDS, &holds, err) < 0)
+        return -1;
+    for (size_t i = 0; i < names.n && !*ret_there; i++)
+        *ret_there = catalog_parse(names.v[i], ret) && strcmp(ret->name, name) == 0 &&
+                     has_hold(&holds, names.v[i], holder);
+    return 0;
+}
+
+static int put_hold(struct template_store *s, const struct template_ref *ref, const char *holder,
+                    struct error *err)
+{
+    char name[256];
+
+    if (hold_name(ref, holder, name, err) < 0)
+        return -1;
+    return storage_put(s->storage, AREA_HOLDS, name, "", 0, err);
+}
+
+static int publish(struct template_store *s, struct revision_root *root,
+                   const struct catalog_publication *p, unsigned *ret_dropped, struct error *err)
 {
     CLEANUP(buf_release) struct buf data = BUF_INIT(REVISION_FILE_MAX);
     char name[REVISION_NAME];
@@ -289,27 +336,45 @@ static int publish(struct template_store *s, struct revision_root *root, uint64_
         skip_taken(s, root->info.ref.name, &record.next, err) < 0)
         return -1;
     root->info.ref.revision = record.next++;
-    if (default_size_mb)
-        record.size = default_size_mb;
+    if (p->default_size_mb)
+        record.size = p->default_size_mb;
     root->info.default_size_mb = record.size;
     catalog_name(&root->info.ref, name);
     /* The number is used up before anything has it: it is never given twice. */
     if (revision_write(&s->hasher, root, &data, err) < 0 ||
         record_write(s, root->info.ref.name, &record, err) < 0 ||
+        (p->holder && put_hold(s, &root->info.ref, p->holder, err) < 0) ||
         storage_put(s->storage, AREA_REVISIONS, name, data.data, data.len, err) < 0)
         return -1;
     return drop_old(s, root->info.ref.name, ret_dropped, err);
 }
 
-int catalog_publish(struct template_store *s, struct revision_root *root, uint64_t default_size_mb,
-                    unsigned *ret_dropped, struct error *err)
+/* A holder has one revision of a template, however often it is packed. */
+static int publish_once(struct template_store *s, struct revision_root *root,
+                        const struct catalog_publication *p, unsigned *ret_dropped,
+                        struct error *err)
+{
+    struct template_ref held;
+    bool there = false;
+
+    if (p->holder && find_held(s, root->info.ref.name, p->holder, &held, &there, err) < 0)
+        return -1;
+    if (!there)
+        return publish(s, root, p, ret_dropped, err);
+    root->info.ref = held;
+    *ret_dropped = 0;
+    return 0;
+}
+
+int catalog_publish(struct template_store *s, struct revision_root *root,
+                    const struct catalog_publication *p, unsigned *ret_dropped, struct error *err)
 {
     int lock = -1;
     int result;
 
     if (storage_lock(s->storage, true, &lock, err) < 0)
         return -1;
-    result = publish(s, root, default_size_mb, ret_dropped, err);
+    result = publish_once(s, root, p, ret_dropped, err);
     storage_unlock(s->storage, &lock);
     return result;
 }
@@ -384,32 +449,11 @@ int template_remove(struct template_store *s, const struct template_ref *ref, st
 
 /* ---- holding ---- */
 
-bool catalog_is_holder(const char *name)
-{
-    for (const char *p = name; *p; p++)
-        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
-              *p == '-'))
-            return false;
-    return *name != '\0';
-}
-
-static int hold_name(const struct template_ref *ref, const char *holder, char ret[256],
-                     struct error *err)
-{
-    char name[REVISION_NAME];
-
-    catalog_name(ref, name);
-    if (!catalog_is_holder(holder) || snprintf(ret, 256, "%s=%s", name, holder) >= 256)
-        return error_set(err, ERR_INPUT, "\"%.100s\" is no name of a volume", holder);
-    return 0;
-}
-
 int template_hold(struct template_store *s, const struct template_ref *ref, const char *holder,
                   struct error *err)
 {
     struct template_ref exact = *ref;
     struct revision_root root = {.n_nodes = 0};
-    char name[256];
     int lock = -1;
     int result;
 
@@ -419,9 +463,7 @@ int template_hold(struct template_store *s, const struct template_ref *ref, cons
     if (result == 0)
         result = catalog_load(s, &exact, &root, err);
     if (result == 0)
-        result = hold_name(&exact, holder, name, err);
-    if (result == 0)
-        result = storage_put(s->storage, AREA_HOLDS, name, "", 0, err);
+        result = put_hold(s, &exact, holder, err);
     storage_unlock(s->storage, &lock);
     free(root.nodes);
     return result;
@@ -461,4 +503,42 @@ int template_let_go(struct template_store *s, const struct template_ref *ref, co
         result = let_go(s, &exact, holder, err);
     storage_unlock(s->storage, &lock);
     return result;
+}
+
+int template_holds(struct template_store *s,
+                   void (*each)(void *self, const struct template_ref *ref, const char *holder),
+                   void *self, struct error *err)
+{
+    CLEANUP(argv_release) struct argv holds = ARGV_INIT;
+
+    if (storage_list(s->storage, AREA_HOLDS, &holds, err) < 0)
+        return -1;
+    for (size_t i = 0; i < holds.n; i++) {
+        char *equals = strchr(holds.v[i], '=');
+        struct template_ref ref;
+
+        if (!equals || strcmp(equals + 1, GONE) == 0)
+            continue;
+        *equals = '\0';
+        if (catalog_parse(holds.v[i], &ref))
+            each(self, &ref, equals + 1);
+    }
+    return 0;
+}
+
+int template_find_held(struct template_store *s, const char *name, const char *holder,
+                       bool *ret_there, struct template_revision_info *ret, struct error *err)
+{
+    struct revision_root root = {.n_nodes = 0};
+    struct template_ref ref;
+    bool there;
+
+    if (find_held(s, name, holder, &ref, &there, err) < 0 ||
+        (there && catalog_load(s, &ref, &root, err) < 0))
+        return -1;
+    if (there)
+        *ret = root.info;
+    free(root.nodes);
+    *ret_there = there;
+    return 0;
 }

@@ -17,10 +17,17 @@
 
 void catalog_name(const struct template_ref *ref, char ret[REVISION_NAME]);
 
-/* Gives root the next number of the template and makes it visible; drops what is past the limit.
- * root->info.ref.name is set. */
+struct catalog_publication {
+    uint64_t default_size_mb; /* 0: as it is */
+    const char *holder;       /* NULL: none */
+};
+
+/* Gives root the next number of the template and makes it visible, held; drops what is past the
+ * limit.  root->info.ref.name is set.  Where the holder holds a revision of the template already,
+ * nothing is changed but root, which gets its number. */
 MUST_CHECK int catalog_publish(struct template_store *s, struct revision_root *root,
-                               uint64_t default_size_mb, unsigned *ret_dropped, struct error *err);
+                               const struct catalog_publication *p, unsigned *ret_dropped,
+                               struct error *err);
 
 /* Finds out what `latest` is; ERR_INPUT when there is no such revision, or none at all. */
 MUST_CHECK int catalog_resolve(struct template_store *s, struct template_ref *ref,

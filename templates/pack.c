@@ -148,8 +148,11 @@ static int publish(struct packing *p, struct template_pack_report *r, struct err
                                           .bytes_zero = r->bytes_zero,
                                           .chunks = r->chunks}};
 
+    const struct catalog_publication publication = {.default_size_mb = p->req->default_size_mb,
+                                                    .holder = p->req->holder};
+
     memcpy(root.info.digest, r->digest, sizeof(r->digest));
-    if (catalog_publish(p->store, &root, p->req->default_size_mb, &r->dropped, err) < 0)
+    if (catalog_publish(p->store, &root, &publication, &r->dropped, err) < 0)
         return -1;
     r->ref = root.info.ref;
     return 0;

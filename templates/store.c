@@ -73,25 +73,35 @@ static int make_format(struct template_store *s, struct error *err)
     return storage_put_setting(s->storage, "format", format, strlen(format), err);
 }
 
-static int load_settings(struct template_store *s, struct error *err)
+/* With the lock, unless somebody has made it meanwhile. */
+static int make_settings(struct template_store *s, struct buf *format, struct error *err)
 {
-    CLEANUP(buf_release) struct buf format = BUF_INIT(4096);
-    CLEANUP(buf_release) struct buf secret = BUF_INIT(4096);
     int lock = -1;
     int result;
 
     if (storage_lock(s->storage, true, &lock, err) < 0)
         return -1;
-    result = storage_get_setting(s->storage, "format", &format, err);
-    if (result == 0 && format.len == 0) {
+    result = storage_get_setting(s->storage, "format", format, err);
+    if (result == 0 && format->len == 0) {
         result = make_format(s, err);
         if (result == 0)
-            result = storage_get_setting(s->storage, "format", &format, err);
+            result = storage_get_setting(s->storage, "format", format, err);
     }
-    if (result == 0)
-        result = storage_get_setting(s->storage, "secret", &secret, err);
     storage_unlock(s->storage, &lock);
-    return result < 0 ? -1 : check_format(s, &format, &secret, err);
+    return result;
+}
+
+/* Settings never change, so a store that is whole is opened without waiting for anybody. */
+static int load_settings(struct template_store *s, struct error *err)
+{
+    CLEANUP(buf_release) struct buf format = BUF_INIT(4096);
+    CLEANUP(buf_release) struct buf secret = BUF_INIT(4096);
+
+    if (storage_get_setting(s->storage, "format", &format, err) < 0 ||
+        (format.len == 0 && make_settings(s, &format, err) < 0) ||
+        storage_get_setting(s->storage, "secret", &secret, err) < 0)
+        return -1;
+    return check_format(s, &format, &secret, err);
 }
 
 /* Takes over the storage. */

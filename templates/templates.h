@@ -76,6 +76,10 @@ struct template_pack_request {
     const char *directory;    /* … a directory of this machine */
     const char *sub;          /* only what is below this path of it; NULL: all */
     uint64_t default_size_mb; /* of volumes made without a size; 0: as the template has it */
+    /* Who holds the revision (template_hold) from its publication on; NULL: nobody.  If it holds
+     * one of the template already, that one is in the report and none is made: so a pack that is
+     * tried again, or twice at once, makes one revision. */
+    const char *holder;
     const struct template_limits *limits;     /* NULL: the default */
     const struct template_progress *progress; /* NULL: none */
     const struct cancel *cancel;              /* NULL: none */
@@ -148,6 +152,16 @@ MUST_CHECK int template_hold(struct template_store *s, const struct template_ref
                              const char *holder, struct error *err);
 MUST_CHECK int template_let_go(struct template_store *s, const struct template_ref *ref,
                                const char *holder, struct error *err);
+
+/* Every hold, of removed revisions too. */
+MUST_CHECK int template_holds(struct template_store *s,
+                              void (*each)(void *self, const struct template_ref *ref,
+                                           const char *holder),
+                              void *self, struct error *err);
+/* The revision of the template that the holder holds. */
+MUST_CHECK int template_find_held(struct template_store *s, const char *name, const char *holder,
+                                  bool *ret_there, struct template_revision_info *ret,
+                                  struct error *err);
 
 /* How much of a revision is in others: raw bytes of its chunks, each chunk once. */
 struct template_sharing {

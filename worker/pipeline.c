@@ -9,6 +9,7 @@
 #include "dockerfile/dockerfile.h"
 #include "worker/build_log.h"
 #include "worker/labels.h"
+#include "worker/pack.h"
 #include "worker/program.h"
 #include "worker/steps.h"
 #include "worker/unpack.h"
@@ -322,20 +323,44 @@ void pipeline_repository(const struct build *b, char repository[3 * NAME_SIZE])
     (void)snprintf(repository, 3 * (size_t)NAME_SIZE, "%s/%s/%s", b->workspace, b->type, b->name);
 }
 
-int pipeline_run(struct run *r, struct error *err)
+struct step {
+    const char *name;
+    int (*run)(struct run *r, struct error *err);
+    bool makes_image; /* not needed when one is reused */
+};
+
+static const struct step *steps_of(const struct build *b)
 {
-    static const struct {
-        const char *name;
-        int (*run)(struct run *r, struct error *err);
-        bool makes_image; /* not needed when one is reused */
-    } steps[] = {
+    static const struct step image[] = {
         {"extract", step_extract, false}, {"dockerfile", step_dockerfile, false},
         {"pull", step_pull, false},       {"reuse", step_reuse, false},
         {"build", step_build, true},      {"push", step_push, true},
-        {"deploy", step_deploy, false},
+        {"deploy", step_deploy, false},   {NULL, NULL, false},
     };
+    static const struct step pack[] = {{"pack", step_pack, false}, {NULL, NULL, false}};
+    static const struct step volume[] = {
+        {"volume", step_volume, false}, {"name", step_name_volume, false}, {NULL, NULL, false}};
+    static const struct step collect[] = {{"collect", step_collect, false}, {NULL, NULL, false}};
 
-    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+    switch (b->purpose) {
+    case BUILD_FOR_IMAGE:
+    case BUILD_FOR_RESOURCE:
+        return image;
+    case BUILD_FOR_TEMPLATE:
+        return pack;
+    case BUILD_FOR_VOLUME:
+        return volume;
+    case BUILD_TO_COLLECT:
+        return collect;
+    }
+    abort();
+}
+
+int pipeline_run(struct run *r, struct error *err)
+{
+    const struct step *steps = steps_of(&r->build);
+
+    for (size_t i = 0; steps[i].name; i++) {
         if (r->reused && steps[i].makes_image)
             continue;
         if (begin_step(r, steps[i].name, err) < 0)

@@ -7,6 +7,7 @@
 #include "builder/builder.h"
 #include "registry/registry.h"
 #include "uploads/uploads.h"
+#include "worker/places.h"
 #include "worker/state.h"
 
 struct worker_config { /* borrowed until worker_free */
@@ -17,6 +18,7 @@ struct worker_config { /* borrowed until worker_free */
     const char *registry_name;        /* "127.0.0.1:5000": as image references begin */
     const char *sandbox_image;        /* where sandbox-api is copied from */
     const struct argv *extract_words; /* for the inner main "extract": its limits */
+    const struct places *places;      /* of template stores and volumes */
     uint64_t git_max;                 /* bytes that a git server may send */
     const char *program;              /* "kiln 0.1.0", for labels */
     bool attest;                      /* images get an SBOM and provenance */

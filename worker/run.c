@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "worker/pack.h"
+
 #define TICK_MS       200
 #define HEARTBEAT_MAX (2 * NS_PER_SEC) /* so that a cancelled build ends soon */
 #define TEXT_MAX      (4 << 20)
@@ -167,7 +169,9 @@ static void settle(struct run *r, const struct build_result *result)
         operator_log(c, "build %s: record its end: %s", r->build.id, err.msg);
         return; /* the lease runs out, and another try is made */
     }
-    if (verdict == LEASE_CANCELLED)
+    if (r->build.purpose != BUILD_FOR_IMAGE && r->build.purpose != BUILD_FOR_RESOURCE)
+        pack_settled(r, verdict, phase);
+    else if (verdict == LEASE_CANCELLED)
         forget_push(r);
     if (verdict != LEASE_LOST && is_final(phase) && r->build.archive[0] &&
         upload_store_remove(c->uploads, r->build.archive, &err) < 0)
@@ -208,6 +212,7 @@ static void conclude(struct run *r, int outcome, struct error *err, bool drained
     }
     result.image_size = r->image_size;
     result.reused = r->reused;
+    result.image = r->made[0] ? r->made : NULL;
     if (outcome < 0 && err->kind == ERR_NONE) {
         /* Stopped because the lease said so: state_finish knows whether cancelled or lost. */
         result = (struct build_result){.kind = ERR_SYSTEM, .message = "the build was stopped"};

@@ -40,6 +40,8 @@ struct run {
     struct attest attest;       /* what is said of it */
     char digest[BUILDER_DIGEST];
     uint64_t image_size;
+    char made[256];     /* by a build that makes no image: what its resource has now */
+    bool dropped;       /* revisions: there is something to collect */
     struct buf failure; /* what the log says of it, for the failure event; empty: not told yet */
 };
 

@@ -125,7 +125,19 @@ enum build_phase {
     BUILD_CANCELLED,
 };
 
-enum build_purpose { BUILD_FOR_IMAGE, BUILD_FOR_RESOURCE };
+enum build_purpose {
+    BUILD_FOR_IMAGE,
+    BUILD_FOR_RESOURCE,
+    /* No image comes of these: */
+    BUILD_FOR_TEMPLATE, /* a revision of a volume template */
+    BUILD_FOR_VOLUME,   /* a volume is made or grown */
+    BUILD_TO_COLLECT,   /* what no revision of the workspace needs is removed from its store */
+};
+
+/* Types of targets that are no images. */
+#define TYPE_TEMPLATE "volume-template"
+#define TYPE_VOLUME   "volume"
+#define TYPE_STORE    "template-store"
 
 struct build {
     char id[BUILD_ID];
@@ -134,8 +146,10 @@ struct build {
     char name[NAME_SIZE];
     enum build_purpose purpose;
     enum build_phase phase;
-    char tag[BUILD_TAG]; /* drawn when the build is made, so that every try pushes the same */
-    char archive[96];    /* key in the upload store; "" before the upload, or with a source */
+    /* Drawn when the build is made, so that every try pushes the same; of a template the revision's
+     * number, once it has one. */
+    char tag[BUILD_TAG];
+    char archive[96]; /* key in the upload store; "" before the upload, or with a source */
     uint64_t archive_size;
     int attempts;       /* tries begun */
     char step[32];      /* of the pipeline, while RUNNING */
@@ -145,10 +159,11 @@ struct build {
     uint64_t image_size; /* bytes */
     /* moments in ns since 1970; 0: not yet */
     int64_t created, upload_expires, uploaded, started, finished;
-    int64_t last_line;         /* of the log: when it was stored */
-    int64_t building_seen;     /* when a client was first told BUILDING */
-    int64_t log_read;          /* when a client last read the log, before the end was visible */
-    char source[BUILD_SOURCE]; /* a git source instead of an upload; "" without */
+    int64_t last_line;     /* of the log: when it was stored */
+    int64_t building_seen; /* when a client was first told BUILDING */
+    int64_t log_read;      /* when a client last read the log, before the end was visible */
+    /* Instead of an upload: a git source, or what is to be done with a volume (volumes.h). */
+    char source[BUILD_SOURCE];
 };
 
 /* Which image or resource a call is about. */
@@ -243,7 +258,8 @@ struct build_result {
     const char *event;   /* longer text for the failure event; NULL: message */
     const char *digest;
     uint64_t image_size;
-    bool reused; /* the image is an earlier build's */
+    bool reused;       /* the image is an earlier build's */
+    const char *image; /* of a build that makes no image: what its resource has now ("deps:3") */
 };
 MUST_CHECK int state_finish(struct state *s, const char *id, const char *worker,
                             const struct build_result *result, enum lease_verdict *ret_verdict,
@@ -337,12 +353,14 @@ struct resource {
     char *metadata;       /* JSON object as the client sent it, without what the server owns */
     char *spec;           /* JSON object, unknown fields kept */
     char build[BUILD_ID]; /* the newest asked for; "" without any, or with an image of its own */
-    char image[256];      /* "<type>/<name>:<tag>" of the last success; "" before */
+    /* Of the last success; "" before: "<type>/<name>:<tag>"; of a template "<name>:<revision>"; of
+     * a volume what state_resource_order's build said. */
+    char image[256];
     int64_t created, updated;
 };
 void resource_release(struct resource *r);
 
-enum resource_outcome { RESOURCE_WRITTEN, RESOURCE_EXISTS, RESOURCE_ABSENT };
+enum resource_outcome { RESOURCE_WRITTEN, RESOURCE_EXISTS, RESOURCE_ABSENT, RESOURCE_BUSY };
 
 /* create: RESOURCE_EXISTS if it is there, unless it has no image and no upload ever came for it.
  * Otherwise an update: RESOURCE_ABSENT if it is not there.  With upload, a build for it is begun in
@@ -351,6 +369,13 @@ enum resource_outcome { RESOURCE_WRITTEN, RESOURCE_EXISTS, RESOURCE_ABSENT };
  * be released by the caller; otherwise it is untouched. */
 MUST_CHECK int state_resource_write(struct state *s, const struct target *t, const char *metadata,
                                     const char *spec, bool create, bool upload,
+                                    enum resource_outcome *ret_outcome, struct resource *ret,
+                                    struct build *ret_build, struct error *err);
+/* The same for a volume: a build that needs no upload, of source (as for state_build_from_source;
+ * "" for none), is queued with it.  RESOURCE_BUSY: its last one has not ended.  create also where
+ * its making failed. */
+MUST_CHECK int state_resource_order(struct state *s, const struct target *t, const char *metadata,
+                                    const char *spec, bool create, const char *source,
                                     enum resource_outcome *ret_outcome, struct resource *ret,
                                     struct build *ret_build, struct error *err);
 MUST_CHECK int state_resource_get(struct state *s, const struct target *t,

@@ -133,7 +133,8 @@ static void draw_names(struct build *b, const struct target *t)
 
     digest_random(id, sizeof(id));
     digest_hex(id, sizeof(id), b->id);
-    digest_random_name(b->tag, sizeof(b->tag) - 1);
+    if (purpose_is_image(b->purpose))
+        digest_random_name(b->tag, sizeof(b->tag) - 1);
     COPY_TEXT(b->workspace, t->workspace);
     COPY_TEXT(b->type, t->type);
     COPY_TEXT(b->name, t->name);
@@ -145,7 +146,11 @@ static int begin(struct state *s, const struct target *t, const struct build *b,
     static const struct event_draft created = {
         .type = "buildimage.created", .status = "UPLOADED", .message = "Starting build image"};
 
-    if (build_insert(s, b, err) < 0 || image_touch(s, t, b->created, err) < 0)
+    if (build_insert(s, b, err) < 0)
+        return -1;
+    if (!purpose_is_image(b->purpose))
+        return event_add_progress(s, b, TOLD_BEGUN, "", err);
+    if (image_touch(s, t, b->created, err) < 0)
         return -1;
     return event_add(s, t, b, &created, err);
 }

@@ -55,6 +55,21 @@ MUST_CHECK int event_add(struct state *s, const struct target *t, const struct b
 MUST_CHECK int builds_cancel(struct state *s, const struct target *t, int64_t before,
                              const char *why, struct error *err);
 
+/* Whether an image comes of builds with the purpose. */
+static inline bool purpose_is_image(enum build_purpose purpose)
+{
+    return purpose == BUILD_FOR_IMAGE || purpose == BUILD_FOR_RESOURCE;
+}
+
+/* The resource of a build that makes no image has what its build made; and it is told. */
+MUST_CHECK int resource_record(struct state *s, const struct build *b, const char *image,
+                               struct error *err);
+
+/* Tells the target of a build that makes no image how far that is, if there is anything to tell. */
+enum progress_told { TOLD_BEGUN, TOLD_DONE, TOLD_FAILED };
+MUST_CHECK int event_add_progress(struct state *s, const struct build *b, enum progress_told told,
+                                  const char *message, struct error *err);
+
 /* Whether state_claim would find a build; false also when that cannot be told, or claims fail. */
 bool queue_has_work(struct state *s);
 

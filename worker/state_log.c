@@ -105,6 +105,29 @@ int event_add(struct state *s, const struct target *t, const struct build *b,
     return query_run(&q, NULL, err);
 }
 
+int event_add_progress(struct state *s, const struct build *b, enum progress_told told,
+                       const char *message, struct error *err)
+{
+    static const struct event_draft drafts[][3] = {
+        [BUILD_FOR_TEMPLATE] = {{"volumetemplate.created", "CREATED", "Starting to pack", true,
+                                 false},
+                                {"volumetemplate.ready", "READY", "", true, false},
+                                {"volumetemplate.failed", "FAILED", "", true, false}},
+        [BUILD_FOR_VOLUME] = {{"volume.created", "BUILDING", "Starting to write", true, false},
+                              {"volume.ready", "DEPLOYED", "", true, false},
+                              {"volume.failed", "FAILED", "", true, false}},
+    };
+    struct target t = build_target(b);
+    struct event_draft draft;
+
+    if (b->purpose != BUILD_FOR_TEMPLATE && b->purpose != BUILD_FOR_VOLUME)
+        return 0;
+    draft = drafts[b->purpose][told];
+    if (message[0])
+        draft.message = message;
+    return event_add(s, &t, b, &draft, err);
+}
+
 int state_event_list(struct state *s, const struct target *t,
                      void (*each)(void *self, const struct event *e), void *self, struct error *err)
 {

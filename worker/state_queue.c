@@ -152,6 +152,8 @@ static int end_failed(struct state *s, const struct build *b, const struct build
     image.message = result->event ? result->event : result->message;
     if (end_build(s, b->id, BUILD_FAILED, error_kind_name(result->kind), result->message, err) < 0)
         return -1;
+    if (!purpose_is_image(b->purpose))
+        return event_add_progress(s, b, TOLD_FAILED, result->message, err);
     if (event_add(s, &t, b, &image, err) < 0)
         return -1;
     return b->purpose == BUILD_FOR_RESOURCE ? event_add(s, &t, b, &resource, err) : 0;
@@ -178,8 +180,11 @@ static int end_succeeded(struct state *s, struct build *b, const struct build_re
     query_text(&q, b->digest);
     query_int(&q, (int64_t)b->image_size);
     query_text(&q, b->id);
-    if (query_run(&q, NULL, err) < 0 || end_build(s, b->id, BUILD_SUCCEEDED, "", "", err) < 0 ||
-        image_record(s, b, err) < 0 || event_add(s, &t, b, &image, err) < 0)
+    if (query_run(&q, NULL, err) < 0 || end_build(s, b->id, BUILD_SUCCEEDED, "", "", err) < 0)
+        return -1;
+    if (!purpose_is_image(b->purpose))
+        return resource_record(s, b, result->image, err);
+    if (image_record(s, b, err) < 0 || event_add(s, &t, b, &image, err) < 0)
         return -1;
     for (size_t i = 0; b->purpose == BUILD_FOR_RESOURCE && i < 3; i++)
         if (event_add(s, &t, b, &resource[i], err) < 0)

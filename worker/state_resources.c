@@ -71,7 +71,38 @@ static int awaits_first_upload(struct state *s, const struct resource *r, bool *
     return 0;
 }
 
-static int judge_write(struct state *s, const struct target *t, bool create,
+static bool is_unfinished(const struct build *b)
+{
+    return b->phase == BUILD_UPLOADING || b->phase == BUILD_QUEUED || b->phase == BUILD_RUNNING;
+}
+
+/* How a write comes with a build. */
+struct write_request {
+    const char *metadata, *spec;
+    bool create;
+    bool upload;        /* one that waits for an upload */
+    const char *source; /* one that does not; NULL: none */
+};
+
+/* A volume whose making failed is as good as none. */
+static int judge_order(struct state *s, const struct resource *old, bool create,
+                       enum resource_outcome *ret_outcome, struct error *err)
+{
+    struct build b = {.created = 0};
+    enum presence presence = ABSENT;
+
+    if (old->build[0] && build_load(s, old->build, &presence, &b, err) < 0)
+        return -1;
+    if (create)
+        *ret_outcome = presence == PRESENT && !old->image[0] && !is_unfinished(&b)
+                           ? RESOURCE_WRITTEN
+                           : RESOURCE_EXISTS;
+    else
+        *ret_outcome = presence == PRESENT && is_unfinished(&b) ? RESOURCE_BUSY : RESOURCE_WRITTEN;
+    return 0;
+}
+
+static int judge_write(struct state *s, const struct target *t, const struct write_request *w,
                        enum resource_outcome *ret_outcome, struct error *err)
 {
     CLEANUP(resource_release) struct resource old = {.created = 0};
@@ -80,24 +111,26 @@ static int judge_write(struct state *s, const struct target *t, bool create,
 
     if (resource_load(s, t, &presence, &old, err) < 0)
         return -1;
-    if (presence == PRESENT && create && awaits_first_upload(s, &old, &husk, err) < 0)
+    if (presence == PRESENT && w->source)
+        return judge_order(s, &old, w->create, ret_outcome, err);
+    if (presence == PRESENT && w->create && awaits_first_upload(s, &old, &husk, err) < 0)
         return -1;
-    if (create && presence == PRESENT && !husk)
+    if (w->create && presence == PRESENT && !husk)
         *ret_outcome = RESOURCE_EXISTS;
-    else if (!create && presence == ABSENT)
+    else if (!w->create && presence == ABSENT)
         *ret_outcome = RESOURCE_ABSENT;
     else
         *ret_outcome = RESOURCE_WRITTEN;
     return 0;
 }
 
-static int resource_upsert(struct state *s, const struct target *t, const char *metadata,
-                           const char *spec, const struct build *b, struct error *err)
+static int resource_upsert(struct state *s, const struct target *t, const struct write_request *w,
+                           const struct build *b, struct error *err)
 {
     char image[256] = "";
 
-    if (!b)
-        image_of_spec(spec, image);
+    if (!b->id[0])
+        image_of_spec(w->spec, image);
     QUERY(q, s->db,
           "insert into resources values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)"
           " on conflict do update set metadata = excluded.metadata, spec = excluded.spec,"
@@ -106,18 +139,35 @@ static int resource_upsert(struct state *s, const struct target *t, const char *
           " image = case excluded.image when '' then image else excluded.image end,"
           " updated = excluded.updated");
     bind_target(&q, t);
-    query_text(&q, metadata);
-    query_text(&q, spec);
-    query_text(&q, b ? b->id : "");
+    query_text(&q, w->metadata);
+    query_text(&q, w->spec);
+    query_text(&q, b->id);
     query_text(&q, image);
     query_int(&q, clock_now(&s->clock));
     return query_run(&q, NULL, err);
 }
 
-int state_resource_write(struct state *s, const struct target *t, const char *metadata,
-                         const char *spec, bool create, bool upload,
-                         enum resource_outcome *ret_outcome, struct resource *ret,
-                         struct build *ret_build, struct error *err)
+static enum build_purpose purpose_of(const struct target *t)
+{
+    if (strcmp(t->type, TYPE_TEMPLATE) == 0)
+        return BUILD_FOR_TEMPLATE;
+    return strcmp(t->type, TYPE_VOLUME) == 0 ? BUILD_FOR_VOLUME : BUILD_FOR_RESOURCE;
+}
+
+/* ret_build->id stays "" without a build. */
+static int begin_build(struct state *s, const struct target *t, const struct write_request *w,
+                       struct build *ret_build, struct error *err)
+{
+    if (w->upload)
+        return state_build_begin(s, t, purpose_of(t), ret_build, err);
+    if (w->source && w->source[0])
+        return state_build_from_source(s, t, purpose_of(t), w->source, ret_build, err);
+    return 0;
+}
+
+static int write_resource(struct state *s, const struct target *t, const struct write_request *w,
+                          enum resource_outcome *ret_outcome, struct resource *ret,
+                          struct build *ret_build, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
     struct build b = {.created = 0};
@@ -125,15 +175,13 @@ int state_resource_write(struct state *s, const struct target *t, const char *me
     enum resource_outcome outcome;
     enum presence presence;
 
-    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || judge_write(s, t, create, &outcome, err) < 0)
+    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || judge_write(s, t, w, &outcome, err) < 0)
         return -1;
     if (outcome != RESOURCE_WRITTEN) {
         *ret_outcome = outcome;
         return 0;
     }
-    if (upload && state_build_begin(s, t, BUILD_FOR_RESOURCE, &b, err) < 0)
-        return -1;
-    if (resource_upsert(s, t, metadata, spec, upload ? &b : NULL, err) < 0 ||
+    if (begin_build(s, t, w, &b, err) < 0 || resource_upsert(s, t, w, &b, err) < 0 ||
         resource_load(s, t, &presence, &r, err) < 0)
         return -1;
     if (tx_commit(&tx, err) < 0) {
@@ -142,9 +190,57 @@ int state_resource_write(struct state *s, const struct target *t, const char *me
     }
     *ret_outcome = outcome;
     *ret = r;
-    if (upload)
+    if (b.id[0])
         *ret_build = b;
     return 0;
+}
+
+int state_resource_write(struct state *s, const struct target *t, const char *metadata,
+                         const char *spec, bool create, bool upload,
+                         enum resource_outcome *ret_outcome, struct resource *ret,
+                         struct build *ret_build, struct error *err)
+{
+    const struct write_request w = {metadata, spec, create, upload, NULL};
+
+    return write_resource(s, t, &w, ret_outcome, ret, ret_build, err);
+}
+
+int state_resource_order(struct state *s, const struct target *t, const char *metadata,
+                         const char *spec, bool create, const char *source,
+                         enum resource_outcome *ret_outcome, struct resource *ret,
+                         struct build *ret_build, struct error *err)
+{
+    const struct write_request w = {metadata, spec, create, false, source};
+    int result = write_resource(s, t, &w, ret_outcome, ret, ret_build, err);
+
+    state_wake(s); /* not before the resource and its build are both there */
+    return result;
+}
+
+int resource_record(struct state *s, const struct build *b, const char *image, struct error *err)
+{
+    struct target t = build_target(b);
+    const char *colon = b->purpose == BUILD_FOR_TEMPLATE && image ? strrchr(image, ':') : NULL;
+    struct build made = *b;
+
+    if (!image)
+        return 0;
+    if (colon)
+        COPY_TEXT(made.tag, colon + 1);
+    QUERY(use, s->db,
+          "update resources set image = ?, updated = ? where workspace = ? and type = ? and "
+          "name = ?");
+    query_text(&use, image);
+    query_int(&use, clock_now(&s->clock));
+    bind_target(&use, &t);
+    if (query_run(&use, NULL, err) < 0)
+        return -1;
+    QUERY(q, s->db, "update builds set tag = ? where id = ?");
+    query_text(&q, made.tag);
+    query_text(&q, b->id);
+    if (query_run(&q, NULL, err) < 0)
+        return -1;
+    return event_add_progress(s, &made, TOLD_DONE, image, err);
 }
 
 int state_resource_get(struct state *s, const struct target *t, enum presence *ret_presence,

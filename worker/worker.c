@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "worker/pack.h"
 #include "worker/planner.h"
 #include "worker/run.h"
 
@@ -107,6 +108,8 @@ void worker_sweep(const struct worker_config *c)
         say(c, "sweep archives", &err);
     if (builder_sweep(c->builder, keep_job, (void *)c, &err) < 0)
         say(c, "sweep job directories", &err);
+    if (volume_sweep(c, keep_job, (void *)c, &err) < 0)
+        say(c, "sweep volumes", &err);
 }
 
 /* Workers of this machine are named host:pid:start time, so that a dead one is known at once and

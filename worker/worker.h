@@ -16,7 +16,9 @@
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H
 
+#include "worker/facts.h"
 #include "worker/pipeline.h"
+#include "worker/places.h"
 #include "worker/planner.h"
 #include "worker/state.h"
 #include "worker/status.h"

@@ -13,7 +13,7 @@ static void test_an_unknown_url_is_not_found(void **state)
                                           "/v0/imagesx",
                                           "/v0/images/sandbox",
                                           "/v0/images/sandbox/a/b",
-                                          "/v0/volumes",
+                                          "/v0/drives",
                                           "/v0//images",
                                           "/v0/sandboxes/a/logs",
                                           "/uploads/a"};

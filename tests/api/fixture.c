@@ -83,6 +83,7 @@ int fixture_setup(void **state)
         .clock = &f->clock,
         .upload_seconds = 3600,
         .upload_max = 1000000,
+        .places = &f->places,
         .log = log_line,
         .log_self = f,
     };
@@ -90,6 +91,10 @@ int fixture_setup(void **state)
     (void)snprintf(f->dir, sizeof(f->dir), "/tmp/kiln-api-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     (void)snprintf(store, sizeof(store), "%s/uploads", f->dir);
+    (void)snprintf(f->templates, sizeof(f->templates), "%s/templates", f->dir);
+    (void)snprintf(f->volumes, sizeof(f->volumes), "%s/volumes", f->dir);
+    f->places = (struct places){
+        .templates = f->templates, .volumes = f->volumes, .revisions_max = 10, .volume_max = 65536};
     assert_int_equal(upload_store_open(store, f->config.upload_max, &f->config.uploads, &err), 0);
     (void)snprintf(f->authorization, sizeof(f->authorization), "Bearer %s", f->key);
     f->headers[API_HEADER_AUTHORIZATION] = f->authorization;
@@ -235,6 +240,17 @@ void succeed(struct fixture *f, const struct build *b)
 
     (void)snprintf(digest, sizeof(digest), "sha256:%s%s", b->id, b->id);
     finish(f, b, &result);
+}
+
+void succeed_as(struct fixture *f, const struct build *b, const char *image)
+{
+    const struct build_result result = {.kind = ERR_NONE, .digest = "", .image = image};
+    enum lease_verdict verdict;
+    enum build_phase phase;
+    struct error err;
+
+    assert_int_equal(state_finish(f->config.state, b->id, "w", &result, &verdict, &phase, &err), 0);
+    assert_int_equal(phase, BUILD_SUCCEEDED);
 }
 
 void break_build(struct fixture *f, const struct build *b, const char *message)

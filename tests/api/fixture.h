@@ -33,6 +33,8 @@ struct fixture {
     bool registry_down;
     unsigned char upload_key[UPLOAD_KEY_SIZE];
     struct api_config config;
+    struct places places; /* templates and volumes, in dir */
+    char templates[96], volumes[96];
     char key[API_KEY_TEXT];       /* of workspace "acme" */
     char other_key[API_KEY_TEXT]; /* of workspace "globex" */
     char authorization[80];
@@ -65,6 +67,7 @@ void upload_id(const struct reply *r, char id[BUILD_ID]);
 struct build claim(struct fixture *f);
 void say(struct fixture *f, const struct build *b, enum log_severity severity, const char *text);
 void succeed(struct fixture *f, const struct build *b);
+void succeed_as(struct fixture *f, const struct build *b, const char *image); /* no image */
 void break_build(struct fixture *f, const struct build *b, const char *message);
 
 void assert_error(const struct reply *r, int status, const char *code);

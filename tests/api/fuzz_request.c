@@ -93,6 +93,8 @@ static void make_urls(struct world *w)
 
 static void world_open(struct world *w)
 {
+    static const struct places places = {
+        .templates = "/nonexistent", .volumes = "/nonexistent", .volume_max = 1024};
     struct state_config state = {":memory:", &fixed_clock, 3, 3600 * NS_PER_SEC};
     struct error err = ERROR_INIT;
     struct api_key key;
@@ -116,6 +118,7 @@ static void world_open(struct world *w)
         .clock = &fixed_clock,
         .upload_seconds = 3600,
         .upload_max = 4096,
+        .places = &places,
     };
     must(api_server_start_detached(&w->config, &w->server, &err), &err);
 }

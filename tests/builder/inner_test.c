@@ -102,12 +102,31 @@ static int powers_main(int argc, char **argv)
     return open("/etc/passwd", O_WRONLY | O_CLOEXEC) >= 0 ? 5 : 0;
 }
 
+/* What we wrote can be read and replaced; what it makes can be made below what we made. */
+static int share_main(int argc, char **argv)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(64);
+    struct error err;
+
+    (void)argc;
+    (void)argv;
+    if (fs_read_file(AT_FDCWD, "/kiln/store/packs/ours", &text, &err) < 0 ||
+        strcmp(buf_str(&text), "secret") != 0)
+        return 1;
+    if (fs_write_file(AT_FDCWD, "/kiln/store/packs/made", "inside", 6, 0600, &err) < 0 ||
+        unlink("/kiln/store/packs/ours") < 0)
+        return 2;
+    return access("/kiln/other", F_OK) == 0 || access("/kiln/store/../../tmp/other", F_OK) == 0 ? 3
+                                                                                                : 0;
+}
+
 static const struct builder_inner inner[] = {
-    {"copy", copy_main},       {"words", words_main},
-    {"context", context_main}, {"flood", flood_main},
-    {"fail", fail_main},       {"crash", crash_main},
-    {"killed", killed_main},   {"sleep", sleep_main},
-    {"powers", powers_main},   {NULL, NULL},
+    {"share", share_main}, {"copy", copy_main},
+    {"words", words_main}, {"context", context_main},
+    {"flood", flood_main}, {"fail", fail_main},
+    {"crash", crash_main}, {"killed", killed_main},
+    {"sleep", sleep_main}, {"powers", powers_main},
+    {NULL, NULL},
 };
 
 /* ---- the tests ---- */
@@ -217,6 +236,37 @@ static void test_the_context_is_what_it_can_write(void **state)
     release(&i);
 }
 
+static void test_a_share_is_seen_by_its_name_and_can_be_worked_on(void **state)
+{
+    const struct machine *m = *state;
+    char store[PATH_MAX], path[PATH_MAX + 32];
+    const struct builder_share share = {"store", store};
+    struct builder_job *job;
+    struct inside i = {.stdin_fd = -1};
+    const struct process_sink sink = {keep_line, &i};
+    const struct builder_io io = {&sink, NULL};
+    struct buf text = BUF_INIT(64);
+    struct error err = ERROR_INIT;
+
+    i.out = (struct buf)BUF_INIT(4096);
+    i.said = (struct buf)BUF_INIT(1 << 20);
+    (void)snprintf(store, sizeof(store), "%s/share", m->dir);
+    (void)snprintf(path, sizeof(path), "%s/packs", store);
+    assert_int_equal(fs_mkdirs(path, 0700, &err), 0);
+    (void)snprintf(path, sizeof(path), "%s/packs/ours", store);
+    assert_int_equal(fs_write_file(AT_FDCWD, path, "secret", 6, 0600, &err), 0);
+    assert_int_equal(builder_give(m->b, store, &err), 0);
+    assert_int_equal(builder_job_begin(m->b, "ws", "inside", &job, &err), 0);
+    i.result = builder_run_beside(job, "share", NULL, -1, &share, 1, &i.out, &io, &i.outcome, &err);
+    builder_job_end(job);
+    assert_inside(&i, BUILDER_DONE);
+    (void)snprintf(path, sizeof(path), "%s/packs/made", store);
+    assert_int_equal(fs_read_file(AT_FDCWD, path, &text, &err), 0);
+    assert_string_equal(buf_str(&text), "inside");
+    buf_release(&text);
+    release(&i);
+}
+
 static void test_output_has_a_ceiling(void **state)
 {
     struct inside i = {.stdin_fd = -1};
@@ -293,6 +343,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_every_byte_goes_through),
         cmocka_unit_test(test_words_arrive_and_the_environment_is_empty),
         cmocka_unit_test(test_the_context_is_what_it_can_write),
+        cmocka_unit_test(test_a_share_is_seen_by_its_name_and_can_be_worked_on),
         cmocka_unit_test(test_output_has_a_ceiling),
         cmocka_unit_test(test_an_exit_code_is_a_failure_with_its_reason_in_the_sink),
         cmocka_unit_test(test_a_crash_is_our_fault_and_a_kill_nobodys),

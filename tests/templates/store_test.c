@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -267,9 +268,91 @@ static void test_a_pack_that_is_in_a_session_is_not_removed(void **state)
     assert_int_equal(gc.packs_removed, 1);
 }
 
+static void note_hold(void *self, const struct template_ref *ref, const char *holder)
+{
+    (void)snprintf(self, 64, "%s:%llu=%s", ref->name, (unsigned long long)ref->revision, holder);
+}
+
+static struct template_pack_report pack_held(struct template_store *s, const char *holder)
+{
+    CLEANUP_CLOSE int fd = memfd_create("tar", MFD_CLOEXEC);
+    struct template_pack_request req = {
+        .name = "deps", .archive_fd = fd, .holder = holder, .now = 1};
+    struct buf tar = BUF_INIT(TAR_MAX);
+    struct template_pack_report report;
+    struct error err = ERROR_INIT;
+
+    tar_make(&tar, 1, 5, 2000, 1, 1);
+    if (fs_write_all(fd, tar.data, tar.len, &err) < 0 || template_pack(s, &req, &report, &err) < 0)
+        fail_msg("%s", err.msg);
+    buf_release(&tar);
+    return report;
+}
+
+static void test_a_pack_that_is_tried_again_makes_one_revision(void **state)
+{
+    struct fixture *f = *state;
+    struct template_revision_info info;
+    struct template_pack_report first;
+    struct error err = ERROR_INIT;
+    char hold[64] = "";
+    bool there;
+
+    assert_int_equal(template_find_held(f->store, "deps", "build-a", &there, &info, &err), 0);
+    assert_false(there);
+    first = pack_held(f->store, "build-a");
+    assert_int_equal(first.ref.revision, 1);
+    assert_int_equal(pack_held(f->store, "build-a").ref.revision, 1);
+    assert_int_equal(template_find_held(f->store, "deps", "build-a", &there, &info, &err), 0);
+    assert_true(there);
+    assert_int_equal(info.ref.revision, 1);
+    assert_string_equal(info.digest, first.digest);
+    assert_int_equal(pack_held(f->store, "build-b").ref.revision, 2);
+    assert_int_equal(template_let_go(f->store, &first.ref, "build-a", &err), 0);
+    assert_int_equal(template_holds(f->store, note_hold, hold, &err), 0);
+    assert_string_equal(hold, "deps:2=build-b");
+    assert_int_equal(pack_held(f->store, "build-a").ref.revision, 3);
+}
+
+/* As a packer would leave it that its archive has taken over. */
+static void test_links_that_were_planted_lead_nowhere(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP_CLOSE int dir = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct template_store *again = NULL;
+    struct template_gc_report report;
+    struct template_info info;
+    struct error err = ERROR_INIT;
+    char outside[80], victim[100];
+    bool there;
+
+    (void)pack(f->store, "deps", 1, 1);
+    (void)snprintf(outside, sizeof(outside), "%s/outside", f->path);
+    (void)snprintf(victim, sizeof(victim), "%s/victim", outside);
+    assert_int_equal(mkdir(outside, 0755), 0);
+    assert_int_equal(fs_write_file(AT_FDCWD, victim, "x", 1, 0644, &err), 0);
+    assert_int_equal(fs_remove_tree(dir, "tmp", &err), 0);
+    assert_int_equal(symlinkat(outside, dir, "tmp"), 0);
+
+    /* Who has it open already works in the directory that was there; nobody else opens it. */
+    assert_int_equal(template_gc(f->store, &report, &err), 0);
+    assert_int_equal(template_store_open(f->path, NULL, &again, &err), -1);
+    assert_int_equal(access(victim, F_OK), 0);
+
+    assert_int_equal(unlinkat(dir, "tmp", 0), 0);
+    assert_int_equal(unlinkat(dir, "templates/deps", 0), 0);
+    assert_int_equal(mkfifoat(dir, "templates/deps", 0600), 0);
+    assert_int_equal(template_store_open(f->path, NULL, &again, &err), 0);
+    assert_int_equal(template_get(again, "deps", &info, &there, &err), -1); /* and does not hang */
+    template_store_free(again);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_pack_that_is_tried_again_makes_one_revision, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_links_that_were_planted_lead_nowhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_both_kinds_of_storage_give_back_what_was_packed, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_hash_of_8_bits_gives_back_every_byte, setup,

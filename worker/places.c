@@ -1,0 +1,86 @@
+/* worker/places — see the header. */
+#include "worker/places.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+static const char *const verbs[] = {[VOLUME_CREATE] = "create", [VOLUME_GROW] = "grow"};
+
+/* Names of workspaces and volumes are checked where they come in; this is the last line. */
+static int join(char ret[PATH_MAX], const char *dir, const char *workspace, const char *name,
+                const char *end, struct error *err)
+{
+    if (!name_is_valid(workspace) || (name[0] && !name_is_valid(name)) ||
+        snprintf(ret, PATH_MAX, "%s/%s%s%s%s", dir, workspace, name[0] ? "/" : "", name, end) >=
+            PATH_MAX)
+        return error_set(err, ERR_SYSTEM, "no place for %.64s of the workspace %.64s", name,
+                         workspace);
+    return 0;
+}
+
+int places_store(const struct places *p, const char *workspace, char ret[PATH_MAX],
+                 struct error *err)
+{
+    return join(ret, p->templates, workspace, "", "", err);
+}
+
+int places_volume(const struct places *p, const char *workspace, const char *name,
+                  char ret[PATH_MAX], struct error *err)
+{
+    return join(ret, p->volumes, workspace, name, name[0] ? ".img" : "", err);
+}
+
+int places_open_store(const struct places *p, const char *workspace, struct template_store **ret,
+                      struct error *err)
+{
+    const struct template_options options = {.revisions_max = p->revisions_max};
+    char dir[PATH_MAX], format[PATH_MAX + 16];
+
+    if (places_store(p, workspace, dir, err) < 0)
+        return -1;
+    (void)snprintf(format, sizeof(format), "%s/format", dir);
+    *ret = NULL;
+    if (access(format, F_OK) < 0)
+        return 0;
+    return template_store_open(dir, &options, ret, err);
+}
+
+/* ---- orders ---- */
+
+void volume_order_write(const struct volume_order *o, char ret[BUILD_SOURCE])
+{
+    (void)snprintf(ret, BUILD_SOURCE, "%s %s %llu", verbs[o->verb], o->template,
+                   (unsigned long long)o->size_mb);
+}
+
+int volume_order_read(const char *text, struct volume_order *ret, struct error *err)
+{
+    const char *rest = text + strcspn(text, " ");
+    struct volume_order o = {.size_mb = 0};
+
+    o.verb = text_starts(text, "grow ") ? VOLUME_GROW : VOLUME_CREATE;
+    if (strncmp(text, verbs[o.verb], strlen(verbs[o.verb])) != 0 || *rest != ' ' ||
+        !volume_made_read(rest + 1, &o))
+        return error_set(err, ERR_SYSTEM, "read what to do with a volume: \"%.100s\" is nothing",
+                         text);
+    *ret = o;
+    return 0;
+}
+
+void volume_made_write(const struct volume_order *o, char ret[256])
+{
+    (void)snprintf(ret, 256, "%s %llu", o->template, (unsigned long long)o->size_mb);
+}
+
+bool volume_made_read(const char *image, struct volume_order *ret)
+{
+    size_t len = strcspn(image, " ");
+
+    if (len == 0 || !image[len] || len >= sizeof(ret->template) ||
+        !text_to_u64(image + len + 1, INT64_MAX, &ret->size_mb))
+        return false;
+    memcpy(ret->template, image, len);
+    ret->template[len] = '\0';
+    return true;
+}
