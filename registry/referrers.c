@@ -239,8 +239,8 @@ static int delete_fallback(const struct registry *r, const char *repository, con
     return registry_delete_manifest(r, repository, index, err);
 }
 
-int registry_delete_image(const struct registry *r, const char *repository, const char *digest,
-                          struct error *err)
+static int delete_attached(const struct registry *r, const char *repository, const char *digest,
+                           struct error *err)
 {
     CLEANUP(argv_release) struct argv attached = ARGV_INIT;
 
@@ -249,7 +249,19 @@ int registry_delete_image(const struct registry *r, const char *repository, cons
     for (size_t i = 0; i < attached.n; i++)
         if (registry_delete_manifest(r, repository, attached.v[i], err) < 0)
             return -1;
-    if (delete_fallback(r, repository, digest, err) < 0)
-        return -1;
-    return registry_delete_manifest(r, repository, digest, err);
+    return delete_fallback(r, repository, digest, err);
+}
+
+/* Whatever becomes of what is attached, the image goes. */
+int registry_delete_image(const struct registry *r, const char *repository, const char *digest,
+                          struct error *err)
+{
+    struct registry once = *r;
+    struct error ignored = ERROR_INIT;
+
+    once.tries = 1;
+    if (delete_attached(&once, repository, digest, err) == 0)
+        return registry_delete_manifest(&once, repository, digest, err);
+    (void)!registry_delete_manifest(&once, repository, digest, &ignored);
+    return -1;
 }

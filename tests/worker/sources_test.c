@@ -109,12 +109,22 @@ static void run(struct fixture *f, struct db *db, const char *sql)
     MUST(f, query_run(&q, NULL, &f->err));
 }
 
-/* Takes the newest step of the schema back, so that opening has to make it again. */
+/* Takes the newest steps of the schema back, so that opening has to make it again. */
 static void make_older(struct fixture *f)
 {
+    static const char *const columns[] = {"step",  "state", "stream", "skip",
+                                          "began", "bytes", "code"};
     struct db *db = NULL;
 
     MUST(f, db_open(f->path, &db, &f->err));
+    for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
+        char sql[96];
+
+        (void)snprintf(sql, sizeof(sql), "alter table log_lines drop column %s", columns[i]);
+        run(f, db, sql);
+    }
+    run(f, db, "drop table attestations");
+    run(f, db, "drop table layers");
     run(f, db, "alter table builds drop column source");
     run(f, db, "pragma user_version = 2");
     db_close(db);
