@@ -232,6 +232,39 @@ static int answer_text(struct api_call *c, const struct build *b, struct error *
     return 0;
 }
 
+struct json_lines {
+    struct buf *out;
+    struct error err; /* the first; ERR_NONE: none */
+};
+
+static void add_json_line(void *self, const struct log_line *l)
+{
+    struct json_lines *j = self;
+
+    if (j->err.kind == ERR_NONE)
+        (void)!log_line_json(l, j->out, &j->err);
+}
+
+/* The events, after the one whose seq the client has already. */
+static int answer_json_lines(struct api_call *c, const struct build *b, struct error *err)
+{
+    struct json_lines j = {.out = &c->resp->body};
+    uint64_t after = 0;
+    int64_t total;
+
+    if (api_request_number(c->req, "after", INT32_MAX, &after, err) < 0 ||
+        state_log_read(c->config->state, b->id, (int64_t)after, false, INT64_MAX, add_json_line, &j,
+                       &total, err) < 0)
+        return -1;
+    if (j.err.kind != ERR_NONE) {
+        *err = j.err;
+        return -1;
+    }
+    c->resp->status = 200;
+    api_response_header(c->resp, "Content-Type", "application/jsonl");
+    return 0;
+}
+
 static int answer_json(struct api_call *c, const struct target *t, struct error *err)
 {
     struct page page = {.limit = LIMIT_MAX};
@@ -246,6 +279,7 @@ int api_get_build_logs(struct api_call *c, struct error *err)
 {
     struct target t = {c->key.workspace, c->kind->type, c->args[0]};
     const char *accept = c->req->headers[API_HEADER_ACCEPT];
+    const char *format = api_request_param(c->req, "format");
     enum presence presence;
     struct build b;
 
@@ -257,6 +291,8 @@ int api_get_build_logs(struct api_call *c, struct error *err)
                    c->kind->type, t.name, c->kind->plural);
         return 0;
     }
+    if (format && strcmp(format, "jsonl") == 0)
+        return answer_json_lines(c, &b, err);
     if (accept && strstr(accept, "application/json"))
         return answer_json(c, &t, err);
     return answer_text(c, &b, err);

@@ -106,7 +106,9 @@ static uint64_t measure(const struct step_end *end, const char *diff)
 static int keep(struct stage_run *s, const char *path, const char *diff, struct made *made,
                 const struct step_end *end, struct error *err)
 {
-    made->record = (struct cache_record){.bytes = end->bytes, .disk = measure(end, diff)};
+    const uint64_t disk = measure(end, diff);
+
+    made->record = (struct cache_record){.bytes = end->files ? end->bytes : disk, .disk = disk};
     (void)snprintf(made->record.key, sizeof(made->record.key), "%s", made->key);
     if (!is_empty(diff)) {
         (void)snprintf(made->record.diff, sizeof(made->record.diff), "%s", made->key);

@@ -28,6 +28,7 @@ struct order {
     char type[NAME_SIZE];
     char name[NAME_SIZE];
     const char *sbom, *provenance; /* files to write; NULL: none */
+    bool json;                     /* the log as JSON lines, and nothing else */
 };
 
 /* As the CLI makes names of directories (PROTOCOL.md 1.1). */
@@ -87,6 +88,11 @@ static int look_at_source(struct order *order)
     return 0;
 }
 
+static bool is_log_form(const char *word)
+{
+    return text_is_among(word, (const char *const[]){"json", "plain", NULL});
+}
+
 /* type and name are "" where the command line does not say them. */
 static int read_order(int argc, char **argv, struct order *ret)
 {
@@ -96,6 +102,8 @@ static int read_order(int argc, char **argv, struct order *ret)
             (void)snprintf(ret->type, sizeof(ret->type), "%s", argv[++i]);
         else if (strcmp(argv[i], "--name") == 0 && i + 1 < argc)
             slugify(argv[++i], ret->name);
+        else if (strcmp(argv[i], "--log") == 0 && i + 1 < argc && is_log_form(argv[i + 1]))
+            ret->json = strcmp(argv[++i], "json") == 0;
         else if (strcmp(argv[i], "--sbom") == 0 && i + 1 < argc)
             ret->sbom = argv[++i];
         else if (strcmp(argv[i], "--provenance") == 0 && i + 1 < argc)
@@ -217,8 +225,17 @@ static int submit(struct installation *i, const struct order *order, const char 
 
 struct tail {
     int64_t seen;
-    bool colour;
+    bool colour, json;
 };
+
+static void print_json(const struct log_line *line)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 20);
+    struct error ignored = ERROR_INIT;
+
+    if (log_line_json(line, &text, &ignored) == 0)
+        fputs(buf_str(&text), stdout);
+}
 
 static void print_line(void *self, const struct log_line *line)
 {
@@ -228,17 +245,28 @@ static void print_line(void *self, const struct log_line *line)
                                                      : "";
 
     t->seen = line->seq;
+    if (t->json) {
+        print_json(line);
+        return;
+    }
     printf("%s%s%s\n", t->colour ? on : "", line->text, t->colour && *on ? "\033[0m" : "");
 }
 
-/* Prints the log as it grows, until the build ends or a signal comes (*ret_signal). */
-static int watch(struct state *state, const char *id, struct build *ret, int *ret_signal,
-                 struct error *err)
+static int print_log(struct state *state, const char *id, struct tail *tail, struct error *err)
 {
-    struct tail tail = {.colour = isatty(STDOUT_FILENO) == 1};
+    int64_t total;
+    int result = state_log_read(state, id, tail->seen, false, 10000, print_line, tail, &total, err);
+
+    (void)fflush(stdout);
+    return result;
+}
+
+/* Prints the log as it grows, until the build ends or a signal comes (*ret_signal). */
+static int watch(struct state *state, const char *id, struct tail *tail, struct build *ret,
+                 int *ret_signal, struct error *err)
+{
     const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
     enum presence presence;
-    int64_t total;
     sigset_t set;
 
     sigemptyset(&set);
@@ -248,9 +276,8 @@ static int watch(struct state *state, const char *id, struct build *ret, int *re
         *ret_signal = sigtimedwait(&set, NULL, &pause);
         /* The phase is read before the log: the last lines are written before the end. */
         if (state_build_get(state, id, &presence, ret, err) < 0 ||
-            state_log_read(state, id, tail.seen, false, 10000, print_line, &tail, &total, err) < 0)
+            print_log(state, id, tail, err) < 0)
             return -1;
-        (void)fflush(stdout);
     } while (*ret_signal <= 0 && (ret->phase == BUILD_QUEUED || ret->phase == BUILD_RUNNING));
     return 0;
 }
@@ -274,6 +301,16 @@ static void print_image(const struct installation *i, const struct build *b)
                i->registry_name, repository, b->tag);
 }
 
+/* The last of the JSON lines. */
+static void print_result(const struct installation *i, const struct build *b)
+{
+    char repository[3 * NAME_SIZE];
+
+    pipeline_repository(b, repository);
+    printf("{\"built\":{\"image\":\"%s/%s:%s\",\"digest\":\"%s\",\"size\":%llu}}\n",
+           i->registry_name, repository, b->tag, b->digest, (unsigned long long)b->image_size);
+}
+
 /* ---- what is said of the image ---- */
 
 static int write_attestation(struct state *state, const struct build *b, enum attestation kind,
@@ -283,25 +320,21 @@ static int write_attestation(struct state *state, const struct build *b, enum at
     CLEANUP(buf_release) struct buf text = BUF_INIT(ATTESTATION_MAX);
     enum presence presence = ABSENT;
 
-    if (!path)
-        return 0;
     if (state_attestation_get(state, &t, b->tag, kind, &presence, &text, err) < 0)
         return -1;
     if (presence == ABSENT)
         return error_set(err, ERR_INPUT, "the image has no %s (see the key attest)", what);
-    if (fs_write_file(AT_FDCWD, path, buf_str(&text), text.len, 0644, err) < 0)
-        return -1;
-    printf("  %-7s %s\n", what, path);
-    return 0;
+    return fs_write_file(AT_FDCWD, path, buf_str(&text), text.len, 0644, err);
 }
 
 static int write_attestations(struct state *state, const struct build *b, const struct order *order,
                               struct error *err)
 {
-    if (write_attestation(state, b, ATTESTATION_SBOM, "sbom", order->sbom, err) < 0)
+    if (order->sbom && write_attestation(state, b, ATTESTATION_SBOM, "SBOM", order->sbom, err) < 0)
         return -1;
-    return write_attestation(state, b, ATTESTATION_PROVENANCE, "provenance", order->provenance,
-                             err);
+    return order->provenance ? write_attestation(state, b, ATTESTATION_PROVENANCE, "provenance",
+                                                 order->provenance, err)
+                             : 0;
 }
 
 /* ---- the command ---- */
@@ -327,14 +360,17 @@ static int build_and_watch(struct installation *i, const struct order *order, co
     struct worker_config config = installation_worker(i, 1, NULL);
     struct worker *worker = NULL;
     struct build b = {.created = 0};
+    struct tail tail = {.colour = isatty(STDOUT_FILENO) == 1, .json = order->json};
     int signal = 0;
     int result;
 
     config.sweep = false;
     if (submit(i, order, dir, &b, err) < 0 || worker_start(&config, &worker, err) < 0)
         return -1;
-    result = watch(i->state, b.id, &b, &signal, err);
+    result = watch(i->state, b.id, &tail, &b, &signal, err);
     worker_stop(worker, 0);
+    if (result == 0)
+        result = print_log(i->state, b.id, &tail, err); /* what was said after the end */
     if (b.archive[0]) {
         struct error unused;
 
@@ -346,7 +382,10 @@ static int build_and_watch(struct installation *i, const struct order *order, co
         return error_set(err, ERR_INPUT, "interrupted");
     if (b.phase != BUILD_SUCCEEDED)
         return error_set(err, ERR_INPUT, "the build failed: %s", b.message);
-    print_image(i, &b);
+    if (order->json)
+        print_result(i, &b);
+    else
+        print_image(i, &b);
     return write_attestations(i->state, &b, order, err);
 }
 

@@ -29,8 +29,8 @@ static const struct command {
      "0).\n"},
     {"build", command_build,
      "build an archive, a directory or a repository here, without a service",
-     "usage: kiln build ARCHIVE|DIR|URL [--type sandbox|agent|function|job] [--name NAME] "
-     "[OPTION]...\n\n"
+     "usage: kiln build ARCHIVE|DIR|URL [--type sandbox|agent|function|job] [--name NAME]\n"
+     "                  [--log plain|json] [--sbom FILE] [--provenance FILE] [OPTION]...\n\n"
      "The service's pipeline on one archive: unpacks it, reads its Dockerfile, adds sandbox-api "
      "to\n"
      "a sandbox that lacks it, builds, pushes, and reads the image back.  Shows the log as it\n"
@@ -44,6 +44,11 @@ static const struct command {
      "branch,\n"
      "tag or commit (without one: what HEAD is), subdir the folder to build.  Submodules are left\n"
      "out; servers on this machine or in its private networks need --git-hosts.\n\n"
+     "--log json prints what happens as JSON lines, one event each, and nothing else.  --sbom "
+     "writes\n"
+     "what packages are in the image (SPDX), --provenance how it was made (in-toto, SLSA); both "
+     "are\n"
+     "attached to the image in the registry, too, unless --attest off.\n\n"
      "  kiln build https://github.com/owner/repo.git#v1.2:services/api --type agent\n"
      "  kiln build examples/hello-sandbox.zip\n"
      "  kiln build ./my-agent --type agent --name my-agent\n"},

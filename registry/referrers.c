@@ -4,6 +4,7 @@
  * (OCI-Subject).  With any other the client keeps the list itself, as an index whose tag is the
  * subject's digest with a dash for the colon.  Nobody else may write to that list at the same time:
  * the API has no way to see it. */
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -18,7 +19,7 @@
 #include "registry/pages.h"
 
 #define INDEX_MAX     (4 << 20)
-#define ARTIFACTS_MAX 16
+#define ARTIFACTS_MAX 4
 
 static void fallback_tag(const char *digest, char ret[REGISTRY_DIGEST])
 {
@@ -50,24 +51,64 @@ static int put_empty(const struct registry *r, const char *repository, struct er
                            sizeof(registry_empty) - 1, err);
 }
 
-/* *ret_known: the registry will list it itself. */
-static int put_artifact(const struct registry *r, const char *repository,
-                        const struct registry_subject *subject,
-                        const struct registry_artifact *artifact, struct registry_referrer *ret,
-                        bool *ret_known, struct error *err)
+/* One of them; each is sent by a thread of its own, as a registry takes its time for each request.
+ */
+struct task {
+    const struct registry *r;
+    const char *repository;
+    const struct registry_subject *subject;
+    const struct registry_artifact *artifact;
+    pthread_t thread;
+    bool started;
+    struct registry_referrer sent;
+    bool known; /* the registry lists it itself */
+    int result;
+    struct error err;
+};
+
+static int put_artifact(struct task *t, struct error *err)
 {
+    const struct registry_artifact *artifact = t->artifact;
     CLEANUP(buf_release) struct buf manifest = BUF_INIT(INDEX_MAX);
     char blob[REGISTRY_DIGEST] = "sha256:";
 
     digest_sha256_hex(artifact->bytes, artifact->len, blob + strlen(blob));
-    if (registry_artifact_write(subject, artifact, blob, &manifest, err) < 0 ||
-        put_bytes(r, repository, blob, artifact->bytes, artifact->len, err) < 0)
+    if (registry_artifact_write(t->subject, artifact, blob, &manifest, err) < 0 ||
+        put_bytes(t->r, t->repository, blob, artifact->bytes, artifact->len, err) < 0)
         return -1;
-    *ret = (struct registry_referrer){.digest = "sha256:", .size = manifest.len};
-    (void)snprintf(ret->type, sizeof(ret->type), "%s", artifact->type);
-    digest_sha256_hex(buf_str(&manifest), manifest.len, ret->digest + strlen("sha256:"));
-    return registry_put_seeing(r, repository, ret->digest, REGISTRY_OCI_MANIFEST,
-                               buf_str(&manifest), manifest.len, ret_known, err);
+    t->sent = (struct registry_referrer){.digest = "sha256:", .size = manifest.len};
+    (void)snprintf(t->sent.type, sizeof(t->sent.type), "%s", artifact->type);
+    digest_sha256_hex(buf_str(&manifest), manifest.len, t->sent.digest + strlen("sha256:"));
+    return registry_put_seeing(t->r, t->repository, t->sent.digest, REGISTRY_OCI_MANIFEST,
+                               buf_str(&manifest), manifest.len, &t->known, err);
+}
+
+static void *run_task(void *self)
+{
+    struct task *t = self;
+
+    t->result = put_artifact(t, &t->err);
+    return NULL;
+}
+
+static int put_artifacts(struct task *tasks, size_t n, struct error *err)
+{
+    int result = 0;
+
+    for (size_t i = 0; i + 1 < n; i++)
+        tasks[i].started = pthread_create(&tasks[i].thread, NULL, run_task, &tasks[i]) == 0;
+    for (size_t i = 0; i < n; i++)
+        if (!tasks[i].started)
+            (void)run_task(&tasks[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (tasks[i].started)
+            pthread_join(tasks[i].thread, NULL);
+        if (tasks[i].result < 0 && result == 0) {
+            *err = tasks[i].err;
+            result = -1;
+        }
+    }
+    return result;
 }
 
 static int add_to_fallback(const struct registry *r, const char *repository,
@@ -92,22 +133,21 @@ static int attach(const struct registry *r, const char *repository,
                   size_t n, struct error *err)
 {
     struct registry_referrer unknown[ARTIFACTS_MAX];
+    struct task tasks[ARTIFACTS_MAX];
     size_t n_unknown = 0;
 
     if (registry_check_blob(repository, subject->digest, err) < 0)
         return -1;
     if (n > ARTIFACTS_MAX)
         return error_set(err, ERR_LIMIT, "more than %d at once", ARTIFACTS_MAX);
-    if (put_empty(r, repository, err) < 0)
+    for (size_t i = 0; i < n; i++)
+        tasks[i] = (struct task){
+            .r = r, .repository = repository, .subject = subject, .artifact = &artifacts[i]};
+    if (put_empty(r, repository, err) < 0 || put_artifacts(tasks, n, err) < 0)
         return -1;
-    for (size_t i = 0; i < n; i++) {
-        bool known = false;
-
-        if (put_artifact(r, repository, subject, &artifacts[i], &unknown[n_unknown], &known, err) <
-            0)
-            return -1;
-        n_unknown += !known;
-    }
+    for (size_t i = 0; i < n; i++)
+        if (!tasks[i].known)
+            unknown[n_unknown++] = tasks[i].sent;
     return n_unknown ? add_to_fallback(r, repository, subject, unknown, n_unknown, err) : 0;
 }
 
@@ -199,8 +239,8 @@ static int delete_fallback(const struct registry *r, const char *repository, con
     return registry_delete_manifest(r, repository, index, err);
 }
 
-int registry_delete_image(const struct registry *r, const char *repository, const char *digest,
-                          struct error *err)
+static int delete_attached(const struct registry *r, const char *repository, const char *digest,
+                           struct error *err)
 {
     CLEANUP(argv_release) struct argv attached = ARGV_INIT;
 
@@ -209,7 +249,19 @@ int registry_delete_image(const struct registry *r, const char *repository, cons
     for (size_t i = 0; i < attached.n; i++)
         if (registry_delete_manifest(r, repository, attached.v[i], err) < 0)
             return -1;
-    if (delete_fallback(r, repository, digest, err) < 0)
-        return -1;
-    return registry_delete_manifest(r, repository, digest, err);
+    return delete_fallback(r, repository, digest, err);
+}
+
+/* Whatever becomes of what is attached, the image goes. */
+int registry_delete_image(const struct registry *r, const char *repository, const char *digest,
+                          struct error *err)
+{
+    struct registry once = *r;
+    struct error ignored = ERROR_INIT;
+
+    once.tries = 1;
+    if (delete_attached(&once, repository, digest, err) == 0)
+        return registry_delete_manifest(&once, repository, digest, err);
+    (void)!registry_delete_manifest(&once, repository, digest, &ignored);
+    return -1;
 }

@@ -1,8 +1,8 @@
 /* worker/attest — see the header.
  *
- * The thread needs nothing but the digest of the manifest, and the registry takes what refers to a
- * manifest before the manifest itself: so it runs beside the push, and costs a build no time of its
- * own. */
+ * A build does not wait for any of it that it can do without: the SBOM is written while the image
+ * is pushed, and both are attached once the build's end is known.  Who is killed between these two
+ * leaves an image that has nothing attached, and the API tells what is kept. */
 #include "worker/attest.h"
 
 #include <string.h>
@@ -16,28 +16,15 @@ static int64_t moment_of(const struct run *r)
     return r->epoch >= 0 ? r->epoch * NS_PER_SEC : r->build.started;
 }
 
-static void write_sbom(struct run *r)
+/* The thread's main, of a struct run. */
+static void *write_sbom(void *self)
 {
+    struct run *r = self;
     struct attest *a = &r->attest;
     const struct sbom_subject subject = {a->name, a->digest, r->config->program, moment_of(r)};
 
     a->has_sbom = r->image.packages.len > 0 && sbom_write(&subject, &r->image.packages, &a->sbom,
                                                           &a->packages, &a->sbom_error) == 0;
-}
-
-static void *work(void *self)
-{
-    struct run *r = self;
-    struct attest *a = &r->attest;
-    struct registry_artifact artifacts[2] = {
-        {PROVENANCE_TYPE, buf_str(&a->provenance), a->provenance.len}};
-    size_t n = 1;
-
-    write_sbom(r);
-    if (a->has_sbom)
-        artifacts[n++] = (struct registry_artifact){SBOM_TYPE, buf_str(&a->sbom), a->sbom.len};
-    (void)!registry_attach(&a->registry, a->repository, &a->subject, artifacts, n,
-                           &a->attach_error);
     return NULL;
 }
 
@@ -48,21 +35,20 @@ int attest_begin(struct run *r, const char *media_type, const struct buf *manife
 
     if (!r->config->attest)
         return 0;
-    *a = (struct attest){.registry = *r->config->registry,
-                         .digest = "sha256:",
+    *a = (struct attest){.digest = "sha256:",
+                         .media_type = media_type,
+                         .size = manifest->len,
                          .sbom = BUF_INIT(SBOM_MAX),
                          .provenance = BUF_INIT(PROVENANCE_MAX)};
-    a->registry.cancel = &r->cancel;
     pipeline_repository(&r->build, a->repository);
     (void)snprintf(a->name, sizeof(a->name), "%.120s/%s", r->config->registry_name, a->repository);
     digest_sha256_hex(buf_str(manifest), manifest->len, a->digest + strlen("sha256:"));
-    a->subject = (struct registry_subject){media_type, a->digest, manifest->len};
     if (provenance_write(r, a->name, a->digest, &a->provenance, err) < 0)
         return -1;
     a->begun = true;
-    a->started = pthread_create(&a->thread, NULL, work, r) == 0;
+    a->started = pthread_create(&a->thread, NULL, write_sbom, r) == 0;
     if (!a->started)
-        (void)work(r);
+        (void)write_sbom(r);
     return 0;
 }
 
@@ -98,10 +84,6 @@ static void tell(struct run *r)
     if (a->sbom_error.kind != ERR_NONE)
         journal_addf(&r->journal, LOG_WARNING, "#%d warning: there is no SBOM: %s", n,
                      a->sbom_error.msg);
-    if (a->attach_error.kind != ERR_NONE)
-        journal_addf(&r->journal, LOG_WARNING,
-                     "#%d warning: they are kept, but not attached to the image: %s", n,
-                     a->attach_error.msg);
 }
 
 int attest_end(struct run *r, struct error *err)
@@ -111,12 +93,27 @@ int attest_end(struct run *r, struct error *err)
     if (!a->begun)
         return 0;
     join(a);
-    if (cancel_is_thrown(&r->cancel)) {
-        err->kind = ERR_NONE;
-        return -1;
-    }
     tell(r);
     return keep(r, err);
+}
+
+void attest_attach(struct run *r)
+{
+    const struct attest *a = &r->attest;
+    const struct registry_subject subject = {a->media_type, a->digest, a->size};
+    const struct registry_artifact artifacts[] = {
+        {PROVENANCE_TYPE, buf_str(&a->provenance), a->provenance.len},
+        {SBOM_TYPE, buf_str(&a->sbom), a->sbom.len},
+    };
+    struct error err = ERROR_INIT;
+
+    if (!a->begun || registry_attach(r->config->registry, a->repository, &subject, artifacts,
+                                     a->has_sbom ? 2 : 1, &err) == 0)
+        return;
+    journal_addf(&r->journal, LOG_WARNING,
+                 "warning: SBOM and provenance are kept, but not attached to the image: %s",
+                 err.msg);
+    (void)!journal_flush(&r->journal, &err); /* the build is done, and stays so */
 }
 
 void attest_release(struct attest *a)

@@ -7,6 +7,7 @@ struct build_vertex {
     size_t stage, step;
     int number;
     int64_t began; /* clock_monotonic */
+    int64_t at;    /* the same by the journal's clock */
 };
 
 void build_log_release(struct build_log *b)
@@ -34,13 +35,57 @@ static void begin(struct build_log *b, const struct builder_event *e)
         b->v = grown;
         b->cap = cap;
     }
-    b->v[b->n++] = (struct build_vertex){e->stage, e->step, ++b->log->number, clock_monotonic()};
-    journal_addf(b->log->journal, LOG_INFO, "#%d %s", b->log->number, e->text);
+    b->v[b->n++] = (struct build_vertex){e->stage, e->step, ++b->log->number, clock_monotonic(),
+                                         clock_now(&b->log->journal->clock)};
+    journal_say(b->log->journal, LOG_INFO,
+                &(struct log_event){.step = b->log->number,
+                                    .state = LOG_STEP_RUNNING,
+                                    .skip = plain_log_prefix(b->log->number)},
+                "#%d %s", b->log->number, e->text);
 }
 
 static double seconds_since(int64_t began)
 {
     return (double)(clock_monotonic() - began) / (double)NS_PER_SEC;
+}
+
+static void line(struct journal *journal, const struct build_vertex *v,
+                 const struct builder_event *e)
+{
+    const double seconds = seconds_since(v->began);
+    const struct log_event event = {
+        .step = v->number,
+        .stream = e->stream == PROCESS_STDERR ? LOG_STDERR : LOG_STDOUT,
+        .skip = plain_log_line_prefix(v->number, seconds),
+    };
+
+    journal_say(journal, LOG_INFO, &event, "#%d %.3f %s", v->number, seconds, e->text);
+}
+
+static void done(struct journal *journal, const struct build_vertex *v,
+                 const struct builder_event *e)
+{
+    const struct log_event event = {
+        .step = v->number, .state = LOG_STEP_DONE, .began = v->at, .bytes = e->bytes, .code = -1};
+
+    journal_say(journal, LOG_INFO, &event, "#%d DONE %.1fs", v->number, seconds_since(v->began));
+}
+
+static void cached(struct journal *journal, const struct build_vertex *v)
+{
+    const struct log_event event = {
+        .step = v->number, .state = LOG_STEP_CACHED, .began = v->at, .code = -1};
+
+    journal_say(journal, LOG_INFO, &event, "#%d CACHED", v->number);
+}
+
+/* Of which will be told why, once it is known. */
+static void failed(struct plain_log *log, const struct build_vertex *v,
+                   const struct builder_event *e)
+{
+    log->number = v->number;
+    log->at = v->at;
+    log->code = e->code;
 }
 
 static void on_event(void *self, const struct builder_event *e)
@@ -60,19 +105,19 @@ static void on_event(void *self, const struct builder_event *e)
         return;
     switch (e->kind) {
     case BUILDER_EVENT_CACHED:
-        journal_addf(journal, LOG_INFO, "#%d CACHED", v->number);
+        cached(journal, v);
         break;
     case BUILDER_EVENT_NOTE:
         journal_addf(journal, LOG_INFO, "#%d %s", v->number, e->text);
         break;
     case BUILDER_EVENT_LINE:
-        journal_addf(journal, LOG_INFO, "#%d %.3f %s", v->number, seconds_since(v->began), e->text);
+        line(journal, v, e);
         break;
     case BUILDER_EVENT_DONE:
-        journal_addf(journal, LOG_INFO, "#%d DONE %.1fs", v->number, seconds_since(v->began));
+        done(journal, v, e);
         break;
     case BUILDER_EVENT_FAILED:
-        b->log->number = v->number; /* of which the failure will be told */
+        failed(b->log, v, e);
         break;
     case BUILDER_EVENT_BEGIN:
         break;

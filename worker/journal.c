@@ -126,16 +126,20 @@ static bool reserve_line(struct journal_batch *b)
     return true;
 }
 
-static void push(struct journal *j, enum log_severity severity, const char *text, size_t len)
+static void push(struct journal *j, enum log_severity severity, const struct log_event *event,
+                 const char *text, size_t len)
 {
     struct journal_batch *b = &j->pending;
 
     if (!reserve_line(b) || b->text.len + len + 1 > b->text.max)
         return;
-    b->lines[b->n++] = (struct log_line){.severity = severity, .time = clock_now(&j->clock)};
+    b->lines[b->n++] =
+        (struct log_line){.severity = severity, .time = clock_now(&j->clock), .event = *event};
     buf_add(&b->text, text, len);
     buf_addc(&b->text, '\0');
 }
+
+static const struct log_event nothing;
 
 /* Says once why nothing more is kept. */
 static void cut(struct journal *j, bool too_fast)
@@ -152,12 +156,12 @@ static void cut(struct journal *j, bool too_fast)
     else
         n = snprintf(said, sizeof(said), "[the log ends here: it reached its limit of %llu bytes]",
                      (unsigned long long)j->max);
-    push(j, LOG_WARNING, said, (size_t)n);
+    push(j, LOG_WARNING, &nothing, said, (size_t)n);
 }
 
 /* Errors have a little room of their own: what a build failed of is said in any case. */
-static void push_bounded(struct journal *j, enum log_severity severity, const char *text,
-                         size_t len)
+static void push_bounded(struct journal *j, enum log_severity severity,
+                         const struct log_event *event, const char *text, size_t len)
 {
     const struct buf *pending = &j->pending.text;
     const bool is_error = severity == LOG_ERROR;
@@ -166,7 +170,7 @@ static void push_bounded(struct journal *j, enum log_severity severity, const ch
 
     *used += len + 1;
     if (*used <= max && pending->len + len + 512 <= pending->max - (is_error ? 0 : ERROR_BYTES))
-        push(j, severity, text, len);
+        push(j, severity, event, text, len);
     else
         cut(j, *used <= max);
 }
@@ -193,9 +197,11 @@ static bool is_cut(struct journal *j)
     return yes;
 }
 
-void journal_add(struct journal *j, enum log_severity severity, const char *text, size_t len)
+static void add(struct journal *j, enum log_severity severity, const struct log_event *event,
+                const char *text, size_t len)
 {
     CLEANUP(buf_release) struct buf line = BUF_INIT(1 << 20);
+    struct log_event e = *event;
     size_t done = 0;
 
     if (severity != LOG_ERROR && is_cut(j))
@@ -206,24 +212,47 @@ void journal_add(struct journal *j, enum log_severity severity, const char *text
     do {
         size_t n = piece(buf_str(&line) + done, line.len - done);
 
-        push_bounded(j, severity, buf_str(&line) + done, n);
+        push_bounded(j, severity, &e, buf_str(&line) + done, n);
         done += n;
+        e.state = LOG_STEP_NONE; /* what follows is more of the same line */
+        e.skip = 0;
     } while (done < line.len);
     pthread_mutex_unlock(&j->lock);
 }
 
-void journal_addf(struct journal *j, enum log_severity severity, const char *fmt, ...)
+void journal_add(struct journal *j, enum log_severity severity, const char *text, size_t len)
+{
+    add(j, severity, &nothing, text, len);
+}
+
+static void add_format(struct journal *j, enum log_severity severity, const struct log_event *event,
+                       const char *fmt, va_list ap)
 {
     char *text = NULL;
+    int n = vasprintf(&text, fmt, ap);
+
+    if (n >= 0)
+        add(j, severity, event, text, (size_t)n);
+    free(n >= 0 ? text : NULL);
+}
+
+void journal_addf(struct journal *j, enum log_severity severity, const char *fmt, ...)
+{
     va_list ap;
-    int n;
 
     va_start(ap, fmt);
-    n = vasprintf(&text, fmt, ap);
+    add_format(j, severity, &nothing, fmt, ap);
     va_end(ap);
-    if (n >= 0)
-        journal_add(j, severity, text, (size_t)n);
-    free(n >= 0 ? text : NULL);
+}
+
+void journal_say(struct journal *j, enum log_severity severity, const struct log_event *event,
+                 const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    add_format(j, severity, event, fmt, ap);
+    va_end(ap);
 }
 
 void journal_add_text(struct journal *j, enum log_severity severity, const char *text)

@@ -42,6 +42,9 @@ void journal_hide(struct journal *j, const char *value);
  * replaced, a line beyond 8 KiB is continued on the next. */
 void journal_add(struct journal *j, enum log_severity severity, const char *text, size_t len);
 void journal_addf(struct journal *j, enum log_severity severity, const char *fmt, ...) PRINTF(3, 4);
+/* One line that is about a step; event->skip counts bytes of the text as it is given. */
+void journal_say(struct journal *j, enum log_severity severity, const struct log_event *event,
+                 const char *fmt, ...) PRINTF(4, 5);
 /* Each line of a text. */
 void journal_add_text(struct journal *j, enum log_severity severity, const char *text);
 

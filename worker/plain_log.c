@@ -14,6 +14,16 @@ static double seconds_since(int64_t began)
     return (double)(clock_monotonic() - began) / (double)NS_PER_SEC;
 }
 
+int plain_log_prefix(int number)
+{
+    return snprintf(NULL, 0, "#%d ", number);
+}
+
+int plain_log_line_prefix(int number, double seconds)
+{
+    return snprintf(NULL, 0, "#%d %.3f ", number, seconds);
+}
+
 void plain_log_begin(struct plain_log *p, const char *fmt, ...)
 {
     CLEANUP_FREE char *title = NULL;
@@ -27,8 +37,14 @@ void plain_log_begin(struct plain_log *p, const char *fmt, ...)
     p->number++;
     p->running = true;
     p->began = clock_monotonic();
+    p->at = clock_now(&p->journal->clock);
+    p->code = -1;
     p->last[0] = '\0';
-    journal_addf(p->journal, LOG_INFO, "#%d %s", p->number, title ? title : "");
+    journal_say(p->journal, LOG_INFO,
+                &(struct log_event){.step = p->number,
+                                    .state = LOG_STEP_RUNNING,
+                                    .skip = plain_log_prefix(p->number)},
+                "#%d %s", p->number, title ? title : "");
 }
 
 /* Lines of buildah's that say nothing: "-->" and bare image ids are for scripts. */
@@ -52,11 +68,16 @@ void plain_log_line(struct plain_log *p, enum process_stream stream, const char 
 {
     if (is_chatter(text))
         return;
-    (void)stream; /* progress and warnings of tools go to stderr: it does not mean failure */
+    /* progress and warnings of tools go to stderr: it does not mean failure */
+    const double seconds = seconds_since(p->began);
+
     if (len > 0)
         (void)snprintf(p->last, sizeof(p->last), "%s", text);
-    journal_addf(p->journal, LOG_INFO, "#%d %.3f %.*s", p->number, seconds_since(p->began),
-                 (int)len, text);
+    journal_say(p->journal, LOG_INFO,
+                &(struct log_event){.step = p->number,
+                                    .stream = stream == PROCESS_STDERR ? LOG_STDERR : LOG_STDOUT,
+                                    .skip = plain_log_line_prefix(p->number, seconds)},
+                "#%d %.3f %.*s", p->number, seconds, (int)len, text);
 }
 
 void plain_log_done(struct plain_log *p)
@@ -64,7 +85,10 @@ void plain_log_done(struct plain_log *p)
     if (!p->running)
         return;
     p->running = false;
-    journal_addf(p->journal, LOG_INFO, "#%d DONE %.1fs", p->number, seconds_since(p->began));
+    journal_say(
+        p->journal, LOG_INFO,
+        &(struct log_event){.step = p->number, .state = LOG_STEP_DONE, .began = p->at, .code = -1},
+        "#%d DONE %.1fs", p->number, seconds_since(p->began));
 }
 
 void plain_log_error(struct plain_log *p, const char *fmt, ...)
@@ -77,7 +101,13 @@ void plain_log_error(struct plain_log *p, const char *fmt, ...)
         reason = NULL;
     va_end(ap);
     p->running = false;
-    journal_addf(p->journal, LOG_ERROR, "#%d ERROR: %s", p->number, reason ? reason : "");
+    journal_say(p->journal, LOG_ERROR,
+                &(struct log_event){.step = p->number,
+                                    .state = LOG_STEP_FAILED,
+                                    .began = p->at,
+                                    .code = p->code,
+                                    .skip = plain_log_prefix(p->number) + (int)strlen("ERROR: ")},
+                "#%d ERROR: %s", p->number, reason ? reason : "");
 }
 
 static void pass_on(void *self, enum process_stream stream, const char *text, size_t len)

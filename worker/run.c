@@ -173,6 +173,8 @@ static void settle(struct run *r, const struct build_result *result)
         pack_settled(r, verdict, phase);
     else if (verdict == LEASE_CANCELLED)
         forget_push(r);
+    if (verdict == LEASE_KEPT && phase == BUILD_SUCCEEDED)
+        attest_attach(r);
     if (verdict != LEASE_LOST && is_final(phase) && r->build.archive[0] &&
         upload_store_remove(c->uploads, r->build.archive, &err) < 0)
         operator_log(c, "build %s: remove its archive: %s", r->build.id, err.msg);

@@ -195,7 +195,19 @@ static const char version_attestations[] =
     ") strict, without rowid;"
     "create index layers_by_image on layers (workspace, type, name);";
 
+/* What a line of a log is about (struct log_event). */
+static const char version_log_events[] =
+    "alter table log_lines add column step integer not null default 0;"
+    "alter table log_lines add column state integer not null default 0;"
+    "alter table log_lines add column stream integer not null default 0;"
+    "alter table log_lines add column skip integer not null default 0;"
+    "alter table log_lines add column began integer not null default 0;"
+    "alter table log_lines add column bytes integer not null default 0;"
+    "alter table log_lines add column code integer not null default 0;";
+
 const char *const schema_migrations[] = {
-    version_1, version_2, version_3, version_accounts, version_shares, version_attestations,
+    version_1,          version_2,      version_3,
+    version_accounts,   version_shares, version_attestations,
+    version_log_events,
 };
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

@@ -292,11 +292,25 @@ MUST_CHECK int state_build_unfinished(struct state *s, const char *id, bool *ret
 
 enum log_severity { LOG_DEBUG = 5, LOG_INFO = 9, LOG_WARNING = 13, LOG_ERROR = 17 };
 
+enum log_step { LOG_STEP_NONE, LOG_STEP_RUNNING, LOG_STEP_CACHED, LOG_STEP_DONE, LOG_STEP_FAILED };
+enum log_stream { LOG_NO_STREAM, LOG_STDOUT, LOG_STDERR };
+
+struct log_event {          /* what a line is about */
+    int step;               /* the number in its text; 0: not known, or none */
+    enum log_step state;    /* that the step comes to with this line */
+    enum log_stream stream; /* of the output that the line is */
+    int skip;               /* bytes of text before what the line itself says */
+    int64_t began;          /* CACHED, DONE, FAILED: when the step did, ns since 1970 */
+    uint64_t bytes;         /* DONE: that it wrote */
+    int code;               /* FAILED: the command's exit code; -1: none did */
+};
+
 struct log_line {
     int64_t seq;  /* from 1 */
     int64_t time; /* ns; unique and rising within a build */
     enum log_severity severity;
     const char *text; /* UTF-8, no control bytes but tab */
+    struct log_event event;
 };
 /* Appends; seq is set here, and so is a time that is 0 or not later than the line before's.  The
  * lines of a build that is over stay. */

@@ -17,6 +17,33 @@ static int log_end(struct state *s, const char *id, int64_t *ret_seq, int64_t *r
     return 0;
 }
 
+static void bind_event(struct query *q, const struct log_event *e)
+{
+    query_int(q, e->step);
+    query_int(q, e->state);
+    query_int(q, e->stream);
+    query_int(q, e->skip);
+    query_int(q, e->began);
+    query_int(q, (int64_t)e->bytes);
+    query_int(q, e->code);
+}
+
+/* From the columns after the line's own. */
+static struct log_event read_event(struct query *q)
+{
+    return (struct log_event){
+        .step = (int)query_get_int(q, 4),
+        .state = (enum log_step)query_get_int(q, 5),
+        .stream = (enum log_stream)query_get_int(q, 6),
+        .skip = (int)query_get_int(q, 7),
+        .began = query_get_int(q, 8),
+        .bytes = (uint64_t)query_get_int(q, 9),
+        .code = (int)query_get_int(q, 10),
+    };
+}
+
+#define LINE_COLUMNS "seq, time, severity, text, step, state, stream, skip, began, bytes, code"
+
 int state_log_append(struct state *s, const char *id, const struct log_line *lines, size_t n,
                      struct error *err)
 {
@@ -30,7 +57,7 @@ int state_log_append(struct state *s, const char *id, const struct log_line *lin
     if (tx_begin(&tx, s->db, TX_NOTE, err) < 0 || log_end(s, id, &seq, &time, err) < 0)
         return -1;
     now = clock_now(&s->clock); /* once the turn has come: how long readers could see the lines */
-    QUERY(put, s->db, "insert into log_lines values (?, ?, ?, ?, ?)");
+    QUERY(put, s->db, "insert into log_lines values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     for (size_t i = 0; i < n; i++) {
         /* Clients drop a line that equals another in time and text (PROTOCOL.md 1.4). */
         int64_t written = lines[i].time ? lines[i].time : now;
@@ -42,6 +69,7 @@ int state_log_append(struct state *s, const char *id, const struct log_line *lin
         query_int(&put, time);
         query_int(&put, lines[i].severity);
         query_text(&put, lines[i].text);
+        bind_event(&put, &lines[i].event);
         if (query_run(&put, NULL, err) < 0)
             return -1;
     }
@@ -64,9 +92,9 @@ int state_log_read(struct state *s, const char *id, int64_t after, bool newest, 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0 || log_end(s, id, ret_total, &unused, err) < 0)
         return -1;
     QUERY(q, s->db,
-          newest ? "select seq, time, severity, text from log_lines where build = ? and seq > ?"
+          newest ? "select " LINE_COLUMNS " from log_lines where build = ? and seq > ?"
                    " order by seq desc limit ?"
-                 : "select seq, time, severity, text from log_lines where build = ? and seq > ?"
+                 : "select " LINE_COLUMNS " from log_lines where build = ? and seq > ?"
                    " order by seq limit ?");
     query_text(&q, id);
     query_int(&q, after);
@@ -79,7 +107,8 @@ int state_log_read(struct state *s, const char *id, int64_t after, bool newest, 
         if (!row)
             return 0;
         line = (struct log_line){query_get_int(&q, 0), query_get_int(&q, 1),
-                                 (enum log_severity)query_get_int(&q, 2), query_get_text(&q, 3)};
+                                 (enum log_severity)query_get_int(&q, 2), query_get_text(&q, 3),
+                                 read_event(&q)};
         each(self, &line);
     }
 }

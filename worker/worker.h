@@ -17,6 +17,7 @@
 #define WORKER_WORKER_H
 
 #include "worker/facts.h"
+#include "worker/log_json.h"
 #include "worker/pipeline.h"
 #include "worker/places.h"
 #include "worker/planner.h"

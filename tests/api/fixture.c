@@ -22,7 +22,7 @@ static int registry_request(void *self, const struct http_request *req, struct h
         return error_set(err, ERR_REMOTE, "connect to the registry: refused");
     if (strcmp(req->method, "DELETE") == 0)
         argv_push1(&f->deleted, req->url);
-    resp->status = 202;
+    resp->status = strcmp(req->method, "DELETE") == 0 ? 202 : 404;
     return 0;
 }
 

@@ -197,6 +197,21 @@ static void test_build_logs_are_plain_lines(void **state)
     assert_error(ask(f, "GET", "/v0/sandboxes/none/build-logs", NULL), 404, "build not found");
 }
 
+static void test_build_logs_are_json_lines_where_they_are_asked_for(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct reply *r;
+
+    (void)begin_with_lines(f);
+    r = ask(f, "GET", "/v0/sandboxes/s/build-logs?format=jsonl&after=2", NULL);
+    assert_int_equal(r->status, 200);
+    assert_non_null(strstr(buf_str(&r->resp.body), "\"text\":\"three\""));
+    assert_null(strstr(buf_str(&r->resp.body), "\"text\":\"two\""));
+    assert_int_equal(strncmp(buf_str(&r->resp.body), "{\"seq\":3,", 9), 0);
+    assert_int_equal(ask(f, "GET", "/v0/sandboxes/s/build-logs?format=jsonl&after=x", NULL)->status,
+                     400);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +224,7 @@ int main(void)
         TEST(test_the_log_of_another_workspace_is_not_shown),
         TEST(test_reading_is_noted_until_the_end_shows),
         TEST(test_build_logs_are_plain_lines),
+        TEST(test_build_logs_are_json_lines_where_they_are_asked_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

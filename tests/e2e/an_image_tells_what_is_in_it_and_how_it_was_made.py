@@ -219,7 +219,7 @@ class Attestations(KilnCase):
                              self.kiln.directory / "alone0", "--attest", "off", "--sbom",
                              self.kiln.directory / "none", check=False)
         self.assertEqual(done.returncode, 1)
-        self.assertIn("has no sbom", done.stderr)
+        self.assertIn("has no SBOM", done.stderr)
 
 
 if __name__ == "__main__":
