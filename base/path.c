@@ -4,6 +4,22 @@
 #include <stdint.h>
 #include <string.h>
 
+bool path_next(const char **path, const char **ret_name, size_t *ret_len)
+{
+    const char *p = *path;
+    size_t n = 0;
+
+    do {
+        p += n;
+        p += strspn(p, "/");
+        n = strcspn(p, "/");
+    } while (n == 1 && *p == '.');
+    *path = p + n;
+    *ret_name = p;
+    *ret_len = n;
+    return n > 0;
+}
+
 /* Takes the last name off what stands behind root; false when there is none that may go. */
 static bool drop_last(struct buf *out, size_t root)
 {
@@ -23,24 +39,21 @@ static bool drop_last(struct buf *out, size_t root)
 void path_clean(struct buf *out, const char *path)
 {
     bool rooted = *path == '/';
-    size_t root;
+    const char *name;
+    size_t root, n;
 
     if (rooted)
         buf_addc(out, '/');
     root = out->len;
-    while (*path && !out->full) {
-        size_t n = strcspn(path, "/");
-
-        if (n == 2 && memcmp(path, "..", 2) == 0) {
-            if (!drop_last(out, root) && !rooted) {
+    while (!out->full && path_next(&path, &name, &n)) {
+        if (n == 2 && memcmp(name, "..", 2) == 0) {
+            if (!drop_last(out, root) && !rooted)
                 buf_adds(out, out->len > root ? "/.." : "..");
-            }
-        } else if (n > 0 && !(n == 1 && *path == '.')) {
+        } else {
             if (out->len > root)
                 buf_addc(out, '/');
-            buf_add(out, path, n);
+            buf_add(out, name, n);
         }
-        path += n + (path[n] == '/');
     }
     if (out->len == 0)
         buf_addc(out, '.');

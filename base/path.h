@@ -4,6 +4,10 @@
 
 #include "base/buf.h"
 
+/* The next name of a path, past slashes and "."; *path moves behind it.  ".." is a name.  False:
+ * there is none any more. */
+bool path_next(const char **path, const char **ret_name, size_t *ret_len);
+
 /* path.Clean: no "." and "..", no double or final slashes; "." for nothing. */
 void path_clean(struct buf *out, const char *path);
 

@@ -2,21 +2,17 @@
  *
  * Two of libarchive's readers in a row: one takes the compression off and knows nothing of tar, and
  * the other reads the tar from it.  So the bytes can be hashed on both sides of the compression.
- *
- * libarchive converts names to the thread's locale.  Under C a name that is not ASCII cannot be
- * converted, and it then hands over the bytes as they are, with a warning: exactly that warning is
- * expected.  Every other means that something was dropped or guessed, and is an error. */
+ */
 #include "builder/layer_reader.h"
 
-#include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <locale.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/archive.h"
 #include "base/clock.h"
 
 #define BLOCK_SIZE (256u << 10)
@@ -36,15 +32,6 @@ struct layer_reader {
     unsigned char *block;
     struct tar_attribute *attributes; /* of the current member; what they point to is the tar's */
 };
-
-/* libarchive asks for the thread's locale; uselocale sets it for this thread alone. */
-static void restore_locale(const locale_t *previous)
-{
-    (void)uselocale(*previous);
-}
-#define IN_LOCALE(r)                                                                               \
-    CLEANUP(restore_locale)                                                                        \
-    __attribute__((unused)) locale_t previous_locale_ = uselocale((r)->locale)
 
 /* ---- bytes ---- */
 
@@ -112,14 +99,6 @@ static int refuse(const struct layer_reader *r, struct archive *a, struct error 
     return error_set(err, ERR_INPUT, "the layer is damaged (%.*s)", (int)strcspn(text, "\n"), text);
 }
 
-/* The one warning that is none: see the top of the file. */
-static bool is_about_charset(struct archive *a)
-{
-    const char *text = archive_error_string(a);
-
-    return text && strstr(text, "be converted");
-}
-
 /* ---- beginning and end ---- */
 
 static int open_packed(struct layer_reader *r, struct error *err)
@@ -153,7 +132,7 @@ static int open_both(struct layer_reader *r, struct error *err)
         return error_set(err, ERR_SYSTEM, "read a layer: out of memory");
     if (sha256_new(&r->blob_hash, err) < 0 || sha256_new(&r->tar_hash, err) < 0)
         return -1;
-    IN_LOCALE(r);
+    ARCHIVE_IN_LOCALE(r->locale);
     if (open_packed(r, err) < 0)
         return -1;
     if (archive_read_support_format_tar(r->tar) != ARCHIVE_OK)
@@ -208,7 +187,7 @@ int layer_reader_end(struct layer_reader *r, struct layer *ret, struct error *er
     const void *block = NULL;
     la_ssize_t n;
 
-    IN_LOCALE(r);
+    ARCHIVE_IN_LOCALE(r->locale);
     do
         n = read_tar(r->tar, r, &block);
     while (n > 0);
@@ -294,12 +273,12 @@ int layer_reader_next(struct layer_reader *r, struct layer_member *ret, bool *re
     struct archive_entry *e = NULL;
     int result;
 
-    IN_LOCALE(r);
+    ARCHIVE_IN_LOCALE(r->locale);
     result = archive_read_next_header(r->tar, &e);
     *ret_end = result == ARCHIVE_EOF;
     if (*ret_end)
         return 0;
-    if (result != ARCHIVE_OK && !(result == ARCHIVE_WARN && is_about_charset(r->tar)))
+    if (!archive_header_is_good(r->tar, result))
         return refuse(r, r->tar, err);
     *ret = read_member(r, e);
     return 0;
@@ -308,17 +287,7 @@ int layer_reader_next(struct layer_reader *r, struct layer_member *ret, bool *re
 int layer_reader_data(struct layer_reader *r, const void **ret_data, size_t *ret_len,
                       uint64_t *ret_offset, struct error *err)
 {
-    const void *data = NULL;
-    size_t len = 0;
-    la_int64_t offset = 0;
-    int result;
-
-    IN_LOCALE(r);
-    result = archive_read_data_block(r->tar, &data, &len, &offset);
-    if ((result != ARCHIVE_OK && result != ARCHIVE_EOF) || offset < 0)
-        return refuse(r, r->tar, err);
-    *ret_data = result == ARCHIVE_EOF ? NULL : data;
-    *ret_len = result == ARCHIVE_EOF ? 0 : len;
-    *ret_offset = (uint64_t)offset;
-    return 0;
+    ARCHIVE_IN_LOCALE(r->locale);
+    return archive_next_block(r->tar, ret_data, ret_len, ret_offset) < 0 ? refuse(r, r->tar, err)
+                                                                         : 0;
 }

@@ -106,7 +106,7 @@ static const struct command {
      "       kiln volume export NAME|--template REF|--overlay FILE --out FILE|- [--format "
      "raw|tar]\n"
      "       kiln volume rm NAME|--overlay FILE\n"
-     "       each also: [--quiet] [--workspace NAME] [OPTION]...\n\n"
+     "       each also: [--json] [--quiet] [--workspace NAME] [OPTION]...\n\n"
      "create writes an ext4 image to NAME.img, or to FILE: the template's content, grown to the "
      "size.\n"
      "Without a size it is the template's default; without that, as small as may be.\n\n"

@@ -1,7 +1,6 @@
 /* programs/template — `kiln template pack|ls|show|tree|diff|rm|gc|verify`. */
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -10,11 +9,9 @@
 #include "programs/commands.h"
 #include "programs/templates_cli.h"
 
-static void print_json(json_t *object)
+static const char *plural(uint64_t n)
 {
-    (void)json_dumpf(object, stdout, JSON_INDENT(2));
-    (void)putchar('\n');
-    json_decref(object);
+    return n == 1 ? "" : "s";
 }
 
 /* ---- pack ---- */
@@ -25,7 +22,7 @@ static void print_pack(const struct template_words *w, const struct template_pac
     char content[TEXT_SIZE], added[TEXT_SIZE], fresh[TEXT_SIZE], shared[TEXT_SIZE];
 
     if (w->json) {
-        print_json(json_pack(
+        template_print_json(json_pack(
             "{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "name",
             r->ref.name, "revision", (json_int_t)r->ref.revision, "digest", r->digest, "files",
             (json_int_t)r->files, "directories", (json_int_t)r->directories, "symlinks",
@@ -39,14 +36,15 @@ static void print_pack(const struct template_words *w, const struct template_pac
     text_size(r->bytes_added, added);
     text_size(r->bytes_new, fresh);
     text_size(r->bytes_shared, shared);
-    printf("%s:%llu  %llu files, %s of content, in %.1f s\n", r->ref.name,
-           (unsigned long long)r->ref.revision, (unsigned long long)r->files, content, seconds);
+    printf("%s:%llu  %llu file%s, %s of content, in %.1f s\n", r->ref.name,
+           (unsigned long long)r->ref.revision, (unsigned long long)r->files, plural(r->files),
+           content, seconds);
     printf("  added   %s to the store (%s before compression)\n", added, fresh);
     printf("  shared  %s that were there already\n", shared);
     printf("  sha256  %s\n", r->digest);
     if (r->dropped)
-        printf("  %u old revision%s dropped; kiln template gc frees their bytes\n", r->dropped,
-               r->dropped == 1 ? "" : "s");
+        printf("  %u old revision%s dropped; kiln template gc frees the bytes\n", r->dropped,
+               plural(r->dropped));
     printf("\nMake a volume of it: kiln volume create my-volume --template %s:%llu\n", r->ref.name,
            (unsigned long long)r->ref.revision);
 }
@@ -95,7 +93,10 @@ static int remove_command(struct template_store *s, const struct template_words 
         return error_set(err, ERR_INPUT, "say which revision by its number: %s:NUMBER", ref.name);
     if (template_remove(s, &ref, err) < 0)
         return -1;
-    fprintf(stderr, "%s is removed; kiln template gc frees its bytes\n", w->plain[0]);
+    if (w->json)
+        template_print_json(json_pack("{s:s}", "removed", w->plain[0]));
+    else
+        fprintf(stderr, "%s is removed; kiln template gc frees its bytes\n", w->plain[0]);
     return 0;
 }
 
@@ -107,7 +108,7 @@ static int gc_command(struct template_store *s, const struct template_words *w, 
     if (template_gc(s, &r, err) < 0)
         return -1;
     if (w->json) {
-        print_json(json_pack(
+        template_print_json(json_pack(
             "{s:I, s:I, s:I, s:I, s:I, s:I}", "packsRemoved", (json_int_t)r.packs_removed,
             "packsRewritten", (json_int_t)r.packs_rewritten, "packsWaiting",
             (json_int_t)r.packs_waiting, "bytesFreed", (json_int_t)r.bytes_freed, "bytesLive",
@@ -134,18 +135,19 @@ static void print_verification(const struct template_words *w,
 
         for (size_t i = 0; i < r->damage.n; i++)
             (void)json_array_append_new(damage, json_string(r->damage.v[i]));
-        print_json(json_pack("{s:b, s:I, s:I, s:I, s:I, s:o}", "whole", r->damage.n == 0, "packs",
-                             (json_int_t)r->packs, "chunks", (json_int_t)r->chunks, "revisions",
-                             (json_int_t)r->revisions, "bytes", (json_int_t)r->bytes, "damage",
-                             damage));
+        template_print_json(json_pack("{s:b, s:I, s:I, s:I, s:I, s:o}", "whole", r->damage.n == 0,
+                                      "packs", (json_int_t)r->packs, "chunks",
+                                      (json_int_t)r->chunks, "revisions", (json_int_t)r->revisions,
+                                      "bytes", (json_int_t)r->bytes, "damage", damage));
         return;
     }
     text_size(r->bytes, bytes);
     for (size_t i = 0; i < r->damage.n; i++)
         printf("%s\n", r->damage.v[i]);
-    printf("%s: %llu revisions, %llu packs, %llu chunks of %s\n",
+    printf("%s: %llu revision%s, %llu pack%s, %llu chunk%s of %s\n",
            r->damage.n ? "DAMAGED" : "all is whole", (unsigned long long)r->revisions,
-           (unsigned long long)r->packs, (unsigned long long)r->chunks, bytes);
+           plural(r->revisions), (unsigned long long)r->packs, plural(r->packs),
+           (unsigned long long)r->chunks, plural(r->chunks), bytes);
 }
 
 static int verify_command(struct template_store *s, const struct template_words *w,
@@ -171,17 +173,18 @@ static int verify_command(struct template_store *s, const struct template_words 
 
 static const struct verb {
     const char *name, *full;
+    const char *names; /* what comes after it */
     int plain_min, plain_max;
     int (*run)(struct template_store *s, const struct template_words *w, struct error *err);
 } verbs[] = {
-    {"pack", "template pack", 2, 2, template_pack_command},
-    {"ls", "template ls", 0, 1, template_ls_command},
-    {"show", "template show", 1, 1, template_show_command},
-    {"tree", "template tree", 0, 0, template_tree_command},
-    {"diff", "template diff", 2, 2, template_diff_command},
-    {"rm", "template rm", 1, 1, remove_command},
-    {"gc", "template gc", 0, 0, gc_command},
-    {"verify", "template verify", 0, 0, verify_command},
+    {"pack", "template pack", "NAME ARCHIVE|DIR", 2, 2, template_pack_command},
+    {"ls", "template ls", "[NAME]", 0, 1, template_ls_command},
+    {"show", "template show", "NAME[:NUMBER]", 1, 1, template_show_command},
+    {"tree", "template tree", "", 0, 0, template_tree_command},
+    {"diff", "template diff", "NAME[:NUMBER] NAME[:NUMBER]", 2, 2, template_diff_command},
+    {"rm", "template rm", "NAME[:NUMBER]", 1, 1, remove_command},
+    {"gc", "template gc", "", 0, 0, gc_command},
+    {"verify", "template verify", "", 0, 0, verify_command},
 };
 
 static void free_store(struct template_store **s)
@@ -195,7 +198,8 @@ static int run_verb(const struct config *config, const struct verb *verb, int ar
     struct template_words words;
     struct error err = ERROR_INIT;
 
-    if (!template_read_words(argc, argv, verb->full, verb->plain_min, verb->plain_max, &words))
+    if (!template_read_words(argc, argv, verb->full, verb->names, verb->plain_min, verb->plain_max,
+                             &words))
         return 2;
     if (template_open_workspace(config, words.workspace, &store, &err) == 0 &&
         verb->run(store, &words, &err) == 0)

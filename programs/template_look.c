@@ -1,5 +1,4 @@
 /* programs/template_look — `kiln template ls|show|tree|diff`: what is there, and what is shared. */
-#include <jansson.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -7,13 +6,6 @@
 #include "programs/templates_cli.h"
 
 #define BAR_WIDTH 40
-
-static void print_json(json_t *object)
-{
-    (void)json_dumpf(object, stdout, JSON_INDENT(2));
-    (void)putchar('\n');
-    json_decref(object);
-}
 
 /* ---- ls and show ---- */
 
@@ -31,16 +23,15 @@ static json_t *revision_json(const struct template_revision_info *i)
                      "bytesShared", (json_int_t)i->bytes_shared, "chunks", (json_int_t)i->chunks);
 }
 
-static void add_revision(void *self, const struct template_revision_info *i)
-{
-    (void)json_array_append_new(self, revision_json(i));
-}
+struct listing {
+    json_t *json; /* NULL: for people */
+    size_t n;
+};
 
-static void print_revision(void *self, const struct template_revision_info *i)
+static void print_revision(const struct template_revision_info *i)
 {
     char created[CLOCK_TEXT], content[TEXT_SIZE], added[TEXT_SIZE], shared[TEXT_SIZE], name[80];
 
-    (void)self;
     clock_format(i->created, created);
     text_size(i->content_size, content);
     text_size(i->bytes_added, added);
@@ -50,18 +41,51 @@ static void print_revision(void *self, const struct template_revision_info *i)
            content, added, shared);
 }
 
-int template_ls_command(struct template_store *s, const struct template_words *w, struct error *err)
+static void see_revision(void *self, const struct template_revision_info *i)
 {
-    json_t *all = w->json ? json_array() : NULL;
-    int result;
+    struct listing *l = self;
 
-    if (!w->json)
+    if (l->json) {
+        (void)json_array_append_new(l->json, revision_json(i));
+        return;
+    }
+    if (l->n++ == 0)
         printf("%-32s %-10s %10s %10s %10s %10s\n", "REVISION", "CREATED", "FILES", "CONTENT",
                "ADDED", "SHARED");
-    result = template_revisions(s, w->n_plain ? w->plain[0] : NULL,
-                                w->json ? add_revision : print_revision, all, err);
-    if (w->json)
-        print_json(all);
+    print_revision(i);
+}
+
+static void say_none(void)
+{
+    fprintf(stderr, "there is no template yet: kiln template pack NAME ARCHIVE|DIR makes one\n");
+}
+
+/* A name must be that of a template, with revisions or without. */
+static int check_template(struct template_store *s, const char *name, struct error *err)
+{
+    struct template_info info;
+    bool there = true;
+
+    if (name && template_get(s, name, &info, &there, err) < 0)
+        return -1;
+    return there ? 0
+                 : error_set(err, ERR_INPUT, "there is no template %s; kiln template ls shows all",
+                             name);
+}
+
+int template_ls_command(struct template_store *s, const struct template_words *w, struct error *err)
+{
+    const char *name = w->n_plain ? w->plain[0] : NULL;
+    struct listing listing = {.json = w->json ? json_array() : NULL};
+    int result = check_template(s, name, err);
+
+    if (result == 0)
+        result = template_revisions(s, name, see_revision, &listing, err);
+    if (result == 0 && listing.n == 0 && !w->json)
+        say_none();
+    if (result == 0 && w->json)
+        template_print_json(json_incref(listing.json));
+    json_decref(listing.json);
     return result;
 }
 
@@ -78,7 +102,7 @@ int template_show_command(struct template_store *s, const struct template_words 
         return -1;
     i = template_revision_info(r);
     if (w->json) {
-        print_json(revision_json(i));
+        template_print_json(revision_json(i));
         template_revision_free(r);
         return 0;
     }
@@ -154,7 +178,9 @@ int template_tree_command(struct template_store *s, const struct template_words 
                                   w->json ? (void *)all : (void *)last, err);
 
     if (w->json)
-        print_json(all);
+        template_print_json(all);
+    else if (result == 0 && !*last)
+        say_none();
     else if (result == 0)
         printf("\n# only in this revision  = also in another of the template  - in other "
                "templates\n");
@@ -174,10 +200,11 @@ int template_diff_command(struct template_store *s, const struct template_words 
         template_ref_parse(w->plain[1], &b, err) < 0 || template_compare(s, &a, &b, &d, err) < 0)
         return -1;
     if (w->json) {
-        print_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "both", (json_int_t)d.both, "onlyA",
-                             (json_int_t)d.only_a, "onlyB", (json_int_t)d.only_b, "chunksBoth",
-                             (json_int_t)d.chunks_both, "chunksOnlyA", (json_int_t)d.chunks_only_a,
-                             "chunksOnlyB", (json_int_t)d.chunks_only_b));
+        template_print_json(json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "both", (json_int_t)d.both,
+                                      "onlyA", (json_int_t)d.only_a, "onlyB", (json_int_t)d.only_b,
+                                      "chunksBoth", (json_int_t)d.chunks_both, "chunksOnlyA",
+                                      (json_int_t)d.chunks_only_a, "chunksOnlyB",
+                                      (json_int_t)d.chunks_only_b));
         return 0;
     }
     text_size(d.both, both);

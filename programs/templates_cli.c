@@ -59,8 +59,8 @@ static bool is_workspace(const char *s)
            !text_has_control(s, strlen(s));
 }
 
-bool template_read_words(int argc, char **argv, const char *command, int plain_min, int plain_max,
-                         struct template_words *ret)
+bool template_read_words(int argc, char **argv, const char *command, const char *names,
+                         int plain_min, int plain_max, struct template_words *ret)
 {
     *ret = (struct template_words){.command = command, .workspace = "local"};
     for (int i = 2; i < argc; i++) {
@@ -83,12 +83,14 @@ bool template_read_words(int argc, char **argv, const char *command, int plain_m
             return false;
         }
     }
-    if (ret->n_plain < plain_min || !is_workspace(ret->workspace)) {
-        fprintf(stderr, "kiln %s: a %s is missing; see kiln %s --help\n", command,
-                ret->n_plain < plain_min ? "name" : "workspace's name", argv[0]);
-        return false;
-    }
-    return true;
+    if (ret->n_plain < plain_min)
+        fprintf(stderr, "kiln %s: say kiln %s %s; see kiln %s --help\n", command, command, names,
+                argv[0]);
+    else if (!is_workspace(ret->workspace))
+        fprintf(stderr, "kiln %s: \"%s\" is no name of a workspace\n", command, ret->workspace);
+    else
+        return true;
+    return false;
 }
 
 int template_open_workspace(const struct config *config, const char *workspace,
@@ -101,6 +103,13 @@ int template_open_workspace(const struct config *config, const char *workspace,
         (int)sizeof(dir))
         return error_set(err, ERR_INPUT, "data_dir: the path is too long");
     return template_store_open(dir, &options, ret, err);
+}
+
+void template_print_json(json_t *object)
+{
+    (void)json_dumpf(object, stdout, JSON_INDENT(2));
+    (void)putchar('\n');
+    json_decref(object);
 }
 
 /* ---- progress ---- */

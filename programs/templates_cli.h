@@ -3,6 +3,8 @@
 #ifndef PROGRAMS_TEMPLATES_CLI_H
 #define PROGRAMS_TEMPLATES_CLI_H
 
+#include <jansson.h>
+
 #include "programs/config.h"
 #include "templates/templates.h"
 
@@ -18,9 +20,12 @@ struct template_words {
 };
 
 /* Words after the verb.  False, having said why, when there is one too many or none that is known;
- * plain: how many names there must be, and may be. */
-bool template_read_words(int argc, char **argv, const char *command, int plain_min, int plain_max,
-                         struct template_words *ret);
+ * plain: how many names there must be, and may be; names: what they are, for people. */
+bool template_read_words(int argc, char **argv, const char *command, const char *names,
+                         int plain_min, int plain_max, struct template_words *ret);
+
+/* To stdout; takes the object. */
+void template_print_json(json_t *object);
 
 /* The store in DATA/templates/WORKSPACE. */
 MUST_CHECK int template_open_workspace(const struct config *config, const char *workspace,

@@ -23,12 +23,18 @@ static int create_volume(struct template_store *s, const struct template_words *
         return -1;
     (void)snprintf(path, sizeof(path), "%s.img", w->plain[0]);
     req.path = w->out ? w->out : path;
-    progress_line_init(&line, "writing", w->quiet);
+    progress_line_init(&line, "writing", w->quiet || w->json);
     req.progress = progress_line_of(&line);
     result = template_volume_create(s, &req, &report, err);
     progress_line_end(&line);
     if (result < 0)
         return -1;
+    if (w->json) {
+        template_print_json(json_pack("{s:s, s:s, s:I, s:I, s:b}", "path", req.path, "template",
+                                      report.ref.name, "revision", (json_int_t)report.ref.revision,
+                                      "size", (json_int_t)report.size, "cloned", report.reflinked));
+        return 0;
+    }
     text_size(report.size, size);
     printf("%s  %s from %s:%llu, %s in %.2f s\n", req.path, size, report.ref.name,
            (unsigned long long)report.ref.revision, report.reflinked ? "cloned" : "written",
@@ -53,19 +59,27 @@ static int remove_command(const struct config *config, struct template_store *s,
         return -1;
     if (!choice.req.overlay)
         return error_set(err, ERR_INPUT, "say which volume: its name, or --overlay FILE");
-    return template_disk_remove(s, choice.req.overlay, err);
+    if (volume_check_there(&choice, err) < 0 ||
+        template_disk_remove(s, choice.req.overlay, err) < 0)
+        return -1;
+    if (w->json)
+        template_print_json(json_pack("{s:s}", "removed", choice.req.overlay));
+    else if (!w->quiet)
+        fprintf(stderr, "%s is removed, with what was written to it\n", choice.name);
+    return 0;
 }
 
 static const struct verb {
     const char *name, *full;
+    const char *names; /* what comes after it */
     int plain_min;
     int (*run)(const struct config *config, struct template_store *s,
                const struct template_words *w, struct error *err);
 } verbs[] = {
-    {"create", "volume create", 1, create_command},
-    {"serve", "volume serve", 0, volume_serve_command},
-    {"export", "volume export", 0, volume_export_command},
-    {"rm", "volume rm", 0, remove_command},
+    {"create", "volume create", "NAME --template NAME[:NUMBER]", 1, create_command},
+    {"serve", "volume serve", "NAME", 0, volume_serve_command},
+    {"export", "volume export", "NAME", 0, volume_export_command},
+    {"rm", "volume rm", "NAME", 0, remove_command},
 };
 
 static int run_verb(const struct config *config, const struct verb *verb, int argc, char **argv)
@@ -75,7 +89,7 @@ static int run_verb(const struct config *config, const struct verb *verb, int ar
     struct error err = ERROR_INIT;
     int result;
 
-    if (!template_read_words(argc, argv, verb->full, verb->plain_min, 1, &words))
+    if (!template_read_words(argc, argv, verb->full, verb->names, verb->plain_min, 1, &words))
         return 2;
     result = template_open_workspace(config, words.workspace, &store, &err);
     if (result == 0)

@@ -52,6 +52,18 @@ int volume_choose(const struct config *config, const struct template_words *w,
                            "--overlay FILE");
 }
 
+int volume_check_there(const struct volume_choice *c, struct error *err)
+{
+    if (!c->req.overlay || access(c->req.overlay, F_OK) == 0)
+        return 0;
+    return errno == ENOENT
+               ? error_set(err, ERR_INPUT,
+                           "there is no volume %s that is served (%s); one that was created is a "
+                           "plain file",
+                           c->name, c->req.overlay)
+               : error_errno(err, errno, "open the volume %s", c->req.overlay);
+}
+
 /* ---- writing ---- */
 
 static int write_to(struct template_disk *d, const struct template_words *w, int fd,
@@ -60,7 +72,7 @@ static int write_to(struct template_disk *d, const struct template_words *w, int
     struct progress_line line;
     int result;
 
-    progress_line_init(&line, "exporting", w->quiet);
+    progress_line_init(&line, "exporting", w->quiet || w->json);
     result = w->format && strcmp(w->format, "tar") == 0
                  ? template_disk_export_tar(d, fd, progress_line_of(&line), err)
                  : template_disk_export_raw(d, fd, progress_line_of(&line), err);
@@ -106,12 +118,19 @@ static int check_words(const struct template_words *w, struct error *err)
     return 0;
 }
 
-/* A volume that is not there is not made for being exported. */
-static int check_there(const struct volume_choice *c, struct error *err)
+/* What is exported may be on stdout. */
+static void print_export(const struct template_words *w, const struct template_disk_info *i)
 {
-    return c->req.overlay && access(c->req.overlay, F_OK) < 0
-               ? error_errno(err, errno, "open the volume %s", c->req.overlay)
-               : 0;
+    const bool tar = w->format && strcmp(w->format, "tar") == 0;
+    char size[TEXT_SIZE];
+
+    text_size(i->size, size);
+    if (w->json && strcmp(w->out, "-") != 0)
+        template_print_json(json_pack("{s:s, s:s, s:s, s:I, s:I}", "path", w->out, "format",
+                                      tar ? "tar" : "raw", "template", i->ref.name, "revision",
+                                      (json_int_t)i->ref.revision, "size", (json_int_t)i->size));
+    else if (!w->quiet && !w->json)
+        fprintf(stderr, "%s: the %s of a volume of %s\n", w->out, tar ? "files" : "image", size);
 }
 
 int volume_export_command(const struct config *config, struct template_store *s,
@@ -119,21 +138,18 @@ int volume_export_command(const struct config *config, struct template_store *s,
 {
     struct volume_choice choice;
     struct template_disk *disk = NULL;
-    char size[TEXT_SIZE];
     int result;
 
     if (check_words(w, err) < 0 || volume_choose(config, w, &choice, err) < 0 ||
-        check_there(&choice, err) < 0)
+        volume_check_there(&choice, err) < 0)
         return -1;
     choice.req.cache_max = 0; /* all is read once, and in order */
     if (template_disk_open(s, &choice.req, &disk, err) < 0)
         return -1;
     result =
         strcmp(w->out, "-") == 0 ? write_to(disk, w, STDOUT_FILENO, err) : write_file(disk, w, err);
-    text_size(template_disk_info(disk)->size, size);
-    if (result == 0 && !w->quiet)
-        fprintf(stderr, "%s: the %s of a volume of %s\n", w->out,
-                w->format && strcmp(w->format, "tar") == 0 ? "files" : "image", size);
+    if (result == 0)
+        print_export(w, template_disk_info(disk));
     template_disk_free(disk);
     return result;
 }

@@ -155,10 +155,10 @@ static void print_how(const struct volume_choice *c, const struct template_disk_
     char size[TEXT_SIZE];
 
     text_size(i->size, size);
-    printf("%s of %s:%llu, %s, %s%s\n%s\n\n", size, i->ref.name,
-           (unsigned long long)i->ref.revision, i->writable ? "writes go to " : "cannot be written",
-           i->writable ? c->req.overlay : "say --overlay FILE to write", i->fresh ? " (new)" : "",
-           p->uri);
+    printf("%s of %s:%llu, %s%s%s\n%s\n\n", size, i->ref.name, (unsigned long long)i->ref.revision,
+           i->writable ? "writes go to "
+                       : "cannot be written: say a NAME or --overlay FILE to write",
+           i->writable ? c->req.overlay : "", i->fresh ? " (new)" : "", p->uri);
     if (p->socket[0])
         printf("  kernel  nbd-client -unix %s /dev/nbd0 && mount%s /dev/nbd0 /mnt\n", p->socket,
                quiet);

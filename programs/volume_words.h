@@ -17,6 +17,10 @@ struct volume_choice {
 MUST_CHECK int volume_choose(const struct config *config, const struct template_words *w,
                              struct volume_choice *ret, struct error *err);
 
+/* ERR_INPUT when the overlay that was asked for is not there: it is not made for being looked at.
+ */
+MUST_CHECK int volume_check_there(const struct volume_choice *c, struct error *err);
+
 int volume_serve_command(const struct config *config, struct template_store *s,
                          const struct template_words *w, struct error *err);
 int volume_export_command(const struct config *config, struct template_store *s,

@@ -93,7 +93,8 @@ static int take_rule(struct archive_entry *e, int wanted, const char *name, stru
         return 0;
     if (id < 0)
         return entry_refuse(err, ERR_INPUT, name,
-                            "its ACL names %s without a number, and nobody here knows who that is; "
+                            "its ACL names %s without a number that can be kept, and nobody here "
+                            "knows who that is; "
                             "make the archive with numbers (tar --numeric-owner)",
                             text_show(who ? who : "").text);
     ret->id = (uint32_t)id;

@@ -303,7 +303,11 @@ static void release(struct tar_writer *w)
 int template_disk_export_tar(struct template_disk *d, int fd,
                              const struct template_progress *progress, struct error *err)
 {
-    struct tar_writer w = {.disk = d, .fd = fd, .progress = progress, .path = BUF_INIT(PATH_BYTES)};
+    struct tar_writer w = {.disk = d,
+                           .fd = fd,
+                           .zeros = MAP_FAILED,
+                           .progress = progress,
+                           .path = BUF_INIT(PATH_BYTES)};
     int result = write_tar(&w, err);
 
     release(&w);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/path.h"
 #include "base/text.h"
 
 #define REMEDY "rename or remove it and make the archive again"
@@ -35,8 +36,9 @@ int entry_path(const char *name, const struct template_limits *limits, char ret[
                struct error *err)
 {
     char path[PATH_MAX];
+    const char *part;
     unsigned parts = 0;
-    size_t at = 0;
+    size_t at = 0, len;
 
     if (strlen(name) >= PATH_MAX)
         return entry_refuse(err, ERR_LIMIT, name, "the path is longer than %d bytes; " REMEDY,
@@ -45,20 +47,13 @@ int entry_path(const char *name, const struct template_limits *limits, char ret[
         return entry_refuse(err, ERR_INPUT, name,
                             "the name is an absolute path; make the archive from within the "
                             "folder");
-    for (const char *part = name; *part;) {
-        size_t len = strcspn(part, "/");
-
-        if (len > 0 && !(len == 1 && *part == '.')) {
-            if (check_component(name, part, len, err) < 0)
-                return -1;
-            if (at > 0)
-                path[at++] = '/';
-            memcpy(path + at, part, len);
-            at += len;
-            parts++;
-        }
-        part += len;
-        part += *part == '/';
+    for (const char *rest = name; path_next(&rest, &part, &len); parts++) {
+        if (check_component(name, part, len, err) < 0)
+            return -1;
+        if (at > 0)
+            path[at++] = '/';
+        memcpy(path + at, part, len);
+        at += len;
     }
     if (parts > limits->depth_max + 1)
         return entry_refuse(err, ERR_LIMIT, name, "it is %u folders deep, the limit is %u; " REMEDY,

@@ -5,6 +5,7 @@
  * there ends the walk: then only the remaining text can lead out. */
 #include <string.h>
 
+#include "base/path.h"
 #include "base/text.h"
 #include "templates/tree.h"
 
@@ -80,22 +81,20 @@ static bool step_up(struct walk *w)
 
 static bool follow(struct walk *w, const char *target)
 {
+    const char *name;
+    size_t len;
+
     if (target[0] == '/')
         return false;
     if (++w->hops > HOPS_MAX)
         return true; /* a loop leads nowhere */
-    for (const char *part = target; *part;) {
-        size_t len = strcspn(part, "/");
-        bool inside = true;
+    while (path_next(&target, &name, &len)) {
+        const bool up = len == 2 && memcmp(name, "..", 2) == 0;
 
-        if (len == 2 && memcmp(part, "..", 2) == 0)
-            inside = step_up(w);
-        else if (len > 0 && !(len == 1 && *part == '.'))
-            inside = step_down(w, part, len);
-        if (!inside || w->hops > HOPS_MAX)
-            return inside;
-        part += len;
-        part += *part == '/';
+        if (!(up ? step_up(w) : step_down(w, name, len)))
+            return false;
+        if (w->hops > HOPS_MAX)
+            break;
     }
     return true;
 }

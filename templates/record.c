@@ -42,8 +42,11 @@ int record_read(struct template_store *s, const char *name, struct record *ret, 
     if (storage_get(s->storage, AREA_TEMPLATES, name, &text, &r.there, err) < 0)
         return -1;
     if (r.there && (strlen(buf_str(&text)) != text.len || !decode(s, buf_str(&text), &r)))
-        return error_set(err, ERR_SYSTEM, "the store's file templates/%s is damaged: restore it",
-                         name);
+        return error_set(
+            err, ERR_SYSTEM,
+            "the store's file templates/%s is damaged: delete it, and the next pack makes "
+            "it again",
+            name);
     *ret = r;
     return 0;
 }

@@ -1,17 +1,13 @@
 /* templates/source_archive — a tar, read in any order.
  *
  * libarchive reads all headers, in every dialect; where a member's bytes are is then known, and
- * they are read from there.  A compressed tar is first unpacked into the spool, as one file.
- *
- * libarchive converts names to the locale.  Under "C" what it cannot convert it hands over as it
- * is, with a warning that is expected; every other warning means that something was dropped. */
-#include <archive.h>
+ * they are read from there.  A compressed tar is first unpacked into the spool, as one file. */
 #include <archive_entry.h>
 #include <errno.h>
-#include <locale.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/archive.h"
 #include "base/fs.h"
 #include "base/text.h"
 #include "templates/acl.h"
@@ -124,13 +120,12 @@ static int unpack(struct tar *t, int spool, uint64_t limit, struct error *err)
     for (;;) {
         const void *data = NULL;
         size_t len = 0;
-        la_int64_t offset = 0;
-        int result = archive_read_data_block(t->archive, &data, &len, &offset);
+        uint64_t offset = 0;
 
-        if (result == ARCHIVE_EOF)
-            break;
-        if (result != ARCHIVE_OK)
+        if (archive_next_block(t->archive, &data, &len, &offset) < 0)
             return refuse(t, err);
+        if (!data)
+            break;
         total += len;
         if (total > limit)
             return error_set(err, ERR_LIMIT, "the archive unpacks to more than %llu bytes",
@@ -161,13 +156,6 @@ static bool is_compressed(const unsigned char *head)
 }
 
 /* ---- members ---- */
-
-static bool is_about_charset(const struct tar *t)
-{
-    const char *text = archive_error_string(t->archive);
-
-    return text && strstr(text, "be converted");
-}
 
 static int add_extras(struct tree *t, uint32_t node, struct archive_entry *e, struct error *err)
 {
@@ -318,7 +306,7 @@ static int scan_members(struct tar *s, struct tree *t, struct error *err)
 
         if (result == ARCHIVE_EOF)
             break;
-        if (result != ARCHIVE_OK && !(result == ARCHIVE_WARN && is_about_charset(s)))
+        if (!archive_header_is_good(s->archive, result))
             return refuse(s, err);
         if (add_member(s, t, e, err) < 0)
             return -1;
@@ -335,13 +323,9 @@ static int scan_members(struct tar *s, struct tree *t, struct error *err)
 static int tar_scan(struct source *source, struct tree *t, struct error *err)
 {
     struct tar *s = (struct tar *)source;
-    locale_t previous = uselocale(s->locale);
-    int result = open_reader(s, false, err);
 
-    if (result == 0)
-        result = scan_members(s, t, err);
-    (void)uselocale(previous);
-    return result;
+    ARCHIVE_IN_LOCALE(s->locale);
+    return open_reader(s, false, err) < 0 ? -1 : scan_members(s, t, err);
 }
 
 static int tar_open(struct source *source, const struct tree *t, uint32_t node, struct error *err)

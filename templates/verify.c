@@ -10,7 +10,7 @@ struct verification {
     struct reader reader;
     bool has_reader;
     const struct template_progress *progress;
-    uint64_t total; /* stored bytes */
+    uint64_t total; /* stored bytes of packs, and bytes of images if those are read */
     uint64_t done;
     struct template_verify_report *report;
 };
@@ -132,7 +132,7 @@ static int check_entry(void *self, struct address a, const struct entry *e, stru
     return 0;
 }
 
-static int check_digest(struct template_store *s, const struct template_ref *ref,
+static int check_digest(struct verification *v, const struct template_ref *ref,
                         const char *expected, struct error *err)
 {
     enum { STEP = 1 << 20 };
@@ -144,7 +144,7 @@ static int check_digest(struct template_store *s, const struct template_ref *ref
     uint64_t size;
     int result = 0;
 
-    if (!data || sha256_new(&sha, err) < 0 || template_revision_open(s, ref, &r, err) < 0)
+    if (!data || sha256_new(&sha, err) < 0 || template_revision_open(v->store, ref, &r, err) < 0)
         return data ? -1 : error_set(err, ERR_SYSTEM, "verify: out of memory");
     size = template_revision_info(r)->image_size;
     for (uint64_t at = 0; at < size && result == 0; at += STEP) {
@@ -153,6 +153,7 @@ static int check_digest(struct template_store *s, const struct template_ref *ref
         result = template_revision_read(r, at, data, n, err);
         if (result == 0)
             sha256_add(sha, data, n);
+        advance(v, n);
     }
     template_revision_free(r);
     if (result < 0)
@@ -212,11 +213,25 @@ static void verify_revision(struct verification *v, const char *name, bool image
         note(v, "", &problem);
     else if (reach_revision(&v->reader, &root, &visitor, &problem) < 0)
         note(v, what, &problem);
-    else if (images && check_digest(v->store, &ref, root.info.digest, &problem) < 0)
+    else if (images && check_digest(v, &ref, root.info.digest, &problem) < 0)
         note(v, what, &problem);
     else if (images && check_raw(v->store, name, root.info.digest, &problem) < 0)
         note(v, what, &problem);
     free(root.nodes);
+}
+
+/* For progress alone: what cannot be read is told later. */
+static void count_images(struct verification *v, const struct argv *names)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        struct revision_root root = {.n_nodes = 0};
+        struct error ignored = ERROR_INIT;
+        struct template_ref ref;
+
+        if (catalog_parse(names->v[i], &ref) && catalog_load(v->store, &ref, &root, &ignored) == 0)
+            v->total += root.info.image_size;
+        free(root.nodes);
+    }
 }
 
 /* ---- templates ---- */
@@ -246,6 +261,8 @@ static int verify_all(struct verification *v, bool images, struct error *err)
         reader_init(&v->reader, &v->view, err) < 0)
         return -1;
     v->has_reader = true;
+    if (images && v->progress)
+        count_images(v, &names);
     for (size_t i = 0; i < v->view.n_packs; i++)
         if (verify_pack(v, &v->view.packs[i], err) < 0)
             return -1;

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/path.h"
 #include "base/text.h"
 
 #define REMEDY "rename or remove it and upload again"
@@ -60,25 +61,19 @@ int entry_name_to_path(const char *name, const struct upload_limits *limits,
                        char ret_path[PATH_MAX], bool *ret_slash, struct error *err)
 {
     char path[PATH_MAX];
+    const char *part;
     unsigned parts = 0;
-    size_t at = 0;
+    size_t at = 0, len;
 
     if (check_bytes(name, limits, err) < 0)
         return -1;
-    for (const char *part = name; *part;) {
-        size_t len = strcspn(part, "/");
-
-        if (len > 0 && !(len == 1 && *part == '.')) {
-            if (check_component(name, part, len, limits, err) < 0)
-                return -1;
-            if (at > 0)
-                path[at++] = '/';
-            memcpy(path + at, part, len);
-            at += len;
-            parts++;
-        }
-        part += len;
-        part += *part == '/';
+    for (const char *rest = name; path_next(&rest, &part, &len); parts++) {
+        if (check_component(name, part, len, limits, err) < 0)
+            return -1;
+        if (at > 0)
+            path[at++] = '/';
+        memcpy(path + at, part, len);
+        at += len;
     }
     if (parts > 0 && parts - 1 > limits->depth_max)
         return entry_name_refuse(err, ERR_LIMIT, name,
@@ -92,23 +87,18 @@ int entry_name_to_path(const char *name, const struct upload_limits *limits,
 
 bool entry_name_target_escapes(const char *path, const char *target)
 {
+    const char *name;
     long depth = 0;
+    size_t len;
 
     if (target[0] == '/')
         return true;
     for (; *path; path++)
         depth += *path == '/';
-    for (const char *part = target; *part;) {
-        size_t len = strcspn(part, "/");
-
-        if (len == 2 && memcmp(part, "..", 2) == 0)
-            depth--;
-        else if (len > 0 && !(len == 1 && *part == '.'))
-            depth++;
+    while (path_next(&target, &name, &len)) {
+        depth += len == 2 && memcmp(name, "..", 2) == 0 ? -1 : 1;
         if (depth < 0)
             return true;
-        part += len;
-        part += *part == '/';
     }
     return false;
 }

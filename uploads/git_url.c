@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/path.h"
 #include "base/text.h"
 #include "uploads/entry_name.h"
 #include "uploads/git_refs.h"
@@ -188,20 +189,16 @@ static bool decode(const char *text, char *out)
 static int read_subdir(const char *text, const char *subdir, struct upload_git *ret,
                        struct error *err)
 {
-    size_t at = 0;
+    const char *part;
+    size_t at = 0, len;
 
-    for (const char *part = subdir; *part;) {
-        size_t len = strcspn(part, "/");
-
+    while (path_next(&subdir, &part, &len)) {
         if (len == 2 && memcmp(part, "..", 2) == 0)
             return refuse(err, text, "its folder leads out of the repository with \"..\"");
         if (at + len + 2 > sizeof(ret->subdir))
             return refuse(err, text, "its folder's name is too long");
-        if (len > 0 && !(len == 1 && *part == '.'))
-            at += (size_t)snprintf(ret->subdir + at, sizeof(ret->subdir) - at, "%s%.*s",
-                                   at > 0 ? "/" : "", (int)len, part);
-        part += len;
-        part += *part == '/';
+        at += (size_t)snprintf(ret->subdir + at, sizeof(ret->subdir) - at, "%s%.*s",
+                               at > 0 ? "/" : "", (int)len, part);
     }
     return 0;
 }

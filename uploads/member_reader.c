@@ -9,15 +9,14 @@
  */
 #include "uploads/member_reader.h"
 
-#include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <locale.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/archive.h"
 #include "uploads/zip_view.h"
 
 #define BLOCK_SIZE (256u << 10)
@@ -39,15 +38,6 @@ struct member_reader {
     unsigned char *block;
     uint64_t declared; /* size of the current member as its header says */
 };
-
-/* libarchive asks for the thread's locale; uselocale sets it for this thread alone. */
-static void restore_locale(const locale_t *previous)
-{
-    (void)uselocale(*previous);
-}
-#define IN_LOCALE(r)                                                                               \
-    CLEANUP(restore_locale)                                                                        \
-    __attribute__((unused)) locale_t previous_locale_ = uselocale((r)->locale)
 
 /* ---- the file, as libarchive reads it ---- */
 
@@ -120,14 +110,6 @@ static int refuse(const struct member_reader *r, struct error *err)
                      (int)strcspn(text, "\n"), text);
 }
 
-/* The one warning that is none: see the top of the file. */
-static bool is_about_charset(const struct member_reader *r)
-{
-    const char *text = archive_error_string(r->archive);
-
-    return text && strstr(text, "be converted");
-}
-
 /* ---- opening ---- */
 
 static bool is_compressed(const unsigned char head[4])
@@ -185,7 +167,7 @@ static int open_archive(struct member_reader *r, uint64_t entries_max, struct er
     r->block = malloc(BLOCK_SIZE);
     if (!r->locale || !r->archive || !r->block)
         return error_set(err, ERR_SYSTEM, "read the archive: out of memory, or no C.UTF-8 locale");
-    IN_LOCALE(r);
+    ARCHIVE_IN_LOCALE(r->locale);
     if (set_up(r) < 0)
         return error_set(err, ERR_SYSTEM, "read the archive: %s", archive_error_string(r->archive));
     if (r->view && zip_view_entries(r->view) == 0)
@@ -307,7 +289,7 @@ int member_reader_next(struct member_reader *r, struct member *ret, bool *ret_en
         *ret_end = true;
         return 0;
     }
-    IN_LOCALE(r);
+    ARCHIVE_IN_LOCALE(r->locale);
     result = archive_read_next_header(r->archive, &e);
     if (result == ARCHIVE_EOF) {
         if (check_end(r, err) < 0)
@@ -315,7 +297,7 @@ int member_reader_next(struct member_reader *r, struct member *ret, bool *ret_en
         *ret_end = true;
         return 0;
     }
-    if (result != ARCHIVE_OK && !(result == ARCHIVE_WARN && is_about_charset(r)))
+    if (!archive_header_is_good(r->archive, result))
         return refuse(r, err);
     *ret = read_member(r, e);
     r->declared = ret->size;
@@ -326,26 +308,15 @@ int member_reader_next(struct member_reader *r, struct member *ret, bool *ret_en
 int member_reader_data(struct member_reader *r, const void **ret_data, size_t *ret_len,
                        uint64_t *ret_offset, struct error *err)
 {
-    const void *data = NULL;
-    size_t len = 0;
-    la_int64_t offset = 0;
-    int result;
-
-    IN_LOCALE(r);
-    result = archive_read_data_block(r->archive, &data, &len, &offset);
-    if (result != ARCHIVE_OK && result != ARCHIVE_EOF)
-        return refuse(r, err);
-    if (offset < 0)
+    ARCHIVE_IN_LOCALE(r->locale);
+    if (archive_next_block(r->archive, ret_data, ret_len, ret_offset) < 0)
         return refuse(r, err);
     /* libarchive compares sizes only where there are compressed bytes at all. */
-    if (result == ARCHIVE_EOF && r->view && (uint64_t)offset != r->declared)
+    if (!*ret_data && r->view && *ret_offset != r->declared)
         return error_set(err, ERR_INPUT,
                          "the archive is damaged: an entry should have %" PRIu64
                          " bytes and has %" PRIu64 "; make it again and upload it whole",
-                         r->declared, (uint64_t)offset);
-    *ret_data = result == ARCHIVE_EOF ? NULL : data;
-    *ret_len = result == ARCHIVE_EOF ? 0 : len;
-    *ret_offset = (uint64_t)offset;
+                         r->declared, *ret_offset);
     return 0;
 }
 
