@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
 """Packing volume templates, side by side with casync, borg, restic, unzip and cp.
 
-    bench/template_pack.py DIRECTORY [--rounds N] [--trees KIND,KIND] [--reflink DIR] [--growth N,N]
+    bench/template_pack.py DIRECTORY [--rounds N] [--trees KIND,KIND] [--work WORK,WORK]
+                           [--against WHO,WHO] [--reflink DIR] [--growth N,N]
     bench/template_pack.py DIRECTORY --report
 
 DIRECTORY gets the trees (see pack_trees.py; kept for the next run), the stores of the round that runs,
 and results.jsonl.  It wants 15 GB, a file system with a journal, and root (owners are kept).  --reflink
 names a directory on XFS or Btrfs for volumes that share blocks.  --growth: so many GB, files of one
 kind, for the peak of memory (2.5 times that is wanted).  --report only prints the table of results.jsonl.
+
+Reduced: --work is of tar, zip and tenth (of the files), --against of casync, borg and restic, for the
+tar.  On 2 quiet cores `--trees usr --against casync,borg --rounds 3` takes 4 minutes once the trees are
+there, and --trees node_modules 7; restic takes more than both others.
 
 Each round begins with another contender, from empty stores: revision 1, then revision 2 beside it.
 Wall clock, processor time (user and system, of all that was started) and peak resident memory are
@@ -17,6 +22,7 @@ Needs casync, borgbackup, restic, zip, unzip, npm.  $KILN: default build/release
 import argparse
 import io
 import json
+import math
 import os
 import pathlib
 import random
@@ -129,8 +135,9 @@ class Restic(Packer):
 # ---- what is measured ----
 
 class Bench:
-    def __init__(self, directory):
+    def __init__(self, directory, against):
         self.directory, self.work = directory, directory / "work"
+        self.packers = [Kiln, *(kind for kind in (Casync, Borg, Restic) if kind.name in against)]
         remove(self.work)
         self.work.mkdir()
         self.results = open(directory / "results.jsonl", "a", buffering=1)
@@ -151,8 +158,8 @@ class Bench:
         return packer
 
     def tar(self, tree, turn):
-        kinds = [Kiln, Casync, Borg, Restic]
-        for kind in kinds[turn % 4:] + kinds[:turn % 4]:
+        first = turn % len(self.packers)
+        for kind in self.packers[first:] + self.packers[:first]:
             packer = self.both_revisions(tree, kind)
             if kind is Kiln:
                 self.volume(tree, packer)
@@ -217,7 +224,7 @@ class Bench:
         image.unlink()
         packer.remove()
 
-    def tenth(self, tree):
+    def tenth(self, tree, _turn):
         packer = Kiln(self.work)
         self.note(tree.kind, "tenth", "kiln", packer.pack(tree, 1, ".tenth.tar"))
         packer.remove()
@@ -271,9 +278,9 @@ class Results:
                   f"{len(spread)}) | {cpu:.2f} | {peak / 1024:.0f} | {stored / 1e6:.1f} | "
                   f"{wall / kiln[0]:.2f} | {cpu / kiln[1]:.2f} |")
 
-    def targets(self, tree):
+    def targets(self, tree, time):
         """What is asked for, what it is, and whether it has to be at least or at most that."""
-        def by(key, other, what="wall"):
+        def by(key, other, what=time):
             return self.median(tree, *key, what) / self.median(tree, *other, what)
         cold, second, kiln_zip, volume = (
             (work, "kiln") for work in ("cold", "second", "zip", "volume"))
@@ -282,7 +289,8 @@ class Results:
             yield f"tar, cold: {who} takes", by(("cold", who), cold), ">=", aim
         yield "ZIP, cold: unzip and casync take", by(("zip", "unzip + casync"), kiln_zip), ">=", 4
         yield ("ZIP, cold, by unzip -t on all cores",
-               by(kiln_zip, ("zip", "unzip -t")) * os.cpu_count(), "<=", 2)
+               by(kiln_zip, ("zip", "unzip -t")) * (os.cpu_count() if time == "wall" else 1),
+               "<=", 2)
         yield "cold by revision 2", by(cold, second), ">=", 2
         for who, aim in (("casync", 0.5 if node else 0.8), ("borg", 1), ("restic", 1)):
             yield f"bytes of revision 2 by {who}'s", by(second, ("second", who), "bytes"), "<=", aim
@@ -292,15 +300,21 @@ class Results:
         yield "a volume: cp -r takes", by(("volume", "cp -r"), volume), ">=", 8 if node else 2.5
         yield ("by reflink, first file read: cp -r takes", by(("volume", "cp -r"), ("reflink", "kiln")),
                ">=", 200)
-        yield "peak, MiB", max(self.all(tree, *cold, "peak")) / 1024, "<=", 128
+        yield "peak, MiB", max(self.all(tree, *cold, "peak"), default=0) / 1024, "<=", 128
         yield "10 times the files: times the time", by(cold, ("tenth", "kiln")), "<=", 11
 
     def verdicts(self):
-        print("\n| tree | what | is | has to be | |\n|---|---|---|---|---|")
-        for tree in dict.fromkeys(r["tree"] for r in self.rows if r["work"] == "cold"):
-            for text, value, sign, aim in self.targets(tree):
+        """What was not measured is left out.  Processor time: of whoever worked, on all cores."""
+        print("\n| tree | what | is | by processor time | has to be | |\n|---|---|---|---|---|---|")
+        for tree in dict.fromkeys(r["tree"] for r in self.rows):
+            for wall, cpu in zip(self.targets(tree, "wall"), self.targets(tree, "cpu")):
+                text, value, sign, aim = wall
+                if math.isnan(value) or value == 0:
+                    continue
                 met = value >= aim if sign == ">=" else value <= aim
-                print(f"| {tree} | {text} | {value:.2f} | {sign} {aim} | {'' if met else 'missed'} |")
+                also = f"{cpu[1]:.2f}" if cpu[1] != value else ""
+                print(f"| {tree} | {text} | {value:.2f} | {also} | {sign} {aim} | "
+                      f"{'' if met else 'missed'} |")
 
 
 def read_once(*paths):
@@ -316,21 +330,22 @@ def main():
     words.add_argument("directory", type=pathlib.Path)
     words.add_argument("--rounds", type=int, default=3)
     words.add_argument("--trees", default=",".join(MAKERS))
+    words.add_argument("--work", default="tar,zip,tenth")
+    words.add_argument("--against", default="casync,borg,restic")
     words.add_argument("--reflink", type=pathlib.Path)
     words.add_argument("--growth", default="")
     words.add_argument("--report", action="store_true")
     given = words.parse_args()
     if not given.report:
-        bench = Bench(given.directory.resolve())
+        bench = Bench(given.directory.resolve(), given.against.split(","))
         trees = [Tree(bench.directory, kind) for kind in given.trees.split(",")]
         for tree in trees:
             print(f"{tree.kind}: {tree.describe()}", flush=True)
             read_once(*(tree.path(n, kind) for n in (1, 2) for kind in ("", ".tar", ".zip")))
         for turn in range(given.rounds):
             for tree in trees:
-                bench.tar(tree, turn)
-                bench.zip(tree, turn)
-                bench.tenth(tree)
+                for work in given.work.split(","):
+                    {"tar": bench.tar, "zip": bench.zip, "tenth": bench.tenth}[work](tree, turn)
         for tree in trees if given.reflink else []:
             bench.reflink(tree, given.reflink)
         for size in given.growth.split(",") if given.growth else []:

@@ -300,21 +300,55 @@ static int load_frame(struct reader *r, const struct pack *p, uint32_t frame,
     return 0;
 }
 
-int reader_chunk(struct reader *r, const struct pack *p, const struct pack_chunk *c,
-                 const unsigned char **ret_data, struct error *err)
+static int damaged(const struct pack *p, const struct pack_chunk *c, struct error *err)
+{
+    return error_set(err, ERR_SYSTEM,
+                     "pack %s is damaged: the chunk at %u of frame %u is not what its address "
+                     "says; kiln template verify names what it touches",
+                     p->name, c->offset, c->frame);
+}
+
+/* With its frame checked, but not itself. */
+static int find_chunk(struct reader *r, const struct pack *p, const struct pack_chunk *c,
+                      const unsigned char **ret_data, struct error *err)
 {
     const unsigned char *raw = NULL;
 
     if (load_frame(r, p, c->frame, &raw, err) < 0)
         return -1;
     if (c->len == 0 || c->len > CHUNK_MAX ||
-        (uint64_t)c->offset + c->len > pack_frame(p, c->frame).raw ||
-        !hasher_verify(r->view->hasher, c->address, raw + c->offset, c->len))
-        return error_set(err, ERR_SYSTEM,
-                         "pack %s is damaged: the chunk at %u of frame %u is not what its address "
-                         "says; kiln template verify names what it touches",
-                         p->name, c->offset, c->frame);
+        (uint64_t)c->offset + c->len > pack_frame(p, c->frame).raw)
+        return damaged(p, c, err);
     *ret_data = raw + c->offset;
+    return 0;
+}
+
+int reader_chunk(struct reader *r, const struct pack *p, const struct pack_chunk *c,
+                 const unsigned char **ret_data, struct error *err)
+{
+    const unsigned char *data = NULL;
+
+    if (find_chunk(r, p, c, &data, err) < 0)
+        return -1;
+    if (!hasher_verify(r->view->hasher, c->address, data, c->len))
+        return damaged(p, c, err);
+    *ret_data = data;
+    return 0;
+}
+
+int reader_equals(struct reader *r, const struct pack *p, const struct pack_chunk *c,
+                  const void *data, bool *ret, struct error *err)
+{
+    const unsigned char *there = NULL;
+
+    if (find_chunk(r, p, c, &there, err) < 0)
+        return -1;
+    if (memcmp(there, data, c->len) == 0)
+        *ret = true;
+    else if (hasher_verify(r->view->hasher, c->address, there, c->len))
+        *ret = false;
+    else
+        return damaged(p, c, err);
     return 0;
 }
 

@@ -56,6 +56,9 @@ void reader_release(struct reader *r);
  * written (frame and chunk checked). */
 MUST_CHECK int reader_chunk(struct reader *r, const struct pack *p, const struct pack_chunk *c,
                             const unsigned char **ret_data, struct error *err);
+/* Whether a chunk is these c->len bytes, which are known to be valid under its address. */
+MUST_CHECK int reader_equals(struct reader *r, const struct pack *p, const struct pack_chunk *c,
+                             const void *data, bool *ret, struct error *err);
 /* Where an address is: a row of pack r->near.  ERR_SYSTEM when the store does not have it. */
 MUST_CHECK int reader_find(struct reader *r, struct address a, struct pack_chunk *ret,
                            struct error *err);

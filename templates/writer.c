@@ -245,15 +245,8 @@ static int equals_old(struct writer *w, struct writer_hand *h, uint32_t id,
 {
     const struct pack *pack;
     const struct pack_chunk there = old_chunk(w, id, &pack);
-    const unsigned char *data = NULL;
 
-    *ret = false;
-    if (there.len != c->len)
-        return 0;
-    if (reader_chunk(&h->reader, pack, &there, &data, err) < 0)
-        return -1;
-    *ret = memcmp(data, c->data, c->len) == 0;
-    return 0;
+    return reader_equals(&h->reader, pack, &there, c->data, ret, err);
 }
 
 /* The raw bytes of a frame that is in a pack on its way, in h->raw. */
