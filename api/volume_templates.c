@@ -5,11 +5,6 @@
 #include "api/draft.h"
 #include "base/text.h"
 
-static void free_store(struct template_store **s)
-{
-    template_store_free(*s);
-}
-
 bool api_size_of_spec(struct api_call *c, const json_t *spec, const char *field, uint64_t *ret)
 {
     const json_t *value = json_object_get(spec, field);
@@ -86,7 +81,7 @@ static int last_failed(struct api_call *c, const struct resource *r, bool *ret, 
 int api_describe_template(struct api_call *c, const struct resource *r, json_t *answer,
                           struct error *err)
 {
-    CLEANUP(free_store) struct template_store *s = NULL;
+    CLEANUP(template_store_freep) struct template_store *s = NULL;
     struct versions v = {.resource = r};
     json_auto_t *array = v.array = json_array();
     const char *status;
@@ -110,19 +105,11 @@ int api_describe_template(struct api_call *c, const struct resource *r, json_t *
 
 /* ---- deleting ---- */
 
-static int collect_later(struct api_call *c, struct error *err)
-{
-    const struct target t = {c->key.workspace, TYPE_STORE, "store"};
-    struct build b;
-
-    return state_build_from_source(c->config->state, &t, BUILD_TO_COLLECT, "collect", &b, err);
-}
-
 /* revision 0: all.  What is gone already is fine.  Its bytes are collected later. */
 static int remove_revision(struct api_call *c, const char *name, uint64_t revision,
                            struct error *err)
 {
-    CLEANUP(free_store) struct template_store *s = NULL;
+    CLEANUP(template_store_freep) struct template_store *s = NULL;
     struct template_ref ref = {.revision = revision};
 
     (void)snprintf(ref.name, sizeof(ref.name), "%.49s", name);
@@ -133,7 +120,7 @@ static int remove_revision(struct api_call *c, const char *name, uint64_t revisi
     if (template_remove(s, &ref, err) < 0 && err->kind != ERR_INPUT)
         return -1;
     err->kind = ERR_NONE;
-    return collect_later(c, err);
+    return places_collect_later(c->config->state, c->key.workspace, err);
 }
 
 /* The versions first, so that whoever asks again after a crash finds the resource; and once more,
@@ -172,7 +159,7 @@ static void look_for(void *self, const struct template_revision_info *i)
 static int find_version(struct api_call *c, const char *name, const char *version,
                         struct wanted *ret, struct error *err)
 {
-    CLEANUP(free_store) struct template_store *s = NULL;
+    CLEANUP(template_store_freep) struct template_store *s = NULL;
 
     *ret = (struct wanted){.there = false};
     if (!text_to_u64(version, UINT32_MAX, &ret->revision))

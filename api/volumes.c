@@ -12,11 +12,6 @@
 #define SIZE_DEFAULT 1024 /* MB; what the SDKs send when their user says nothing */
 #define WAIT_MS      20
 
-static void free_store(struct template_store **s)
-{
-    template_store_free(*s);
-}
-
 /* ---- showing ---- */
 
 /* A volume that could not be grown is still there, with the size it had. */
@@ -118,7 +113,7 @@ static void find(void *self, const struct template_revision_info *i)
 static int find_revision(struct api_call *c, const char *template, struct found *ret,
                          struct error *err)
 {
-    CLEANUP(free_store) struct template_store *s = NULL;
+    CLEANUP(template_store_freep) struct template_store *s = NULL;
     char code[160];
 
     *ret = (struct found){.there = false};

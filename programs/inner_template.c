@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "programs/commands.h"
 #include "programs/inner_facts.h"
+#include "programs/progress_text.h"
 #include "templates/templates.h"
 
 #define TELL_FIRST (3 * NS_PER_SEC)
@@ -30,22 +31,13 @@ static void tell(void *self, enum template_phase phase, uint64_t done, uint64_t 
 {
     struct inner_progress *p = self;
     int64_t now = clock_monotonic();
-    double seconds = (double)(now - p->started) / (double)NS_PER_SEC;
-    double rate = seconds > 0 ? (double)done / seconds : 0;
-    char all[TEXT_SIZE], speed[TEXT_SIZE];
+    char text[PROGRESS_TEXT];
 
     if (now < p->next)
         return;
     p->next = now + TELL_EVERY;
-    if (phase == TEMPLATE_SCANNING) {
-        fprintf(stderr, "%llu entries found\n", (unsigned long long)done);
-        return;
-    }
-    text_size(total, all);
-    text_size((uint64_t)rate, speed);
-    fprintf(stderr, "%.0f %% of %s, %s/s, %.0f s left\n",
-            total ? 100.0 * (double)done / (double)total : 0, all, speed,
-            rate > 0 && total > done ? (double)(total - done) / rate : 0);
+    progress_text(phase, (double)(now - p->started) / (double)NS_PER_SEC, done, total, text);
+    fprintf(stderr, "%s\n", text);
 }
 
 void inner_progress_init(struct inner_progress *p)
@@ -56,11 +48,6 @@ void inner_progress_init(struct inner_progress *p)
 }
 
 /* ---- packing ---- */
-
-static void free_store(struct template_store **s)
-{
-    template_store_free(*s);
-}
 
 /* NAME HOLDER DEFAULT_MB REVISIONS_MAX BYTES_MAX ENTRIES_MAX */
 static int read_order(int argc, char **argv, struct template_pack_request *req,
@@ -108,7 +95,7 @@ static void take_info(const struct template_revision_info *i, struct facts *f)
 
 static int pack(int argc, char **argv, struct facts *f, struct error *err)
 {
-    CLEANUP(free_store) struct template_store *s = NULL;
+    CLEANUP(template_store_freep) struct template_store *s = NULL;
     struct inner_progress progress;
     struct template_pack_request req = {.archive_fd = STDIN_FILENO,
                                         .progress = &progress.progress,
@@ -148,7 +135,7 @@ int inner_template_pack(int argc, char **argv)
 
 static int collect(struct facts *f, struct error *err)
 {
-    CLEANUP(free_store) struct template_store *s = NULL;
+    CLEANUP(template_store_freep) struct template_store *s = NULL;
     struct template_gc_report report;
 
     if (template_store_open(INNER_STORE, NULL, &s, err) < 0 || template_gc(s, &report, err) < 0)

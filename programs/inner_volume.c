@@ -141,38 +141,24 @@ static int make_of_template(const struct order *o, struct error *err)
     struct template_volume_request req = {
         .path = IMAGE, .size_mb = o->size_mb, .progress = &progress.progress};
     struct template_volume_report report;
-    struct template_store *s = NULL;
-    int result;
+    CLEANUP(template_store_freep) struct template_store *s = NULL;
 
     inner_progress_init(&progress);
     if (template_ref_parse(o->template, &req.ref, err) < 0 ||
         template_store_open(INNER_STORE, NULL, &s, err) < 0)
         return -1;
-    result = template_volume_create(s, &req, &report, err);
-    template_store_free(s);
-    return result;
+    return template_volume_create(s, &req, &report, err);
 }
 
-static int make(int argc, char **argv, struct facts *f, struct error *err)
+static int make(int argc, char **argv, struct error *err)
 {
     struct order o;
-    struct stat st;
-    int result;
 
     if (read_order(argc, argv, &o, err) < 0)
         return -1;
     if (o.grow)
-        result = grow(&o, err);
-    else if (strcmp(o.template, "-") == 0)
-        result = make_empty(&o, err);
-    else
-        result = make_of_template(&o, err);
-    if (result < 0)
-        return -1;
-    if (stat(IMAGE, &st) < 0)
-        return error_errno(err, errno, "look at the volume");
-    f->v[FACT_SIZE] = (uint64_t)st.st_size;
-    return 0;
+        return grow(&o, err);
+    return strcmp(o.template, "-") == 0 ? make_empty(&o, err) : make_of_template(&o, err);
 }
 
 int inner_volume(int argc, char **argv)
@@ -180,5 +166,5 @@ int inner_volume(int argc, char **argv)
     struct facts f = {.digest = ""};
     struct error err = ERROR_INIT;
 
-    return inner_end(&f, make(argc, argv, &f, &err) < 0 ? &err : NULL);
+    return inner_end(&f, make(argc, argv, &err) < 0 ? &err : NULL);
 }

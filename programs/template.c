@@ -187,14 +187,9 @@ static const struct verb {
     {"verify", "template verify", "", 0, 0, verify_command},
 };
 
-static void free_store(struct template_store **s)
-{
-    template_store_free(*s);
-}
-
 static int run_verb(const struct config *config, const struct verb *verb, int argc, char **argv)
 {
-    CLEANUP(free_store) struct template_store *store = NULL;
+    CLEANUP(template_store_freep) struct template_store *store = NULL;
     struct template_words words;
     struct error err = ERROR_INIT;
 

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "programs/progress_text.h"
 
 #define MB_MAX        (UINT64_C(16) << 20)
 #define SHOW_EVERY    (200 * NS_PER_MS)
@@ -114,31 +115,18 @@ void template_print_json(json_t *object)
 
 /* ---- progress ---- */
 
-static void print_line(const struct progress_line *p, double seconds, uint64_t done, uint64_t total)
-{
-    double rate = seconds > 0 ? (double)done / seconds : 0;
-    double left = rate > 0 && total > done ? (double)(total - done) / rate : 0;
-    char all[TEXT_SIZE], speed[TEXT_SIZE];
-
-    text_size(total, all);
-    text_size((uint64_t)rate, speed);
-    fprintf(stderr, "\r\033[K%s: %3.0f %% of %s, %s/s, %.0f s left", p->what,
-            total ? 100.0 * (double)done / (double)total : 0, all, speed, left);
-}
-
 static void report(void *self, enum template_phase phase, uint64_t done, uint64_t total)
 {
     struct progress_line *p = self;
     int64_t now = clock_monotonic();
+    char text[PROGRESS_TEXT];
 
     if (now - p->started < SHOW_AT_FIRST || now - p->shown < SHOW_EVERY)
         return;
     p->shown = now;
     p->visible = true;
-    if (phase == TEMPLATE_SCANNING)
-        fprintf(stderr, "\r\033[K%s: %llu entries found", p->what, (unsigned long long)done);
-    else
-        print_line(p, (double)(now - p->started) / (double)NS_PER_SEC, done, total);
+    progress_text(phase, (double)(now - p->started) / (double)NS_PER_SEC, done, total, text);
+    fprintf(stderr, "\r\033[K%s: %s", p->what, text);
 }
 
 void progress_line_init(struct progress_line *p, const char *what, bool quiet)

@@ -39,6 +39,10 @@ MUST_CHECK int template_store_open(const char *dir, const struct template_option
 MUST_CHECK int template_store_open_memory(const struct template_options *options,
                                           struct template_store **ret, struct error *err);
 void template_store_free(struct template_store *s);
+static inline void template_store_freep(struct template_store **s)
+{
+    template_store_free(*s);
+}
 
 /* ---- names ---- */
 

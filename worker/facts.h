@@ -16,8 +16,6 @@ enum fact {
     FACT_NEW,
     FACT_SHARED,
     FACT_DROPPED,
-    /* of a volume */
-    FACT_SIZE,
     /* of a collection */
     FACT_FREED,
     FACT_LIVE,

@@ -18,16 +18,6 @@
 #define OUTPUT_MAX 16384
 #define HOLDER     "build-"
 
-static void free_store(struct template_store **s)
-{
-    template_store_free(*s);
-}
-
-static int read_facts(const struct buf *out, struct facts *ret, struct error *err)
-{
-    return facts_read(buf_str(out), ret, err);
-}
-
 int pack_run(struct run *r, const struct pack_jail *jail, struct facts *ret, struct error *err)
 {
     CLEANUP(buf_release) struct buf out = BUF_INIT(OUTPUT_MAX);
@@ -46,7 +36,7 @@ int pack_run(struct run *r, const struct pack_jail *jail, struct facts *ret, str
                            jail->n_shares, &out, &io, &outcome, err) < 0 ||
         step_judge(r, outcome, jail->act, err) < 0)
         return -1;
-    return read_facts(&out, ret, err);
+    return facts_read(buf_str(&out), ret, err);
 }
 
 /* ---- holds ---- */
@@ -168,7 +158,7 @@ static int pack(struct run *r, const char *store, struct facts *ret, struct erro
 
 static int prepare_store(struct run *r, char store[PATH_MAX], struct error *err)
 {
-    CLEANUP(free_store) struct template_store *s = NULL;
+    CLEANUP(template_store_freep) struct template_store *s = NULL;
     char holder[sizeof(HOLDER) + BUILD_ID];
 
     holder_of(&r->build, holder);
@@ -237,7 +227,7 @@ int step_collect(struct run *r, struct error *err)
 
 static int settle_template(struct run *r, bool wanted, struct error *err)
 {
-    CLEANUP(free_store) struct template_store *s = NULL;
+    CLEANUP(template_store_freep) struct template_store *s = NULL;
     char holder[sizeof(HOLDER) + BUILD_ID];
     struct template_ref ref;
 
@@ -253,14 +243,6 @@ static int settle_template(struct run *r, bool wanted, struct error *err)
         return -1;
     ref.revision = 0;
     return wanted ? 0 : template_remove(s, &ref, err);
-}
-
-static int collect_later(struct run *r, struct error *err)
-{
-    const struct target t = {r->build.workspace, TYPE_STORE, "store"};
-    struct build b;
-
-    return state_build_from_source(r->config->state, &t, BUILD_TO_COLLECT, "collect", &b, err);
 }
 
 static int settle(struct run *r, enum lease_verdict verdict, struct error *err)
@@ -280,7 +262,9 @@ static int settle(struct run *r, enum lease_verdict verdict, struct error *err)
                    : (unlink(path), 0);
     if (settle_template(r, presence == PRESENT, err) < 0)
         return -1;
-    return r->dropped || presence == ABSENT ? collect_later(r, err) : 0;
+    return r->dropped || presence == ABSENT
+               ? places_collect_later(r->config->state, t.workspace, err)
+               : 0;
 }
 
 void pack_settled(struct run *r, enum lease_verdict verdict, enum build_phase phase)

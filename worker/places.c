@@ -46,6 +46,14 @@ int places_open_store(const struct places *p, const char *workspace, struct temp
     return template_store_open(dir, &options, ret, err);
 }
 
+int places_collect_later(struct state *s, const char *workspace, struct error *err)
+{
+    const struct target t = {workspace, TYPE_STORE, "store"};
+    struct build b;
+
+    return state_build_from_source(s, &t, BUILD_TO_COLLECT, "collect", &b, err);
+}
+
 /* ---- orders ---- */
 
 void volume_order_write(const struct volume_order *o, char ret[BUILD_SOURCE])

@@ -32,6 +32,9 @@ MUST_CHECK int places_store(const struct places *p, const char *workspace, char 
 MUST_CHECK int places_volume(const struct places *p, const char *workspace, const char *name,
                              char ret[PATH_MAX], struct error *err);
 
+/* Lets a worker free what no revision of the workspace needs. */
+MUST_CHECK int places_collect_later(struct state *s, const char *workspace, struct error *err);
+
 /* What is to be done with a volume: the source of its build. */
 enum volume_verb { VOLUME_CREATE, VOLUME_GROW };
 struct volume_order {

@@ -169,7 +169,7 @@ static void settle(struct run *r, const struct build_result *result)
         operator_log(c, "build %s: record its end: %s", r->build.id, err.msg);
         return; /* the lease runs out, and another try is made */
     }
-    if (r->build.purpose != BUILD_FOR_IMAGE && r->build.purpose != BUILD_FOR_RESOURCE)
+    if (!purpose_is_image(r->build.purpose))
         pack_settled(r, verdict, phase);
     else if (verdict == LEASE_CANCELLED)
         forget_push(r);

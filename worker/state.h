@@ -134,6 +134,11 @@ enum build_purpose {
     BUILD_TO_COLLECT,   /* what no revision of the workspace needs is removed from its store */
 };
 
+static inline bool purpose_is_image(enum build_purpose purpose)
+{
+    return purpose == BUILD_FOR_IMAGE || purpose == BUILD_FOR_RESOURCE;
+}
+
 /* Types of targets that are no images. */
 #define TYPE_TEMPLATE "volume-template"
 #define TYPE_VOLUME   "volume"

@@ -55,12 +55,6 @@ MUST_CHECK int event_add(struct state *s, const struct target *t, const struct b
 MUST_CHECK int builds_cancel(struct state *s, const struct target *t, int64_t before,
                              const char *why, struct error *err);
 
-/* Whether an image comes of builds with the purpose. */
-static inline bool purpose_is_image(enum build_purpose purpose)
-{
-    return purpose == BUILD_FOR_IMAGE || purpose == BUILD_FOR_RESOURCE;
-}
-
 /* The resource of a build that makes no image has what its build made; and it is told. */
 MUST_CHECK int resource_record(struct state *s, const struct build *b, const char *image,
                                struct error *err);

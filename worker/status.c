@@ -44,7 +44,7 @@ static bool end_may_show(const struct build *b, enum build_purpose view, int64_t
 {
     if (!b->uploaded) /* the upload never came: nobody saw BUILDING, and there is no log */
         return true;
-    if (view != BUILD_FOR_IMAGE && view != BUILD_FOR_RESOURCE)
+    if (!purpose_is_image(view))
         return true; /* clients have no habits with volumes and their templates */
     if (view == BUILD_FOR_RESOURCE && !building_was_shown(b, now))
         return false;

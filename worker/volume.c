@@ -61,14 +61,12 @@ static int write_volume(struct run *r, const struct volume_order *o, const char 
     jail.stdin_fd = old;
     argv_push(&words, o->verb == VOLUME_GROW ? "grow" : "create", o->template, NULL);
     argv_pushf(&words, "%llu", (unsigned long long)o->size_mb);
-    if (pack_run(r, &jail, &f, err) < 0)
-        return -1;
-    r->image_size = f.v[FACT_SIZE];
-    return 0;
+    return pack_run(r, &jail, &f, err);
 }
 
 /* What the jail has left is looked at before it counts: it may be anything. */
-static int take_over(const struct run *r, const char *making, const char *path, struct error *err)
+static int take_over(const struct volume_order *o, const char *making, const char *path,
+                     struct error *err)
 {
     CLEANUP_CLOSE int dir = -1;
     CLEANUP_CLOSE int fd = -1;
@@ -79,7 +77,7 @@ static int take_over(const struct run *r, const char *making, const char *path, 
     fd = openat(dir, FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &st) < 0)
         return error_errno(err, errno, "open the volume that was written");
-    if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || (uint64_t)st.st_size != r->image_size)
+    if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || (uint64_t)st.st_size != o->size_mb << 20)
         return error_set(err, ERR_SYSTEM, "the volume that was written is not what was said of it");
     if (fchown(fd, geteuid(), getegid()) < 0 || fchmod(fd, 0600) < 0 || fsync(fd) < 0 ||
         renameat(dir, FILE, AT_FDCWD, path) < 0)
@@ -139,10 +137,11 @@ int step_name_volume(struct run *r, struct error *err)
         places_volume(r->config->places, r->build.workspace, r->build.name, path, err) < 0 ||
         volume_order_read(r->build.source, &o, err) < 0)
         return -1;
-    result = take_over(r, making, path, err);
+    result = take_over(&o, making, path, err);
     remove_making(making);
     if (result < 0)
         return -1;
+    r->image_size = o.size_mb << 20;
     volume_made_write(&o, r->made);
     plain_log_done(&r->plain_log);
     return 0;

@@ -10,15 +10,10 @@
 #define TEMPLATES "/v0/volume_templates"
 #define VOLUMES   "/v0/volumes"
 
-static void free_store(struct template_store **s)
-{
-    template_store_free(*s);
-}
-
 /* Packs a folder with one small file. */
 static void pack(struct fixture *f, const char *workspace, const char *name, uint64_t default_size)
 {
-    CLEANUP(free_store) struct template_store *s = NULL;
+    CLEANUP(template_store_freep) struct template_store *s = NULL;
     char store[PATH_MAX], folder[160], file[200];
     struct template_pack_request req = {.name = name,
                                         .archive_fd = -1,

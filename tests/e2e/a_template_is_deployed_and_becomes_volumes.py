@@ -1,10 +1,9 @@
 """`bl deploy` of a volume template, and what the SDKs and scripts do with volumes, request by request
 (PROTOCOL 2.1, 2.2, 2.7, 2.8, 3.3); the volumes are mounted and compared with what was uploaded."""
-import json
 import os
 import tarfile
 
-from kiln_server import http_request, wait_until, zip_of
+from kiln_server import SOURCE, wait_until, zip_of
 from volume_case import VolumeCase, main, make_tree, tar_of, tar_with
 
 
@@ -165,6 +164,34 @@ class Templates(VolumeCase):
         for body in ({"metadata": {"name": "x"}, "spec": {"defaultSize": -1}},
                      {"metadata": {"name": "x"}, "spec": {"defaultSize": "2048"}}):
             self.assertEqual(self.kiln.request("POST", "/volume_templates", body).status, 400)
+
+    def test_no_archive_harms_the_store_or_is_tried_again(self):
+        claims_too_much = bytearray(tar_with(("a", tarfile.REGTYPE, b"a")))
+        claims_too_much[124:136] = b"\x80\0\0\0\x10" + bytes(7)
+        claims_too_much[148:156] = b"%06o\0 " % (sum(claims_too_much[:148]) + 8 * 32 +
+                                                 sum(claims_too_much[156:512]))
+        archives = {p.name: p.read_bytes() for p in
+                    (SOURCE / "tests/templates/corpus_archive").iterdir()}
+        archives |= {
+            "too-much": bytes(claims_too_much),
+            "cut": tar_with(("a", tarfile.REGTYPE, bytes(9000)))[:4000],
+            "deep": tar_with(("d/" * 3000 + "f", tarfile.REGTYPE, b"f")),
+            "devices": tar_with(("sda", tarfile.BLKTYPE, ""), ("null", tarfile.CHRTYPE, ""),
+                                ("fifo", tarfile.FIFOTYPE, "")),
+            "found": tar_with(("lost+found", tarfile.REGTYPE, b"f"))}
+        names = {f"any-{n}": (what, data) for n, (what, data) in enumerate(archives.items())}
+        for name, (_, data) in names.items():
+            self.upload(self.announce(name, workspace="any"), data)
+        for name, (what, _) in names.items():
+            with self.subTest(archive=what):
+                template = self.wait_for_end(name, workspace="any")
+                log = "\n".join(self.log(name, workspace="any"))
+                self.assertNotIn("fault of the build machine", log)
+                self.assertEqual(template["state"]["status"] == "ready",
+                                 template["status"] == "DEPLOYED", log)
+        self.verify("any")
+        self.assertEqual(self.deploy("any-good", tar_with(("ok", tarfile.REGTYPE, b"ok")),
+                                     workspace="any")["state"]["status"], "ready")
 
     def test_a_zip_is_taken_too(self):
         template = self.deploy("zipped", zip_of({"a.txt": "alpha\n", "d/b.txt": "beta\n"}),

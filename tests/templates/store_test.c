@@ -279,7 +279,7 @@ static struct template_pack_report pack_held(struct template_store *s, const cha
     struct template_pack_request req = {
         .name = "deps", .archive_fd = fd, .holder = holder, .now = 1};
     struct buf tar = BUF_INIT(TAR_MAX);
-    struct template_pack_report report;
+    struct template_pack_report report = {.dropped = 0};
     struct error err = ERROR_INIT;
 
     tar_make(&tar, 1, 5, 2000, 1, 1);
