@@ -23,6 +23,7 @@
 struct order {
     const char *source;
     bool git; /* the source is a repository's address */
+    bool no_slim;
     char type[NAME_SIZE];
     char name[NAME_SIZE];
 };
@@ -93,6 +94,8 @@ static int read_order(int argc, char **argv, struct order *ret)
             (void)snprintf(ret->type, sizeof(ret->type), "%s", argv[++i]);
         else if (strcmp(argv[i], "--name") == 0 && i + 1 < argc)
             slugify(argv[++i], ret->name);
+        else if (strcmp(argv[i], "--no-slim") == 0)
+            ret->no_slim = true;
         else if (argv[i][0] != '-' && !ret->source)
             ret->source = argv[i];
         else {
@@ -292,6 +295,7 @@ static int build_and_watch(struct installation *i, const struct order *order, co
     int result;
 
     config.sweep = false;
+    config.no_slim = order->no_slim;
     if (submit(i, order, dir, &b, err) < 0 || worker_start(&config, &worker, err) < 0)
         return -1;
     result = watch(i->state, b.id, &b, &signal, err);
