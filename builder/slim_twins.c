@@ -9,12 +9,13 @@
 #include <sys/syscall.h>
 
 #include "base/digest.h"
+#include "base/fs.h"
 #include "builder/layer_attributes.h"
 #include "builder/slim_pins.h"
 #include "builder/slim_rules.h"
 
-#define FILES_MAX 200000 /* that are looked at in one layer */
-#define BLOCK     (256 << 10)
+#define FILES_MAX 200000     /* that are looked at in one layer */
+#define BLOCK     (64 << 10) /* bytes read at once */
 
 struct file {
     char *path;
@@ -41,6 +42,7 @@ struct slim_twins {
     size_t n_files, cap_files;
     struct twin *v; /* by ino */
     size_t n;
+    unsigned char block[BLOCK];
 };
 
 int slim_twins_new(int diff, int64_t epoch, const struct argv *volumes, struct slim_twins **ret,
@@ -54,7 +56,10 @@ int slim_twins_new(int diff, int64_t epoch, const struct argv *volumes, struct s
     t = calloc(1, sizeof(*t));
     if (!t)
         return error_set(err, ERR_SYSTEM, "slim a layer: out of memory");
-    *t = (struct slim_twins){.diff = diff, .dev = st.st_dev, .epoch = epoch, .volumes = volumes};
+    t->diff = diff;
+    t->dev = st.st_dev;
+    t->epoch = epoch;
+    t->volumes = volumes;
     *ret = t;
     return 0;
 }
@@ -175,64 +180,105 @@ static int by_ino(const void *a, const void *b)
     return compare(((const struct twin *)a)->ino, ((const struct twin *)b)->ino);
 }
 
-static int hash_content(int fd, unsigned char ret[SHA256_SIZE], struct error *err)
+static int hash_content(struct slim_twins *t, int fd, unsigned char ret[SHA256_SIZE],
+                        struct error *err)
 {
     CLEANUP(sha256_freep) struct sha256 *hash = NULL;
-    CLEANUP_FREE char *block = malloc(BLOCK);
     ssize_t n;
 
-    if (!block)
-        return error_set(err, ERR_SYSTEM, "slim a layer: out of memory");
     if (sha256_new(&hash, err) < 0)
         return -1;
-    while ((n = read(fd, block, BLOCK)) != 0) {
+    while ((n = read(fd, t->block, sizeof(t->block))) != 0) {
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return error_errno(err, errno, "read a file of a diff");
-        sha256_add(hash, block, (size_t)n);
+        sha256_add(hash, t->block, (size_t)n);
     }
     sha256_end(hash, ret);
     return 0;
 }
 
-static int hash_file(const struct slim_twins *t, struct file *f, struct error *err)
+static int open_file(const struct slim_twins *t, const struct file *f, int *ret_fd,
+                     struct error *err)
 {
     struct open_how how = {.flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
-    CLEANUP(attributes_release) struct attributes attributes = {.v = NULL};
-    CLEANUP_CLOSE int fd = (int)syscall(SYS_openat2, t->diff, f->path, &how, sizeof(how));
 
-    if (fd < 0)
-        return error_errno(err, errno, "open %.300s", f->path);
-    if (attributes_read(fd, &attributes, err) < 0)
-        return -1;
-    f->is_plain = attributes.n == 0;
-    return f->is_plain ? hash_content(fd, f->digest, err) : 0;
+    *ret_fd = (int)syscall(SYS_openat2, t->diff, f->path, &how, sizeof(how));
+    return *ret_fd < 0 ? error_errno(err, errno, "open %.300s", f->path) : 0;
 }
 
-/* Files that look the same, of which at least two are. */
-static int hash_group(const struct slim_twins *t, struct file *v, size_t n, struct error *err)
+/* A few bytes of its middle tell most files of one size apart. */
+static int sample(struct slim_twins *t, struct file *f, struct error *err)
 {
-    if (v[0].ino == v[n - 1].ino)
-        return 0; /* one file by several names */
+    CLEANUP_CLOSE int fd = -1;
+
+    if (open_file(t, f, &fd, err) < 0)
+        return -1;
+    if (fs_pread(fd, f->digest, sizeof(f->digest), (uint64_t)f->size / 2) < 0)
+        return error_errno(err, errno, "read %.300s", f->path);
+    return 0;
+}
+
+static int hash(struct slim_twins *t, struct file *f, struct error *err)
+{
+    CLEANUP(attributes_release) struct attributes attributes = {.v = NULL};
+    CLEANUP_CLOSE int fd = -1;
+
+    if (open_file(t, f, &fd, err) < 0 || attributes_read(fd, &attributes, err) < 0)
+        return -1;
+    f->is_plain = attributes.n == 0;
+    return f->is_plain ? hash_content(t, fd, f->digest, err) : 0;
+}
+
+typedef bool (*comparison)(const struct file *a, const struct file *b);
+
+static bool look_alike(const struct file *a, const struct file *b)
+{
+    return compare_looks(a, b) == 0;
+}
+
+static bool read_alike(const struct file *a, const struct file *b)
+{
+    return a->is_plain == b->is_plain && memcmp(a->digest, b->digest, sizeof(a->digest)) == 0;
+}
+
+/* How many of those at the beginning are alike. */
+static size_t row_of(const struct file *v, size_t n, comparison alike)
+{
+    size_t k = 1;
+
+    while (k < n && alike(&v[k], &v[0]))
+        k++;
+    return k;
+}
+
+/* A row of one file has no twins, whatever its names are: the row is sorted by inode. */
+static bool is_one_file(const struct file *v, size_t n)
+{
+    return v[0].ino == v[n - 1].ino;
+}
+
+/* Reads each file of a row once, and sorts them by what was read. */
+static int read_row(struct slim_twins *t, struct file *v, size_t n,
+                    int (*read_file)(struct slim_twins *t, struct file *f, struct error *err),
+                    struct error *err)
+{
     for (size_t i = 0; i < n; i++)
         if (i > 0 && v[i].ino == v[i - 1].ino) {
             v[i].is_plain = v[i - 1].is_plain;
             memcpy(v[i].digest, v[i - 1].digest, sizeof(v[i].digest));
-        } else if (hash_file(t, &v[i], err) < 0) {
+        } else if (read_file(t, &v[i], err) < 0) {
             return -1;
         }
     qsort(v, n, sizeof(*v), by_digest);
     return 0;
 }
 
-/* The same ones of a group, sorted by inode. */
 static void add_twins(struct slim_twins *t, const struct file *v, size_t n, uint64_t *ret_files,
                       uint64_t *ret_bytes)
 {
-    if (v[0].ino == v[n - 1].ino)
-        return;
     for (size_t i = 0; i < n; i++) {
         if (i > 0 && v[i].ino == v[i - 1].ino)
             continue;
@@ -242,15 +288,36 @@ static void add_twins(struct slim_twins *t, const struct file *v, size_t n, uint
     }
 }
 
-static void split_group(struct slim_twins *t, const struct file *v, size_t n, uint64_t *ret_files,
-                        uint64_t *ret_bytes)
+/* Of files of which a sample is the same. */
+static int find_in_sampled(struct slim_twins *t, struct file *v, size_t n, uint64_t *ret_files,
+                           uint64_t *ret_bytes, struct error *err)
 {
-    for (size_t i = 0, k; i < n; i = k) {
-        for (k = i + 1; k < n && memcmp(v[k].digest, v[i].digest, sizeof(v[i].digest)) == 0; k++)
-            ;
-        if (v[i].is_plain)
-            add_twins(t, v + i, k - i, ret_files, ret_bytes);
+    if (is_one_file(v, n))
+        return 0;
+    if (read_row(t, v, n, hash, err) < 0)
+        return -1;
+    for (size_t i = 0, k; i < n; i += k) {
+        k = row_of(v + i, n - i, read_alike);
+        if (v[i].is_plain && !is_one_file(v + i, k))
+            add_twins(t, v + i, k, ret_files, ret_bytes);
     }
+    return 0;
+}
+
+/* Of files that look the same. */
+static int find_in_row(struct slim_twins *t, struct file *v, size_t n, uint64_t *ret_files,
+                       uint64_t *ret_bytes, struct error *err)
+{
+    if (is_one_file(v, n))
+        return 0;
+    if (read_row(t, v, n, sample, err) < 0)
+        return -1;
+    for (size_t i = 0, k; i < n; i += k) {
+        k = row_of(v + i, n - i, read_alike);
+        if (find_in_sampled(t, v + i, k, ret_files, ret_bytes, err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 int slim_twins_find(struct slim_twins *t, uint64_t *ret_files, uint64_t *ret_bytes,
@@ -262,12 +329,10 @@ int slim_twins_find(struct slim_twins *t, uint64_t *ret_files, uint64_t *ret_byt
         return error_set(err, ERR_SYSTEM, "slim a layer: out of memory");
     if (t->n_files)
         qsort(t->files, t->n_files, sizeof(*t->files), by_looks);
-    for (size_t i = 0, k; i < t->n_files; i = k) {
-        for (k = i + 1; k < t->n_files && compare_looks(&t->files[k], &t->files[i]) == 0; k++)
-            ;
-        if (hash_group(t, t->files + i, k - i, err) < 0)
+    for (size_t i = 0, k; i < t->n_files; i += k) {
+        k = row_of(t->files + i, t->n_files - i, look_alike);
+        if (find_in_row(t, t->files + i, k, ret_files, ret_bytes, err) < 0)
             return -1;
-        split_group(t, t->files + i, k - i, ret_files, ret_bytes);
     }
     forget_files(t);
     qsort(t->v, t->n, sizeof(*t->v), by_ino);
