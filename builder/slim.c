@@ -17,7 +17,7 @@ struct slim {
 struct slim_step {
     char key[SHA256_HEX]; /* of what is known of its diff */
     struct slim_facts facts;
-    struct slim_twins *twins; /* NULL: have to be looked for again */
+    struct slim_twins *twins; /* NULL: there are none, or they have to be looked for again */
     bool made;
     char made_key[SHA256_HEX];
     struct layer layer;
@@ -94,6 +94,12 @@ static int scan(const struct slim *s, const struct slim_look_request *req, struc
     return slim_scan(&scan, facts, ret_twins, err);
 }
 
+static void forget_twins(struct slim_step *step)
+{
+    slim_twins_free(step->twins);
+    step->twins = NULL;
+}
+
 static int look(const struct slim *s, const struct slim_look_request *req, struct slim_step *step,
                 struct error *err)
 {
@@ -106,6 +112,8 @@ static int look(const struct slim *s, const struct slim_look_request *req, struc
         return 0;
     if (scan(s, req, &step->facts, &step->twins, err) < 0)
         return -1;
+    if (step->facts.twins == 0)
+        forget_twins(step);
     return slim_facts_store(req->cache, step->key, req->record, &step->facts, err);
 }
 
@@ -166,7 +174,7 @@ bool slim_step_changes(const struct slim *s, const struct slim_step *step)
 
 struct cut { /* a layer's filter */
     const struct slim_facts *facts;
-    const struct slim_twins *twins;
+    const struct slim_twins *twins; /* NULL: none */
     bool gone[SLIM_ROOTS_MAX];
 };
 
@@ -200,7 +208,7 @@ static bool shares(const void *self, const struct stat *st, ino_t *ret)
 {
     const struct cut *c = self;
 
-    return slim_twins_has(c->twins, st, ret);
+    return c->twins && slim_twins_has(c->twins, st, ret);
 }
 
 static int key_layer(const struct slim_step *step, const struct cut *cut, char ret[SHA256_HEX],
@@ -226,7 +234,7 @@ static int write_layer(const struct slim *s, struct slim_step *step,
     struct layer_options with = *options;
     CLEANUP_CLOSE int diff = -1;
 
-    if (!step->twins && scan(s, req, &known, &step->twins, err) < 0)
+    if (!step->twins && step->facts.twins > 0 && scan(s, req, &known, &step->twins, err) < 0)
         return -1;
     cut->twins = step->twins;
     with.filter = &filter;
@@ -274,8 +282,7 @@ int slim_make_layer(const struct slim *s, struct slim_step *step,
         if (make_layer(s, step, req, options, &cut, err) < 0)
             return error_wrap(err, "slim a layer");
         step->made = true;
-        slim_twins_free(step->twins);
-        step->twins = NULL;
+        forget_twins(step);
     }
     *ret = step->layer;
     return 0;

@@ -54,7 +54,7 @@ const char *slim_pins_find(const struct slim_pins *p, const struct slim_rule *ru
         if (slim_is_below(path, p->at.v[i]) ||
             (rule->plug_and_play && strcmp(p->at.v[i], SLIM_PIN_PNP) == 0))
             return p->by.v[i];
-    return p->many ? "many links" : NULL;
+    return p->many ? "one of many links" : NULL;
 }
 
 /* ---- links ---- */
