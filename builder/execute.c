@@ -164,23 +164,20 @@ static int export_step(struct execution *x, const struct stage_run *s, size_t st
                        struct made *made, struct export *e, struct error *err)
 {
     const char *created_by = s->stage->steps[step].history;
-    bool has_files = false;
+    struct layer layer = {.entries = 0};
 
-    if (made) {
-        if (execute_make_layer(x, made, err) < 0)
-            return -1;
-        has_files = made->record.has_layer && made->record.layer.entries > 0;
-    }
-    if (has_files) {
+    if (made && execute_image_layer(x, made, &layer, err) < 0)
+        return -1;
+    if (layer.entries > 0) {
         struct image_layer *l = &e->layers[e->n_layers++];
 
-        *l = (struct image_layer){.size = made->record.layer.size};
-        memcpy(l->diff_id, made->record.layer.diff_id, sizeof(l->diff_id));
-        memcpy(l->digest, made->record.layer.digest, sizeof(l->digest));
+        *l = (struct image_layer){.size = layer.size};
+        memcpy(l->diff_id, layer.diff_id, sizeof(l->diff_id));
+        memcpy(l->digest, layer.digest, sizeof(l->digest));
     }
-    if (created_by || has_files)
+    if (created_by || layer.entries > 0)
         e->history[e->n_history++] =
-            (struct image_history){created_by ? created_by : "", !has_files};
+            (struct image_history){created_by ? created_by : "", layer.entries == 0};
     return 0;
 }
 
@@ -256,11 +253,12 @@ static int export_image(struct execution *x, struct error *err)
     event.kind = BUILDER_EVENT_BEGIN;
     event.text = "exporting to image";
     events_say(&event);
-    if (export_stage(x, p->target, &e, err) < 0 ||
+    if (execute_look_at_stage(x, p->target, err) < 0 || export_stage(x, p->target, &e, err) < 0 ||
         image_write_config(p, e.base_config, e.layers, e.n_layers, e.history, e.n_history, &config,
                            err) < 0 ||
         write_result(x, &e, &config, err) < 0)
         return -1;
+    execute_report_slim(x);
     event.kind = BUILDER_EVENT_DONE;
     events_say(&event);
     return 0;
@@ -338,11 +336,14 @@ static void release_execution(struct execution *x)
 {
     for (size_t i = 0; x->stages && i < x->doc.program.n_stages; i++) {
         stack_release(&x->stages[i].files);
+        for (size_t k = 0; k < x->stages[i].n_made; k++)
+            slim_step_free(x->stages[i].made[k].slim);
         free(x->stages[i].made);
         cache_inputs_release(&x->stages[i].inputs);
     }
     buf_release(&x->packages.list);
     free(x->stages);
+    slim_free(x->slim);
     json_decref(x->last);
     cache_close(&x->cache);
     document_release(&x->doc);
@@ -359,6 +360,8 @@ static int prepare(struct execution *x, const char *job, struct error *err)
     if (fs_read_fd(STDIN_FILENO, &text, err) < 0 ||
         document_read(buf_str(&text), text.len, &x->doc, err) < 0 ||
         cancel_init(&x->cancel, err) < 0 || cache_open(CACHE, job, &x->cache, err) < 0)
+        return -1;
+    if (x->doc.program.slim && slim_new(&x->doc.program, &x->slim, err) < 0)
         return -1;
     x->last = cache_last_load(&x->cache, x->doc.program.name);
     /* In the cache's own mount, so that files can be linked from the one into the other. */

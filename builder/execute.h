@@ -7,6 +7,7 @@
  *   execute_add.c     what ADD gets from the web
  *   execute_layers.c  layers, made while later steps run
  *   execute_packages.c  what packages are in the image
+ *   execute_slim.c    what is left out of them
  *   image.c           the image's configuration
  *   cache.c cache_key.c cache_inputs.c   what earlier builds left, and how it is found
  *   stack.c           what a stage sees
@@ -24,16 +25,19 @@
 #include "builder/copy.h"
 #include "builder/document.h"
 #include "builder/events.h"
+#include "builder/slim.h"
 #include "builder/stack.h"
 
 struct execution;
 
 /* A step that made files. */
 struct made {
+    struct stage_run *stage;
     size_t step;
     char key[SHA256_HEX];
     char quick[SHA256_HEX]; /* under which it is found, too; "": none */
     struct cache_record record;
+    struct slim_step *slim; /* NULL: not looked at */
 };
 
 enum stage_state { STAGE_WAITING, STAGE_RUNNING, STAGE_DONE, STAGE_STOPPED };
@@ -85,8 +89,9 @@ struct execution {
     atomic_ullong disk; /* bytes that the steps made here take */
     struct layer_queue layers;
     struct package_list packages;
-    json_t *last; /* the image's last build, to compare with; not written to meanwhile */
-    int running;  /* commands, under the lock */
+    struct slim *slim; /* NULL: layers are whole */
+    json_t *last;      /* the image's last build, to compare with; not written to meanwhile */
+    int running;       /* commands, under the lock */
 };
 
 /* A thread's main: goes through a stage, of a struct stage_run. */
@@ -158,8 +163,9 @@ MUST_CHECK int add_open(struct stage_run *s, const struct builder_step *step, si
 
 /* ---- execute_layers.c ---- */
 
-/* The layer of a step's files, unless an earlier build's is there. */
+/* The layer of a step's files, all of them, unless an earlier build's is there. */
 MUST_CHECK int execute_make_layer(struct execution *x, struct made *made, struct error *err);
+struct layer_options execute_layer_options(const struct execution *x);
 /* Makes those of steps that are queued, until the end is told: then all are made, or, after a
  * failure, the one at hand.  Nothing is wrong when it cannot start: the export makes them. */
 void execute_start_layers(struct execution *x);
@@ -171,6 +177,19 @@ void execute_end_layers(struct execution *x);
 /* Once all stages have ended; between the two, layers may be made. */
 void execute_start_packages(struct execution *x);
 void execute_end_packages(struct execution *x);
+
+/* ---- execute_slim.c ---- */
+
+/* Looks for what need not be in the image, where that was not done, of a step that made files. */
+MUST_CHECK int execute_look(struct execution *x, struct made *made, struct error *err);
+/* The layer that the image has of a step that was looked at; ret->entries 0: it has none.  Before
+ * all steps are looked at it may be another. */
+MUST_CHECK int execute_image_layer(struct execution *x, struct made *made, struct layer *ret,
+                                   struct error *err);
+/* Says what was left out of the target's layers. */
+void execute_report_slim(struct execution *x);
+/* The same of all steps that the image has, of a stage and those it is on; before their layers. */
+MUST_CHECK int execute_look_at_stage(struct execution *x, size_t stage, struct error *err);
 
 /* ---- image.c ---- */
 

@@ -4,9 +4,14 @@
 
 #include "builder/execute.h"
 
+struct layer_options execute_layer_options(const struct execution *x)
+{
+    return (struct layer_options){.threads = x->doc.threads, .epoch = x->doc.program.epoch};
+}
+
 int execute_make_layer(struct execution *x, struct made *made, struct error *err)
 {
-    const struct layer_options options = {.threads = x->doc.threads, .epoch = x->doc.program.epoch};
+    const struct layer_options options = execute_layer_options(x);
     struct cache_record *r = &made->record;
     CLEANUP_CLOSE int diff = -1;
 
@@ -41,8 +46,10 @@ static void *make_all(void *self)
 
     for (struct made *made = take(x); made; made = take(x)) {
         struct error ignored = ERROR_INIT;
+        struct layer layer;
 
-        if (execute_make_layer(x, made, &ignored) < 0)
+        if (execute_look(x, made, &ignored) < 0 ||
+            execute_image_layer(x, made, &layer, &ignored) < 0)
             made->record.has_layer = false;
     }
     return NULL;
@@ -74,7 +81,8 @@ void execute_queue_layer(struct stage_run *s, struct made *made)
 {
     struct execution *x = s->x;
 
-    if (!s->exported || !x->layers.started || made->record.has_layer || !made->record.diff[0])
+    if (!s->exported || !x->layers.started || !made->record.diff[0] ||
+        (made->record.has_layer && !x->slim))
         return;
     pthread_mutex_lock(&x->lock);
     x->layers.v[x->layers.n++] = made;

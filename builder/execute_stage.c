@@ -210,6 +210,7 @@ static int do_step(struct stage_run *s, size_t index, struct error *err)
     bool found = false;
     struct step_end end = {.code = -1};
 
+    made->stage = s;
     made->step = index;
     begin_inputs(s);
     say(s, index, BUILDER_EVENT_BEGIN, step->title, 0, 0);

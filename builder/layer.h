@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "base/digest.h"
 #include "base/error.h"
@@ -29,10 +30,21 @@ struct layer {
     uint64_t entries; /* 0: the diff is empty, and there is no blob, and no digests */
 };
 
+/* What a layer leaves out of its diff, and what it holds once. */
+struct layer_filter {
+    const void *self;
+    /* False: the entry is left out, and with a directory what is in it. */
+    bool (*keeps)(const void *self, const char *path, const struct stat *st);
+    /* True: the file has the content and all else of others, and becomes a hard link of the first
+     * of them.  *ret: the number of an inode of this diff that stands for them all. */
+    bool (*shares)(const void *self, const struct stat *st, ino_t *ret);
+};
+
 struct layer_options {
-    int threads;       /* that compress; 1 to 8 */
-    int64_t epoch;     /* seconds: no time is later; -1: none */
-    uint64_t size_max; /* bytes of the tar; 0: LAYER_TAR_SIZE_MAX */
+    int threads;                       /* that compress; 1 to 8 */
+    int64_t epoch;                     /* seconds: no time is later; -1: none */
+    uint64_t size_max;                 /* bytes of the tar; 0: LAYER_TAR_SIZE_MAX */
+    const struct layer_filter *filter; /* NULL: the layer is all of the diff */
 };
 
 /* Writes the blob to <blobs>/<64 hex digits of its digest> (a temporary neighbour, synced, renamed;

@@ -47,22 +47,30 @@ static int by_number(const void *a, const void *b)
     return x->ino < y->ino ? -1 : x->ino > y->ino;
 }
 
+static bool shares(const struct writer *w, const struct stat *st, ino_t *ret)
+{
+    const struct layer_filter *f = w->options->filter;
+
+    return f && S_ISREG(st->st_mode) && f->shares(f->self, st, ret);
+}
+
 /* *ret: the first name of this inode, borrowed; NULL when this is it. */
 static int find_first_name(struct writer *w, const struct stat *st, const char *path,
                            const char **ret, struct error *err)
 {
     size_t len = strlen(path) + 1;
+    ino_t ino = st->st_ino;
     struct inode *fresh;
     void *node;
 
     *ret = NULL;
-    if (S_ISDIR(st->st_mode) || st->st_nlink < 2)
+    if (!shares(w, st, &ino) && (S_ISDIR(st->st_mode) || st->st_nlink < 2))
         return 0;
     fresh = malloc(sizeof(*fresh) + len);
     if (!fresh)
         return error_set(err, ERR_SYSTEM, "write a layer: out of memory");
     fresh->dev = st->st_dev;
-    fresh->ino = st->st_ino;
+    fresh->ino = ino;
     memcpy(fresh->path, path, len);
     node = tsearch(fresh, &w->inodes, by_number);
     if (!node || *(struct inode **)node != fresh)
@@ -251,6 +259,13 @@ static int add_link(struct writer *w, const struct layer_walk_entry *at, const s
     return add_header(w, &e, err);
 }
 
+static bool is_left_out(const struct writer *w, const char *path, const struct stat *st)
+{
+    const struct layer_filter *f = w->options->filter;
+
+    return f && !f->keeps(f->self, path, st);
+}
+
 static int add_entry(struct writer *w, const struct layer_walk_entry *at, struct error *err)
 {
     const char *first;
@@ -258,6 +273,8 @@ static int add_entry(struct writer *w, const struct layer_walk_entry *at, struct
 
     if (fstatat(at->dir, at->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return error_errno(err, errno, "look at it");
+    if (is_left_out(w, at->path, &st))
+        return 0;
     /* Before hard links: the kernel gives many whiteouts one inode. */
     if (S_ISCHR(st.st_mode) && st.st_rdev == 0)
         return add_mark(w, &st, at->path, strlen(at->path) - strlen(at->name), WHITEOUT, at->name,

@@ -107,6 +107,7 @@ struct builder_program {
     size_t n_secrets;
     int64_t epoch;    /* seconds: SOURCE_DATE_EPOCH; -1: now */
     bool packages;    /* those of the image are to be listed */
+    bool slim;        /* layers are made without what nobody misses (builder/slim.h) */
     const char *name; /* "sandbox/app": what the image is, to tell why a step is not cached */
 };
 

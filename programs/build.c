@@ -25,6 +25,7 @@
 struct order {
     const char *source;
     bool git; /* the source is a repository's address */
+    bool no_slim;
     char type[NAME_SIZE];
     char name[NAME_SIZE];
     const char *sbom, *provenance; /* files to write; NULL: none */
@@ -108,6 +109,8 @@ static int read_order(int argc, char **argv, struct order *ret)
             ret->sbom = argv[++i];
         else if (strcmp(argv[i], "--provenance") == 0 && i + 1 < argc)
             ret->provenance = argv[++i];
+        else if (strcmp(argv[i], "--no-slim") == 0)
+            ret->no_slim = true;
         else if (argv[i][0] != '-' && !ret->source)
             ret->source = argv[i];
         else {
@@ -365,6 +368,7 @@ static int build_and_watch(struct installation *i, const struct order *order, co
     int result;
 
     config.sweep = false;
+    config.no_slim = order->no_slim;
     if (submit(i, order, dir, &b, err) < 0 || worker_start(&config, &worker, err) < 0)
         return -1;
     result = watch(i->state, b.id, &tail, &b, &signal, err);

@@ -266,7 +266,8 @@ static int step_build(struct run *r, struct error *err)
                                             .job = r->job,
                                             .build_args = &r->build_args,
                                             .labels = &labels,
-                                            .name = repository};
+                                            .name = repository,
+                                            .slim = run_is_slim(r)};
 
     pipeline_repository(&r->build, repository);
     if (labels_make(r, &labels, err) < 0)

@@ -29,6 +29,7 @@ struct worker_config { /* borrowed until worker_free */
     int64_t lease_ns; /* how long a silent worker keeps a build; heartbeats at a third */
     uint64_t log_max; /* bytes of log text a build may write */
     bool sweep;       /* worker_sweep at the start and now and then */
+    bool no_slim;     /* layers are whole, whatever blaxel.toml says */
     /* The operator's log: one line without a line end.  Called from any thread. */
     void (*log)(void *self, const char *line);
     void *log_self;

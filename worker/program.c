@@ -344,6 +344,7 @@ static int lower(const struct program_request *req, struct program *p, struct er
     ret->os = "linux";
     ret->architecture = "amd64";
     ret->name = req->name;
+    ret->slim = req->slim;
     for (size_t i = 0; i < n; i++)
         if (lower_stage(req, p, &outcomes[i], i, err) < 0)
             return -1;

@@ -12,6 +12,7 @@ struct program_request { /* borrowed until the program is released */
     const struct argv *build_args; /* "K=V"; they are the build's secrets, too */
     const struct argv *labels;     /* "K=V", beside those of the Dockerfile; NULL: none */
     const char *name;              /* of the image, for the cache's sake */
+    bool slim;                     /* layers are to be made slim */
 };
 
 struct program {

@@ -1,7 +1,8 @@
 /* worker/reuse — a build whose inputs are those of an earlier one gets that one's image.
  *
  * The inputs are all that decides an image here: the files that COPY sees, the Dockerfile with what
- * was added to it, the build arguments, the bases by their digests, this program's version, whose
+ * was added to it, the build arguments, whether it is to be slim, the bases by their digests, this
+ * program's version, whose
  * next one may build differently, and what labels tell of where the files are from (labels.c):
  * commit and repository.  Those two are inputs although no RUN sees them: an image that is said to
  * be of commit B must not be labelled A, and whoever builds a commit wants to find it by its label.
@@ -70,6 +71,7 @@ static int digest_inputs(struct run *r, char ret[SHA256_HEX], struct error *err)
     add_word(hash, r->plan.context);
     add_word(hash, buf_str(&r->dockerfile_text));
     add_words(hash, &r->build_args);
+    add_word(hash, run_is_slim(r) ? "slim" : "whole");
     add_word(hash, r->revision);
     add_word(hash, r->source.url);
     if (add_bases(r, hash, &known, err) < 0)

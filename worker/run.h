@@ -49,6 +49,12 @@ struct run {
 #define JOB_NAME (BUILD_ID + 12)
 void pipeline_job_name(const struct build *b, char name[JOB_NAME]);
 
+/* Whether layers are made slim: unless blaxel.toml or the configuration says otherwise. */
+static inline bool run_is_slim(const struct run *r)
+{
+    return r->plan.settings.build_slim && !r->config->no_slim;
+}
+
 /* Takes the build through all steps.  -1 is the build's failure, in err; ERR_NONE in err means that
  * it was stopped (cancel was thrown). */
 MUST_CHECK int pipeline_run(struct run *r, struct error *err);

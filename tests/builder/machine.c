@@ -263,8 +263,11 @@ static int build(struct builder_job *job, struct attempt *a)
     CLEANUP(dockerfile_freep) struct dockerfile *d = NULL;
     CLEANUP(program_release) struct program program = {.evaluation = NULL};
     const struct builder_watch watch = {on_event, a};
-    const struct program_request req = {
-        .job = job, .build_args = a->build_args, .labels = a->labels, .name = "test/image"};
+    const struct program_request req = {.job = job,
+                                        .build_args = a->build_args,
+                                        .labels = a->labels,
+                                        .name = "test/image",
+                                        .slim = a->slim};
     struct program_request with = req;
 
     if (dockerfile_parse(a->dockerfile, strlen(a->dockerfile), &dockerfile_limits_default, &d,

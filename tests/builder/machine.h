@@ -53,6 +53,7 @@ struct attempt {
     const char *push_to;   /* repository; NULL: not pushed */
     struct cancel *cancel; /* NULL: none */
     bool cached;           /* what earlier attempts of the workspace left may be used */
+    bool slim;             /* layers are made slim */
     char registry[64];     /* its URL; set by attempt_run */
     /* Called with every line; NULL: none. */
     void (*on_line)(struct attempt *a, const char *line);
