@@ -106,6 +106,7 @@ struct builder_program {
     struct builder_secret *secrets;
     size_t n_secrets;
     int64_t epoch;    /* seconds: SOURCE_DATE_EPOCH; -1: now */
+    bool no_cache;    /* every step is run, whatever earlier builds left */
     const char *name; /* "sandbox/app": what the image is, to tell why a step is not cached */
 };
 

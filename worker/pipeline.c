@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "dockerfile/dockerfile.h"
 #include "worker/build_log.h"
+#include "worker/cache_registry.h"
 #include "worker/labels.h"
 #include "worker/program.h"
 #include "worker/steps.h"
@@ -268,6 +269,7 @@ static int step_build(struct run *r, struct error *err)
                                             .name = repository};
 
     pipeline_repository(&r->build, repository);
+    cache_registry_use(r);
     if (labels_make(r, &labels, err) < 0)
         return -1;
     if (program_make(&request, &program, err) < 0) {

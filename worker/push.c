@@ -7,6 +7,7 @@
 
 #include "base/digest.h"
 #include "base/text.h"
+#include "worker/cache_registry.h"
 #include "worker/steps.h"
 
 #define MANIFEST_MAX  (4 << 20) /* registries take no more */
@@ -52,7 +53,7 @@ static int open_blob(void *self, int *ret_fd, struct error *err)
 
 int push_image(const struct registry *registry, const struct builder_job *job,
                const struct builder_image *image, const char *repository, const char *tag,
-               struct registry_pushed *ret, struct error *err)
+               const char *cache, struct registry_pushed *ret, struct error *err)
 {
     size_t n = image->n_layers;
     CLEANUP(buf_release) struct buf manifest = BUF_INIT(MANIFEST_MAX);
@@ -76,7 +77,8 @@ int push_image(const struct registry *registry, const struct builder_job *job,
         layers[i] = (struct registry_layer){.digest = image->layers[i].digest,
                                             .size = image->layers[i].size,
                                             .open = open_blob,
-                                            .self = &blobs[i]};
+                                            .self = &blobs[i],
+                                            .mount_from = image->layers[i].away ? cache : NULL};
     }
     return registry_push(registry, &what, ret, err);
 }
@@ -85,14 +87,16 @@ int step_push(struct run *r, struct error *err)
 {
     struct registry registry = *r->config->registry;
     struct registry_pushed pushed;
-    char repository[3 * NAME_SIZE];
+    char repository[3 * NAME_SIZE], cache[CACHE_REPOSITORY];
     char sent[TEXT_SIZE], skipped[TEXT_SIZE];
 
     registry.cancel = &r->cancel;
     pipeline_repository(&r->build, repository);
+    cache_repository(&r->build, cache);
     plain_log_begin(&r->plain_log, "pushing image to %s/%s:%s", r->config->registry_name,
                     repository, r->build.tag);
-    if (push_image(&registry, r->job, &r->image, repository, r->build.tag, &pushed, err) < 0) {
+    if (push_image(&registry, r->job, &r->image, repository, r->build.tag, cache, &pushed, err) <
+        0) {
         if (cancel_is_thrown(&r->cancel))
             err->kind = ERR_NONE;
         return -1;

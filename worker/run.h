@@ -14,6 +14,13 @@
  * same process can take a lost one for its own. */
 #define WORKER_HOLDER (WORKER_NAME + 24)
 
+/* What other workers left, and where (worker/cache_registry.h). */
+struct run_cache {
+    struct registry registry;
+    struct builder_remote remote;
+    bool exporting;
+};
+
 struct run {
     const struct worker_config *config;
     struct build build;
@@ -25,6 +32,7 @@ struct run {
 
     /* What the steps leave for each other. */
     struct builder_job *job;
+    struct run_cache cache; /* of the job */
     struct upload_report report;
     struct upload_git source;       /* of the build; all "" with an upload */
     char revision[UPLOAD_REVISION]; /* the commit that is built; "" when it is not known */
@@ -43,6 +51,9 @@ struct run {
 /* "<build>-<try>": no two tries share a job directory, not even one whose lease was lost. */
 #define JOB_NAME (BUILD_ID + 12)
 void pipeline_job_name(const struct build *b, char name[JOB_NAME]);
+
+/* A line for the operator. */
+void run_log(const struct worker_config *c, const char *fmt, ...) PRINTF(2, 3);
 
 /* Takes the build through all steps.  -1 is the build's failure, in err; ERR_NONE in err means that
  * it was stopped (cancel was thrown). */
