@@ -251,6 +251,15 @@ static void delete_manifest(void *self, const char *digest)
         api_log(config, "error: delete %s@%s: %s", cleanup->repository, digest, err.msg);
 }
 
+static void delete_cache(struct api_call *c, const struct target *t)
+{
+    struct error err = ERROR_INIT;
+
+    if (pipeline_forget_cache(c->config->registry, t, &err) < 0)
+        api_log(c->config, "error: delete the cached steps of %s/%s/%s: %s", t->workspace, t->type,
+                t->name, err.msg);
+}
+
 static int delete_image(struct api_call *c, const char *name, const char *tag, struct error *err)
 {
     struct target t = {c->key.workspace, c->args[0], name};
@@ -271,6 +280,8 @@ static int delete_image(struct api_call *c, const char *name, const char *tag, s
         refuse_image(c, name, tag);
         return 0;
     }
+    if (!tag)
+        delete_cache(c, &t);
     return api_response_json(c->resp, 200, image, err);
 }
 

@@ -82,6 +82,8 @@ bool cache_layer_read(const json_t *o, struct layer *ret)
     ret->size = (uint64_t)json_integer_value(json_object_get(o, "size"));
     ret->tar_size = (uint64_t)json_integer_value(json_object_get(o, "tar_size"));
     ret->entries = (uint64_t)json_integer_value(json_object_get(o, "entries"));
+    if (!json_is_object(o))
+        return false;
     return ret->entries == 0 ||
            (read_digest(o, "diff_id", ret->diff_id) && read_digest(o, "digest", ret->digest));
 }

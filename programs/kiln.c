@@ -29,14 +29,16 @@ static const struct command {
      "0).\n"},
     {"build", command_build,
      "build an archive, a directory or a repository here, without a service",
-     "usage: kiln build ARCHIVE|DIR|URL [--type sandbox|agent|function|job] [--name NAME] "
-     "[OPTION]...\n\n"
+     "usage: kiln build ARCHIVE|DIR|URL [--type sandbox|agent|function|job] [--name NAME]\n"
+     "                  [--no-cache] [OPTION]...\n\n"
      "The service's pipeline on one archive: unpacks it, reads its Dockerfile, adds sandbox-api "
      "to\n"
      "a sandbox that lacks it, builds, pushes, and reads the image back.  Shows the log as it\n"
      "grows; ends with the image's reference, digest, size, and how to run it.  Without --type "
      "and\n"
-     "--name, those of its blaxel.toml count, else sandbox and the directory's or file's name.\n\n"
+     "--name, those of its blaxel.toml count, else sandbox and the directory's or file's name.\n"
+     "--no-cache runs every step, whatever earlier builds left; later builds find what it "
+     "makes.\n\n"
      "Of a directory, all is built from but .git, and but what a .blaxelignore in it names: one\n"
      "pattern a line, as in .dockerignore, but a plain name means that name in every directory.\n"
      "The Dockerfile's own .dockerignore applies besides.\n\n"

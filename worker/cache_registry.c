@@ -7,21 +7,53 @@
 
 #define CONFIG_TYPE "application/vnd.kiln.cache.v1+json"
 #define LAYER_TYPE  "application/vnd.oci.image.layer.v1.tar+gzip"
-#define TRIES       2 /* a build does without rather than waiting */
+#define TRIES       2   /* a build does without rather than waiting */
+#define TAG_SIZE    129 /* with the NUL */
 #define TAGS_MAX    400
 #define TAGS_KEPT   300
 
-void cache_repository(const struct build *b, char ret[CACHE_REPOSITORY])
+static void name_repository(const char *workspace, char ret[CACHE_REPOSITORY])
 {
-    (void)snprintf(ret, CACHE_REPOSITORY, "%s/cache", b->workspace);
+    (void)snprintf(ret, CACHE_REPOSITORY, "%s/cache", workspace);
 }
 
-/* "steps-sandbox-app" or "mount-<64 hex digits>"; false: it is too long for a tag. */
-static bool name_tag(const struct build *b, const char *name, char ret[129])
+void cache_repository(const struct build *b, char ret[CACHE_REPOSITORY])
+{
+    name_repository(b->workspace, ret);
+}
+
+/* "steps-sandbox-app"; false: it is too long for a tag. */
+static bool name_steps(const char *type, const char *name, char ret[TAG_SIZE])
+{
+    return snprintf(ret, TAG_SIZE, BUILDER_REMOTE_STEPS "-%s-%s", type, name) < TAG_SIZE;
+}
+
+/* Or "mount-<64 hex digits>". */
+static bool name_tag(const struct build *b, const char *name, char ret[TAG_SIZE])
 {
     if (strcmp(name, BUILDER_REMOTE_STEPS) != 0)
-        return snprintf(ret, 129, "%s", name) <= 128;
-    return snprintf(ret, 129, "%s-%s-%s", name, b->type, b->name) <= 128;
+        return snprintf(ret, TAG_SIZE, "%s", name) < TAG_SIZE;
+    return name_steps(b->type, b->name, ret);
+}
+
+static int forget(const struct registry *r, const char *repository, const char *tag,
+                  struct error *err)
+{
+    enum registry_presence presence = REGISTRY_ABSENT;
+    char digest[REGISTRY_DIGEST];
+
+    if (registry_head_manifest(r, repository, tag, &presence, digest, err) < 0)
+        return -1;
+    return presence == REGISTRY_PRESENT ? registry_delete_manifest(r, repository, digest, err) : 0;
+}
+
+int pipeline_forget_cache(const struct registry *registry, const struct target *t,
+                          struct error *err)
+{
+    char repository[CACHE_REPOSITORY], tag[TAG_SIZE];
+
+    name_repository(t->workspace, repository);
+    return name_steps(t->type, t->name, tag) ? forget(registry, repository, tag, err) : 0;
 }
 
 /* ---- looking up ---- */
@@ -41,7 +73,7 @@ static int look_up(void *self, const char *name, struct buf *ret, bool *ret_foun
     const struct run *r = self;
     CLEANUP(registry_artifact_release) struct registry_artifact found = {.digest = ""};
     enum registry_presence presence;
-    char repository[CACHE_REPOSITORY], tag[129];
+    char repository[CACHE_REPOSITORY], tag[TAG_SIZE];
 
     *ret_found = false;
     if (!is_wanted(r, name) || !name_tag(&r->build, name, tag))
@@ -100,21 +132,16 @@ static int open_blob(void *self, int *ret_fd, struct error *err)
 /* An index that names what is not there would never be right again. */
 static void drop_broken(struct run *r, const char *repository, const char *tag)
 {
-    enum registry_presence presence = REGISTRY_ABSENT;
     struct error ignored = ERROR_INIT;
-    char digest[REGISTRY_DIGEST];
 
-    if (registry_head_manifest(&r->cache.registry, repository, tag, &presence, digest, &ignored) ==
-            0 &&
-        presence == REGISTRY_PRESENT)
-        (void)!registry_delete_manifest(&r->cache.registry, repository, digest, &ignored);
+    (void)!forget(&r->cache.registry, repository, tag, &ignored);
 }
 
 static int push(struct run *r, const struct builder_artifact *a, uint64_t *sent, struct error *err)
 {
     CLEANUP_FREE struct registry_layer *layers = calloc(a->n_layers + 1, sizeof(*layers));
     CLEANUP_FREE struct blob *blobs = calloc(a->n_layers + 1, sizeof(*blobs));
-    char repository[CACHE_REPOSITORY], image[3 * NAME_SIZE], tag[129];
+    char repository[CACHE_REPOSITORY], image[3 * NAME_SIZE], tag[TAG_SIZE];
     struct registry_image what = {.repository = repository,
                                   .tag = tag,
                                   .config = buf_str(&a->text),

@@ -278,6 +278,7 @@ static int step_build(struct run *r, struct error *err)
         step_tell(r, err->msg, line, line);
         return -1;
     }
+    program.program.no_cache = r->build.no_cache;
     return build(r, &program, err);
 }
 

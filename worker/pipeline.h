@@ -53,6 +53,10 @@ bool worker_name_of(int pid, char name[WORKER_NAME]);
 /* "<workspace>/<type>/<name>": where a build's image lives in the registry. */
 void pipeline_repository(const struct build *b, char repository[3 * NAME_SIZE]);
 
+/* Removes what workers left each other of an image; that there is nothing is fine. */
+MUST_CHECK int pipeline_forget_cache(const struct registry *registry, const struct target *t,
+                                     struct error *err);
+
 struct worker;
 
 /* Removes archives and job directories that no unfinished build of the state owns: what killed

@@ -128,5 +128,9 @@ static const char version_2[] =
 /* Where the files of a build come from that nobody uploads: "https://host/repo.git#ref:subdir". */
 static const char version_3[] = "alter table builds add column source text not null default '';";
 
-const char *const schema_migrations[] = {version_1, version_2, version_3};
+/* Whether every step is to be run, whatever earlier builds left. */
+static const char version_4[] =
+    "alter table builds add column no_cache integer not null default 0;";
+
+const char *const schema_migrations[] = {version_1, version_2, version_3, version_4};
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

@@ -1,11 +1,15 @@
 """Two Kilns with data directories of their own and one registry: what the one built, the other finds
 step by step, fetches only what a step that has changed must see, and gets the cache mounts.  A cache
 in the registry that is broken, hostile or not to be reached costs a warning and no build."""
+import fcntl
 import hashlib
 import http.client
 import http.server
 import json
+import pathlib
+import shutil
 import socketserver
+import tempfile
 import threading
 import unittest
 
@@ -56,6 +60,7 @@ class Forward(http.server.BaseHTTPRequestHandler):
         there.request(self.command, self.path, body, dict(self.headers))
         answer = there.getresponse()
         data = answer.read()
+        there.close()
         self.send_response(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in ("content-length", "transfer-encoding", "connection"):
@@ -79,11 +84,18 @@ class AnotherWorker(unittest.TestCase):
         cls.first = Kiln(cls.bases, options=["--cache-export", "max"])
         cls.addClassCleanup(cls.first.remove)
         cls.first.start()
+        cls.second = Kiln(cls.bases, options=["--registry-url", f"http://{cls.first.registry}"])
+        cls.addClassCleanup(cls.second.remove)
+        cls.second.start()
 
-    def another(self, registry=None):
-        kiln = Kiln(self.bases, options=["--registry-url", f"http://{registry or self.first.registry}"])
-        self.addCleanup(kiln.remove)
-        return kiln.start()
+    def another(self):
+        """The second one, with nothing on its disk that it could know a step by."""
+        cache = self.second.data / "builder/cache" / WORKSPACE
+        if cache.exists():
+            with open(f"{cache}.lock", "rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                shutil.rmtree(cache)
+        return self.second
 
     def build(self, kiln, name, files):
         """Builds, and waits until its cache is in the registry; the log and the digest."""
@@ -143,8 +155,7 @@ class AnotherWorker(unittest.TestCase):
     # ---- steps ----
 
     def test_all_steps_are_found_and_nothing_is_fetched(self):
-        log = self.build(self.first, "same", FILES)
-        self.assertEqual(self.cached(log), {s: False for s in STEPS}, log)
+        self.build(self.first, "same", FILES)
         first = self.digest("same")
         other = self.another()
         log = self.deploy(other, "same", FILES)
@@ -169,6 +180,32 @@ class AnotherWorker(unittest.TestCase):
         self.assertEqual(self.get_manifest(old).status, 404)
         log = self.deploy(self.another(), "twice", FILES)
         self.assertTrue(all(self.cached(log).values()), "an earlier build's steps are kept, too")
+
+    # ---- without a service, and with the layers of the image alone ----
+
+    def kiln_build(self, project, *options):
+        """On an empty disk; the log."""
+        with tempfile.TemporaryDirectory(prefix="kiln-e2e-") as data:
+            done = self.first.run("build", project, "--type", "job", "--name", "small",
+                                  "--data-dir", data, "--mirrors", self.first.mirrors,
+                                  "--registry-url", f"http://{self.first.registry}",
+                                  "--cache-export", "min", *options, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout.splitlines()
+
+    def test_min_finds_an_unchanged_image_and_else_makes_the_other_stages_anew(self):
+        project = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="kiln-e2e-")))
+        for name, content in FILES.items():
+            (project / name).write_text(content)
+        self.kiln_build(project)
+        self.assertEqual(self.cached(self.kiln_build(project)), {s: True for s in STEPS})
+        log = self.kiln_build(project, "--no-cache")
+        self.assertEqual(self.cached(log), {s: False for s in STEPS}, log)
+        (project / "main.txt").write_text("other\n")
+        log = self.kiln_build(project)
+        self.assertIn("its files were not kept", "\n".join(log))
+        _, files = self.first.image("small", kind="job", workspace="local")
+        self.assertEqual(files["/all.txt"], b"tool\nother\nlib\nlib\n")
 
     # ---- cache mounts ----
 
@@ -208,7 +245,10 @@ class AnotherWorker(unittest.TestCase):
         proxy = WithoutCache(self.first.registry)
         self.addCleanup(proxy.server_close)
         self.addCleanup(proxy.shutdown)
-        other = self.another(f"127.0.0.1:{proxy.server_port}")
+        other = Kiln(self.bases, options=["--registry-url",
+                                          f"http://127.0.0.1:{proxy.server_port}"])
+        self.addCleanup(other.remove)
+        other.start()
         log = self.deploy(other, "cut", FILES)
         self.assertEqual(self.cached(log), {s: False for s in STEPS}, log)
         wait_until("the export has failed",
