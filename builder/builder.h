@@ -299,6 +299,15 @@ MUST_CHECK int builder_build(struct builder_job *j, const struct builder_program
 MUST_CHECK int builder_open_blob(const struct builder_job *j, const struct builder_layer *layer,
                                  int *ret_fd, struct error *err);
 
+/* Adds the names of the workspaces that have a cache here. */
+MUST_CHECK int builder_list_caches(const struct builder *b, struct argv *ret, struct error *err);
+
+/* Removes from a workspace's cache what was not used for the longest time, until it takes at most
+ * `keep` bytes, and with bases its base store.  *ret_busy true: a build of it runs, and nothing was
+ * removed. */
+MUST_CHECK int builder_prune(const struct builder *b, const char *workspace, uint64_t keep,
+                             bool bases, bool *ret_busy, uint64_t *ret_freed, struct error *err);
+
 /* ---- for other workers ---- */
 
 struct builder_export_options {

@@ -14,6 +14,7 @@ int command_check(const struct config *config, int argc, char **argv);
 int command_plan(const struct config *config, int argc, char **argv);
 int command_dockerfile(const struct config *config, int argc, char **argv);
 int command_generate(const struct config *config, int argc, char **argv);
+int command_prune(const struct config *config, int argc, char **argv);
 int command_key(const struct config *config, int argc, char **argv);
 int command_doctor(const struct config *config, int argc, char **argv);
 int command_template(const struct config *config, int argc, char **argv);

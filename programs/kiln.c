@@ -118,6 +118,16 @@ static const struct command {
      "  kiln volume create v1 --template deps:latest --size 4096 --out /srv/v1.img\n"
      "  kiln volume serve v2 --template deps:latest\n"
      "  kiln volume export v2 --format tar --out - | tar -t\n"},
+    {"prune", command_prune, "make room: remove what builds left for later ones",
+     "usage: kiln prune [--workspace NAME] [--keep SIZE] [--bases] [OPTION]...\n\n"
+     "Removes cached steps and cache mounts of all workspaces, or of one: those that were not "
+     "used\n"
+     "for the longest time first, until SIZE is left in each; without --keep all of them.  "
+     "--bases\n"
+     "removes the base images, too.  Images that were pushed stay, and so does what workers left "
+     "in\n"
+     "the registry.  A workspace that a build runs in is left as it is.\n\n"
+     "  kiln prune --keep 2GiB\n"},
     {"key", command_key, "make, list and revoke API keys",
      "usage: kiln key create --workspace NAME [--label TEXT]\n"
      "       kiln key list [--workspace NAME]\n"

@@ -181,6 +181,20 @@ class AnotherWorker(unittest.TestCase):
         log = self.deploy(self.another(), "twice", FILES)
         self.assertTrue(all(self.cached(log).values()), "an earlier build's steps are kept, too")
 
+    def test_prune_makes_room_and_the_registry_still_has_it(self):
+        self.build(self.first, "pruned", FILES)
+        other = self.another()
+        self.deploy(other, "pruned", {**FILES, "main.txt": "other\n"})
+        self.assertNotEqual(self.parts(other, "diffs"), [])
+        done = wait_until("no build runs", lambda: next(
+            (out for out in [other.run("prune", "--data-dir", other.data).stdout]
+             if "left as it is" not in out), None), 60)
+        self.assertIn("freed in all", done)
+        self.assertEqual(self.parts(other, "diffs"), [])
+        self.assertEqual(self.parts(other, "records"), [])
+        log = self.deploy(other, "pruned", {**FILES, "lib.txt": "lib 2\n"})
+        self.assertTrue(self.cached(log)["WORKDIR /src"], log)
+
     # ---- without a service, and with the layers of the image alone ----
 
     def kiln_build(self, project, *options):

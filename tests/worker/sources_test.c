@@ -109,13 +109,14 @@ static void run(struct fixture *f, struct db *db, const char *sql)
     MUST(f, query_run(&q, NULL, &f->err));
 }
 
-/* Takes the newest step of the schema back, so that opening has to make it again. */
+/* Takes the newest steps of the schema back, so that opening has to make them again. */
 static void make_older(struct fixture *f)
 {
     struct db *db = NULL;
 
     MUST(f, db_open(f->path, &db, &f->err));
     run(f, db, "alter table builds drop column source");
+    run(f, db, "alter table builds drop column no_cache");
     run(f, db, "pragma user_version = 2");
     db_close(db);
 }
@@ -135,10 +136,24 @@ static void test_builds_of_an_older_kiln_are_kept_and_have_no_source(void **stat
     assert_string_equal(must_claim(f, "w").id, old.id);
 }
 
+static void test_without_the_cache_stays_with_a_build_that_asks_for_it(void **state)
+{
+    struct fixture *f = *state;
+    const struct target t = sandbox("one");
+    struct build b;
+
+    MUST(f, state_build_ask(f->s, &t, &(struct build_order){BUILD_FOR_IMAGE, SOURCE, true}, &b,
+                            &f->err));
+    assert_true(load_build(f, b.id).no_cache);
+    assert_true(must_claim(f, "w").no_cache);
+    assert_false(from_source(f, "two").no_cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         STATE_TEST(test_it_is_queued_at_once),
+        STATE_TEST(test_without_the_cache_stays_with_a_build_that_asks_for_it),
         STATE_TEST(test_an_upload_has_no_source),
         STATE_TEST(test_its_image_is_there_from_then_on),
         STATE_TEST(test_it_takes_the_place_of_older_builds),
