@@ -229,19 +229,14 @@ static void fill_in(struct exporting *e)
     }
 }
 
-/* Of the two, what this build says counts; but a layer that only the registry has stays known. */
+/* What this build says counts: layers of its steps were made on each other. */
 static int join_before(struct exporting *e, struct error *err)
 {
     for (size_t i = 0; i < e->before.n; i++) {
         struct cache_entry entry = e->before.v[i];
-        const struct cache_entry *now = cache_index_find(&e->index, entry.key);
 
-        if (now && (now->record.has_layer || strcmp(now->record.diff, entry.record.diff) != 0))
-            continue;
-        if (now)
-            entry.used = now->used;
         entry.record.away = true;
-        if (cache_index_add(&e->index, &entry, err) < 0)
+        if (!cache_index_find(&e->index, entry.key) && cache_index_add(&e->index, &entry, err) < 0)
             return -1;
     }
     return 0;

@@ -58,13 +58,12 @@ int pipeline_forget_cache(const struct registry *registry, const struct target *
 
 /* ---- looking up ---- */
 
+/* What a try that failed relied on is not asked for by the next one. */
 static bool is_wanted(const struct run *r, const char *name)
 {
-    const struct worker_cache *c = &r->config->cache;
-
-    if (c->mode == WORKER_CACHE_OFF || (r->build.attempts > 1 && !r->cache.exporting))
+    if (r->build.attempts > 1 && !r->cache.exporting)
         return false;
-    return c->mounts_max > 0 || !text_starts(name, BUILDER_REMOTE_MOUNT);
+    return r->config->cache.mounts_max > 0 || !text_starts(name, BUILDER_REMOTE_MOUNT);
 }
 
 static int look_up(void *self, const char *name, struct buf *ret, bool *ret_found,
@@ -103,6 +102,8 @@ static int fetch(void *self, const char *digest, uint64_t size, int fd, bool *re
 
 void cache_registry_use(struct run *r)
 {
+    if (r->config->cache.mode == WORKER_CACHE_OFF)
+        return;
     r->cache.registry = *r->config->registry;
     r->cache.registry.cancel = &r->cancel;
     r->cache.registry.tries = TRIES;
