@@ -74,11 +74,16 @@ int execute_image_stack(const struct execution *x, const char *name, struct stac
     return 0;
 }
 
+int execute_bring(struct execution *x, const struct stack *files, struct error *err)
+{
+    return cache_remote_bring(&x->remote, &x->cache, files, x->doc.userxattr, &x->n_tmp, err);
+}
+
 int execute_view(struct execution *x, const struct stack *files, struct stack_view *ret,
                  struct error *err)
 {
     *ret = (struct stack_view){.fd = -1};
-    if (cache_remote_bring(&x->remote, &x->cache, files, x->doc.userxattr, &x->n_tmp, err) < 0)
+    if (execute_bring(x, files, err) < 0)
         return -1;
     return stack_view(files, x->doc.userxattr, ret, err);
 }

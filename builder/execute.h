@@ -90,6 +90,8 @@ void *execute_stage(void *self);
 /* Waits for a stage that this one needs.  -1 with ERR_NONE: it was stopped. */
 MUST_CHECK int execute_wait(struct execution *x, size_t stage, struct error *err);
 
+/* Fetches what of a stage's files is away, for whoever looks at diffs themselves. */
+MUST_CHECK int execute_bring(struct execution *x, const struct stack *files, struct error *err);
 /* A read-only view of a stage's or an image's files, which are fetched if they are away. */
 MUST_CHECK int execute_view(struct execution *x, const struct stack *files, struct stack_view *ret,
                             struct error *err);

@@ -128,35 +128,35 @@ struct registry_pushed {
 MUST_CHECK int registry_push(const struct registry *r, const struct registry_image *image,
                              struct registry_pushed *ret, struct error *err);
 
-/* ---- artifacts: artifact.c ----
+/* ---- bundles ----
  *
- * What is no image, but lies in a repository as one does: a config of a media type of its own, and
- * layers. */
+ * What is no image, but lies in a repository as one does, with a tag: a config of a media type of
+ * its own, and layers. */
 
-struct registry_artifact {
+struct registry_bundle {
     char digest[REGISTRY_DIGEST]; /* of the manifest */
     struct buf config;
 };
-void registry_artifact_release(struct registry_artifact *a);
+void registry_bundle_release(struct registry_bundle *a);
 
 /* ERR_REMOTE also when what has that tag is of another type, or its config has more than max
  * bytes. */
-MUST_CHECK int registry_get_artifact(const struct registry *r, const char *repository,
-                                     const char *tag, const char *type, size_t max,
-                                     enum registry_presence *ret_presence,
-                                     struct registry_artifact *ret, struct error *err);
+MUST_CHECK int registry_get_bundle(const struct registry *r, const char *repository,
+                                   const char *tag, const char *type, size_t max,
+                                   enum registry_presence *ret_presence,
+                                   struct registry_bundle *ret, struct error *err);
 
 /* As registry_push, which see; the manifest is written here, and names the tag, so that no two tags
  * have the same.  The manifest that the tag named before is removed.  created: seconds since 1970.
  */
-MUST_CHECK int registry_put_artifact(const struct registry *r, const struct registry_image *image,
-                                     const char *type, const char *layer_type, int64_t created,
-                                     struct registry_pushed *ret, struct error *err);
+MUST_CHECK int registry_put_bundle(const struct registry *r, const struct registry_image *image,
+                                   const char *type, const char *layer_type, int64_t created,
+                                   struct registry_pushed *ret, struct error *err);
 
-/* Removes the artifacts that were made first, until at most `keep` are left of more than max; of
+/* Removes the bundles that were made first, until at most `keep` are left of more than max; of
  * more than 1000 the others are looked at another time. */
-MUST_CHECK int registry_trim_artifacts(const struct registry *r, const char *repository, size_t max,
-                                       size_t keep, size_t *ret_removed, struct error *err);
+MUST_CHECK int registry_trim_bundles(const struct registry *r, const char *repository, size_t max,
+                                     size_t keep, size_t *ret_removed, struct error *err);
 
 /* ---- server ---- */
 

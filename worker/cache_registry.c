@@ -70,7 +70,7 @@ static int look_up(void *self, const char *name, struct buf *ret, bool *ret_foun
                    struct error *err)
 {
     const struct run *r = self;
-    CLEANUP(registry_artifact_release) struct registry_artifact found = {.digest = ""};
+    CLEANUP(registry_bundle_release) struct registry_bundle found = {.digest = ""};
     enum registry_presence presence;
     char repository[CACHE_REPOSITORY], tag[TAG_SIZE];
 
@@ -78,8 +78,8 @@ static int look_up(void *self, const char *name, struct buf *ret, bool *ret_foun
     if (!is_wanted(r, name) || !name_tag(&r->build, name, tag))
         return 0;
     cache_repository(&r->build, repository);
-    if (registry_get_artifact(&r->cache.registry, repository, tag, CONFIG_TYPE, ret->max, &presence,
-                              &found, err) < 0)
+    if (registry_get_bundle(&r->cache.registry, repository, tag, CONFIG_TYPE, ret->max, &presence,
+                            &found, err) < 0)
         return -1;
     *ret_found = presence == REGISTRY_PRESENT;
     buf_add(ret, buf_str(&found.config), found.config.len);
@@ -166,8 +166,8 @@ static int push(struct run *r, const struct builder_artifact *a, uint64_t *sent,
                                             .self = &blobs[i],
                                             .mount_from = image};
     }
-    if (registry_put_artifact(&r->cache.registry, &what, CONFIG_TYPE, LAYER_TYPE,
-                              clock_now(&clock_system) / NS_PER_SEC, &pushed, err) < 0) {
+    if (registry_put_bundle(&r->cache.registry, &what, CONFIG_TYPE, LAYER_TYPE,
+                            clock_now(&clock_system) / NS_PER_SEC, &pushed, err) < 0) {
         if (missing)
             drop_broken(r, repository, tag);
         return -1;
@@ -183,8 +183,8 @@ static void trim(struct run *r)
     size_t removed;
 
     cache_repository(&r->build, repository);
-    if (registry_trim_artifacts(&r->cache.registry, repository, TAGS_MAX, TAGS_KEPT, &removed,
-                                &err) < 0)
+    if (registry_trim_bundles(&r->cache.registry, repository, TAGS_MAX, TAGS_KEPT, &removed, &err) <
+        0)
         run_log(r->config, "build %s: trim %s: %s", r->build.id, repository, err.msg);
 }
 

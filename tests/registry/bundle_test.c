@@ -1,4 +1,4 @@
-/* What is no image and lies in a repository all the same, with a real docker-registry. */
+/* Bundles: what is no image and lies in a repository all the same, with a real docker-registry. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -58,16 +58,15 @@ static void put(const struct fixture *f, const char *tag, const char *config, co
     struct error err = ERROR_INIT;
 
     digest_sha256_hex(layer, strlen(layer), digest + 7);
-    if (registry_put_artifact(&f->registry, &image, TYPE, LAYER, created, ret, &err) < 0)
+    if (registry_put_bundle(&f->registry, &image, TYPE, LAYER, created, ret, &err) < 0)
         fail_msg("%s", err.msg);
 }
 
 static int get(const struct fixture *f, const char *tag, const char *type, size_t max,
-               enum registry_presence *ret_presence, struct registry_artifact *ret,
-               struct error *err)
+               enum registry_presence *ret_presence, struct registry_bundle *ret, struct error *err)
 {
     *err = (struct error)ERROR_INIT;
-    return registry_get_artifact(&f->registry, REPO, tag, type, max, ret_presence, ret, err);
+    return registry_get_bundle(&f->registry, REPO, tag, type, max, ret_presence, ret, err);
 }
 
 static enum registry_presence presence_of(const struct fixture *f, const char *reference)
@@ -84,8 +83,8 @@ static enum registry_presence presence_of(const struct fixture *f, const char *r
 static void test_what_was_put_is_read_again(void **state)
 {
     struct fixture *f = *state;
-    CLEANUP(registry_artifact_release) struct registry_artifact a = {.digest = ""};
-    CLEANUP(registry_artifact_release) struct registry_artifact none = {.digest = ""};
+    CLEANUP(registry_bundle_release) struct registry_bundle a = {.digest = ""};
+    CLEANUP(registry_bundle_release) struct registry_bundle none = {.digest = ""};
     enum registry_presence presence;
     struct registry_pushed pushed;
     struct error err;
@@ -102,7 +101,7 @@ static void test_what_was_put_is_read_again(void **state)
 static void test_what_is_of_another_type_or_too_large_is_refused(void **state)
 {
     struct fixture *f = *state;
-    CLEANUP(registry_artifact_release) struct registry_artifact a = {.digest = ""};
+    CLEANUP(registry_bundle_release) struct registry_bundle a = {.digest = ""};
     enum registry_presence presence;
     struct registry_pushed pushed;
     char digest[REGISTRY_DIGEST];
@@ -142,15 +141,15 @@ static void test_those_made_first_go_when_there_are_too_many(void **state)
     size_t removed;
     char tag[16];
 
-    assert_int_equal(registry_trim_artifacts(&f->registry, REPO, 3, 2, &removed, &err), 0);
+    assert_int_equal(registry_trim_bundles(&f->registry, REPO, 3, 2, &removed, &err), 0);
     assert_int_equal(removed, 0);
     for (int i = 0; i < 4; i++) {
         (void)snprintf(tag, sizeof(tag), "t%d", i);
         put(f, tag, "{}", "layer", 100 - i, &pushed);
     }
-    assert_int_equal(registry_trim_artifacts(&f->registry, REPO, 4, 2, &removed, &err), 0);
+    assert_int_equal(registry_trim_bundles(&f->registry, REPO, 4, 2, &removed, &err), 0);
     assert_int_equal(removed, 0);
-    assert_int_equal(registry_trim_artifacts(&f->registry, REPO, 3, 2, &removed, &err), 0);
+    assert_int_equal(registry_trim_bundles(&f->registry, REPO, 3, 2, &removed, &err), 0);
     assert_int_equal(removed, 2);
     assert_int_equal(presence_of(f, "t0"), REGISTRY_PRESENT);
     assert_int_equal(presence_of(f, "t1"), REGISTRY_PRESENT);

@@ -1,6 +1,6 @@
-/* registry — artifacts: what lies in a registry as an image's manifest does, but is none (OCI image
- * specification 1.1, manifest.md, "Guidelines for Artifact Usage"): its config is of a type of its
- * own. */
+/* registry — bundles: artifacts that are found by a tag (OCI image specification 1.1, manifest.md,
+ * "Guidelines for Artifact Usage"): a manifest as an image has, whose config is of a type of its
+ * own, and layers. */
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
@@ -17,7 +17,7 @@
 #define TAGS_MAX      (1 << 20)         /* bytes of a list of tags */
 #define TAGS_AT_ONCE  1000
 
-void registry_artifact_release(struct registry_artifact *a)
+void registry_bundle_release(struct registry_bundle *a)
 {
     buf_release(&a->config);
 }
@@ -60,7 +60,7 @@ static int read_config(const struct registry *r, const char *repository, const c
 }
 
 static int get(const struct registry *r, const char *repository, const char *tag, const char *type,
-               size_t max, enum registry_presence *ret_presence, struct registry_artifact *ret,
+               size_t max, enum registry_presence *ret_presence, struct registry_bundle *ret,
                struct error *err)
 {
     CLEANUP(registry_manifest_release) struct registry_manifest m = {.size = 0};
@@ -78,11 +78,11 @@ static int get(const struct registry *r, const char *repository, const char *tag
     return read_config(r, repository, digest, size, &ret->config, err);
 }
 
-int registry_get_artifact(const struct registry *r, const char *repository, const char *tag,
-                          const char *type, size_t max, enum registry_presence *ret_presence,
-                          struct registry_artifact *ret, struct error *err)
+int registry_get_bundle(const struct registry *r, const char *repository, const char *tag,
+                        const char *type, size_t max, enum registry_presence *ret_presence,
+                        struct registry_bundle *ret, struct error *err)
 {
-    CLEANUP(registry_artifact_release) struct registry_artifact a = {.digest = ""};
+    CLEANUP(registry_bundle_release) struct registry_bundle a = {.digest = ""};
     enum registry_presence presence;
 
     if (get(r, repository, tag, type, max, &presence, &a, err) < 0)
@@ -131,9 +131,9 @@ static void remove_old(const struct registry *r, const char *repository, const c
         (void)!registry_delete_manifest(r, repository, old, &ignored);
 }
 
-int registry_put_artifact(const struct registry *r, const struct registry_image *image,
-                          const char *type, const char *layer_type, int64_t created,
-                          struct registry_pushed *ret, struct error *err)
+int registry_put_bundle(const struct registry *r, const struct registry_image *image,
+                        const char *type, const char *layer_type, int64_t created,
+                        struct registry_pushed *ret, struct error *err)
 {
     CLEANUP_FREE char *manifest = write_manifest(image, type, layer_type, created);
     enum registry_presence presence = REGISTRY_ABSENT;
@@ -227,8 +227,8 @@ static int look_at(const struct registry *r, const char *repository, const char 
     return 0;
 }
 
-int registry_trim_artifacts(const struct registry *r, const char *repository, size_t max,
-                            size_t keep, size_t *ret_removed, struct error *err)
+int registry_trim_bundles(const struct registry *r, const char *repository, size_t max, size_t keep,
+                          size_t *ret_removed, struct error *err)
 {
     CLEANUP(argv_release) struct argv tags = ARGV_INIT;
     CLEANUP_FREE struct aged *v = NULL;
@@ -240,7 +240,7 @@ int registry_trim_artifacts(const struct registry *r, const char *repository, si
         return 0;
     v = calloc(tags.n, sizeof(*v));
     if (!v)
-        return error_set(err, ERR_SYSTEM, "look at artifacts: out of memory");
+        return error_set(err, ERR_SYSTEM, "look at bundles: out of memory");
     for (size_t i = 0; i < tags.n; i++)
         if (look_at(r, repository, tags.v[i], &v[i], err) < 0)
             return -1;
