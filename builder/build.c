@@ -308,11 +308,12 @@ int builder_build(struct builder_job *j, const struct builder_program *program,
     if (write_document(j, program, &document, err) < 0)
         return error_wrap(err, "build");
     progress_init(&said, &notes);
-    describe_jail(j, &said, &spec);
     result = cache_link_serve(j->remote, document, &link, &input, err);
-    if (result == 0)
+    if (result == 0) {
+        describe_jail(j, &said, &spec);
         result = builder_run_step(j, &spec, &io, &sink, input, 0, j->b->config->timeout_ms,
                                   ret_outcome, &code, err);
+    }
     cleanup_close(&input);
     cache_link_end(&link);
     if (result < 0 || judge(&events, code, ret_outcome, ret_failure, err) < 0)

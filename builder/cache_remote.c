@@ -102,6 +102,8 @@ bool cache_remote_find(struct cache_remote *r, const struct cache *c, const char
     if (entry) {
         *ret = entry->record;
         ret->away = !is_here(c, ret);
+        ret->has_layer =
+            ret->has_layer && ret->away; /* else it is made of the files that are here */
     }
     pthread_mutex_unlock(&r->lock);
     return entry != NULL;

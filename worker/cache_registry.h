@@ -2,8 +2,8 @@
  * what they have done: the repository <workspace>/cache, with a tag for the steps of each image and
  * for each cache mount.
  *
- * Kiln alone writes there: a build has no credentials for the registry, and its commands do not
- * reach it.  Another workspace's is never asked. */
+ * Kiln alone writes there: a build gets no credentials to push, and its commands do not reach the
+ * registry.  Another workspace's is never asked. */
 #ifndef WORKER_CACHE_REGISTRY_H
 #define WORKER_CACHE_REGISTRY_H
 
