@@ -68,6 +68,7 @@ static int save(struct saving *s, const char *name, const char *known, struct er
     CLEANUP_CLOSE int dir = -1;
     bool is_new = false;
 
+    options.epoch = -1;                               /* its times are part of its mark */
     options.size_max = 2 * s->mounts_max + (1 << 20); /* with headers */
     if (fs_open_dir(s->cache.mounts, name, &dir, err) < 0)
         return -1;
