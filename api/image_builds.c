@@ -9,7 +9,8 @@
 /* Which image, and of what; borrowed from the body. */
 struct order {
     const char *type, *name;
-    const json_t *source; /* spec.source; NULL: an upload */
+    const json_t *source;   /* spec.source; NULL: an upload */
+    const json_t *no_cache; /* NULL: not said */
 };
 
 /* The clients say name and resourceType at the top; an image as it is shown has them in metadata.
@@ -26,6 +27,7 @@ static struct order read_order(const json_t *body)
 {
     struct order o = {.type = text_of(body, "resourceType"), .name = text_of(body, "name")};
 
+    o.no_cache = json_object_get(body, "noCache");
     o.source = json_object_get(json_object_get(body, "spec"), "source");
     if (json_is_null(o.source))
         o.source = NULL;
@@ -56,6 +58,10 @@ static bool check_order(struct api_call *c, const struct order *o)
                    "The field resourceType must be sandbox, agent, function or job.");
         return false;
     }
+    if (o->no_cache && !json_is_boolean(o->no_cache)) {
+        api_refuse(c->resp, 400, "invalid_no_cache", "The field noCache must be true or false.");
+        return false;
+    }
     return api_check_name(c, "name", o->name);
 }
 
@@ -81,14 +87,16 @@ static const char *check_source(struct api_call *c, const json_t *source)
     return text;
 }
 
-static int build_upload(struct api_call *c, const struct target *t, struct error *err)
+static int build_upload(struct api_call *c, const struct target *t, bool no_cache,
+                        struct error *err)
 {
     json_auto_t *answer = NULL;
     struct build b;
 
     if (!api_check_host(c))
         return 0;
-    if (state_build_begin(c->config->state, t, BUILD_FOR_IMAGE, &b, err) < 0)
+    if (state_build_ask(c->config->state, t, &(struct build_order){BUILD_FOR_IMAGE, NULL, no_cache},
+                        &b, err) < 0)
         return -1;
     answer = json_pack("{s:s, s:s, s:s}", "message", "Image build initiated", "name", t->name,
                        "resourceType", t->type);
@@ -98,7 +106,7 @@ static int build_upload(struct api_call *c, const struct target *t, struct error
 }
 
 static int build_source(struct api_call *c, const struct target *t, const json_t *source,
-                        struct error *err)
+                        bool no_cache, struct error *err)
 {
     const char *git = check_source(c, source);
     json_auto_t *answer = NULL;
@@ -106,7 +114,8 @@ static int build_source(struct api_call *c, const struct target *t, const json_t
 
     if (!git)
         return 0;
-    if (state_build_from_source(c->config->state, t, BUILD_FOR_IMAGE, git, &b, err) < 0)
+    if (state_build_ask(c->config->state, t, &(struct build_order){BUILD_FOR_IMAGE, git, no_cache},
+                        &b, err) < 0)
         return -1;
     answer = json_pack("{s:s, s:s, s:s, s:s, s:{s:s}}", "message", "Image build initiated", "name",
                        t->name, "resourceType", t->type, "tag", b.tag, "source", "git", git);
@@ -127,5 +136,6 @@ int api_post_image(struct api_call *c, struct error *err)
         return 0;
     const struct target t = {c->key.workspace, o.type, o.name};
 
-    return o.source ? build_source(c, &t, o.source, err) : build_upload(c, &t, err);
+    return o.source ? build_source(c, &t, o.source, json_is_true(o.no_cache), err)
+                    : build_upload(c, &t, json_is_true(o.no_cache), err);
 }

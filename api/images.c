@@ -256,6 +256,15 @@ static int check_shares(struct api_call *c, const struct target *t, const json_t
     return 0;
 }
 
+static void delete_cache(struct api_call *c, const struct target *t)
+{
+    struct error err = ERROR_INIT;
+
+    if (pipeline_forget_cache(c->config->registry, t, &err) < 0)
+        api_log(c->config, "error: delete the cached steps of %s/%s/%s: %s", t->workspace, t->type,
+                t->name, err.msg);
+}
+
 static int delete_image(struct api_call *c, const char *name, const char *tag, struct error *err)
 {
     struct target t = {c->key.workspace, c->args[0], name};
@@ -281,6 +290,8 @@ static int delete_image(struct api_call *c, const char *name, const char *tag, s
         refuse_image(c, name, tag);
         return 0;
     }
+    if (!tag)
+        delete_cache(c, &t);
     return api_response_json(c->resp, 200, image, err);
 }
 

@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "builder/cache_link.h"
 #include "builder/document.h"
 #include "builder/egress.h"
 #include "builder/events.h"
@@ -176,7 +177,8 @@ static bool read_layer(const json_t *o, struct builder_layer *ret)
     const char *diff_id = json_string_value(json_object_get(o, "diff_id"));
 
     *ret = (struct builder_layer){.size = (uint64_t)json_integer_value(json_object_get(o, "size")),
-                                  .base = json_is_true(json_object_get(o, "base"))};
+                                  .base = json_is_true(json_object_get(o, "base")),
+                                  .away = json_is_true(json_object_get(o, "away"))};
     if (!digest_is_sha256(digest) || !digest_is_sha256(diff_id))
         return false;
     (void)snprintf(ret->digest, sizeof(ret->digest), "%s", digest);
@@ -186,11 +188,20 @@ static bool read_layer(const json_t *o, struct builder_layer *ret)
 
 /* Written in the jail, where the user's commands ran: nothing of it is believed that is not looked
  * at. */
+static bool read_keys(const json_t *o, struct builder_image *ret)
+{
+    CLEANUP_FREE char *text = json_dumps(json_object_get(o, "keys"), JSON_COMPACT);
+
+    buf_adds(&ret->keys, text ? text : "");
+    return text && !ret->keys.full;
+}
+
 static bool read_image(const json_t *o, struct builder_image *ret)
 {
     const json_t *config = json_object_get(o, "config");
     const json_t *layers = json_object_get(o, "layers");
     const json_t *packages = json_object_get(o, "packages");
+    const json_t *mount;
     size_t n = json_array_size(layers);
 
     if (!json_is_string(config) || n > LAYERS_MAX)
@@ -206,7 +217,10 @@ static bool read_image(const json_t *o, struct builder_image *ret)
         buf_add(&ret->packages, json_string_value(packages), json_string_length(packages));
     ret->n_steps = (size_t)json_integer_value(json_object_get(o, "steps"));
     ret->n_cached = (size_t)json_integer_value(json_object_get(o, "cached"));
-    return true;
+    ret->epoch = json_integer_value(json_object_get(o, "epoch"));
+    json_array_foreach (json_object_get(o, "mounts"), n, mount)
+        argv_push1(&ret->mounts, json_string_value(mount) ? json_string_value(mount) : "");
+    return !ret->mounts.failed && read_keys(o, ret);
 }
 
 static int read_result(const struct builder_job *j, struct builder_image *ret, struct error *err)
@@ -215,7 +229,9 @@ static int read_result(const struct builder_job *j, struct builder_image *ret, s
     char path[PATH_MAX + 16];
     json_auto_t *o = NULL;
 
-    *ret = (struct builder_image){.config = BUF_INIT(RESULT_MAX), .packages = BUF_INIT(RESULT_MAX)};
+    *ret = (struct builder_image){.config = BUF_INIT(RESULT_MAX),
+                                  .packages = BUF_INIT(RESULT_MAX),
+                                  .keys = BUF_INIT(RESULT_MAX)};
     (void)snprintf(path, sizeof(path), "%s/out/image.json", j->dir);
     if (fs_read_file(AT_FDCWD, path, &text, err) < 0)
         return error_wrap(err, "read what was built");
@@ -230,6 +246,8 @@ void builder_image_release(struct builder_image *image)
 {
     buf_release(&image->config);
     buf_release(&image->packages);
+    buf_release(&image->keys);
+    argv_release(&image->mounts);
     free(image->layers);
     *image = (struct builder_image){.n_layers = 0};
 }
@@ -287,18 +305,24 @@ int builder_build(struct builder_job *j, const struct builder_program *program,
     struct process_sink sink;
     const struct process_sink notes = {note, (void *)watch};
     struct progress said;
+    struct cache_link_server link = {.fd = -1};
     CLEANUP_CLOSE int document = -1;
-    int code = 0;
+    int code = 0, input = -1, result;
 
     events_init(&events, watch);
     sink = events_sink(&events);
     if (write_document(j, program, &document, err) < 0)
         return error_wrap(err, "build");
     progress_init(&said, &notes);
-    describe_jail(j, &said, &spec);
-    if (builder_run_step(j, &spec, &io, &sink, document, 0, j->b->config->timeout_ms, ret_outcome,
-                         &code, err) < 0 ||
-        judge(&events, code, ret_outcome, ret_failure, err) < 0)
+    result = cache_link_serve(j->remote, document, &link, &input, err);
+    if (result == 0) {
+        describe_jail(j, &said, &spec);
+        result = builder_run_step(j, &spec, &io, &sink, input, 0, j->b->config->timeout_ms,
+                                  ret_outcome, &code, err);
+    }
+    cleanup_close(&input);
+    cache_link_end(&link);
+    if (result < 0 || judge(&events, code, ret_outcome, ret_failure, err) < 0)
         return error_wrap(err, "build");
     return *ret_outcome == BUILDER_DONE ? read_result(j, ret_image, err) : 0;
 }

@@ -230,6 +230,25 @@ MUST_CHECK int builder_base_currency(const struct builder_job *j, const char *im
 MUST_CHECK int builder_base_came_as(const struct builder_job *j, const char *image,
                                     const char *digest, bool *ret, struct error *err);
 
+/* Results of other workers of the workspace, wherever they are kept: where there is nothing, or it
+ * cannot be had, a build does without.  Called from another thread than the build's, one call at a
+ * time; what comes is checked, and believed no more than the workspace's user is. */
+#define BUILDER_REMOTE_STEPS "steps"  /* of the image */
+#define BUILDER_REMOTE_MOUNT "mount-" /* and 64 hex digits: a cache mount of the workspace */
+struct builder_remote {
+    /* Adds to ret what has that name. */
+    int (*look_up)(void *self, const char *name, struct buf *ret, bool *ret_found,
+                   struct error *err);
+    /* Writes a blob that was found by such a name to the file fd. */
+    int (*fetch)(void *self, const char *digest, uint64_t size, int fd, bool *ret_found,
+                 struct error *err);
+    void *self;
+};
+
+/* For builder_build and builder_export; remote lives as long as the job, or until it is set to
+ * NULL. */
+void builder_job_use_remote(struct builder_job *j, const struct builder_remote *remote);
+
 /* What a build says while it runs; called on the caller's thread.  Stages run beside each other, so
  * lines of several steps come mixed. */
 enum builder_event_kind {
@@ -262,6 +281,7 @@ struct builder_layer {
     char diff_id[BUILDER_DIGEST];
     uint64_t size;
     bool base; /* came with the base image, unchanged */
+    bool away; /* another worker made it: it is where builder_remote is, and perhaps not here */
 };
 
 struct builder_image {
@@ -270,6 +290,11 @@ struct builder_image {
     size_t n_layers;
     size_t n_steps, n_cached; /* that have files as their result */
     struct buf packages;      /* JSON: what is in it (builder/packages.h); empty: not known */
+
+    /* For builder_export: */
+    struct buf keys;    /* JSON: the steps and what they came to */
+    struct argv mounts; /* cache mounts that commands had */
+    int64_t epoch;      /* of the program */
 };
 void builder_image_release(struct builder_image *image);
 
@@ -291,6 +316,47 @@ MUST_CHECK int builder_build(struct builder_job *j, const struct builder_program
 /* Opens a layer's blob, of this build's image or of its base. */
 MUST_CHECK int builder_open_blob(const struct builder_job *j, const struct builder_layer *layer,
                                  int *ret_fd, struct error *err);
+
+/* Adds the names of the workspaces that have a cache here. */
+MUST_CHECK int builder_list_caches(const struct builder *b, struct argv *ret, struct error *err);
+
+/* Removes from a workspace's cache what was not used for the longest time, until it takes at most
+ * `keep` bytes, and with bases its base store.  *ret_busy true: a build of it runs, and nothing was
+ * removed. */
+MUST_CHECK int builder_prune(const struct builder *b, const char *workspace, uint64_t keep,
+                             bool bases, bool *ret_busy, uint64_t *ret_freed, struct error *err);
+
+/* ---- for other workers ---- */
+
+struct builder_export_options {
+    bool all;            /* with the layers of steps that are not in the image */
+    uint64_t size_max;   /* bytes of layers kept for the image */
+    uint64_t mounts_max; /* bytes of a cache mount's files; 0: none is saved */
+    int64_t now;         /* seconds since 1970 */
+};
+
+/* What is to be kept where builder_remote looks it up by name.  Layers as in an image: the blobs
+ * that it speaks of; those that are away, or of earlier builds, are there already. */
+struct builder_artifact {
+    char name[80];
+    struct buf text;
+    struct builder_layer *layers;
+    size_t n_layers;
+};
+
+struct builder_export {
+    struct builder_artifact *v;
+    size_t n;
+    struct argv notes; /* what could not be made, and why */
+};
+void builder_export_release(struct builder_export *e);
+
+/* Makes of a built image, and of what the job's remote has of it already, what other workers shall
+ * find.  What did not change is not among it. */
+MUST_CHECK int builder_export(struct builder_job *j, const struct builder_image *image,
+                              const struct builder_export_options *options,
+                              const struct builder_io *io, struct builder_export *ret,
+                              struct error *err);
 
 /* Removes job directories that keep says no to: what killed processes left.  Then brings caches and
  * base stores that nobody uses at the moment within their bounds. */

@@ -78,16 +78,18 @@ static bool read_digest(const json_t *o, const char *key, char ret[LAYER_DIGEST]
     return true;
 }
 
-static bool read_layer(const json_t *o, struct layer *ret)
+bool cache_layer_read(const json_t *o, struct layer *ret)
 {
     ret->size = (uint64_t)json_integer_value(json_object_get(o, "size"));
     ret->tar_size = (uint64_t)json_integer_value(json_object_get(o, "tar_size"));
     ret->entries = (uint64_t)json_integer_value(json_object_get(o, "entries"));
+    if (!json_is_object(o))
+        return false;
     return ret->entries == 0 ||
            (read_digest(o, "diff_id", ret->diff_id) && read_digest(o, "digest", ret->digest));
 }
 
-static bool read_record(const json_t *o, struct cache_record *ret)
+bool cache_record_read(const json_t *o, struct cache_record *ret)
 {
     const json_t *layer = json_object_get(o, "layer");
 
@@ -95,7 +97,7 @@ static bool read_record(const json_t *o, struct cache_record *ret)
     ret->bytes = (uint64_t)json_integer_value(json_object_get(o, "bytes"));
     ret->disk = (uint64_t)json_integer_value(json_object_get(o, "disk"));
     return read_hex(o, "key", ret->key) && ret->key[0] && read_hex(o, "diff", ret->diff) &&
-           (!layer || read_layer(layer, &ret->layer));
+           (!layer || cache_layer_read(layer, &ret->layer));
 }
 
 static bool is_complete(const struct cache *c, struct cache_record *r)
@@ -118,7 +120,7 @@ static int read_file(int records, const char *key, bool *ret_sound, struct cache
     if (fs_read_file(records, key, &text, err) < 0)
         return error_wrap(err, "read the cache");
     o = json_loadb(buf_str(&text), text.len, 0, NULL);
-    *ret_sound = read_record(o, ret);
+    *ret_sound = cache_record_read(o, ret);
     return 0;
 }
 
@@ -144,20 +146,29 @@ bool cache_read(int records, const char *key, struct cache_record *ret)
     return read_file(records, key, &sound, ret, &ignored) == 0 && sound;
 }
 
+json_t *cache_layer_json(const struct layer *layer)
+{
+    return json_pack("{s:s, s:s, s:I, s:I, s:I}", "diff_id", layer->diff_id, "digest",
+                     layer->digest, "size", (json_int_t)layer->size, "tar_size",
+                     (json_int_t)layer->tar_size, "entries", (json_int_t)layer->entries);
+}
+
+json_t *cache_record_json(const struct cache_record *r)
+{
+    json_t *o = json_pack("{s:s, s:s, s:I, s:I}", "key", r->key, "diff", r->diff, "bytes",
+                          (json_int_t)r->bytes, "disk", (json_int_t)r->disk);
+
+    if (r->has_layer)
+        json_object_set_new(o, "layer", cache_layer_json(&r->layer));
+    return o;
+}
+
 int cache_store(const struct cache *c, const char *key, const struct cache_record *r,
                 struct error *err)
 {
-    json_auto_t *o = json_pack("{s:s, s:s, s:I, s:I}", "key", r->key, "diff", r->diff, "bytes",
-                               (json_int_t)r->bytes, "disk", (json_int_t)r->disk);
-    CLEANUP_FREE char *text = NULL;
+    json_auto_t *o = cache_record_json(r);
+    CLEANUP_FREE char *text = json_dumps(o, JSON_COMPACT);
 
-    if (r->has_layer)
-        json_object_set_new(o, "layer",
-                            json_pack("{s:s, s:s, s:I, s:I, s:I}", "diff_id", r->layer.diff_id,
-                                      "digest", r->layer.digest, "size", (json_int_t)r->layer.size,
-                                      "tar_size", (json_int_t)r->layer.tar_size, "entries",
-                                      (json_int_t)r->layer.entries));
-    text = json_dumps(o, JSON_COMPACT);
     if (!text)
         return error_set(err, ERR_SYSTEM, "write to the cache: out of memory");
     return cache_write(c, c->records, key, text, strlen(text), err);
@@ -216,4 +227,16 @@ void cache_diff_path(const struct cache *c, const char *key, char path[CACHE_PAT
 int cache_open_diff(const struct cache *c, const char *key, int *ret_fd, struct error *err)
 {
     return fs_open_dir(c->diffs, key, ret_fd, err);
+}
+
+int cache_make_layer(const struct cache *c, struct cache_record *r,
+                     const struct layer_options *options, struct error *err)
+{
+    CLEANUP_CLOSE int diff = -1;
+
+    if (cache_open_diff(c, r->diff, &diff, err) < 0 ||
+        layer_write(diff, c->blobs, options, &r->layer, err) < 0)
+        return error_wrap(err, "make a layer");
+    r->has_layer = true;
+    return cache_store(c, r->key, r, err);
 }

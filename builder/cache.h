@@ -17,6 +17,7 @@
 #ifndef BUILDER_CACHE_H
 #define BUILDER_CACHE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "base/buf.h"
@@ -48,7 +49,16 @@ struct cache_record {
     uint64_t disk;         /* that the diff takes, about */
     bool has_layer;
     struct layer layer;
+    bool away; /* its files are not in this cache: builder/cache_remote.h; never written to one */
 };
+
+/* A record as JSON; NULL: out of memory. */
+json_t *cache_record_json(const struct cache_record *r);
+/* False: it is none. */
+bool cache_record_read(const json_t *o, struct cache_record *ret);
+/* Likewise a layer that has entries. */
+json_t *cache_layer_json(const struct layer *layer);
+bool cache_layer_read(const json_t *o, struct layer *ret);
 
 /* Looks a step up, and notes that it was used.  *ret_found false: it is not known, or its files are
  * gone. */
@@ -71,6 +81,10 @@ MUST_CHECK int cache_begin(struct cache *c, unsigned n, char path[CACHE_PATH], s
 /* Makes its diff that of key. */
 MUST_CHECK int cache_keep(const struct cache *c, const char *path, const char *key,
                           struct error *err);
+
+/* Makes the layer of its diff, and stores the record with it. */
+MUST_CHECK int cache_make_layer(const struct cache *c, struct cache_record *r,
+                                const struct layer_options *options, struct error *err);
 
 /* The absolute path of a diff. */
 void cache_diff_path(const struct cache *c, const char *key, char path[CACHE_PATH]);

@@ -250,3 +250,57 @@ int cache_keeper_sweep(const struct builder *b, struct error *err)
     }
     return sync_all(b, &names, err);
 }
+
+/* ---- by hand ---- */
+
+int builder_list_caches(const struct builder *b, struct argv *ret, struct error *err)
+{
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof(path), "%s/cache", b->config->dir);
+    if (access(path, F_OK) < 0)
+        return 0;
+    if (fs_list(AT_FDCWD, path, &names, err) < 0)
+        return -1;
+    for (size_t i = 0; i < names.n; i++)
+        if (!strchr(names.v[i], '.')) /* not a lock */
+            argv_push1(ret, names.v[i]);
+    return ret->failed ? error_set(err, ERR_SYSTEM, "list the caches: out of memory") : 0;
+}
+
+static uint64_t measure_all(const struct builder *b, const char *workspace)
+{
+    static const char *const parts[] = {"cache", "bases"};
+    char path[PATH_MAX];
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (snprintf(path, sizeof(path), "%s/%s/%s", b->config->dir, parts[i], workspace) <
+            PATH_MAX)
+            bytes += cache_measure(AT_FDCWD, path);
+    return bytes;
+}
+
+int builder_prune(const struct builder *b, const char *workspace, uint64_t keep, bool bases,
+                  bool *ret_busy, uint64_t *ret_freed, struct error *err)
+{
+    CLEANUP_CLOSE int fd = -1;
+    uint64_t before, after;
+    char cache[PATH_MAX];
+    bool locked;
+
+    if (name_cache(b, workspace, cache, err) < 0 || open_lock(cache, &fd, err) < 0 ||
+        try_lock(fd, &locked, err) < 0)
+        return -1;
+    *ret_busy = !locked;
+    *ret_freed = 0;
+    if (!locked)
+        return 0;
+    before = measure_all(b, workspace);
+    if (cache_items_trim(b, cache, keep, err) < 0 || (bases && drop_bases(b, workspace, err) < 0))
+        return -1;
+    after = measure_all(b, workspace);
+    *ret_freed = before > after ? before - after : 0;
+    return 0;
+}

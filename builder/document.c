@@ -195,6 +195,7 @@ int document_write(const struct document *d, struct buf *out, struct error *err)
     put_number(root, "epoch", p->epoch);
     put_bool(root, "packages", p->packages);
     put_bool(root, "slim", p->slim);
+    put_bool(root, "no_cache", p->no_cache);
     put_bool(root, "userxattr", d->userxattr);
     put_bool(root, "no_egress", d->no_egress);
     put_number(root, "disk_max", (int64_t)d->disk_max);
@@ -392,6 +393,7 @@ static void read_document(struct reader *r, struct document *d)
     p->epoch = number_of(root, "epoch");
     p->packages = bool_of(root, "packages");
     p->slim = bool_of(root, "slim");
+    p->no_cache = bool_of(root, "no_cache");
     d->userxattr = bool_of(root, "userxattr");
     d->no_egress = bool_of(root, "no_egress");
     d->disk_max = (uint64_t)number_of(root, "disk_max");

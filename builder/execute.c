@@ -7,11 +7,10 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
-#include "base/text.h"
+#include "builder/cache_save.h"
 
-#define CACHE  "/kiln/cache"
-#define BASES  "/kiln/bases"
-#define RESULT "/kiln/out/image.json"
+#define CACHE "/kiln/cache"
+#define BASES "/kiln/bases"
 
 /* ---- stages wait for each other ---- */
 
@@ -80,6 +79,20 @@ int execute_image_stack(const struct execution *x, const char *name, struct stac
     return 0;
 }
 
+int execute_bring(struct execution *x, const struct stack *files, struct error *err)
+{
+    return cache_remote_bring(&x->remote, &x->cache, files, x->doc.userxattr, &x->n_tmp, err);
+}
+
+int execute_view(struct execution *x, const struct stack *files, struct stack_view *ret,
+                 struct error *err)
+{
+    *ret = (struct stack_view){.fd = -1};
+    if (execute_bring(x, files, err) < 0)
+        return -1;
+    return stack_view(files, x->doc.userxattr, ret, err);
+}
+
 int execute_view_origin(struct execution *x, const struct builder_origin *from,
                         struct stack_view *view, struct error *err)
 {
@@ -89,7 +102,7 @@ int execute_view_origin(struct execution *x, const struct builder_origin *from,
     if (from->stage != BUILDER_NO_STAGE) {
         if (execute_wait(x, from->stage, err) < 0)
             return -1;
-        return stack_view(&x->stages[from->stage].files, x->doc.userxattr, view, err);
+        return execute_view(x, &x->stages[from->stage].files, view, err);
     }
     if (!*from->image) {
         view->fd = fcntl(x->context, F_DUPFD_CLOEXEC, 0);
@@ -160,6 +173,12 @@ static int export_base(const struct execution *x, const char *name, struct expor
     return 0;
 }
 
+/* A layer that another worker made is not here; one that was made slim of it is. */
+static bool is_away(const struct made *made, const struct layer *layer)
+{
+    return made->record.away && strcmp(layer->digest, made->record.layer.digest) == 0;
+}
+
 static int export_step(struct execution *x, const struct stage_run *s, size_t step,
                        struct made *made, struct export *e, struct error *err)
 {
@@ -171,7 +190,7 @@ static int export_step(struct execution *x, const struct stage_run *s, size_t st
     if (layer.entries > 0) {
         struct image_layer *l = &e->layers[e->n_layers++];
 
-        *l = (struct image_layer){.size = layer.size};
+        *l = (struct image_layer){.size = layer.size, .away = is_away(made, &layer)};
         memcpy(l->diff_id, layer.diff_id, sizeof(l->diff_id));
         memcpy(l->digest, layer.digest, sizeof(l->digest));
     }
@@ -213,33 +232,6 @@ static size_t count_steps(const struct execution *x)
     return n;
 }
 
-static json_t *layers_json(const struct export *e)
-{
-    json_t *a = json_array();
-
-    for (size_t i = 0; i < e->n_layers; i++)
-        json_array_append_new(a, json_pack("{s:s, s:s, s:I, s:b}", "digest", e->layers[i].digest,
-                                           "diff_id", e->layers[i].diff_id, "size",
-                                           (json_int_t)e->layers[i].size, "base",
-                                           (int)e->layers[i].base));
-    return a;
-}
-
-static int write_result(struct execution *x, const struct export *e, const struct buf *config,
-                        struct error *err)
-{
-    const struct buf *packages = &x->packages.list;
-    json_auto_t *o =
-        json_pack("{s:s%, s:o, s:I, s:I, s:s%}", "config", buf_str(config), config->len, "layers",
-                  layers_json(e), "steps", (json_int_t)x->n_steps, "cached",
-                  (json_int_t)x->n_cached, "packages", buf_str(packages), packages->len);
-    CLEANUP_FREE char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-
-    if (!text)
-        return error_set(err, ERR_SYSTEM, "write the image's description: out of memory");
-    return fs_write_file(AT_FDCWD, RESULT, text, strlen(text), 0600, err);
-}
-
 static int export_image(struct execution *x, struct error *err)
 {
     const struct builder_program *p = &x->doc.program;
@@ -256,7 +248,7 @@ static int export_image(struct execution *x, struct error *err)
     if (execute_look_at_stage(x, p->target, err) < 0 || export_stage(x, p->target, &e, err) < 0 ||
         image_write_config(p, e.base_config, e.layers, e.n_layers, e.history, e.n_history, &config,
                            err) < 0 ||
-        write_result(x, &e, &config, err) < 0)
+        execute_write_result(x, e.layers, e.n_layers, &config, err) < 0)
         return -1;
     execute_report_slim(x);
     event.kind = BUILDER_EVENT_DONE;
@@ -314,15 +306,31 @@ static void note_build(struct execution *x)
     (void)!cache_last_store(&x->cache, p->name, x->last, &ignored);
 }
 
+/* Slimming and the list of packages look into all layers of the image, also those that other
+ * workers made. */
+static int bring_target(struct execution *x, struct error *err)
+{
+    const struct builder_program *p = &x->doc.program;
+
+    if ((!p->slim && !p->packages) || x->stages[p->target].state != STAGE_DONE)
+        return 0;
+    return execute_bring(x, &x->stages[p->target].files, err);
+}
+
 static int finish_stages(struct execution *x, struct error *err)
 {
+    struct error missing = ERROR_INIT;
+
     for (size_t i = 0; i < x->doc.program.n_stages; i++)
         if (x->stages[i].started)
             pthread_join(x->stages[i].thread, NULL);
+    if (bring_target(x, &missing) < 0 && x->error.kind == ERR_NONE)
+        x->error = missing;
     execute_start_packages(x);
     execute_end_layers(x);
     execute_end_packages(x);
-    note_build(x);
+    if (!atomic_load(&x->remote.failed))
+        note_build(x);
     if (x->error.kind != ERR_NONE) {
         *err = x->error;
         return -1;
@@ -332,7 +340,7 @@ static int finish_stages(struct execution *x, struct error *err)
     return 0;
 }
 
-static void release_execution(struct execution *x)
+static void release_stages(struct execution *x)
 {
     for (size_t i = 0; x->stages && i < x->doc.program.n_stages; i++) {
         stack_release(&x->stages[i].files);
@@ -343,8 +351,16 @@ static void release_execution(struct execution *x)
     }
     buf_release(&x->packages.list);
     free(x->stages);
+    x->stages = NULL;
+}
+
+static void release_execution(struct execution *x)
+{
+    release_stages(x);
     slim_free(x->slim);
     json_decref(x->last);
+    argv_release(&x->mounts);
+    cache_remote_close(&x->remote);
     cache_close(&x->cache);
     document_release(&x->doc);
     if (x->context >= 0)
@@ -355,9 +371,10 @@ static void release_execution(struct execution *x)
 static int prepare(struct execution *x, const char *job, struct error *err)
 {
     CLEANUP(buf_release) struct buf text = BUF_INIT(DOCUMENT_MAX);
+    CLEANUP_CLOSE int document = -1;
     char path[256];
 
-    if (fs_read_fd(STDIN_FILENO, &text, err) < 0 ||
+    if (cache_remote_open(&x->remote, &document, err) < 0 || fs_read_fd(document, &text, err) < 0 ||
         document_read(buf_str(&text), text.len, &x->doc, err) < 0 ||
         cancel_init(&x->cancel, err) < 0 || cache_open(CACHE, job, &x->cache, err) < 0)
         return -1;
@@ -369,12 +386,40 @@ static int prepare(struct execution *x, const char *job, struct error *err)
     return fs_open_dir(AT_FDCWD, path, &x->context, err);
 }
 
-static int execute(struct execution *x, const char *job, struct error *err)
+static int build(struct execution *x, struct error *err)
 {
-    if (prepare(x, job, err) < 0 || add_setup(&x->doc.program, err) < 0 ||
-        start_stages(x, err) < 0 || finish_stages(x, err) < 0)
+    if (start_stages(x, err) < 0 || finish_stages(x, err) < 0)
         return -1;
     return export_image(x, err);
+}
+
+/* As if nothing had been begun. */
+static int start_over(struct execution *x, struct error *err)
+{
+    release_stages(x);
+    cache_remote_give_up(&x->remote);
+    atomic_store(&x->remote.failed, false);
+    slim_free(x->slim);
+    x->slim = NULL;
+    if (x->doc.program.slim && slim_new(&x->doc.program, &x->slim, err) < 0)
+        return -1;
+    x->packages = (struct package_list){.started = false};
+    x->error = *err = (struct error)ERROR_INIT;
+    x->n_steps = x->n_cached = 0;
+    cancel_release(&x->cancel);
+    return cancel_init(&x->cancel, err);
+}
+
+static int execute(struct execution *x, const char *job, struct error *err)
+{
+    if (prepare(x, job, err) < 0 || add_setup(&x->doc.program, err) < 0)
+        return -1;
+    if (build(x, err) == 0)
+        return 0;
+    /* What other workers did is not to be had after all: then it is done here. */
+    if (!atomic_load(&x->remote.failed) || start_over(x, err) < 0)
+        return -1;
+    return build(x, err);
 }
 
 int builder_execute_main(const struct builder_patterns *patterns, int argc, char **argv)
@@ -383,11 +428,14 @@ int builder_execute_main(const struct builder_patterns *patterns, int argc, char
                           .context = -1,
                           .lock = PTHREAD_MUTEX_INITIALIZER,
                           .changed = PTHREAD_COND_INITIALIZER,
-                          .cache = CACHE_INIT};
+                          .cache = CACHE_INIT,
+                          .remote = {.link = {.fd = -1}}};
     struct error err = ERROR_INIT;
     int r;
 
     (void)umask(0);
+    if (argc == 3 && strcmp(argv[2], CACHE_SAVE) == 0)
+        return cache_save_main(CACHE, argv[1]);
     if (argc != 2)
         return 2;
     r = execute(&x, argv[1], &err);

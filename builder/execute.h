@@ -10,6 +10,8 @@
  *   execute_slim.c    what is left out of them
  *   image.c           the image's configuration
  *   cache.c cache_key.c cache_inputs.c   what earlier builds left, and how it is found
+ *   cache_remote.c cache_link.c cache_index.c cache_mount.c   what other workers left
+ *   execute_result.c  what came of it, for whoever started it
  *   stack.c           what a stage sees
  *   prune.c           what a RUN did not change after all
  *   run.c copy.c layer.c   the work itself */
@@ -22,6 +24,7 @@
 #include "builder/cache.h"
 #include "builder/cache_inputs.h"
 #include "builder/cache_key.h"
+#include "builder/cache_remote.h"
 #include "builder/copy.h"
 #include "builder/document.h"
 #include "builder/events.h"
@@ -77,6 +80,8 @@ struct package_list {
 struct execution {
     struct document doc;
     struct cache cache;
+    struct cache_remote remote;
+    struct argv mounts; /* cache mounts that commands had, by name; under the lock */
     const struct builder_patterns *patterns;
     int context; /* descriptor; the build's files */
     pthread_mutex_t lock;
@@ -100,6 +105,11 @@ void *execute_stage(void *self);
 /* Waits for a stage that this one needs.  -1 with ERR_NONE: it was stopped. */
 MUST_CHECK int execute_wait(struct execution *x, size_t stage, struct error *err);
 
+/* Fetches what of a stage's files is away, for whoever looks at diffs themselves. */
+MUST_CHECK int execute_bring(struct execution *x, const struct stack *files, struct error *err);
+/* A read-only view of a stage's or an image's files, which are fetched if they are away. */
+MUST_CHECK int execute_view(struct execution *x, const struct stack *files, struct stack_view *ret,
+                            struct error *err);
 /* The files of an origin, to read; of the context when it names none.  Waits for a stage.  view is
  * to be released in any case. */
 MUST_CHECK int execute_view_origin(struct execution *x, const struct builder_origin *from,
@@ -196,7 +206,7 @@ MUST_CHECK int execute_look_at_stage(struct execution *x, size_t stage, struct e
 struct image_layer {
     char diff_id[LAYER_DIGEST], digest[LAYER_DIGEST];
     uint64_t size;
-    bool base;
+    bool base, away;
 };
 /* Appends the image's configuration: that of the base, with what the stages did. */
 struct image_history {
@@ -207,5 +217,11 @@ MUST_CHECK int image_write_config(const struct builder_program *p, const char *b
                                   const struct image_layer *layers, size_t n_layers,
                                   const struct image_history *history, size_t n_history,
                                   struct buf *out, struct error *err);
+
+/* ---- execute_result.c ---- */
+
+/* The image, the steps with their keys, and the cache mounts, as JSON; see read_image (build.c). */
+MUST_CHECK int execute_write_result(struct execution *x, const struct image_layer *layers,
+                                    size_t n_layers, const struct buf *config, struct error *err);
 
 #endif

@@ -292,7 +292,7 @@ static int open_ends(struct stage_run *s, struct job *j, const char *path, bool 
     char diff[CACHE_PATH + 8];
 
     (void)snprintf(diff, sizeof(diff), "%s/diff", path);
-    if (!link && stack_view(&s->files, s->x->doc.userxattr, &j->view, err) < 0)
+    if (!link && execute_view(s->x, &s->files, &j->view, err) < 0)
         return -1;
     if (fs_open_dir(AT_FDCWD, diff, ret_to, err) < 0)
         return -1;
@@ -306,7 +306,7 @@ static int find_owner(struct stage_run *s, const char *who, uint32_t *ret_uid, u
 {
     CLEANUP(stack_view_release) struct stack_view view = {.fd = -1};
 
-    if (stack_view(&s->files, s->x->doc.userxattr, &view, err) < 0)
+    if (execute_view(s->x, &s->files, &view, err) < 0)
         return -1;
     return accounts_find_owner(view.fd, who, ret_uid, ret_gid, err);
 }
@@ -366,8 +366,7 @@ int execute_workdir(struct stage_run *s, const struct builder_step *step, const 
 
     (void)end;
     (void)snprintf(diff, sizeof(diff), "%s/diff", path);
-    if (stack_view(&s->files, s->x->doc.userxattr, &view, err) < 0 ||
-        fs_open_dir(AT_FDCWD, diff, &to, err) < 0)
+    if (execute_view(s->x, &s->files, &view, err) < 0 || fs_open_dir(AT_FDCWD, diff, &to, err) < 0)
         return -1;
     if (*step->user && accounts_find_owner(view.fd, step->user, &uid, &gid, err) < 0)
         return -1;

@@ -13,15 +13,8 @@ int execute_make_layer(struct execution *x, struct made *made, struct error *err
 {
     const struct layer_options options = execute_layer_options(x);
     struct cache_record *r = &made->record;
-    CLEANUP_CLOSE int diff = -1;
 
-    if (r->has_layer || !r->diff[0])
-        return 0;
-    if (cache_open_diff(&x->cache, r->diff, &diff, err) < 0 ||
-        layer_write(diff, x->cache.blobs, &options, &r->layer, err) < 0)
-        return error_wrap(err, "make a layer");
-    r->has_layer = true;
-    return cache_store(&x->cache, r->key, r, err);
+    return r->has_layer || !r->diff[0] ? 0 : cache_make_layer(&x->cache, r, &options, err);
 }
 
 /* The next one to make; NULL: there will be none. */
@@ -68,12 +61,12 @@ void execute_start_layers(struct execution *x)
     struct layer_queue *q = &x->layers;
     size_t n = 0;
 
+    mark_exported(x);
     for (size_t i = 0; i < x->doc.program.n_stages; i++)
         n += x->doc.program.stages[i].n_steps;
     q->v = calloc(n + 1, sizeof(struct made *));
     if (!q->v)
         return;
-    mark_exported(x);
     q->started = pthread_create(&q->thread, NULL, make_all, x) == 0;
 }
 

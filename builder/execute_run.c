@@ -349,32 +349,63 @@ static int add_bind(struct run_state *r, const struct builder_mount *m, struct e
 
 /* ---- cache mounts ---- */
 
-static int make_cache(struct run_state *r, const struct builder_mount *m, const char *name,
-                      struct error *err)
+/* With what it begins with, if the Dockerfile says so and no other worker saved it. */
+static int fill_cache(struct run_state *r, const struct builder_mount *m, int fd, struct error *err)
 {
     struct execution *x = r->s->x;
     CLEANUP(stack_view_release) struct stack_view view = {.fd = -1};
     CLEANUP(argv_release) struct argv source = ARGV_INIT;
-    CLEANUP_CLOSE int fd = -1;
     struct copy_request copy = bound_files(x, &source);
     struct copy_result result;
 
-    if (mkdirat(x->cache.mounts, name, 0700) < 0)
-        return errno == EEXIST ? 0 : error_errno(err, errno, "make a cache mount");
-    if (fs_open_dir(x->cache.mounts, name, &fd, err) < 0)
+    if (m->from.stage == BUILDER_NO_STAGE && !*m->from.image)
+        return 0;
+    if (execute_view_origin(x, &m->from, &view, err) < 0)
         return -1;
-    if (m->from.stage != BUILDER_NO_STAGE || *m->from.image) {
-        if (execute_view_origin(x, &m->from, &view, err) < 0)
-            return -1;
-        argv_push1(&source, *m->source ? m->source : "/");
-        copy.from = view.fd;
-        copy.to = fd;
-        copy.keep_owner = true;
-        if (view.fd >= 0 && copy_into(&copy, &result, err) < 0)
-            return -1;
-    }
+    argv_push1(&source, *m->source ? m->source : "/");
+    copy.from = view.fd;
+    copy.to = fd;
+    copy.keep_owner = true;
+    return view.fd >= 0 ? copy_into(&copy, &result, err) : 0;
+}
+
+/* A saved one that came only in part is put away. */
+static int restore_cache(struct run_state *r, const char *name, char path[CACHE_PATH],
+                         bool *ret_restored, struct error *err)
+{
+    struct execution *x = r->s->x;
+    CLEANUP_CLOSE int dir = -1, work = -1, diff = -1;
+
+    if (cache_begin(&x->cache, atomic_fetch_add(&x->n_tmp, 1), path, err) < 0 ||
+        fs_open_dir(AT_FDCWD, path, &dir, err) < 0 || fs_open_dir(dir, "work", &work, err) < 0 ||
+        fs_open_dir(dir, "diff", &diff, err) < 0)
+        return -1;
+    *ret_restored = cache_remote_mount(&x->remote, name, x->doc.userxattr, work, diff);
+    if (*ret_restored)
+        return 0;
+    return cache_begin(&x->cache, atomic_fetch_add(&x->n_tmp, 1), path, err);
+}
+
+static int make_cache(struct run_state *r, const struct builder_mount *m, const char *name,
+                      struct error *err)
+{
+    struct execution *x = r->s->x;
+    CLEANUP_CLOSE int fd = -1;
+    char path[CACHE_PATH], diff[CACHE_PATH + 8];
+    bool restored;
+
+    if (faccessat(x->cache.mounts, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
+    if (restore_cache(r, name, path, &restored, err) < 0)
+        return -1;
+    (void)snprintf(diff, sizeof(diff), "%s/diff", path);
+    if (fs_open_dir(AT_FDCWD, diff, &fd, err) < 0 || (!restored && fill_cache(r, m, fd, err) < 0))
+        return -1;
     if (fchmod(fd, m->mode >= 0 ? (mode_t)m->mode & 07777 : 0755) < 0 ||
         fchown(fd, m->uid >= 0 ? (uid_t)m->uid : 0, m->gid >= 0 ? (gid_t)m->gid : 0) < 0)
+        return error_errno(err, errno, "make a cache mount");
+    /* Another build's that was faster stays, even an empty one. */
+    if (renameat2(AT_FDCWD, diff, x->cache.mounts, name, RENAME_NOREPLACE) < 0 && errno != EEXIST)
         return error_errno(err, errno, "make a cache mount");
     return 0;
 }
@@ -437,6 +468,19 @@ static int name_cache(struct run_state *r, const struct builder_mount *m, const 
     return 0;
 }
 
+/* To be saved for other workers; once. */
+static void note_cache(struct execution *x, const char *name)
+{
+    size_t i = 0;
+
+    pthread_mutex_lock(&x->lock);
+    while (i < x->mounts.n && strcmp(x->mounts.v[i], name) != 0)
+        i++;
+    if (i == x->mounts.n)
+        argv_push1(&x->mounts, name);
+    pthread_mutex_unlock(&x->lock);
+}
+
 static int add_cache(struct run_state *r, const struct builder_mount *m, struct error *err)
 {
     const char *target = target_of(r, m->target);
@@ -446,6 +490,7 @@ static int add_cache(struct run_state *r, const struct builder_mount *m, struct 
     if (name_cache(r, m, target, hex, err) < 0 || lock_cache(r, m, hex, name, &fd, err) < 0)
         return -1;
     r->locks[r->n_locks++] = fd;
+    note_cache(r->s->x, name);
     (void)futimens(fd, NULL); /* its last use */
     if (bind(r, fd, at, err) < 0)
         return -1;
@@ -608,7 +653,7 @@ static int prune(struct stage_run *s, const char *upper, struct error *err)
     CLEANUP(stack_view_release) struct stack_view view = {.fd = -1};
     CLEANUP_CLOSE int diff = -1;
 
-    if (stack_view(&s->files, s->x->doc.userxattr, &view, err) < 0 ||
+    if (execute_view(s->x, &s->files, &view, err) < 0 ||
         fs_open_dir(AT_FDCWD, upper, &diff, err) < 0)
         return -1;
     return prune_unchanged(view.fd, diff, err);

@@ -39,37 +39,55 @@ static void say(const struct stage_run *s, size_t step, enum builder_event_kind 
 
 /* ---- one step ---- */
 
-/* What the quick key leads to is looked up by its own, too: that knows its layer by now. */
-static int find_quick(const struct cache *cache, struct made *made, bool *ret_found,
-                      struct error *err)
+/* Here, or at other workers. */
+static int look_up(struct stage_run *s, const char *key, bool *ret_found, struct cache_record *ret,
+                   struct error *err)
+{
+    struct execution *x = s->x;
+
+    if (cache_find(&x->cache, key, ret_found, ret, err) < 0 || *ret_found)
+        return *ret_found ? 0 : -1;
+    *ret_found = cache_remote_find(&x->remote, &x->cache, key, s->exported, ret);
+    return *ret_found && !ret->away ? cache_store(&x->cache, key, ret, err) : 0;
+}
+
+/* What a key leads to is looked up by its own, too: that knows its layer by now. */
+static int find_by(struct stage_run *s, const char *key, bool *ret_found, struct cache_record *ret,
+                   struct error *err)
 {
     struct cache_record own;
     bool is_there;
 
-    if (cache_find(cache, made->quick, ret_found, &made->record, err) < 0)
+    if (look_up(s, key, ret_found, ret, err) < 0)
         return -1;
-    if (!*ret_found)
+    if (!*ret_found || strcmp(ret->key, key) == 0)
         return 0;
-    if (cache_find(cache, made->record.key, &is_there, &own, err) < 0)
+    if (look_up(s, ret->key, &is_there, &own, err) < 0)
         return -1;
     if (is_there)
-        made->record = own;
+        *ret = own;
     return 0;
 }
 
 static int find(struct stage_run *s, const struct builder_step *step, const struct kind *kind,
                 struct made *made, bool *ret_found, struct error *err)
 {
+    const bool no_cache = s->x->doc.program.no_cache;
     const struct cache *cache = &s->x->cache;
 
+    *ret_found = false;
     if (kind->quick_key && kind->quick_key(s, step, made->quick, err) < 0)
         return -1;
-    if (made->quick[0] && (find_quick(cache, made, ret_found, err) < 0 || *ret_found))
+    if (made->quick[0] && !no_cache &&
+        (find_by(s, made->quick, ret_found, &made->record, err) < 0 || *ret_found))
         return *ret_found ? 0 : -1;
-    if (kind->key(s, step, made->key, err) < 0 ||
-        cache_find(cache, made->key, ret_found, &made->record, err) < 0)
+    if (kind->key(s, step, made->key, err) < 0)
         return -1;
-    return *ret_found && made->quick[0] ? cache_store(cache, made->quick, &made->record, err) : 0;
+    if (!no_cache && find_by(s, made->key, ret_found, &made->record, err) < 0)
+        return -1;
+    return *ret_found && made->quick[0] && !made->record.away
+               ? cache_store(cache, made->quick, &made->record, err)
+               : 0;
 }
 
 /* A whole tree's root looks like that of what it lies on. */
@@ -78,7 +96,7 @@ static int dress_root(struct stage_run *s, const char *diff, struct error *err)
     CLEANUP(stack_view_release) struct stack_view view = {.fd = -1};
     struct stat st;
 
-    if (stack_view(&s->files, s->x->doc.userxattr, &view, err) < 0)
+    if (execute_view(s->x, &s->files, &view, err) < 0)
         return -1;
     if (view.fd < 0)
         return 0;
@@ -103,23 +121,46 @@ static uint64_t measure(const struct step_end *end, const char *diff)
                       : cache_measure(AT_FDCWD, diff);
 }
 
+/* A result that is made although one may be there is another one: later steps are found by it, and
+ * not by what the same words led to before. */
+static void name_result(const struct stage_run *s, struct made *made)
+{
+    unsigned char fresh[SHA256_SIZE];
+
+    if (!s->x->doc.program.no_cache) {
+        (void)snprintf(made->record.key, sizeof(made->record.key), "%s", made->key);
+        return;
+    }
+    digest_random(fresh, sizeof(fresh));
+    digest_hex(fresh, sizeof(fresh), made->record.key);
+}
+
+static int store(struct stage_run *s, const struct made *made, struct error *err)
+{
+    const struct cache *cache = &s->x->cache;
+    const struct cache_record *r = &made->record;
+
+    if (cache_inputs_store(cache, r->key, &s->inputs, err) < 0 ||
+        cache_store(cache, r->key, r, err) < 0)
+        return -1;
+    if (strcmp(r->key, made->key) != 0 && cache_store(cache, made->key, r, err) < 0)
+        return -1;
+    return made->quick[0] ? cache_store(cache, made->quick, r, err) : 0;
+}
+
 static int keep(struct stage_run *s, const char *path, const char *diff, struct made *made,
                 const struct step_end *end, struct error *err)
 {
     const uint64_t disk = measure(end, diff);
 
     made->record = (struct cache_record){.bytes = end->files ? end->bytes : disk, .disk = disk};
-    (void)snprintf(made->record.key, sizeof(made->record.key), "%s", made->key);
+    name_result(s, made);
     if (!is_empty(diff)) {
-        (void)snprintf(made->record.diff, sizeof(made->record.diff), "%s", made->key);
-        if (cache_keep(&s->x->cache, path, made->key, err) < 0)
+        memcpy(made->record.diff, made->record.key, sizeof(made->record.diff));
+        if (cache_keep(&s->x->cache, path, made->record.diff, err) < 0)
             return -1;
     }
-    if (cache_inputs_store(&s->x->cache, made->key, &s->inputs, err) < 0)
-        return -1;
-    if (cache_store(&s->x->cache, made->key, &made->record, err) < 0)
-        return -1;
-    return made->quick[0] ? cache_store(&s->x->cache, made->quick, &made->record, err) : 0;
+    return store(s, made, err);
 }
 
 /* The watch of the jail (builder/jail_disk.c) sees what a step is writing; this is for all steps
@@ -166,7 +207,10 @@ static int put_on_top(struct stage_run *s, const struct made *made, struct error
     if (!made->record.diff[0])
         return 0;
     cache_diff_path(&s->x->cache, made->record.diff, path);
-    return stack_add(&s->files, path, err);
+    if (stack_add(&s->files, path, err) < 0)
+        return -1;
+    return made->record.away ? cache_remote_expect(&s->x->remote, &s->files, &made->record, err)
+                             : 0;
 }
 
 /* ---- why a step is not cached ---- */
@@ -186,7 +230,7 @@ static void say_why(struct stage_run *s, size_t step, const char *key)
 {
     CLEANUP(buf_release) struct buf text = BUF_INIT(4096);
 
-    if (s->missed)
+    if (s->missed || s->x->doc.program.no_cache)
         return;
     s->missed = true;
     buf_adds(&text, "not cached: ");

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
@@ -102,6 +103,28 @@ static int make_dirs(const struct builder_job *j, struct error *err)
     return make_context(j, err);
 }
 
+/* Until the job ends, or its process: a job whose build is done, or not ours any more, may still be
+ * at work. */
+static int hold(struct builder_job *j, struct error *err)
+{
+    if (fs_open_dir(AT_FDCWD, j->dir, &j->held, err) < 0)
+        return -1;
+    if (flock(j->held, LOCK_SH | LOCK_NB) < 0)
+        return error_errno(err, errno, "lock %s", j->dir);
+    return 0;
+}
+
+static bool is_held(const struct builder *b, const char *id)
+{
+    CLEANUP_CLOSE int fd = -1;
+    char dir[PATH_MAX];
+
+    if (snprintf(dir, sizeof(dir), "%s/jobs/%s", b->config->dir, id) >= (int)sizeof(dir))
+        return false;
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
+
 /* By which the caches' keeper sees what has been used, and when. */
 static void note_use(const struct builder_job *j)
 {
@@ -124,17 +147,23 @@ int builder_job_begin(struct builder *b, const char *workspace, const char *id,
     j->b = b;
     (void)snprintf(j->workspace, sizeof(j->workspace), "%s", workspace);
     (void)snprintf(j->id, sizeof(j->id), "%s", id);
-    j->lock = -1;
+    j->lock = j->held = -1;
     if (set_paths(j, err) < 0 || cache_keeper_begin(b, workspace, &j->lock, err) < 0)
         return -1;
-    if (make_dirs(j, err) < 0 || builder_limits_begin(j, err) < 0) {
+    if (make_dirs(j, err) < 0 || hold(j, err) < 0 || builder_limits_begin(j, err) < 0) {
         argv_release(&j->groups);
+        cleanup_close(&j->held);
         close(j->lock);
         return error_wrap(err, "begin a build");
     }
     note_use(j);
     *ret = TAKE(j);
     return 0;
+}
+
+void builder_job_use_remote(struct builder_job *j, const struct builder_remote *remote)
+{
+    j->remote = remote;
 }
 
 void builder_job_end(struct builder_job *j)
@@ -151,6 +180,7 @@ void builder_job_end(struct builder_job *j)
     (void)!builder_remove(j->b, buf_str(&jobs), j->id, &ignored);
     argv_release(&j->groups);
     note_use(j);
+    close(j->held);
     close(j->lock);
     cache_keeper_end(j->b, j->workspace);
     free(j);
@@ -221,7 +251,7 @@ int builder_remove(const struct builder *b, const char *parent, const char *name
     return 0;
 }
 
-/* Removes the jobs in dir that keep says no to. */
+/* Removes the jobs in dir that keep says no to, and that nobody is at work in. */
 static int sweep_dir(struct builder *b, const char *dir,
                      int (*remove)(const struct builder *b, const char *dir, const char *id,
                                    struct error *err),
@@ -235,7 +265,7 @@ static int sweep_dir(struct builder *b, const char *dir,
     for (size_t i = 0; i < names.n; i++) {
         struct error why = ERROR_INIT;
 
-        if (!is_name(names.v[i]) || keep(self, names.v[i]))
+        if (!is_name(names.v[i]) || keep(self, names.v[i]) || is_held(b, names.v[i]))
             continue;
         /* One that resists does not keep the others from being removed. */
         if (remove(b, dir, names.v[i], &why) < 0 && result == 0) {

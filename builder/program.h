@@ -108,6 +108,7 @@ struct builder_program {
     int64_t epoch;    /* seconds: SOURCE_DATE_EPOCH; -1: now */
     bool packages;    /* those of the image are to be listed */
     bool slim;        /* layers are made without what nobody misses (builder/slim.h) */
+    bool no_cache;    /* every step is run, whatever earlier builds left */
     const char *name; /* "sandbox/app": what the image is, to tell why a step is not cached */
 };
 

@@ -26,12 +26,17 @@
 static atomic_uint n_names;
 static atomic_uint n_views;
 
+void stack_path(unsigned number, char ret[STACK_PATH])
+{
+    (void)snprintf(ret, STACK_PATH, NAMES "/%u", number);
+}
+
 static int name_directory(const char *path, unsigned *ret, struct error *err)
 {
-    char link[64];
+    char link[STACK_PATH];
 
     *ret = atomic_fetch_add(&n_names, 1);
-    (void)snprintf(link, sizeof(link), NAMES "/%u", *ret);
+    stack_path(*ret, link);
     if (mkdir(NAMES, 0700) < 0 && errno != EEXIST)
         return error_errno(err, errno, "make " NAMES);
     if (symlink(path, link) < 0)
@@ -102,9 +107,9 @@ static int mount_overlay(const char *at, unsigned long flags, const struct buf *
 
 static int view_one(const struct stack *t, struct stack_view *ret, struct error *err)
 {
-    char path[64];
+    char path[STACK_PATH];
 
-    (void)snprintf(path, sizeof(path), NAMES "/%u", t->lowers[0]);
+    stack_path(t->lowers[0], path);
     ret->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return ret->fd < 0 ? error_errno(err, errno, "open a layer") : 0;
 }

@@ -24,6 +24,10 @@ MUST_CHECK int stack_copy(const struct stack *from, struct stack *ret, struct er
 /* Puts a directory (absolute path in the jail) on top. ERR_LIMIT: too many layers. */
 MUST_CHECK int stack_add(struct stack *t, const char *path, struct error *err);
 
+/* Where the directory of a number is. */
+#define STACK_PATH 64
+void stack_path(unsigned number, char ret[STACK_PATH]);
+
 struct stack_view {
     int fd;      /* of its root; -1: a tree of nothing */
     char at[64]; /* where it is mounted; "": nothing had to be */

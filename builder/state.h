@@ -23,6 +23,7 @@ struct builder {
 
 struct builder_job {
     const struct builder *b;
+    int held; /* its directory, locked: somebody is at work in it */
     int lock; /* on the workspace's cache and base store: nothing of them goes meanwhile */
     char workspace[BUILDER_NAME_MAX + 1];
     char id[BUILDER_NAME_MAX + 1];
@@ -31,7 +32,8 @@ struct builder_job {
     char cache[PATH_MAX];        /* <dir>/cache/<workspace> */
     char work[PATH_MAX + 80];    /* <cache>/tmp/<id>: what the build is working on */
     char context[PATH_MAX + 96]; /* <work>/context: files of it can be linked to the cache */
-    struct argv groups;          /* the directories of the job's control group */
+    const struct builder_remote *remote; /* NULL: none */
+    struct argv groups;                  /* the directories of the job's control group */
 };
 
 /* builder_open with a choice that it makes itself otherwise: for tests of each. */

@@ -19,11 +19,13 @@
 
 #define WORKSPACE "local"
 #define POLL_MS   100
+#define EXPORT_MS 300000 /* for what the build leaves other workers in the registry */
 
 #define ATTESTATION_MAX (64U << 20) /* bytes */
 
 struct order {
     const char *source;
+    bool no_cache;
     bool git; /* the source is a repository's address */
     bool no_slim;
     char type[NAME_SIZE];
@@ -111,6 +113,8 @@ static int read_order(int argc, char **argv, struct order *ret)
             ret->provenance = argv[++i];
         else if (strcmp(argv[i], "--no-slim") == 0)
             ret->no_slim = true;
+        else if (strcmp(argv[i], "--no-cache") == 0)
+            ret->no_cache = true;
         else if (argv[i][0] != '-' && !ret->source)
             ret->source = argv[i];
         else {
@@ -208,16 +212,19 @@ static int submit(struct installation *i, const struct order *order, const char 
     CLEANUP(free_sink) struct upload_sink *sink = NULL;
     CLEANUP_CLOSE int fd = -1;
     const struct target target = {WORKSPACE, order->type, order->name};
+    const struct build_order what = {BUILD_FOR_IMAGE, order->git ? order->source : NULL,
+                                     order->no_cache};
     char key[UPLOAD_KEY_TEXT];
     uint64_t size;
     enum upload_outcome outcome;
 
     if (state_workspace_ensure(i->state, WORKSPACE, err) < 0)
         return -1;
+    if (state_build_ask(i->state, &target, &what, ret, err) < 0)
+        return -1;
     if (order->git)
-        return state_build_from_source(i->state, &target, BUILD_FOR_IMAGE, order->source, ret, err);
-    if (state_build_begin(i->state, &target, BUILD_FOR_IMAGE, ret, err) < 0 ||
-        open_source(order, dir, &fd, err) < 0 ||
+        return 0;
+    if (open_source(order, dir, &fd, err) < 0 ||
         upload_store_begin(i->uploads, ret->id, &sink, err) < 0 ||
         copy_to_sink(fd, sink, err) < 0 || upload_sink_commit(sink, key, &size, err) < 0)
         return -1;
@@ -372,7 +379,7 @@ static int build_and_watch(struct installation *i, const struct order *order, co
     if (submit(i, order, dir, &b, err) < 0 || worker_start(&config, &worker, err) < 0)
         return -1;
     result = watch(i->state, b.id, &tail, &b, &signal, err);
-    worker_stop(worker, 0);
+    worker_stop(worker, signal <= 0 && b.phase == BUILD_SUCCEEDED ? EXPORT_MS : 0);
     if (result == 0)
         result = print_log(i->state, b.id, &tail, err); /* what was said after the end */
     if (b.archive[0]) {

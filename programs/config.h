@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 35
+#define CONFIG_KEYS 38
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -60,6 +60,9 @@ struct config {
     int64_t lease;
     int64_t attempts;
     int64_t cache_max;
+    char *cache_export; /* "auto", "off", "min" or "max" */
+    int64_t cache_export_max;
+    int64_t cache_mounts_max; /* 0: none */
     int64_t bases_max;
     int64_t log_max;
     int64_t template_revisions;

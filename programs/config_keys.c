@@ -22,6 +22,7 @@ static bool is_registry_auth(const char *value);
 static bool is_file(const char *value);
 static bool is_git_host(const char *value);
 static bool is_switch(const char *value);
+static bool is_cache_export(const char *value);
 
 #define ADDRESS   "an address and port such as 127.0.0.1:8080 or [::1]:8080"
 #define URL       "empty or a URL with http:// or https://, without user, password or a slash at the end"
@@ -100,6 +101,14 @@ const struct key config_keys[CONFIG_KEYS] = {
      "how often a build is tried when the fault is not the user's"},
     {"cache_max", SIZE, AT(cache_max), "10GiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
      "the most bytes a workspace's cached steps and cache mounts take between builds"},
+    {"cache_export", STRING, AT(cache_export), "auto", NULL, 0, 0, is_cache_export,
+     "auto, off, min or max",
+     "what workers leave each other in the registry: nothing, the layers of images, or of all "
+     "steps; auto: max with registry_url, else off"},
+    {"cache_export_max", SIZE, AT(cache_export_max), "10GiB", NULL, 1, KIB * KIB * KIB * KIB, NULL,
+     NULL, "the most bytes of layers that are left there for one image"},
+    {"cache_mounts_max", SIZE, AT(cache_mounts_max), "1GiB", NULL, 0, KIB * KIB * KIB * KIB, NULL,
+     NULL, "the most bytes of one cache mount that are left there; 0: no mount is"},
     {"bases_max", SIZE, AT(bases_max), "10GiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
      "the most bytes a workspace's base images take; beyond it they are fetched anew"},
     {"log_max", SIZE, AT(log_max), "64MiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
@@ -192,6 +201,11 @@ static bool is_egress(const char *value)
 static bool is_switch(const char *value)
 {
     return text_is_among(value, (const char *const[]){"on", "off", NULL});
+}
+
+static bool is_cache_export(const char *value)
+{
+    return text_is_among(value, (const char *const[]){"auto", "off", "min", "max", NULL});
 }
 
 /* "[…]" around IPv6, as in the URLs that name it. */

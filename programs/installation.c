@@ -205,6 +205,20 @@ void installation_release(struct installation *i)
     argv_release(&i->extract_words);
 }
 
+static struct worker_cache cache_of(const struct config *c)
+{
+    const char *word = c->cache_export;
+    struct worker_cache ret = {.mode = WORKER_CACHE_OFF,
+                               .size_max = (uint64_t)c->cache_export_max,
+                               .mounts_max = (uint64_t)c->cache_mounts_max};
+
+    if (strcmp(word, "max") == 0 || (strcmp(word, "auto") == 0 && c->registry_url[0]))
+        ret.mode = WORKER_CACHE_MAX;
+    else if (strcmp(word, "min") == 0)
+        ret.mode = WORKER_CACHE_MIN;
+    return ret;
+}
+
 struct worker_config installation_worker(const struct installation *i, int threads,
                                          void (*log)(void *self, const char *line))
 {
@@ -217,6 +231,7 @@ struct worker_config installation_worker(const struct installation *i, int threa
         .sandbox_image = i->config->sandbox_image,
         .extract_words = &i->extract_words,
         .places = &i->places,
+        .cache = cache_of(i->config),
         .git_max = (uint64_t)i->config->git_max,
         .program = "kiln " KILN_VERSION,
         .attest = strcmp(i->config->attest, "on") == 0,

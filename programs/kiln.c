@@ -31,13 +31,15 @@ static const struct command {
      "build an archive, a directory or a repository here, without a service",
      "usage: kiln build ARCHIVE|DIR|URL [--type sandbox|agent|function|job] [--name NAME]\n"
      "                  [--log plain|json] [--sbom FILE] [--provenance FILE] [--no-slim]\n"
-     "                  [OPTION]...\n\n"
+     "                  [--no-cache] [OPTION]...\n\n"
      "The service's pipeline on one archive: unpacks it, reads its Dockerfile, adds sandbox-api "
      "to\n"
      "a sandbox that lacks it, builds, pushes, and reads the image back.  Shows the log as it\n"
      "grows; ends with the image's reference, digest, size, and how to run it.  Without --type "
      "and\n"
-     "--name, those of its blaxel.toml count, else sandbox and the directory's or file's name.\n\n"
+     "--name, those of its blaxel.toml count, else sandbox and the directory's or file's name.\n"
+     "--no-cache runs every step, whatever earlier builds left; later builds find what it "
+     "makes.\n\n"
      "What package managers keep for themselves, as apt's lists and npm's cache, is left out of "
      "the\n"
      "image, and the log says what that was.  --no-slim, or slim = false below [build] in\n"
@@ -128,6 +130,16 @@ static const struct command {
      "  kiln volume create v1 --template deps:latest --size 4096 --out /srv/v1.img\n"
      "  kiln volume serve v2 --template deps:latest\n"
      "  kiln volume export v2 --format tar --out - | tar -t\n"},
+    {"prune", command_prune, "make room: remove what builds left for later ones",
+     "usage: kiln prune [--workspace NAME] [--keep SIZE] [--bases] [OPTION]...\n\n"
+     "Removes cached steps and cache mounts of all workspaces, or of one: those that were not "
+     "used\n"
+     "for the longest time first, until SIZE is left in each; without --keep all of them.  "
+     "--bases\n"
+     "removes the base images, too.  Images that were pushed stay, and so does what workers left "
+     "in\n"
+     "the registry.  A workspace that a build runs in is left as it is.\n\n"
+     "  kiln prune --keep 2GiB\n"},
     {"key", command_access, "make, list and revoke API keys",
      "usage: kiln key create --workspace NAME [--role admin|member] [--label TEXT] [--expires "
      "90d]\n"

@@ -111,8 +111,8 @@ MUST_CHECK int registry_delete_manifest(const struct registry *r, const char *re
 MUST_CHECK int registry_delete_tag(const struct registry *r, const char *repository,
                                    const char *tag, bool *ret_can, struct error *err);
 
-/* Removes the manifest of an image, and what is attached to it.  Absent is fine.  On -1 the manifest
- * may be gone all the same; nothing is tried twice. */
+/* Removes the manifest of an image, and what is attached to it.  Absent is fine.  On -1 the
+ * manifest may be gone all the same; nothing is tried twice. */
 MUST_CHECK int registry_delete_image(const struct registry *r, const char *repository,
                                      const char *digest, struct error *err);
 
@@ -226,6 +226,36 @@ MUST_CHECK int registry_list_referrers(const struct registry *r, const char *rep
                                        const char *digest, const char *type,
                                        void (*each)(void *self, const struct registry_referrer *r),
                                        void *self, struct error *err);
+
+/* ---- bundles ----
+ *
+ * What is no image, but lies in a repository as one does, with a tag: a config of a media type of
+ * its own, and layers. */
+
+struct registry_bundle {
+    char digest[REGISTRY_DIGEST]; /* of the manifest */
+    struct buf config;
+};
+void registry_bundle_release(struct registry_bundle *a);
+
+/* ERR_REMOTE also when what has that tag is of another type, or its config has more than max
+ * bytes. */
+MUST_CHECK int registry_get_bundle(const struct registry *r, const char *repository,
+                                   const char *tag, const char *type, size_t max,
+                                   enum registry_presence *ret_presence,
+                                   struct registry_bundle *ret, struct error *err);
+
+/* As registry_push, which see; the manifest is written here, and names the tag, so that no two tags
+ * have the same.  The manifest that the tag named before is removed.  created: seconds since 1970.
+ */
+MUST_CHECK int registry_put_bundle(const struct registry *r, const struct registry_image *image,
+                                   const char *type, const char *layer_type, int64_t created,
+                                   struct registry_pushed *ret, struct error *err);
+
+/* Removes the bundles that were made first, until at most `keep` are left of more than max; of
+ * more than 1000 the others are looked at another time. */
+MUST_CHECK int registry_trim_bundles(const struct registry *r, const char *repository, size_t max,
+                                     size_t keep, size_t *ret_removed, struct error *err);
 
 /* ---- server ---- */
 

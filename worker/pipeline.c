@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "dockerfile/dockerfile.h"
 #include "worker/build_log.h"
+#include "worker/cache_registry.h"
 #include "worker/labels.h"
 #include "worker/pack.h"
 #include "worker/program.h"
@@ -270,6 +271,7 @@ static int step_build(struct run *r, struct error *err)
                                             .slim = run_is_slim(r)};
 
     pipeline_repository(&r->build, repository);
+    cache_registry_use(r);
     if (labels_make(r, &labels, err) < 0)
         return -1;
     if (program_make(&request, &program, err) < 0) {
@@ -280,6 +282,7 @@ static int step_build(struct run *r, struct error *err)
     }
     program.program.packages = r->config->attest;
     r->epoch = program.program.epoch;
+    program.program.no_cache = r->build.no_cache;
     return build(r, &program, err);
 }
 

@@ -10,6 +10,18 @@
 #include "worker/places.h"
 #include "worker/state.h"
 
+/* What is left for other workers of the workspace, in its registry. */
+enum worker_cache_mode {
+    WORKER_CACHE_OFF, /* nothing, and nothing of theirs is used */
+    WORKER_CACHE_MIN, /* of the image's own steps their layers, of others that they came out so */
+    WORKER_CACHE_MAX, /* all layers */
+};
+struct worker_cache {
+    enum worker_cache_mode mode;
+    uint64_t size_max;   /* bytes of layers, for one image */
+    uint64_t mounts_max; /* bytes of one cache mount; 0: they are not kept there */
+};
+
 struct worker_config { /* borrowed until worker_free */
     struct state *state;
     struct upload_store *uploads;
@@ -28,8 +40,9 @@ struct worker_config { /* borrowed until worker_free */
     int attempts;                     /* as in state_config, to tell users */
     int64_t lease_ns; /* how long a silent worker keeps a build; heartbeats at a third */
     uint64_t log_max; /* bytes of log text a build may write */
-    bool sweep;       /* worker_sweep at the start and now and then */
-    bool no_slim;     /* layers are whole, whatever blaxel.toml says */
+    struct worker_cache cache;
+    bool sweep;   /* worker_sweep at the start and now and then */
+    bool no_slim; /* layers are whole, whatever blaxel.toml says */
     /* The operator's log: one line without a line end.  Called from any thread. */
     void (*log)(void *self, const char *line);
     void *log_self;
@@ -44,6 +57,10 @@ bool worker_name_of(int pid, char name[WORKER_NAME]);
 
 /* "<workspace>/<type>/<name>": where a build's image lives in the registry. */
 void pipeline_repository(const struct build *b, char repository[3 * NAME_SIZE]);
+
+/* Removes what workers left each other of an image; that there is nothing is fine. */
+MUST_CHECK int pipeline_forget_cache(const struct registry *registry, const struct target *t,
+                                     struct error *err);
 
 struct worker;
 

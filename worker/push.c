@@ -7,6 +7,7 @@
 
 #include "base/digest.h"
 #include "base/text.h"
+#include "worker/cache_registry.h"
 #include "worker/steps.h"
 
 #define MANIFEST_MAX (4 << 20) /* registries take no more */
@@ -56,7 +57,8 @@ static int open_blob(void *self, int *ret_fd, struct error *err)
 
 int push_image(const struct registry *registry, const struct builder_job *job,
                const struct builder_image *image, const char *repository, const char *tag,
-               const struct argv *known, struct registry_pushed *ret, struct error *err)
+               const char *cache, const struct argv *known, struct registry_pushed *ret,
+               struct error *err)
 {
     size_t n = image->n_layers;
     CLEANUP(buf_release) struct buf manifest = BUF_INIT(MANIFEST_MAX);
@@ -81,8 +83,9 @@ int push_image(const struct registry *registry, const struct builder_job *job,
         layers[i] = (struct registry_layer){.digest = image->layers[i].digest,
                                             .size = image->layers[i].size,
                                             .open = open_blob,
-                                            .self = &blobs[i]};
-        if (known && known->v[i][0])
+                                            .self = &blobs[i],
+                                            .mount_from = image->layers[i].away ? cache : NULL};
+        if (!image->layers[i].away && known && known->v[i][0])
             layers[i].mount_from = known->v[i];
     }
     return registry_push(registry, &what, ret, err);
@@ -90,7 +93,7 @@ int push_image(const struct registry *registry, const struct builder_job *job,
 
 /* Other images of the workspace may have its layers: what was pushed once is mounted. */
 static int push_with_known(struct run *r, const struct registry *registry, const char *repository,
-                           struct registry_pushed *ret, struct error *err)
+                           const char *cache, struct registry_pushed *ret, struct error *err)
 {
     const struct target t = {r->build.workspace, r->build.type, r->build.name};
     CLEANUP(argv_release) struct argv digests = ARGV_INIT, known = ARGV_INIT;
@@ -100,7 +103,8 @@ static int push_with_known(struct run *r, const struct registry *registry, const
     if (digests.failed)
         return error_set(err, ERR_SYSTEM, "push the image: out of memory");
     if (state_layers_find(r->config->state, t.workspace, &digests, &known, err) < 0 ||
-        push_image(registry, r->job, &r->image, repository, r->build.tag, &known, ret, err) < 0)
+        push_image(registry, r->job, &r->image, repository, r->build.tag, cache, &known, ret, err) <
+            0)
         return -1;
     return state_layers_keep(r->config->state, &t, &digests, err);
 }
@@ -118,14 +122,16 @@ int step_push(struct run *r, struct error *err)
 {
     struct registry registry = *r->config->registry;
     struct registry_pushed pushed;
-    char repository[3 * NAME_SIZE];
+    char repository[3 * NAME_SIZE], cache[CACHE_REPOSITORY];
     char sent[TEXT_SIZE], skipped[TEXT_SIZE];
 
     registry.cancel = &r->cancel;
     pipeline_repository(&r->build, repository);
+    cache_repository(&r->build, cache);
     plain_log_begin(&r->plain_log, "pushing image to %s/%s:%s", r->config->registry_name,
                     repository, r->build.tag);
-    if (begin_attest(r, err) < 0 || push_with_known(r, &registry, repository, &pushed, err) < 0) {
+    if (begin_attest(r, err) < 0 ||
+        push_with_known(r, &registry, repository, cache, &pushed, err) < 0) {
         if (cancel_is_thrown(&r->cancel))
             err->kind = ERR_NONE;
         return -1;

@@ -13,11 +13,12 @@ MUST_CHECK int push_write_manifest(const struct builder_image *image, struct buf
                                    struct error *err);
 
 /* Writes the image's manifest and pushes it with its blobs, those that are not there yet, as
- * <repository>:<tag>.  known: for each layer a repository that may have it, or ""; NULL: nothing is
- * known.  Errors are those of registry_push. */
+ * <repository>:<tag>.  cache: the repository that has the layers which are away.  known: for each
+ * layer a repository that may have it, or ""; NULL: nothing is known.  Errors are those of
+ * registry_push. */
 MUST_CHECK int push_image(const struct registry *registry, const struct builder_job *job,
                           const struct builder_image *image, const char *repository,
-                          const char *tag, const struct argv *known, struct registry_pushed *ret,
-                          struct error *err);
+                          const char *tag, const char *cache, const struct argv *known,
+                          struct registry_pushed *ret, struct error *err);
 
 #endif

@@ -63,7 +63,7 @@ static int digest_inputs(struct run *r, char ret[SHA256_HEX], struct error *err)
     bool known;
 
     ret[0] = '\0';
-    if (!r->plan.context[0] || dockerfile_adds_from_web(r->dockerfile))
+    if (r->build.no_cache || !r->plan.context[0] || dockerfile_adds_from_web(r->dockerfile))
         return 0;
     if (sha256_new(&hash, err) < 0)
         return -1;

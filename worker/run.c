@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "worker/cache_registry.h"
 #include "worker/pack.h"
 
 #define TICK_MS       200
@@ -26,8 +27,7 @@ struct ticker {
     atomic_bool drained;
 };
 
-static void operator_log(const struct worker_config *c, const char *fmt, ...) PRINTF(2, 3);
-static void operator_log(const struct worker_config *c, const char *fmt, ...)
+void run_log(const struct worker_config *c, const char *fmt, ...)
 {
     char line[2048];
     va_list ap;
@@ -52,7 +52,7 @@ static void beat(struct ticker *t)
     t->next_beat = now + pause;
     if (state_heartbeat(c->state, t->run->build.id, t->run->holder, c->lease_ns, &verdict, &err) <
         0) {
-        operator_log(c, "build %s: heartbeat: %s", t->run->build.id, err.msg);
+        run_log(c, "build %s: heartbeat: %s", t->run->build.id, err.msg);
         if (now - t->kept > c->lease_ns)
             cancel_throw(&t->run->cancel);
         return;
@@ -72,7 +72,7 @@ static void *tick(void *self)
 
     while (poll(&stop, 1, TICK_MS) <= 0) {
         if (!atomic_load(&t->run->lost) && journal_flush(&t->run->journal, &err) < 0)
-            operator_log(t->run->config, "build %s: write its log: %s", t->run->build.id, err.msg);
+            run_log(t->run->config, "build %s: write its log: %s", t->run->build.id, err.msg);
         beat(t);
         if (cancel_is_thrown(t->drain) && !atomic_exchange(&t->drained, true))
             cancel_throw(&t->run->cancel);
@@ -150,7 +150,7 @@ static void forget_push(struct run *r)
     pipeline_repository(&r->build, repository);
     if (state_digest_in_use(r->config->state, &t, r->digest, &used, &err) < 0 ||
         (!used && registry_delete_image(r->config->registry, repository, r->digest, &err) < 0))
-        operator_log(r->config, "build %s: forget its image: %s", r->build.id, err.msg);
+        run_log(r->config, "build %s: forget its image: %s", r->build.id, err.msg);
 }
 
 static bool is_final(enum build_phase phase)
@@ -166,7 +166,7 @@ static void settle(struct run *r, const struct build_result *result)
     struct error err = ERROR_INIT;
 
     if (state_finish(c->state, r->build.id, r->holder, result, &verdict, &phase, &err) < 0) {
-        operator_log(c, "build %s: record its end: %s", r->build.id, err.msg);
+        run_log(c, "build %s: record its end: %s", r->build.id, err.msg);
         return; /* the lease runs out, and another try is made */
     }
     if (!purpose_is_image(r->build.purpose))
@@ -177,15 +177,15 @@ static void settle(struct run *r, const struct build_result *result)
         attest_attach(r);
     if (verdict != LEASE_LOST && is_final(phase) && r->build.archive[0] &&
         upload_store_remove(c->uploads, r->build.archive, &err) < 0)
-        operator_log(c, "build %s: remove its archive: %s", r->build.id, err.msg);
-    operator_log(c, "build %s %s/%s/%s: %s%s%s", r->build.id, r->build.workspace, r->build.type,
-                 r->build.name,
-                 verdict == LEASE_LOST      ? "lease lost"
-                 : phase == BUILD_SUCCEEDED ? "succeeded"
-                 : phase == BUILD_QUEUED    ? "will be tried again"
-                 : phase == BUILD_CANCELLED ? "cancelled"
-                                            : "failed",
-                 result->kind ? ": " : "", result->kind ? result->message : "");
+        run_log(c, "build %s: remove its archive: %s", r->build.id, err.msg);
+    run_log(c, "build %s %s/%s/%s: %s%s%s", r->build.id, r->build.workspace, r->build.type,
+            r->build.name,
+            verdict == LEASE_LOST      ? "lease lost"
+            : phase == BUILD_SUCCEEDED ? "succeeded"
+            : phase == BUILD_QUEUED    ? "will be tried again"
+            : phase == BUILD_CANCELLED ? "cancelled"
+                                       : "failed",
+            result->kind ? ": " : "", result->kind ? result->message : "");
 }
 
 /* Tells the log that a fault is not the user's, and what comes of it. */
@@ -209,7 +209,7 @@ static void conclude(struct run *r, int outcome, struct error *err, bool drained
     if (outcome < 0 && err->kind == ERR_NONE && drained && !atomic_load(&r->lost)) {
         builder_job_end(TAKE(r->job)); /* this try is not counted: the next has the same name */
         if (state_give_back(c->state, r->build.id, r->holder, err) < 0)
-            operator_log(c, "build %s: give it back: %s", r->build.id, err->msg);
+            run_log(c, "build %s: give it back: %s", r->build.id, err->msg);
         return;
     }
     result.image_size = r->image_size;
@@ -225,7 +225,7 @@ static void conclude(struct run *r, int outcome, struct error *err, bool drained
             result.event = buf_str(&r->failure);
     }
     if (!atomic_load(&r->lost) && journal_flush(&r->journal, &flush) < 0)
-        operator_log(c, "build %s: write its log: %s", r->build.id, flush.msg);
+        run_log(c, "build %s: write its log: %s", r->build.id, flush.msg);
     settle(r, &result);
 }
 
@@ -239,12 +239,14 @@ void run_build(const struct worker_config *config, const struct build *build, co
 
     if (run_init(&r, config, build, holder, &err) < 0 ||
         ticker_start(&ticker, &r, drain, &err) < 0) {
-        operator_log(config, "build %s: %s", build->id, err.msg);
+        run_log(config, "build %s: %s", build->id, err.msg);
         run_release(&r);
         return;
     }
     outcome = pipeline_run(&r, &err);
     ticker_stop(&ticker);
     conclude(&r, outcome, &err, atomic_load(&ticker.drained));
+    if (outcome == 0 && !atomic_load(&r.lost))
+        cache_registry_export(&r, drain);
     run_release(&r); /* removes the job directory, which may take long and nobody waits for */
 }

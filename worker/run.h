@@ -15,6 +15,13 @@
  * same process can take a lost one for its own. */
 #define WORKER_HOLDER (WORKER_NAME + 24)
 
+/* What other workers left, and where (worker/cache_registry.h). */
+struct run_cache {
+    struct registry registry;
+    struct builder_remote remote;
+    bool exporting;
+};
+
 struct run {
     const struct worker_config *config;
     struct build build;
@@ -26,6 +33,7 @@ struct run {
 
     /* What the steps leave for each other. */
     struct builder_job *job;
+    struct run_cache cache; /* of the job */
     struct upload_report report;
     struct upload_git source;       /* of the build; all "" with an upload */
     char revision[UPLOAD_REVISION]; /* the commit that is built; "" when it is not known */
@@ -54,6 +62,9 @@ static inline bool run_is_slim(const struct run *r)
 {
     return r->plan.settings.build_slim && !r->config->no_slim;
 }
+
+/* A line for the operator. */
+void run_log(const struct worker_config *c, const char *fmt, ...) PRINTF(2, 3);
 
 /* Takes the build through all steps.  -1 is the build's failure, in err; ERR_NONE in err means that
  * it was stopped (cancel was thrown). */

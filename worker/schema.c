@@ -205,9 +205,13 @@ static const char version_log_events[] =
     "alter table log_lines add column bytes integer not null default 0;"
     "alter table log_lines add column code integer not null default 0;";
 
+/* Whether every step is to be run, whatever earlier builds left. */
+static const char version_no_cache[] =
+    "alter table builds add column no_cache integer not null default 0;";
+
 const char *const schema_migrations[] = {
-    version_1,          version_2,      version_3,
-    version_accounts,   version_shares, version_attestations,
-    version_log_events,
+    version_1,          version_2,        version_3,
+    version_accounts,   version_shares,   version_attestations,
+    version_log_events, version_no_cache,
 };
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

@@ -169,6 +169,7 @@ struct build {
     int64_t log_read;      /* when a client last read the log, before the end was visible */
     /* Instead of an upload: a git source, or what is to be done with a volume (volumes.h). */
     char source[BUILD_SOURCE];
+    bool no_cache; /* every step is run, and no earlier image reused */
 };
 
 /* Which image or resource a call is about. */
@@ -185,6 +186,17 @@ enum upload_outcome {
     UPLOAD_EXPIRED,
     UPLOAD_UNKNOWN, /* no such build in that workspace */
 };
+
+/* What state_build_ask makes a build of. */
+struct build_order {
+    enum build_purpose purpose;
+    const char *source; /* NULL: an upload */
+    bool no_cache;
+};
+/* The two below, with all that can be asked for. */
+MUST_CHECK int state_build_ask(struct state *s, const struct target *t,
+                               const struct build_order *order, struct build *ret,
+                               struct error *err);
 
 /* Makes a build that waits for its upload; an older one of the same target that still waits is
  * CANCELLED.  Adds the event buildimage.created. */

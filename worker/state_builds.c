@@ -35,6 +35,7 @@ void build_from_row(struct query *q, struct build *ret)
     ret->building_seen = query_get_int(q, 21);
     ret->log_read = query_get_int(q, 22);
     COPY_TEXT(ret->source, query_get_text(q, 23));
+    ret->no_cache = query_get_int(q, 24) != 0;
 }
 
 static int load_one(struct query *q, enum presence *ret_presence, struct build *ret,
@@ -96,7 +97,8 @@ static int build_insert(struct state *s, const struct build *b, struct error *er
 {
     QUERY(q, s->db,
           "insert into builds (id, workspace, type, name, purpose, phase, tag, created,"
-          " upload_expires, uploaded, source) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+          " upload_expires, uploaded, source, no_cache)"
+          " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     query_text(&q, b->id);
     query_text(&q, b->workspace);
     query_text(&q, b->type);
@@ -108,6 +110,7 @@ static int build_insert(struct state *s, const struct build *b, struct error *er
     query_int(&q, b->upload_expires);
     query_int(&q, b->uploaded);
     query_text(&q, b->source);
+    query_int(&q, b->no_cache);
     return query_run(&q, NULL, err);
 }
 
@@ -155,11 +158,12 @@ static int begin(struct state *s, const struct target *t, const struct build *b,
     return event_add(s, t, b, &created, err);
 }
 
-int state_build_begin(struct state *s, const struct target *t, enum build_purpose purpose,
-                      struct build *ret, struct error *err)
+static int ask_for_upload(struct state *s, const struct target *t, const struct build_order *order,
+                          struct build *ret, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    struct build b = {.purpose = purpose, .phase = BUILD_UPLOADING};
+    struct build b = {
+        .purpose = order->purpose, .phase = BUILD_UPLOADING, .no_cache = order->no_cache};
 
     draw_names(&b, t);
     if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || creation_time(s, t, &b.created, err) < 0)
@@ -177,14 +181,15 @@ int state_build_begin(struct state *s, const struct target *t, enum build_purpos
     return 0;
 }
 
-int state_build_from_source(struct state *s, const struct target *t, enum build_purpose purpose,
-                            const char *source, struct build *ret, struct error *err)
+static int ask_of_source(struct state *s, const struct target *t, const struct build_order *order,
+                         struct build *ret, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    struct build b = {.purpose = purpose, .phase = BUILD_QUEUED};
+    struct build b = {
+        .purpose = order->purpose, .phase = BUILD_QUEUED, .no_cache = order->no_cache};
 
     draw_names(&b, t);
-    COPY_TEXT(b.source, source);
+    COPY_TEXT(b.source, order->source);
     if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || creation_time(s, t, &b.created, err) < 0)
         return -1;
     b.upload_expires = b.uploaded = b.created;
@@ -196,6 +201,25 @@ int state_build_from_source(struct state *s, const struct target *t, enum build_
     *ret = b;
     state_wake(s);
     return 0;
+}
+
+int state_build_ask(struct state *s, const struct target *t, const struct build_order *order,
+                    struct build *ret, struct error *err)
+{
+    return (order->source ? ask_of_source : ask_for_upload)(s, t, order, ret, err);
+}
+
+int state_build_begin(struct state *s, const struct target *t, enum build_purpose purpose,
+                      struct build *ret, struct error *err)
+{
+    return state_build_ask(s, t, &(struct build_order){.purpose = purpose}, ret, err);
+}
+
+int state_build_from_source(struct state *s, const struct target *t, enum build_purpose purpose,
+                            const char *source, struct build *ret, struct error *err)
+{
+    return state_build_ask(s, t, &(struct build_order){.purpose = purpose, .source = source}, ret,
+                           err);
 }
 
 static enum upload_outcome judge_upload(const struct build *b, enum presence presence,

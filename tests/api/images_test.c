@@ -105,6 +105,32 @@ static void test_a_git_source_is_queued_without_an_upload(void **state)
     }
 }
 
+static void test_a_build_without_the_cache_is_asked_for_in_the_body(void **state)
+{
+    static const struct {
+        const char *flag;
+        bool no_cache;
+    } cases[] = {{"true", true}, {"false", false}};
+    struct fixture *f = fixture_of(state);
+
+    for (size_t i = 0; i < 2; i++) {
+        struct build b;
+        char body[300];
+
+        (void)snprintf(body, sizeof(body),
+                       "{\"name\":\"demo\",\"noCache\":%s,\"spec\":{\"source\":{\"git\":\"" GIT
+                       "\"}}}",
+                       cases[i].flag);
+        assert_int_equal(ask(f, "POST", "/v0/images", body)->status, 200);
+        b = claim(f);
+        assert_int_equal(b.no_cache, cases[i].no_cache);
+        succeed(f, &b);
+    }
+    assert_error(ask(f, "POST", "/v0/images?upload=true",
+                     "{\"name\":\"demo\",\"resourceType\":\"sandbox\",\"noCache\":\"yes\"}"),
+                 400, "invalid_no_cache");
+}
+
 static void test_a_source_that_cannot_be_fetched_is_refused_at_once(void **state)
 {
 #define WITH(source) "{\"name\":\"a\",\"spec\":{\"source\":" source "}}"
@@ -282,6 +308,7 @@ int main(void)
         TEST(test_a_build_is_announced_as_bl_push_reads_it),
         TEST(test_what_cannot_be_built_is_refused),
         TEST(test_a_git_source_is_queued_without_an_upload),
+        TEST(test_a_build_without_the_cache_is_asked_for_in_the_body),
         TEST(test_a_source_that_cannot_be_fetched_is_refused_at_once),
         TEST(test_a_repeated_request_hands_out_a_new_url),
         TEST(test_an_image_is_shown_with_all_its_fields),

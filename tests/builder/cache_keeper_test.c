@@ -162,6 +162,28 @@ static void test_cache_mounts_count_and_go_too(void **state)
     builder_free(m.b);
 }
 
+static void test_room_is_made_by_hand_unless_a_build_runs(void **state)
+{
+    static const char dockerfile[] = "FROM alpine:3.20\nRUN head -c 3000000 /dev/urandom >/f\n";
+    const struct machine *m = *state;
+    struct builder_job *job;
+    struct error err = ERROR_INIT;
+    uint64_t freed;
+    bool busy;
+
+    build(m, "by-hand", dockerfile);
+    assert_int_equal(builder_job_begin(m->b, "by-hand", "other", &job, &err), 0);
+    assert_int_equal(builder_prune(m->b, "by-hand", 0, true, &busy, &freed, &err), 0);
+    assert_true(busy && freed == 0);
+    builder_job_end(job);
+    assert_int_equal(builder_prune(m->b, "by-hand", 100 * MIB, false, &busy, &freed, &err), 0);
+    assert_int_equal(count_cached(m, "by-hand", dockerfile), 1);
+    assert_int_equal(builder_prune(m->b, "by-hand", 0, true, &busy, &freed, &err), 0);
+    assert_true(!busy && freed > 3000000);
+    assert_int_equal(count_in(m, "by-hand", "/records"), 0);
+    assert_int_equal(builder_prune(m->b, "by-hand", 0, true, &busy, &freed, &err), 0);
+}
+
 static void test_nothing_goes_while_a_build_runs(void **state)
 {
     static const char dockerfile[] = "FROM alpine:3.20\nRUN head -c 3000000 /dev/urandom >/f\n";
@@ -312,6 +334,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_many_builds_stay_within_the_bounds),
         cmocka_unit_test(test_what_was_not_used_for_the_longest_goes_first),
         cmocka_unit_test(test_cache_mounts_count_and_go_too),
+        cmocka_unit_test(test_room_is_made_by_hand_unless_a_build_runs),
         cmocka_unit_test(test_nothing_goes_while_a_build_runs),
         cmocka_unit_test(test_what_no_record_names_goes),
         cmocka_unit_test(test_a_cache_of_links_is_not_followed),

@@ -39,6 +39,27 @@ static size_t count_records(const struct machine *m, const char *workspace)
     return count_entries(path);
 }
 
+/* ---- no cache ---- */
+
+#define DRAWN                                                                                      \
+    "FROM alpine:3.20\nRUN head -c 16 /dev/urandom | od -An -tx1 >/drawn\nRUN cat /drawn\n"
+
+static void test_without_the_cache_every_step_is_run_and_its_result_is_the_one_found(void **state)
+{
+    struct attempt first = {.files = NULL}, anew = {.no_cache = true}, next = {.files = NULL};
+
+    build_of(*state, &first, "anew", DRAWN);
+    build_of(*state, &anew, "anew", DRAWN);
+    assert_int_equal(count(&anew, "CACHED"), 0);
+    assert_string_not_equal(first.image.layers[1].digest, anew.image.layers[1].digest);
+    build_of(*state, &next, "anew", DRAWN);
+    assert_int_equal(count(&next, "CACHED"), 2);
+    assert_string_equal(next.image.layers[1].digest, anew.image.layers[1].digest);
+    attempt_release(&first);
+    attempt_release(&anew);
+    attempt_release(&next);
+}
+
 /* ---- why not ---- */
 
 #define STEPS "FROM alpine:3.20\nCOPY . /app/\nRUN cat /app/src/index.js\n"
@@ -332,6 +353,7 @@ static void test_builds_at_once_of_one_step_all_succeed(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_without_the_cache_every_step_is_run_and_its_result_is_the_one_found),
         cmocka_unit_test(test_a_first_build_says_so_once_and_the_next_finds_all),
         cmocka_unit_test(test_the_files_that_changed_came_or_went_are_named),
         cmocka_unit_test(test_of_many_files_that_changed_some_are_named_and_the_rest_counted),

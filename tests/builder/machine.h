@@ -52,6 +52,7 @@ struct attempt {
     const struct argv *labels;
     const char *push_to;   /* repository; NULL: not pushed */
     struct cancel *cancel; /* NULL: none */
+    bool no_cache;         /* every step is run */
     bool cached;           /* what earlier attempts of the workspace left may be used */
     bool slim;             /* layers are made slim */
     char registry[64];     /* its URL; set by attempt_run */

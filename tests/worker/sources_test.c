@@ -104,6 +104,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STATE_TEST(test_it_is_queued_at_once),
+        STATE_TEST(test_without_the_cache_stays_with_a_build_that_asks_for_it),
         STATE_TEST(test_an_upload_has_no_source),
         STATE_TEST(test_its_image_is_there_from_then_on),
         STATE_TEST(test_it_takes_the_place_of_older_builds),

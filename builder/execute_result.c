@@ -1,0 +1,70 @@
+/* builder/execute_result — what came of a build, for whoever started it: out/image.json. */
+#include <string.h>
+
+#include "base/fs.h"
+#include "builder/execute.h"
+
+#define RESULT "/kiln/out/image.json"
+
+static json_t *layers_json(const struct image_layer *layers, size_t n)
+{
+    json_t *a = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(a, json_pack("{s:s, s:s, s:I, s:b, s:b}", "digest", layers[i].digest,
+                                           "diff_id", layers[i].diff_id, "size",
+                                           (json_int_t)layers[i].size, "base", (int)layers[i].base,
+                                           "away", (int)layers[i].away));
+    return a;
+}
+
+/* slim: the image has another layer of it than the whole one, which may not be made yet. */
+static void add_step(json_t *steps, const char *key, const struct cache_record *r, bool slim)
+{
+    json_array_append_new(steps, json_pack("{s:s, s:b, s:b, s:o}", "key", key, "away", (int)r->away,
+                                           "slim", (int)slim, "record", cache_record_json(r)));
+}
+
+/* By each key under which it may be found. */
+static json_t *steps_json(const struct execution *x)
+{
+    json_t *a = json_array();
+
+    for (size_t i = 0; i < x->doc.program.n_stages; i++)
+        for (size_t k = 0; k < x->stages[i].n_made; k++) {
+            const struct made *made = &x->stages[i].made[k];
+            bool slim = made->slim && slim_step_changes(x->slim, made->slim);
+
+            add_step(a, made->record.key, &made->record, slim);
+            if (made->key[0] && strcmp(made->key, made->record.key) != 0)
+                add_step(a, made->key, &made->record, slim);
+            if (made->quick[0])
+                add_step(a, made->quick, &made->record, slim);
+        }
+    return a;
+}
+
+static json_t *mounts_json(const struct execution *x)
+{
+    json_t *a = json_array();
+
+    for (size_t i = 0; i < x->mounts.n; i++)
+        json_array_append_new(a, json_string(x->mounts.v[i]));
+    return a;
+}
+
+int execute_write_result(struct execution *x, const struct image_layer *layers, size_t n_layers,
+                         const struct buf *config, struct error *err)
+{
+    const struct buf *packages = &x->packages.list;
+    json_auto_t *o = json_pack(
+        "{s:s%, s:o, s:I, s:I, s:o, s:o, s:I, s:s%}", "config", buf_str(config), config->len,
+        "layers", layers_json(layers, n_layers), "steps", (json_int_t)x->n_steps, "cached",
+        (json_int_t)x->n_cached, "keys", steps_json(x), "mounts", mounts_json(x), "epoch",
+        (json_int_t)x->doc.program.epoch, "packages", buf_str(packages), packages->len);
+    CLEANUP_FREE char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+
+    if (!text)
+        return error_set(err, ERR_SYSTEM, "write the image's description: out of memory");
+    return fs_write_file(AT_FDCWD, RESULT, text, strlen(text), 0600, err);
+}
