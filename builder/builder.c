@@ -102,7 +102,6 @@ static int try_ids(struct builder *b, const struct jail_ids *ids, struct error *
     if (builder_probe(b, ids, &b->no_overlay, err) < 0)
         return -1;
     b->ids = *ids;
-    b->driver = b->no_overlay.kind == ERR_NONE ? "overlay" : "vfs";
     return 0;
 }
 
@@ -138,6 +137,10 @@ int builder_check_jail(const struct builder *b, struct error *err)
     if (b->no_jail.kind != ERR_NONE) {
         *err = b->no_jail;
         return -1;
+    }
+    if (b->no_overlay.kind != ERR_NONE) {
+        *err = b->no_overlay;
+        return error_wrap(err, "execute steps on %s", b->config->dir);
     }
     if (!b->buildah[0])
         return error_set(err, ERR_SYSTEM, "find %s: no such program",
@@ -175,7 +178,6 @@ static int open_unchosen(const struct builder_config *config, struct builder **r
     if (!b)
         return error_set(err, ERR_SYSTEM, "open the builder: out of memory");
     b->config = config;
-    b->driver = "overlay";
     if (!builder_find_program(path ? path : "/usr/bin:/bin",
                               config->buildah ? config->buildah : "buildah", b->buildah))
         b->buildah[0] = '\0';

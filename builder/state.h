@@ -12,10 +12,9 @@ struct builder {
     const struct builder_config *config;
     struct jail_ids ids;
     char buildah[PATH_MAX];  /* on the host; "" when not found */
-    const char *driver;      /* of containers/storage: "overlay", "vfs" */
     struct error no_users;   /* why there is no user namespace; ERR_NONE: there is one */
     struct error no_jail;    /* why nothing can be built here; ERR_NONE: it can */
-    struct error no_overlay; /* why the driver is vfs */
+    struct error no_overlay; /* why no step can be executed here; ERR_NONE: it can */
     struct cgroup_site site; /* where control groups can be made */
 };
 
