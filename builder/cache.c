@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/digest.h"
@@ -53,6 +54,21 @@ void cache_close(struct cache *c)
         if (fds[i] >= 0)
             close(fds[i]);
     *c = (struct cache)CACHE_INIT;
+}
+
+/* Through a descriptor of its own: a lock belongs to one, and threads hold theirs at the same time.
+ */
+int cache_hold(const struct cache *c, int *ret_fd, struct error *err)
+{
+    CLEANUP_CLOSE int fd = -1;
+
+    if (fs_open_dir(c->records, ".", &fd, err) < 0)
+        return -1;
+    while (flock(fd, LOCK_SH) < 0)
+        if (errno != EINTR)
+            return error_errno(err, errno, "hold the cache");
+    *ret_fd = TAKE_FD(fd);
+    return 0;
 }
 
 /* ---- records ---- */
@@ -124,7 +140,11 @@ static int read_file(int records, const char *key, bool *ret_sound, struct cache
 int cache_find(const struct cache *c, const char *key, bool *ret_found, struct cache_record *ret,
                struct error *err)
 {
+    CLEANUP_CLOSE int hold = -1;
+
     *ret_found = false;
+    if (cache_hold(c, &hold, err) < 0)
+        return -1;
     if (faccessat(c->records, key, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
         return 0;
     if (read_file(c->records, key, ret_found, ret, err) < 0)

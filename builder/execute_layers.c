@@ -1,8 +1,23 @@
 /* builder/execute_layers — layers of steps that are done are made while later steps run: in one
  * thread, in the order in which the steps became done. */
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "builder/execute.h"
+
+static int store_layer(struct execution *x, struct cache_record *r, struct error *err)
+{
+    CLEANUP_CLOSE int hold = -1;
+
+    if (cache_hold(&x->cache, &hold, err) < 0)
+        return -1;
+    /* One that was there already may have been removed since. */
+    if (r->layer.entries && utimensat(x->cache.blobs, r->layer.digest + 7, NULL, 0) < 0)
+        return error_errno(err, errno, "keep the blob %s", r->layer.digest);
+    r->has_layer = true;
+    return cache_store(&x->cache, r->key, r, err);
+}
 
 int execute_make_layer(struct execution *x, struct made *made, struct error *err)
 {
@@ -13,10 +28,10 @@ int execute_make_layer(struct execution *x, struct made *made, struct error *err
     if (r->has_layer || !r->diff[0])
         return 0;
     if (cache_open_diff(&x->cache, r->diff, &diff, err) < 0 ||
-        layer_write(diff, x->cache.blobs, &options, &r->layer, err) < 0)
+        layer_write(diff, x->cache.blobs, &options, &r->layer, err) < 0 ||
+        store_layer(x, r, err) < 0)
         return error_wrap(err, "make a layer");
-    r->has_layer = true;
-    return cache_store(&x->cache, r->key, r, err);
+    return 0;
 }
 
 /* The next one to make; NULL: there will be none. */

@@ -106,8 +106,12 @@ static uint64_t measure(const struct step_end *end, const char *diff)
 static int keep(struct stage_run *s, const char *path, const char *diff, struct made *made,
                 const struct step_end *end, struct error *err)
 {
+    CLEANUP_CLOSE int hold = -1;
+
     made->record = (struct cache_record){.bytes = end->bytes, .disk = measure(end, diff)};
     (void)snprintf(made->record.key, sizeof(made->record.key), "%s", made->key);
+    if (cache_hold(&s->x->cache, &hold, err) < 0)
+        return -1;
     if (!is_empty(diff)) {
         (void)snprintf(made->record.diff, sizeof(made->record.diff), "%s", made->key);
         if (cache_keep(&s->x->cache, path, made->key, err) < 0)

@@ -94,6 +94,8 @@ static int make_dirs(const struct builder_job *j, struct error *err)
     }
     if (snprintf(path, sizeof(path), "%s/" BASES_BLOBS, j->bases) >= (int)sizeof(path))
         return error_set(err, ERR_SYSTEM, "begin a build: path too long");
+    if (cache_keeper_note_begin(j->dir, err) < 0)
+        return -1;
     /* A store without it is of a version that did not keep blobs: all is fetched anew. */
     if (access(path, F_OK) < 0 && builder_drop_bases(j, err) < 0)
         return -1;
@@ -267,7 +269,12 @@ int builder_sweep(struct builder *b, bool (*keep)(void *self, const char *id), v
         if (sweep_dir(b, path, builder_remove, keep, self, err) < 0)
             result = -1;
     }
-    if (cache_keeper_sweep(b, err) < 0)
+    if (builder_sweep_probes(b, err) < 0 || cache_keeper_sweep(b, err) < 0)
         result = -1;
     return result;
+}
+
+int builder_sync(const struct builder *b, struct error *err)
+{
+    return cache_keeper_sync(b, err);
 }

@@ -45,6 +45,9 @@ MUST_CHECK int builder_check_jail(const struct builder *b, struct error *err);
 MUST_CHECK int builder_probe(const struct builder *b, const struct jail_ids *ids,
                              struct error *ret_no_overlay, struct error *err);
 
+/* Removes what probes that were killed have left, unless one is running. */
+MUST_CHECK int builder_sweep_probes(const struct builder *b, struct error *err);
+
 /* Makes a directory that belongs to root in the jail. */
 MUST_CHECK int builder_make_dir(const struct builder *b, const char *path, struct error *err);
 

@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 30
+#define CONFIG_KEYS 31
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -57,6 +57,7 @@ struct config {
     int64_t attempts;
     int64_t cache_max;
     int64_t bases_max;
+    int64_t caches_max;
     int64_t log_max;
     int64_t template_revisions;
 
