@@ -126,6 +126,7 @@ int cache_budget_keep(const struct builder *b, cache_budget_trim trim, struct er
     CLEANUP_FREE struct tenant *list = NULL;
     const uint64_t max = b->config->caches_max;
     uint64_t sum = 0;
+    uint64_t enough = max;
     size_t n = 0;
 
     if (max == 0)
@@ -134,8 +135,10 @@ int cache_budget_keep(const struct builder *b, cache_budget_trim trim, struct er
         return -1;
     for (size_t i = 0; i < n; i++)
         sum += list[i].use.cache + list[i].use.bases;
-    for (size_t i = 0; sum > max && i < n; i++) {
-        const struct cache_use bound = less(&list[i].use, sum - max);
+    if (sum > max) /* some more, so that it need not be done after each build */
+        enough = max - max / 10;
+    for (size_t i = 0; sum > enough && i < n; i++) {
+        const struct cache_use bound = less(&list[i].use, sum - enough);
 
         if (trim(b, list[i].name, &bound, err) < 0)
             return -1;

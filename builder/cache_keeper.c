@@ -11,12 +11,13 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "builder/cache_measure.h"
+#include "builder/bases_store.h"
 
 #define PAUSE_MS    20
 #define REST        (60 * NS_PER_SEC)            /* between two looks after jobs' ends */
 #define BASES_REST  (7 * 24 * 3600 * NS_PER_SEC) /* after which an unused base store goes */
 #define DEFAULT_MAX (UINT64_C(10) << 30)
+#define RENEW_MIN   (1 << 20)        /* a smaller base store is as good as none */
 #define SLACK       (2 * NS_PER_SEC) /* file times are those of the kernel's last tick */
 #define BEGUN       "begun"          /* in a job's directory: its time is when the job began */
 
@@ -63,31 +64,23 @@ static int64_t time_of(const struct stat *st)
     return st->st_mtim.tv_sec * NS_PER_SEC + st->st_mtim.tv_nsec;
 }
 
-/* A base store is buildah's: it is left as it is or goes as a whole, to be fetched anew. */
-static int drop_bases(const struct builder *b, const char *workspace, struct error *err)
-{
-    CLEANUP(buf_release) struct buf parent = BUF_INIT(PATH_MAX);
-
-    buf_addf(&parent, "%s/bases", b->config->dir);
-    return builder_remove(b, buf_str(&parent), workspace, err);
-}
-
-/* In *ret_left, the bytes it takes. */
-static int look_at_bases(const struct builder *b, const char *workspace, int64_t before,
+/* A store that is too large, or was not used between `before` and `since`, goes.  While builds use
+ * it the next ones get another, and only size counts. */
+static int look_at_bases(const struct builder *b, const char *workspace, bool alone, int64_t before,
                          int64_t since, uint64_t max, uint64_t *ret_left, struct error *err)
 {
-    char path[PATH_MAX];
-    struct stat st;
+    struct bases_store_use use;
 
-    *ret_left = 0;
-    if (snprintf(path, sizeof(path), "%s/bases/%s", b->config->dir, workspace) >= PATH_MAX ||
-        lstat(path, &st) < 0)
+    if (bases_store_tidy(b, workspace, err) < 0 || bases_store_measure(b, workspace, &use, err) < 0)
+        return -1;
+    *ret_left = use.bytes;
+    if (!alone)
+        return use.newest > max && use.newest > RENEW_MIN ? bases_store_renew(b, workspace, err)
+                                                          : 0;
+    if (use.time >= before && use.time < since && use.bytes <= max)
         return 0;
-    *ret_left = cache_measure(AT_FDCWD, path);
-    if (time_of(&st) >= before && time_of(&st) < since && *ret_left <= max)
-        return 0;
     *ret_left = 0;
-    return drop_bases(b, workspace, err);
+    return bases_store_drop(b, workspace, err);
 }
 
 /* ---- when the jobs of a workspace began ---- */
@@ -138,7 +131,6 @@ static int find_oldest_use(const struct builder *b, const char *cache, int64_t *
 
 /* ---- within bounds ---- */
 
-/* The base store of a workspace in which somebody works stays as it is. */
 static int trim_locked(const struct builder *b, const char *workspace, const char *cache,
                        bool alone, const struct cache_use *max, struct cache_use *ret_left,
                        struct error *err)
@@ -150,8 +142,7 @@ static int trim_locked(const struct builder *b, const char *workspace, const cha
         return -1;
     if (cache_items_trim(b, cache, max->cache, before, &ret_left->cache, err) < 0)
         return -1;
-    return look_at_bases(b, workspace, alone ? unused : INT64_MIN, INT64_MAX,
-                         alone ? max->bases : UINT64_MAX, &ret_left->bases, err);
+    return look_at_bases(b, workspace, alone, unused, INT64_MAX, max->bases, &ret_left->bases, err);
 }
 
 static int trim(const struct builder *b, const char *workspace, const struct cache_use *max,
@@ -205,7 +196,7 @@ static int drop_damaged(const struct builder *b, const char *workspace, const ch
     uint64_t left;
 
     if (cache_items_drop_since(b, cache, synced, err) < 0 ||
-        look_at_bases(b, workspace, INT64_MIN, synced, UINT64_MAX, &left, err) < 0)
+        look_at_bases(b, workspace, true, INT64_MIN, synced, UINT64_MAX, &left, err) < 0)
         return error_wrap(err, "remove what a power cut may have damaged");
     return cache_power_write(cache, synced, err);
 }

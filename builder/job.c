@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "builder/bases.h"
+#include "builder/bases_store.h"
 #include "builder/cache_keeper.h"
 #include "builder/state.h"
 
@@ -29,8 +30,6 @@ static int set_paths(struct builder_job *j, struct error *err)
     const char *dir = j->b->config->dir;
 
     if (snprintf(j->dir, sizeof(j->dir), "%s/jobs/%s", dir, j->id) >= (int)sizeof(j->dir) ||
-        snprintf(j->bases, sizeof(j->bases), "%s/bases/%s", dir, j->workspace) >=
-            (int)sizeof(j->bases) ||
         snprintf(j->cache, sizeof(j->cache), "%s/cache/%s", dir, j->workspace) >=
             (int)sizeof(j->cache))
         return error_set(err, ERR_SYSTEM, "begin a build: path too long");
@@ -70,11 +69,11 @@ static int remove_job(const struct builder *b, const char *jobs, const char *id,
 
 int builder_drop_bases(const struct builder_job *j, struct error *err)
 {
+    const char *name = strrchr(j->bases, '/') + 1;
     char parent[PATH_MAX];
 
-    (void)snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(j->bases, '/') - j->bases),
-                   j->bases);
-    return builder_remove(j->b, parent, j->workspace, err);
+    (void)snprintf(parent, sizeof(parent), "%.*s", (int)(name - 1 - j->bases), j->bases);
+    return builder_remove(j->b, parent, name, err);
 }
 
 static int make_dirs(const struct builder_job *j, struct error *err)
@@ -111,6 +110,13 @@ static void note_use(const struct builder_job *j)
     (void)utimensat(AT_FDCWD, j->cache, NULL, AT_SYMLINK_NOFOLLOW);
 }
 
+static void let_go(struct builder_job *j)
+{
+    argv_release(&j->groups);
+    cleanup_close(&j->bases_lock);
+    cleanup_close(&j->lock);
+}
+
 int builder_job_begin(struct builder *b, const char *workspace, const char *id,
                       struct builder_job **ret, struct error *err)
 {
@@ -126,12 +132,12 @@ int builder_job_begin(struct builder *b, const char *workspace, const char *id,
     j->b = b;
     (void)snprintf(j->workspace, sizeof(j->workspace), "%s", workspace);
     (void)snprintf(j->id, sizeof(j->id), "%s", id);
-    j->lock = -1;
+    j->lock = j->bases_lock = -1;
     if (set_paths(j, err) < 0 || cache_keeper_begin(b, workspace, &j->lock, err) < 0)
         return -1;
-    if (make_dirs(j, err) < 0 || builder_limits_begin(j, err) < 0) {
-        argv_release(&j->groups);
-        close(j->lock);
+    if (bases_store_enter(b, workspace, j->bases, &j->bases_lock, err) < 0 ||
+        make_dirs(j, err) < 0 || builder_limits_begin(j, err) < 0) {
+        let_go(j);
         return error_wrap(err, "begin a build");
     }
     note_use(j);
@@ -151,9 +157,8 @@ void builder_job_end(struct builder_job *j)
     buf_clear(&jobs);
     buf_addf(&jobs, "%s/tmp", j->cache);
     (void)!builder_remove(j->b, buf_str(&jobs), j->id, &ignored);
-    argv_release(&j->groups);
     note_use(j);
-    close(j->lock);
+    let_go(j);
     cache_keeper_end(j->b, j->workspace);
     free(j);
 }

@@ -22,11 +22,12 @@ struct builder {
 
 struct builder_job {
     const struct builder *b;
-    int lock; /* on the workspace's cache and base store: nothing of them goes meanwhile */
+    int lock;       /* on the workspace's cache: nothing of it goes meanwhile that the job uses */
+    int bases_lock; /* on the base store */
     char workspace[BUILDER_NAME_MAX + 1];
     char id[BUILDER_NAME_MAX + 1];
     char dir[PATH_MAX];          /* <dir>/jobs/<id> */
-    char bases[PATH_MAX];        /* <dir>/bases/<workspace> */
+    char bases[PATH_MAX];        /* see builder/bases_store.h */
     char cache[PATH_MAX];        /* <dir>/cache/<workspace> */
     char work[PATH_MAX + 80];    /* <cache>/tmp/<id>: what the build is working on */
     char context[PATH_MAX + 96]; /* <work>/context: files of it can be linked to the cache */

@@ -329,6 +329,41 @@ static void test_a_base_store_that_is_too_large_or_not_used_goes_and_is_fetched_
     build(*state, "bases", dockerfile);
 }
 
+/* Whoever uses the old one keeps it; whoever comes later gets another. */
+static void test_a_base_store_that_is_too_large_is_followed_by_another_while_builds_run(
+    void **state)
+{
+    static const char *const nothing[] = {NULL};
+    static const char dockerfile[] = "FROM alpine:3.20\nRUN true\n";
+    struct machine m;
+    struct builder_job *job;
+    struct builder_base base;
+    struct error err = ERROR_INIT;
+    char old[PATH_MAX], next[PATH_MAX];
+    bool found;
+
+    build(*state, "follow", dockerfile);
+    path_of(*state, "bases", "follow", "", old);
+    path_of(*state, "bases", "follow", ".1", next);
+    bound(*state, 0, 2 * MIB, &m);
+    assert_int_equal(builder_job_begin(m.b, "follow", "other", &job, &err), 0);
+    sweep(&m, keep_all);
+    assert_int_equal(access(next, F_OK), 0);
+    build(*state, "follow", dockerfile); /* its end trims with the larger bound */
+    assert_true(cache_measure(AT_FDCWD, next) > 2 * MIB);
+    assert_int_equal(builder_base_find(job, ALPINE, nothing, &found, &base, &err), 0);
+    assert_true(found);
+    builder_base_release(&base);
+    builder_job_end(job);
+    sweep(*state, keep_all);
+    assert_int_equal(access(old, F_OK), -1);
+    assert_int_equal(access(next, F_OK), 0);
+    sweep(&m, keep_all);
+    assert_int_equal(access(next, F_OK), -1);
+    build(*state, "follow", dockerfile);
+    builder_free(m.b);
+}
+
 /* ---- all together ---- */
 
 static uint64_t size_of_all(const struct machine *m)
@@ -453,6 +488,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_what_no_record_names_goes),
         cmocka_unit_test(test_a_cache_of_links_is_not_followed),
         cmocka_unit_test(test_a_base_store_that_is_too_large_or_not_used_goes_and_is_fetched_anew),
+        cmocka_unit_test(
+            test_a_base_store_that_is_too_large_is_followed_by_another_while_builds_run),
         cmocka_unit_test(test_after_a_power_cut_only_what_was_synced_is_found),
         cmocka_unit_test(test_after_a_clean_stop_all_is_found),
         cmocka_unit_test(test_without_a_power_cut_what_was_not_synced_is_found),

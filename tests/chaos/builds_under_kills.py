@@ -161,15 +161,17 @@ class Killer:
         started = [p for p, depth in family.look(self.chaos.kiln.data).items() if depth < 3]
         victim = self.random.choice(started) if started and self.random.random() < 0.5 \
             else worker.popen.pid
-        self.kills[self.kind_of(victim)] += 1
+        kind = "worker" if victim == worker.popen.pid else self.kind_of(victim)
         with contextlib.suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
+            self.kills[kind] += 1
         if victim == worker.popen.pid:
             worker.kill()
             self.ended.wait(self.random.uniform(0, 0.5))
             self.chaos.start_worker(number)
 
     def kind_of(self, pid):
+        """The name of its program; "exe" is Kiln's own, in a jail or on the way there."""
         with contextlib.suppress(OSError):
             return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
         return "gone"
@@ -290,7 +292,7 @@ class Chaos:
               f"{limits.caches_mib}")
         for workspace in WORKSPACES:
             for part, most in (("cache", limits.cache_mib), ("bases", limits.bases_mib)):
-                size = bytes_below(builder / part / workspace)
+                size = sum(map(bytes_below, (builder / part).glob(f"{workspace}*")))
                 assert size <= most * MIB, f"{part} of {workspace}: {size} bytes, limit {most} MiB"
         assert self.disk() <= limits.caches_mib * MIB
 
