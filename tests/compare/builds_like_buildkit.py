@@ -189,12 +189,12 @@ class ByBuildKit:
             text = text.replace(mirror + "/", f"{self.registry}/")
         # The frontend that the line names would have to be fetched.
         text = re.sub(r"(?m)\A\s*#\s*syntax\s*=.*$", "#", text)
-        (case.folder / "Dockerfile").write_text(text)
+        beside = case.folder.with_suffix(".Dockerfile")
+        beside.write_text(text)
         tag = f"{self.registry}/compared/case-{number}:latest"
         args = [w for a in case.args for w in ("--build-arg", a)]
         done = self.run("build", "--network=none", "--quiet", "--no-cache", *args, "-t", tag,
-                        str(case.folder))
-        (case.folder / "Dockerfile").write_text(case.dockerfile)
+                        "-f", str(beside), str(case.folder))
         if done.returncode != 0:
             return None, done.stdout[-1500:]
         assert self.run("push", "--quiet", tag).returncode == 0
