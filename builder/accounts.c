@@ -73,6 +73,8 @@ static bool to_id(const char *text, uint32_t *ret)
 
 /* Whom we look for, and what was found. */
 struct search {
+    bool may_be_unknown; /* a name that is not there is no error */
+    bool unknown;
     const char *name; /* "": only the number counts */
     bool by_id;
     uint32_t id;
@@ -188,6 +190,16 @@ static void seek(const char *name, struct search *s)
     }
 }
 
+static int take_unknown(struct search *s, const char *what, const char *name, const char *file,
+                        struct error *err)
+{
+    s->unknown = true;
+    return s->may_be_unknown
+               ? 0
+               : error_set(err, ERR_INPUT, "unable to find %s %s: no matching entries in %s file",
+                           what, name, file);
+}
+
 static int find_user(const char *passwd, const char *name, struct search *s, struct error *err)
 {
     seek(name, s);
@@ -196,8 +208,7 @@ static int find_user(const char *passwd, const char *name, struct search *s, str
     if (s->found)
         return 0;
     if (!s->by_id && strcmp(name, "root") != 0)
-        return error_set(err, ERR_INPUT,
-                         "unable to find user %s: no matching entries in passwd file", name);
+        return take_unknown(s, "user", name, "passwd", err);
     s->account = (struct account){.uid = s->by_id ? s->id : 0, .home = "/"};
     return 0;
 }
@@ -210,8 +221,7 @@ static int find_group(const char *text, const char *name, struct search *s, stru
     if (s->found)
         return 0;
     if (!s->by_id && strcmp(name, "root") != 0)
-        return error_set(err, ERR_INPUT,
-                         "unable to find group %s: no matching entries in group file", name);
+        return take_unknown(s, "group", name, "group", err);
     s->account.gid = s->by_id ? s->id : 0;
     return 0;
 }
@@ -242,13 +252,13 @@ int accounts_read(const char *passwd, const char *group, const char *who, struct
 }
 
 int accounts_read_owner(const char *passwd, const char *group, const char *who, uint32_t *ret_uid,
-                        uint32_t *ret_gid, struct error *err)
+                        uint32_t *ret_gid, bool *ret_unknown, struct error *err)
 {
     char user[256];
     char text[256];
     const char *group_name;
     uint32_t number;
-    struct search s = {.account = {.home = "/"}};
+    struct search s = {.account = {.home = "/"}, .may_be_unknown = true};
 
     if (split_who(who, user, text, &group_name, err) < 0)
         return -1;
@@ -260,6 +270,7 @@ int accounts_read_owner(const char *passwd, const char *group, const char *who, 
         return -1;
     *ret_uid = s.account.uid;
     *ret_gid = s.account.gid;
+    *ret_unknown = s.unknown;
     return 0;
 }
 
@@ -318,12 +329,13 @@ int accounts_find(int root, const char *who, struct account *ret, struct error *
 }
 
 int accounts_find_owner(int root, const char *who, uint32_t *ret_uid, uint32_t *ret_gid,
-                        struct error *err)
+                        bool *ret_unknown, struct error *err)
 {
     CLEANUP(buf_release) struct buf passwd = BUF_INIT(FILE_MAX);
     CLEANUP(buf_release) struct buf group = BUF_INIT(FILE_MAX);
 
     if (read_files(root, &passwd, &group, err) < 0)
         return -1;
-    return accounts_read_owner(buf_str(&passwd), buf_str(&group), who, ret_uid, ret_gid, err);
+    return accounts_read_owner(buf_str(&passwd), buf_str(&group), who, ret_uid, ret_gid,
+                               ret_unknown, err);
 }

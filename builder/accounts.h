@@ -6,6 +6,7 @@
 #ifndef BUILDER_ACCOUNTS_H
 #define BUILDER_ACCOUNTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,16 +29,18 @@ struct account {
  * ret can hold. */
 MUST_CHECK int accounts_find(int root, const char *who, struct account *ret, struct error *err);
 
-/* A --chown: "user", "user:group", numbers or names.  As with BuildKit, a number alone is the group
- * too, and a name alone has the group of its line in /etc/passwd.  Home and further groups are not
- * looked at. */
+/* Who files shall belong to: "user", "user:group", numbers or names.  As with BuildKit (readUser),
+ * a number alone is the group too, a name alone has the group of its line in /etc/passwd, and a
+ * name that is unknown changes nothing: it is root, or the user's group (*ret_unknown: there was
+ * one). Home and further groups are not looked at. */
 MUST_CHECK int accounts_find_owner(int root, const char *who, uint32_t *ret_uid, uint32_t *ret_gid,
-                                   struct error *err);
+                                   bool *ret_unknown, struct error *err);
 
 /* The same over the text of the two files, which ends at its first NUL. */
 MUST_CHECK int accounts_read(const char *passwd, const char *group, const char *who,
                              struct account *ret, struct error *err);
 MUST_CHECK int accounts_read_owner(const char *passwd, const char *group, const char *who,
-                                   uint32_t *ret_uid, uint32_t *ret_gid, struct error *err);
+                                   uint32_t *ret_uid, uint32_t *ret_gid, bool *ret_unknown,
+                                   struct error *err);
 
 #endif

@@ -25,15 +25,13 @@
 #define LAYERS_MAX 500 /* of one image: an overlay takes no more */
 
 /* NULL in *ret: there is no such file. */
-static int read_index(const char *dir, const char *driver, const char *what, json_t **ret,
-                      struct error *err)
+static int read_index(const char *dir, const char *what, json_t **ret, struct error *err)
 {
     CLEANUP(buf_release) struct buf text = BUF_INIT(INDEX_MAX);
     char path[PATH_MAX];
 
     *ret = NULL;
-    if (snprintf(path, sizeof(path), "%s/%s-%s/%s.json", dir, driver, what, what) >=
-        (int)sizeof(path))
+    if (snprintf(path, sizeof(path), "%s/overlay-%s/%s.json", dir, what, what) >= (int)sizeof(path))
         return error_set(err, ERR_SYSTEM, "read the base store: path too long");
     if (access(path, F_OK) < 0)
         return 0;
@@ -96,14 +94,14 @@ static bool read_image(const json_t *image, struct bases_image *ret)
     return true;
 }
 
-int bases_find(const char *dir, const char *driver, const char *name, bool *ret_found,
-               struct bases_image *ret, struct error *err)
+int bases_find(const char *dir, const char *name, bool *ret_found, struct bases_image *ret,
+               struct error *err)
 {
     json_auto_t *images = NULL;
     const json_t *image;
     size_t i;
 
-    if (read_index(dir, driver, "images", &images, err) < 0)
+    if (read_index(dir, "images", &images, err) < 0)
         return -1;
     *ret_found = false;
     json_array_foreach (images, i, image) {
@@ -122,12 +120,12 @@ int bases_find_named(const struct builder_job *j, const char *name, bool *ret_fo
 
     if (reference_parse(name, &ref, err) < 0)
         return -1;
-    return bases_find(j->bases, j->b->driver, ref.full, ret_found, ret, err);
+    return bases_find(j->bases, ref.full, ret_found, ret, err);
 }
 
 /* containers/image keeps the index, too, each manifest as a datum "manifest-<its digest>". */
-int bases_came_as(const char *dir, const char *driver, const struct bases_image *image,
-                  const char *digest, bool *ret, struct error *err)
+int bases_came_as(const char *dir, const struct bases_image *image, const char *digest, bool *ret,
+                  struct error *err)
 {
     json_auto_t *images = NULL;
     const json_t *o;
@@ -137,7 +135,7 @@ int bases_came_as(const char *dir, const char *driver, const struct bases_image 
     *ret = strcmp(image->digest, digest) == 0;
     if (*ret)
         return 0;
-    if (read_index(dir, driver, "images", &images, err) < 0)
+    if (read_index(dir, "images", &images, err) < 0)
         return -1;
     (void)snprintf(key, sizeof(key), "manifest-%s", digest);
     json_array_foreach (images, i, o) {
@@ -149,8 +147,8 @@ int bases_came_as(const char *dir, const char *driver, const struct bases_image 
     return 0;
 }
 
-int bases_config(const char *dir, const char *driver, const struct bases_image *image,
-                 struct buf *out, struct error *err)
+int bases_config(const char *dir, const struct bases_image *image, struct buf *out,
+                 struct error *err)
 {
     CLEANUP(buf_release) struct buf name = BUF_INIT(256);
     CLEANUP(buf_release) struct buf path = BUF_INIT(PATH_MAX);
@@ -159,7 +157,7 @@ int bases_config(const char *dir, const char *driver, const struct bases_image *
     /* A datum whose name is not plain lies under "=" and the name in base64. */
     (void)snprintf(key, sizeof(key), "sha256:%s", image->id);
     digest_base64(key, strlen(key), &name);
-    buf_addf(&path, "%s/%s-images/%s/=%s", dir, driver, image->id, buf_str(&name));
+    buf_addf(&path, "%s/overlay-images/%s/=%s", dir, image->id, buf_str(&name));
     if (buf_check(&path, "the path of an image's config", err) < 0 ||
         fs_read_file(AT_FDCWD, buf_str(&path), out, err) < 0)
         return -1;
@@ -229,14 +227,11 @@ static bool hides_lower(int root, const char *path)
     return false;
 }
 
-static int open_layer(const char *dir, const char *driver, const char *id, int *ret_fd,
-                      struct error *err)
+static int open_layer(const char *dir, const char *id, int *ret_fd, struct error *err)
 {
     char path[PATH_MAX];
-    bool overlay = strcmp(driver, "overlay") == 0;
 
-    if (snprintf(path, sizeof(path), overlay ? "%s/overlay/%s/diff" : "%s/vfs/dir/%s", dir, id) >=
-        (int)sizeof(path))
+    if (snprintf(path, sizeof(path), "%s/overlay/%s/diff", dir, id) >= (int)sizeof(path))
         return error_set(err, ERR_SYSTEM, "read the base store: path too long");
     return fs_open_dir(AT_FDCWD, path, ret_fd, err);
 }
@@ -262,28 +257,27 @@ static const char *parent_of(const json_t *layers, const char *id)
     return digest_is_hex(parent) ? parent : NULL;
 }
 
-int bases_has_program(const char *dir, const char *driver, const struct bases_image *image,
-                      const char *path, bool *ret, struct error *err)
+int bases_has_program(const char *dir, const struct bases_image *image, const char *path, bool *ret,
+                      struct error *err)
 {
     json_auto_t *layers = NULL;
     const char *id = image->layer[0] ? image->layer : NULL;
 
-    if (strlen(path) >= PATH_MAX || read_index(dir, driver, "layers", &layers, err) < 0)
+    if (strlen(path) >= PATH_MAX || read_index(dir, "layers", &layers, err) < 0)
         return -1;
     *ret = false;
     for (int n = 0; id && n < LAYERS_MAX; n++) {
         CLEANUP_CLOSE int fd = -1;
         enum sight sight;
 
-        if (open_layer(dir, driver, id, &fd, err) < 0)
+        if (open_layer(dir, id, &fd, err) < 0)
             return -1;
         sight = look_in_layer(fd, path);
         if (sight != SIGHT_NOTHING || hides_lower(fd, path)) {
             *ret = sight == SIGHT_PROGRAM;
             return 0;
         }
-        /* vfs has the whole tree in each layer */
-        id = strcmp(driver, "overlay") == 0 ? parent_of(layers, id) : NULL;
+        id = parent_of(layers, id);
     }
     return 0;
 }
@@ -306,8 +300,8 @@ static bool read_layer(const json_t *layer, struct bases_layer *ret)
     return true;
 }
 
-int bases_layers(const char *dir, const char *driver, const struct bases_image *image,
-                 struct bases_layer **ret, size_t *ret_n, struct error *err)
+int bases_layers(const char *dir, const struct bases_image *image, struct bases_layer **ret,
+                 size_t *ret_n, struct error *err)
 {
     json_auto_t *layers = NULL;
     CLEANUP_FREE struct bases_layer *list = calloc(LAYERS_MAX, sizeof(*list));
@@ -316,7 +310,7 @@ int bases_layers(const char *dir, const char *driver, const struct bases_image *
 
     if (!list)
         return error_set(err, ERR_SYSTEM, "read the base store: out of memory");
-    if (read_index(dir, driver, "layers", &layers, err) < 0)
+    if (read_index(dir, "layers", &layers, err) < 0)
         return -1;
     for (; id; id = parent_of(layers, id)) {
         if (n == LAYERS_MAX || !read_layer(layer_of(layers, id), &list[n]))
@@ -369,15 +363,13 @@ void builder_base_release(struct builder_base *b)
 static int describe(const struct builder_job *j, const struct bases_image *image,
                     const char *const *programs, struct builder_base *ret, struct error *err)
 {
-    const char *driver = j->b->driver;
-
-    if (bases_config(j->bases, driver, image, &ret->config, err) < 0)
+    if (bases_config(j->bases, image, &ret->config, err) < 0)
         return -1;
     (void)snprintf(ret->digest, sizeof(ret->digest), "%s", image->digest);
     for (; *programs && !ret->program; programs++) {
         bool has;
 
-        if (bases_has_program(j->bases, driver, image, *programs, &has, err) < 0)
+        if (bases_has_program(j->bases, image, *programs, &has, err) < 0)
             return -1;
         if (has)
             ret->program = *programs;

@@ -56,8 +56,8 @@ static int describe_image(const struct builder_job *j, const char *name, struct 
         return -1;
     if (!is_there)
         return error_set(err, ERR_SYSTEM, "%s was not fetched", name);
-    if (bases_config(j->bases, j->b->driver, &found, &config, err) < 0 ||
-        bases_layers(j->bases, j->b->driver, &found, &ret->layers, &ret->n_layers, err) < 0)
+    if (bases_config(j->bases, &found, &config, err) < 0 ||
+        bases_layers(j->bases, &found, &ret->layers, &ret->n_layers, err) < 0)
         return -1;
     ret->name = keep(images, name);
     ret->config = keep(images, buf_str(&config));
@@ -266,12 +266,8 @@ static int judge(const struct events *e, int code, enum builder_outcome *ret_out
     if (code == 0 || *ret_outcome != BUILDER_DONE)
         return 0;
     if (e->failure.reason[0]) {
-        /* no command does that to itself by accident: the kernel did, or an operator */
-        *ret_outcome = e->failure.exit_code == 137 ? BUILDER_KILLED : BUILDER_FAILED;
-        if (*ret_outcome == BUILDER_FAILED)
-            *ret_failure = e->failure;
-        else
-            ret_failure->exit_code = 137;
+        *ret_outcome = BUILDER_FAILED;
+        *ret_failure = e->failure;
         return 0;
     }
     if (e->error.kind == ERR_NONE)

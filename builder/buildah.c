@@ -58,14 +58,10 @@ static void add_registries(const struct builder_config *config, struct jail_spec
 
 static void add_configuration(const struct builder *b, struct jail_spec *s)
 {
-    CLEANUP(buf_release) struct buf storage = BUF_INIT(4096);
-
     add_registries(b->config, s);
-    buf_addf(&storage,
-             "[storage]\ndriver = \"%s\"\nrunroot = \"/run/kiln\"\n"
-             "graphroot = \"/kiln/bases\"\n",
-             b->driver);
-    jail_spec_add(s, JAIL_FILE, "etc/containers/storage.conf", buf_str(&storage));
+    jail_spec_add(s, JAIL_FILE, "etc/containers/storage.conf",
+                  "[storage]\ndriver = \"overlay\"\nrunroot = \"/run/kiln\"\n"
+                  "graphroot = \"/kiln/bases\"\n");
     jail_spec_add(s, JAIL_FILE, "etc/containers/containers.conf", "");
     jail_spec_add(s, JAIL_FILE, "etc/containers/policy.json", policy);
 }
@@ -116,7 +112,7 @@ static void describe(const struct builder_job *job, enum jail_net net, enum jail
 static void push_program(const struct builder_job *job, const char *root, struct jail_spec *s)
 {
     argv_push(&s->argv, add_program(job->b, s), "--root", root, "--runroot", "/run/kiln",
-              "--storage-driver", job->b->driver, "--registries-conf", REGISTRIES,
+              "--storage-driver", "overlay", "--registries-conf", REGISTRIES,
               "--short-name-alias-conf", "/dev/null", NULL);
 }
 

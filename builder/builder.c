@@ -4,13 +4,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/digest.h"
 #include "base/fs.h"
+#include "base/text.h"
 #include "builder/state.h"
 
 #define PROBE_MS         20000
+#define PROBE            "probe-" /* what the names of its directories begin with */
 #define UID_BASE_DEFAULT 1000000
 
 bool builder_find_program(const char *path, const char *name, char ret[PATH_MAX])
@@ -76,16 +79,51 @@ static int run_probe(const struct jail_ids *ids, const char *dir, struct error *
     return 0;
 }
 
+/* Whoever probes holds the lock of the builder's directory shared, and who removes what a killed
+ * one has left, alone. */
+static int lock_probes(const struct builder *b, int how, int *ret_fd, struct error *err)
+{
+    CLEANUP_CLOSE int fd = -1;
+
+    if (fs_open_dir(AT_FDCWD, b->config->dir, &fd, err) < 0)
+        return -1;
+    while (flock(fd, how) < 0)
+        if (errno != EINTR)
+            return error_errno(err, errno, "lock %s", b->config->dir);
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+int builder_sweep_probes(const struct builder *b, struct error *err)
+{
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+    CLEANUP_CLOSE int lock = -1;
+    struct error busy = ERROR_INIT;
+
+    if (lock_probes(b, LOCK_EX | LOCK_NB, &lock, &busy) < 0)
+        return 0;
+    if (fs_list(lock, ".", &names, err) < 0)
+        return -1;
+    for (size_t i = 0; i < names.n; i++)
+        if (text_starts(names.v[i], PROBE) &&
+            builder_remove(b, b->config->dir, names.v[i], err) < 0)
+            return -1;
+    return 0;
+}
+
 int builder_probe(const struct builder *b, const struct jail_ids *ids, struct error *ret_no_overlay,
                   struct error *err)
 {
     struct builder as = {.config = b->config, .ids = *ids};
+    CLEANUP_CLOSE int lock = -1;
     struct error ignored = ERROR_INIT;
     char dir[PATH_MAX];
-    char name[24] = "probe-";
+    char name[24] = PROBE;
     int result;
 
-    digest_random_name(name + 6, 12);
+    if (lock_probes(b, LOCK_SH, &lock, err) < 0)
+        return -1;
+    digest_random_name(name + strlen(PROBE), 12);
     if (snprintf(dir, sizeof(dir), "%s/%s", b->config->dir, name) >= (int)sizeof(dir))
         return error_set(err, ERR_SYSTEM, "open the builder: path too long");
     if (builder_make_dir(&as, dir, err) < 0)
@@ -102,7 +140,6 @@ static int try_ids(struct builder *b, const struct jail_ids *ids, struct error *
     if (builder_probe(b, ids, &b->no_overlay, err) < 0)
         return -1;
     b->ids = *ids;
-    b->driver = b->no_overlay.kind == ERR_NONE ? "overlay" : "vfs";
     return 0;
 }
 
@@ -138,6 +175,10 @@ int builder_check_jail(const struct builder *b, struct error *err)
     if (b->no_jail.kind != ERR_NONE) {
         *err = b->no_jail;
         return -1;
+    }
+    if (b->no_overlay.kind != ERR_NONE) {
+        *err = b->no_overlay;
+        return error_wrap(err, "execute steps on %s", b->config->dir);
     }
     if (!b->buildah[0])
         return error_set(err, ERR_SYSTEM, "find %s: no such program",
@@ -175,7 +216,6 @@ static int open_unchosen(const struct builder_config *config, struct builder **r
     if (!b)
         return error_set(err, ERR_SYSTEM, "open the builder: out of memory");
     b->config = config;
-    b->driver = "overlay";
     if (!builder_find_program(path ? path : "/usr/bin:/bin",
                               config->buildah ? config->buildah : "buildah", b->buildah))
         b->buildah[0] = '\0';

@@ -88,6 +88,7 @@ struct builder_config {  /* borrowed until builder_free */
     int64_t timeout_ms;        /* for each of fetch, pull and build */
     uint64_t cache_max; /* bytes that the cache of a workspace may take between builds; 0: 10 GiB */
     uint64_t bases_max; /* likewise its base store */
+    uint64_t caches_max; /* likewise the caches and base stores of all workspaces; 0: no bound */
     /* "host" or "host:port" of servers on this machine or in its private networks that
      * builder_fetch_inside may talk to; NULL: none. */
     const struct argv *fetch_hosts;
@@ -359,8 +360,12 @@ MUST_CHECK int builder_export(struct builder_job *j, const struct builder_image 
                               struct error *err);
 
 /* Removes job directories that keep says no to: what killed processes left.  Then brings caches and
- * base stores that nobody uses at the moment within their bounds. */
+ * base stores within their bounds. */
 MUST_CHECK int builder_sweep(struct builder *b, bool (*keep)(void *self, const char *id),
                              void *self, struct error *err);
+
+/* At a clean stop: has what builds left for later ones reach the disk, so that a boot after it
+ * forgets nothing. */
+MUST_CHECK int builder_sync(const struct builder *b, struct error *err);
 
 #endif

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/digest.h"
@@ -54,6 +55,21 @@ void cache_close(struct cache *c)
         if (fds[i] >= 0)
             close(fds[i]);
     *c = (struct cache)CACHE_INIT;
+}
+
+/* Through a descriptor of its own: a lock belongs to one, and threads hold theirs at the same time.
+ */
+int cache_hold(const struct cache *c, int *ret_fd, struct error *err)
+{
+    CLEANUP_CLOSE int fd = -1;
+
+    if (fs_open_dir(c->records, ".", &fd, err) < 0)
+        return -1;
+    while (flock(fd, LOCK_SH) < 0)
+        if (errno != EINTR)
+            return error_errno(err, errno, "hold the cache");
+    *ret_fd = TAKE_FD(fd);
+    return 0;
 }
 
 /* ---- records ---- */
@@ -127,7 +143,11 @@ static int read_file(int records, const char *key, bool *ret_sound, struct cache
 int cache_find(const struct cache *c, const char *key, bool *ret_found, struct cache_record *ret,
                struct error *err)
 {
+    CLEANUP_CLOSE int hold = -1;
+
     *ret_found = false;
+    if (cache_hold(c, &hold, err) < 0)
+        return -1;
     if (faccessat(c->records, key, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
         return 0;
     if (read_file(c->records, key, ret_found, ret, err) < 0)
@@ -235,8 +255,21 @@ int cache_make_layer(const struct cache *c, struct cache_record *r,
     CLEANUP_CLOSE int diff = -1;
 
     if (cache_open_diff(c, r->diff, &diff, err) < 0 ||
-        layer_write(diff, c->blobs, options, &r->layer, err) < 0)
+        layer_write(diff, c->blobs, options, &r->layer, err) < 0 ||
+        cache_store_layer(c, r, err) < 0)
         return error_wrap(err, "make a layer");
+    return 0;
+}
+
+int cache_store_layer(const struct cache *c, struct cache_record *r, struct error *err)
+{
+    CLEANUP_CLOSE int hold = -1;
+
+    if (cache_hold(c, &hold, err) < 0)
+        return -1;
+    /* One that was there already may have been removed since. */
+    if (r->layer.entries && utimensat(c->blobs, r->layer.digest + 7, NULL, 0) < 0)
+        return error_errno(err, errno, "keep the blob %s", r->layer.digest);
     r->has_layer = true;
     return cache_store(c, r->key, r, err);
 }

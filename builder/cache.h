@@ -41,6 +41,11 @@ MUST_CHECK int cache_open(const char *path, const char *job, struct cache *ret, 
 /* tmp/<job> stays: it goes with the job. */
 void cache_close(struct cache *c);
 
+/* Until *ret_fd is closed, the keeper removes no record and nothing that one names
+ * (builder/cache_keeper.h): for as long as it takes to look something up and to note that it is
+ * used, or to put something there and to write its record.  Never for longer. */
+MUST_CHECK int cache_hold(const struct cache *c, int *ret_fd, struct error *err);
+
 struct cache_record {
     char key[SHA256_HEX]; /* the step's own, which later steps build on, whatever it was found by */
     char diff[SHA256_HEX]; /* whose files they are: a key, often its own; "": the step changed none
@@ -81,6 +86,10 @@ MUST_CHECK int cache_begin(struct cache *c, unsigned n, char path[CACHE_PATH], s
 /* Makes its diff that of key. */
 MUST_CHECK int cache_keep(const struct cache *c, const char *path, const char *key,
                           struct error *err);
+
+/* Stores the record, under its own key, with the layer in it that was just made, if its blob is
+ * still there. */
+MUST_CHECK int cache_store_layer(const struct cache *c, struct cache_record *r, struct error *err);
 
 /* Makes the layer of its diff, and stores the record with it. */
 MUST_CHECK int cache_make_layer(const struct cache *c, struct cache_record *r,

@@ -1,9 +1,14 @@
 /* builder/cache_items — what is in a workspace's cache, and what goes first.
  *
  * It was written by jails of the workspace's builds: directories are opened without following a
- * link, and names are only ever removed. */
+ * link, and names are only ever removed.
+ *
+ * Builds may go on meanwhile.  They note what they use by its time, under a lock (cache_hold), and
+ * what is younger than the oldest of them stays.  So a thing is looked at again when that lock is
+ * held against them, and moved out of their sight; the files are removed afterwards. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -19,6 +24,9 @@
 #define PACKAGES_KEPT                                                                              \
     (24 * 3600 * NS_PER_SEC) /* how long, unused, what a base's layers say is kept */
 #define ENTRY_BYTES 4096     /* of a small file */
+#define LOCK_TRIES  100
+#define LOCK_MS     20
+#define TRASH       "trash" /* in tmp, which is swept */
 
 /* A diff or a blob. */
 struct part {
@@ -46,7 +54,8 @@ struct item {
 struct items {
     const struct builder *b;
     const char *cache;
-    int dir, records, inputs, builds, packages, mounts;
+    int64_t before; /* what was used since stays */
+    int dir, records, inputs, builds, packages, mounts, tmp, trash;
     struct parts diffs, blobs;
     struct argv record_names, mount_names;
     struct item *v;
@@ -64,7 +73,8 @@ static void release_parts(struct parts *p)
 
 static void release(struct items *s)
 {
-    const int fds[] = {s->dir, s->records, s->inputs, s->builds, s->packages, s->mounts};
+    const int fds[] = {s->dir,      s->records, s->inputs, s->builds,
+                       s->packages, s->mounts,  s->tmp,    s->trash};
 
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
         if (fds[i] >= 0)
@@ -183,15 +193,40 @@ static void sum_up(struct items *s)
         s->total += s->blobs.v[i].bytes;
 }
 
-static int read_items(const struct builder *b, const char *cache, struct items *s,
+/* Builds hold it for a moment at a time; one that does not let go is not waited for. */
+static int lock(int fd, const char *what, struct error *err)
+{
+    for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return error_errno(err, errno, "lock %s", what);
+        if (i == LOCK_TRIES)
+            return error_set(err, ERR_SYSTEM, "lock %s: it is held by somebody else", what);
+        (void)poll(NULL, 0, LOCK_MS);
+    }
+    return 0;
+}
+
+/* One at a time: the directory's lock says who. */
+static int open_cache(struct items *s, struct error *err)
+{
+    s->dir = open(s->cache, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (s->dir < 0)
+        return errno == ENOENT ? 0 : error_errno(err, errno, "open %s", s->cache);
+    return lock(s->dir, s->cache, err);
+}
+
+static int read_items(const struct builder *b, const char *cache, int64_t before, struct items *s,
                       struct error *err)
 {
     s->b = b;
     s->cache = cache;
-    s->dir = open(cache, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    s->before = before;
+    if (open_cache(s, err) < 0)
+        return -1;
     if (s->dir < 0)
-        return errno == ENOENT ? 0 : error_errno(err, errno, "open %s", cache);
-    if (open_part(s->dir, "records", &s->records, err) < 0 ||
+        return 0;
+    if (open_part(s->dir, "tmp", &s->tmp, err) < 0 ||
+        open_part(s->dir, "records", &s->records, err) < 0 ||
         open_part(s->dir, "inputs", &s->inputs, err) < 0 ||
         open_part(s->dir, "builds", &s->builds, err) < 0 ||
         open_part(s->dir, "packages", &s->packages, err) < 0 ||
@@ -214,7 +249,7 @@ static int read_items(const struct builder *b, const char *cache, struct items *
 #define ITEMS_INIT                                                                                 \
     {                                                                                              \
         .dir = -1, .records = -1, .inputs = -1, .builds = -1, .packages = -1, .mounts = -1,        \
-        .diffs = {.fd = -1}, .blobs = {.fd = -1},                                                  \
+        .tmp = -1, .trash = -1, .diffs = {.fd = -1}, .blobs = {.fd = -1},                          \
     }
 
 /* ---- removing ---- */
@@ -231,15 +266,74 @@ static int remove_tree(const struct items *s, int fd, const char *dir, const cha
     return builder_remove(s->b, buf_str(&parent), name, err);
 }
 
-static int drop_part(struct items *s, const struct parts *of, struct part *p, struct error *err)
+/* While records are held: it is gone for builds, and what it takes is to be removed. */
+static int discard(struct items *s, int fd, const char *dir, const char *name, struct error *err)
 {
-    if (!p || --p->users > 0)
+    if (s->trash < 0 && s->tmp >= 0 && (mkdirat(s->tmp, TRASH, 0700) == 0 || errno == EEXIST))
+        s->trash = openat(s->tmp, TRASH, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (s->trash >= 0 && renameat(fd, name, s->trash, name) == 0)
         return 0;
-    if (remove_tree(s, of->fd, of->dir, p->name, err) < 0)
+    return remove_tree(s, fd, dir, name, err); /* such as one that another user owns */
+}
+
+static int empty_trash(struct items *s, struct error *err)
+{
+    return s->trash < 0 ? 0 : remove_tree(s, s->tmp, "tmp", TRASH, err);
+}
+
+/* Takes the records away from builds, until *ret_fd is closed. */
+static int hold_records(const struct items *s, int *ret_fd, struct error *err)
+{
+    CLEANUP_CLOSE int fd = -1;
+
+    if (s->records < 0)
+        return 0;
+    if (fs_open_dir(s->records, ".", &fd, err) < 0 || lock(fd, "a cache's records", err) < 0)
+        return -1;
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+static int64_t last_change(const struct stat *st)
+{
+    return st->st_ctim.tv_sec * NS_PER_SEC + st->st_ctim.tv_nsec;
+}
+
+/* While records are held.  A diff that a build has just found made by another has its record by
+ * now; a blob has been touched. */
+static bool is_named_anew(const struct items *s, const struct parts *of, const char *name)
+{
+    struct stat st;
+
+    if (s->before == INT64_MAX)
+        return false;
+    if (of == &s->diffs)
+        return faccessat(s->records, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    return fstatat(of->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && last_change(&st) >= s->before;
+}
+
+static int discard_part(struct items *s, const struct parts *of, struct part *p, struct error *err)
+{
+    if (is_named_anew(s, of, p->name))
+        return 0;
+    if (discard(s, of->fd, of->dir, p->name, err) < 0)
         return -1;
     s->total -= p->bytes;
     p->name = NULL;
     return 0;
+}
+
+static int drop_part(struct items *s, const struct parts *of, struct part *p, struct error *err)
+{
+    return !p || --p->users > 0 ? 0 : discard_part(s, of, p, err);
+}
+
+/* Whether nobody has used it since it was listed. */
+static bool is_old(const struct items *s, int dir, const char *name)
+{
+    struct stat st;
+
+    return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && time_of(&st) < s->before;
 }
 
 /* Not one that somebody has locked: whoever its build belonged to. */
@@ -248,9 +342,9 @@ static int drop_mount(struct items *s, const struct item *item, struct error *er
     CLEANUP_CLOSE int fd =
         openat(s->mounts, item->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+    if ((fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) || !is_old(s, s->mounts, item->name))
         return 0;
-    if (remove_tree(s, s->mounts, "mounts", item->name, err) < 0)
+    if (discard(s, s->mounts, "mounts", item->name, err) < 0)
         return -1;
     s->total -= item->bytes;
     return 0;
@@ -266,8 +360,14 @@ static int unlink_at(int dir, const char *name, struct error *err)
 /* The record first: whatever comes between, it never names what is not there. */
 static int drop(struct items *s, const struct item *item, struct error *err)
 {
+    CLEANUP_CLOSE int hold = -1;
+
     if (item->is_mount)
         return drop_mount(s, item, err);
+    if (hold_records(s, &hold, err) < 0)
+        return -1;
+    if (!is_old(s, s->records, item->name))
+        return 0;
     if (unlink_at(s->records, item->name, err) < 0 || unlink_at(s->inputs, item->name, err) < 0)
         return -1;
     s->total -= item->bytes;
@@ -282,12 +382,8 @@ static int drop_unnamed(struct items *s, struct parts *of, struct error *err)
     for (size_t i = 0; i < of->names.n; i++) {
         struct part *p = &of->v[i];
 
-        if (!p->name || p->users > 0)
-            continue;
-        if (remove_tree(s, of->fd, of->dir, p->name, err) < 0)
+        if (p->name && p->users == 0 && discard_part(s, of, p, err) < 0)
             return -1;
-        s->total -= p->bytes;
-        p->name = NULL;
     }
     return 0;
 }
@@ -342,6 +438,10 @@ static int compare_items(const void *a, const void *b)
 
 static int drop_all_unnamed(struct items *s, struct error *err)
 {
+    CLEANUP_CLOSE int hold = -1;
+
+    if (hold_records(s, &hold, err) < 0)
+        return -1;
     if (drop_unnamed(s, &s->diffs, err) < 0 || drop_unnamed(s, &s->blobs, err) < 0 ||
         drop_inputs(s, err) < 0 || drop_old(s, s->builds, BUILDS_KEPT, NULL, err) < 0)
         return -1;
@@ -349,18 +449,26 @@ static int drop_all_unnamed(struct items *s, struct error *err)
 }
 
 /* Some more than has to go, so that it need not be done after each build. */
-int cache_items_trim(const struct builder *b, const char *cache, uint64_t max, struct error *err)
+static int drop_oldest(struct items *s, uint64_t max, struct error *err)
+{
+    if (s->total <= max)
+        return 0;
+    qsort(s->v, s->n, sizeof(*s->v), compare_items);
+    for (size_t i = 0; i < s->n && s->total > max - max / 10; i++)
+        if (drop(s, &s->v[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+int cache_items_trim(const struct builder *b, const char *cache, uint64_t max, int64_t before,
+                     uint64_t *ret_left, struct error *err)
 {
     CLEANUP(release) struct items s = ITEMS_INIT;
 
-    if (read_items(b, cache, &s, err) < 0 || drop_all_unnamed(&s, err) < 0)
+    if (read_items(b, cache, before, &s, err) < 0 || drop_all_unnamed(&s, err) < 0 ||
+        drop_oldest(&s, max, err) < 0 || empty_trash(&s, err) < 0)
         return -1;
-    if (s.total <= max)
-        return 0;
-    qsort(s.v, s.n, sizeof(*s.v), compare_items);
-    for (size_t i = 0; i < s.n && s.total > max - max / 10; i++)
-        if (drop(&s, &s.v[i], err) < 0)
-            return -1;
+    *ret_left = s.total;
     return 0;
 }
 
@@ -369,10 +477,10 @@ int cache_items_drop_since(const struct builder *b, const char *cache, int64_t s
 {
     CLEANUP(release) struct items s = ITEMS_INIT;
 
-    if (read_items(b, cache, &s, err) < 0)
+    if (read_items(b, cache, INT64_MAX, &s, err) < 0)
         return -1;
     for (size_t i = 0; i < s.n; i++)
         if (!s.v[i].is_mount && s.v[i].used >= since && drop(&s, &s.v[i], err) < 0)
             return -1;
-    return drop_all_unnamed(&s, err);
+    return drop_all_unnamed(&s, err) < 0 ? -1 : empty_trash(&s, err);
 }

@@ -11,12 +11,15 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "builder/cache_measure.h"
+#include "builder/bases_store.h"
 
 #define PAUSE_MS    20
 #define REST        (60 * NS_PER_SEC)            /* between two looks after jobs' ends */
 #define BASES_REST  (7 * 24 * 3600 * NS_PER_SEC) /* after which an unused base store goes */
 #define DEFAULT_MAX (UINT64_C(10) << 30)
+#define RENEW_MIN   (1 << 20)        /* a smaller base store is as good as none */
+#define SLACK       (2 * NS_PER_SEC) /* file times are those of the kernel's last tick */
+#define BEGUN       "begun"          /* in a job's directory: its time is when the job began */
 
 /* ---- the lock ---- */
 
@@ -61,63 +64,128 @@ static int64_t time_of(const struct stat *st)
     return st->st_mtim.tv_sec * NS_PER_SEC + st->st_mtim.tv_nsec;
 }
 
-/* A base store is buildah's: it is left as it is or goes as a whole, to be fetched anew. */
-static int drop_bases(const struct builder *b, const char *workspace, struct error *err)
+/* A store that is too large, or was not used between `before` and `since`, goes.  While builds use
+ * it the next ones get another, and only size counts. */
+static int look_at_bases(const struct builder *b, const char *workspace, bool alone, int64_t before,
+                         int64_t since, uint64_t max, uint64_t *ret_left, struct error *err)
 {
-    CLEANUP(buf_release) struct buf parent = BUF_INIT(PATH_MAX);
+    struct bases_store_use use;
 
-    buf_addf(&parent, "%s/bases", b->config->dir);
-    return builder_remove(b, buf_str(&parent), workspace, err);
+    if (bases_store_tidy(b, workspace, err) < 0 || bases_store_measure(b, workspace, &use, err) < 0)
+        return -1;
+    *ret_left = use.bytes;
+    if (!alone)
+        return use.newest > max && use.newest > RENEW_MIN ? bases_store_renew(b, workspace, err)
+                                                          : 0;
+    if (use.time >= before && use.time < since && use.bytes <= max)
+        return 0;
+    *ret_left = 0;
+    return bases_store_drop(b, workspace, err);
 }
 
-static int look_at_bases(const struct builder *b, const char *workspace, int64_t before,
-                         int64_t since, struct error *err)
+/* ---- when the jobs of a workspace began ---- */
+
+int cache_keeper_note_begin(const char *job_dir, struct error *err)
 {
-    uint64_t max = b->config->bases_max ? b->config->bases_max : DEFAULT_MAX;
+    char path[PATH_MAX + 16];
+
+    (void)snprintf(path, sizeof(path), "%s/" BEGUN, job_dir);
+    return fs_write_file(AT_FDCWD, path, "", 0, 0600, err);
+}
+
+/* INT64_MAX: there is no such job; 0: nobody knows. */
+static int64_t begin_of(const struct builder *b, const char *job)
+{
     char path[PATH_MAX];
     struct stat st;
 
-    if (snprintf(path, sizeof(path), "%s/bases/%s", b->config->dir, workspace) >= PATH_MAX ||
+    if (snprintf(path, sizeof(path), "%s/jobs/%s", b->config->dir, job) >= PATH_MAX ||
+        lstat(path, &st) < 0)
+        return INT64_MAX;
+    if (snprintf(path, sizeof(path), "%s/jobs/%s/" BEGUN, b->config->dir, job) >= PATH_MAX ||
         lstat(path, &st) < 0)
         return 0;
-    if (time_of(&st) < before || time_of(&st) >= since || cache_measure(AT_FDCWD, path) > max)
-        return drop_bases(b, workspace, err);
+    return time_of(&st);
+}
+
+/* Since when somebody may have used what is in the cache: each job has its directory in tmp before
+ * it uses anything, and one that comes later begins later. */
+static int find_oldest_use(const struct builder *b, const char *cache, int64_t *ret,
+                           struct error *err)
+{
+    CLEANUP(argv_release) struct argv jobs = ARGV_INIT;
+    int64_t oldest = clock_now(&clock_system);
+    char path[PATH_MAX + 8];
+
+    (void)snprintf(path, sizeof(path), "%s/tmp", cache);
+    if (fs_list(AT_FDCWD, path, &jobs, err) < 0)
+        return -1;
+    for (size_t i = 0; i < jobs.n; i++) {
+        const int64_t begin = begin_of(b, jobs.v[i]);
+
+        oldest = begin < oldest ? begin : oldest;
+    }
+    *ret = oldest - SLACK;
     return 0;
 }
 
 /* ---- within bounds ---- */
 
-static int trim(const struct builder *b, const char *workspace, const char *cache,
-                struct error *err)
+static int trim_locked(const struct builder *b, const char *workspace, const char *cache,
+                       bool alone, const struct cache_use *max, struct cache_use *ret_left,
+                       struct error *err)
 {
-    uint64_t max = b->config->cache_max ? b->config->cache_max : DEFAULT_MAX;
+    int64_t before = INT64_MAX;
+    int64_t unused = clock_now(&clock_system) - BASES_REST;
 
-    if (cache_items_trim(b, cache, max, err) < 0)
+    if (!alone && find_oldest_use(b, cache, &before, err) < 0)
         return -1;
-    return look_at_bases(b, workspace, clock_now(&clock_system) - BASES_REST, INT64_MAX, err);
+    if (cache_items_trim(b, cache, max->cache, before, &ret_left->cache, err) < 0)
+        return -1;
+    return look_at_bases(b, workspace, alone, unused, INT64_MAX, max->bases, &ret_left->bases, err);
 }
 
-/* Keeps away from a workspace that somebody works in: what it has too much goes afterwards. */
-static int visit(const struct builder *b, const char *workspace, int64_t rest, struct error *err)
+static int trim(const struct builder *b, const char *workspace, const struct cache_use *max,
+                struct error *err)
+{
+    CLEANUP_CLOSE int fd = -1;
+    char cache[PATH_MAX];
+    struct cache_use left = {.cache = 0};
+    bool alone;
+
+    if (name_cache(b, workspace, cache, err) < 0 || open_lock(cache, &fd, err) < 0 ||
+        try_lock(fd, &alone, err) < 0 ||
+        trim_locked(b, workspace, cache, alone, max, &left, err) < 0)
+        return -1;
+    return cache_budget_write(fd, &left, err);
+}
+
+/* *ret false: the last visit was not that long ago. */
+static int is_due(const struct builder *b, const char *workspace, int64_t rest, bool *ret,
+                  struct error *err)
 {
     CLEANUP_CLOSE int fd = -1;
     char cache[PATH_MAX];
     struct stat st;
-    bool locked;
 
     if (name_cache(b, workspace, cache, err) < 0 || open_lock(cache, &fd, err) < 0)
         return -1;
     if (fstat(fd, &st) < 0)
         return error_errno(err, errno, "look at a cache's lock");
-    if (st.st_size && clock_now(&clock_system) - time_of(&st) < rest)
-        return 0;
-    if (try_lock(fd, &locked, err) < 0)
+    *ret = st.st_size == 0 || clock_now(&clock_system) - time_of(&st) >= rest;
+    return 0;
+}
+
+static int visit(const struct builder *b, const char *workspace, int64_t rest, struct error *err)
+{
+    const struct cache_use max = {
+        .cache = b->config->cache_max ? b->config->cache_max : DEFAULT_MAX,
+        .bases = b->config->bases_max ? b->config->bases_max : DEFAULT_MAX};
+    bool due;
+
+    if (is_due(b, workspace, rest, &due, err) < 0)
         return -1;
-    if (!locked)
-        return 0;
-    if (pwrite(fd, "v\n", 2, 0) < 0) /* its time is that of the last visit */
-        return error_errno(err, errno, "write to a cache's lock");
-    return trim(b, workspace, cache, err);
+    return due ? trim(b, workspace, &max, err) : 0;
 }
 
 /* ---- after a boot ---- */
@@ -125,8 +193,10 @@ static int visit(const struct builder *b, const char *workspace, int64_t rest, s
 static int drop_damaged(const struct builder *b, const char *workspace, const char *cache,
                         int64_t synced, struct error *err)
 {
+    uint64_t left;
+
     if (cache_items_drop_since(b, cache, synced, err) < 0 ||
-        look_at_bases(b, workspace, INT64_MIN, synced, err) < 0)
+        look_at_bases(b, workspace, true, INT64_MIN, synced, UINT64_MAX, &left, err) < 0)
         return error_wrap(err, "remove what a power cut may have damaged");
     return cache_power_write(cache, synced, err);
 }
@@ -163,7 +233,8 @@ void cache_keeper_end(const struct builder *b, const char *workspace)
 {
     struct error ignored = ERROR_INIT;
 
-    (void)!visit(b, workspace, REST, &ignored);
+    if (visit(b, workspace, REST, &ignored) == 0)
+        (void)!cache_budget_keep(b, trim, &ignored);
 }
 
 /* ---- all of them ---- */
@@ -234,21 +305,34 @@ static int sync_all(const struct builder *b, const struct argv *names, struct er
     return for_all(b, names, stamp, now, err);
 }
 
+static int list_all(const struct builder *b, struct argv *ret, struct error *err)
+{
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof(path), "%s/cache", b->config->dir);
+    return fs_list(AT_FDCWD, path, ret, err);
+}
+
 int cache_keeper_sweep(const struct builder *b, struct error *err)
 {
     CLEANUP(argv_release) struct argv names = ARGV_INIT;
-    char path[PATH_MAX];
     struct error why = ERROR_INIT;
 
-    (void)snprintf(path, sizeof(path), "%s/cache", b->config->dir);
-    if (fs_list(AT_FDCWD, path, &names, err) < 0)
+    if (list_all(b, &names, err) < 0)
         return -1;
-    if (for_all(b, &names, visit, 0, &why) < 0) {
+    if (for_all(b, &names, visit, 0, &why) < 0 || cache_budget_keep(b, trim, &why) < 0) {
         (void)!sync_all(b, &names, err);
         *err = why;
         return -1;
     }
     return sync_all(b, &names, err);
+}
+
+int cache_keeper_sync(const struct builder *b, struct error *err)
+{
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+
+    return list_all(b, &names, err) < 0 ? -1 : sync_all(b, &names, err);
 }
 
 /* ---- by hand ---- */
@@ -286,7 +370,7 @@ int builder_prune(const struct builder *b, const char *workspace, uint64_t keep,
                   bool *ret_busy, uint64_t *ret_freed, struct error *err)
 {
     CLEANUP_CLOSE int fd = -1;
-    uint64_t before, after;
+    uint64_t before, after, left;
     char cache[PATH_MAX];
     bool locked;
 
@@ -298,7 +382,8 @@ int builder_prune(const struct builder *b, const char *workspace, uint64_t keep,
     if (!locked)
         return 0;
     before = measure_all(b, workspace);
-    if (cache_items_trim(b, cache, keep, err) < 0 || (bases && drop_bases(b, workspace, err) < 0))
+    if (cache_items_trim(b, cache, keep, INT64_MAX, &left, err) < 0 ||
+        (bases && bases_store_drop(b, workspace, err) < 0))
         return -1;
     after = measure_all(b, workspace);
     *ret_freed = before > after ? before - after : 0;

@@ -20,7 +20,9 @@ static uint64_t measure(int dir, const char *name, int depth)
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return 0;
     sum = (uint64_t)st.st_blocks * 512;
-    if (!S_ISDIR(st.st_mode) || depth == DEPTH_MAX)
+    if (!S_ISDIR(st.st_mode))
+        return sum / (st.st_nlink ? st.st_nlink : 1);
+    if (depth == DEPTH_MAX)
         return sum;
     fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     d = fd < 0 ? NULL : fdopendir(fd);

@@ -4,8 +4,9 @@
 
 #include <stdint.h>
 
-/* Bytes of all that is at dir/name, no link followed; a file with several names counts for each,
- * and what cannot be looked at, or lies deeper than 256 directories, for nothing. */
+/* Bytes of all that is at dir/name, no link followed.  A file with several names counts in parts,
+ * one for each name, so once where all of them are there.  What cannot be looked at, or lies deeper
+ * than 256 directories, counts for nothing. */
 uint64_t cache_measure(int dir, const char *name);
 
 #endif

@@ -210,8 +210,11 @@ static int keep(const struct cache *c, const char *path, int work, struct cache_
                 struct error *err)
 {
     const char *blob = record->layer.digest + 7;
+    CLEANUP_CLOSE int hold = -1;
 
     record->away = false;
+    if (cache_hold(c, &hold, err) < 0)
+        return -1;
     if (record->layer.entries && renameat(work, blob, c->blobs, blob) < 0)
         return error_errno(err, errno, "keep a layer");
     if (cache_keep(c, path, record->diff, err) < 0)

@@ -72,7 +72,7 @@ int builder_base_currency(const struct builder_job *j, const char *image,
         return -1;
     if (reference_where(&ref, j->b->config, j->workspace) == REFERENCE_FORBIDDEN)
         return 0;
-    if (bases_find(j->bases, j->b->driver, ref.full, &is_there, &found, err) < 0)
+    if (bases_find(j->bases, ref.full, &is_there, &found, err) < 0)
         return -1;
     if (is_there && strchr(ref.full, '@'))
         *ret = BUILDER_BASE_CURRENT;
@@ -89,5 +89,5 @@ int builder_base_came_as(const struct builder_job *j, const char *image, const c
     *ret = false;
     if (bases_find_named(j, image, ret, &found, err) < 0)
         return -1;
-    return *ret ? bases_came_as(j->bases, j->b->driver, &found, digest, ret, err) : 0;
+    return *ret ? bases_came_as(j->bases, &found, digest, ret, err) : 0;
 }

@@ -62,8 +62,9 @@ static void diagnose_storage(const struct builder *b, const struct report *r)
     if (b->no_overlay.kind == ERR_NONE)
         report(r, BUILDER_OK, "storage", "overlay, mounted by the kernel");
     else
-        report(r, BUILDER_DEGRADED, "storage",
-               "vfs, which copies the whole image for every step, because overlay fails: %s",
+        report(r, BUILDER_MISSING, "storage",
+               "no step can be executed: %.100s; have Linux 5.11 or later, and the data directory "
+               "on ext4, xfs or btrfs, not on NFS or an overlay",
                b->no_overlay.msg);
 }
 

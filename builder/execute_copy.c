@@ -301,14 +301,49 @@ static int open_ends(struct stage_run *s, struct job *j, const char *path, bool 
     return 0;
 }
 
-static int find_owner(struct stage_run *s, const char *who, uint32_t *ret_uid, uint32_t *ret_gid,
-                      struct error *err)
+static void tell_unknown(const struct stage_run *s, const struct builder_step *step,
+                         const char *who, uint32_t uid, uint32_t gid)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(8192);
+    struct builder_event e = {
+        .kind = BUILDER_EVENT_NOTE, .stage = s->index, .step = (size_t)(step - s->stage->steps)};
+
+    buf_addf(
+        &text,
+        "warning: %s is not in the image's /etc/passwd and /etc/group: what is made belongs to "
+        "%u:%u",
+        who, uid, gid);
+    e.text = buf_str(&text);
+    events_say(&e);
+}
+
+/* In the files that view shows. */
+static int find_owner(const struct stage_run *s, const struct builder_step *step, int view,
+                      const char *who, uint32_t *ret_uid, uint32_t *ret_gid, struct error *err)
+{
+    bool unknown;
+
+    if (accounts_find_owner(view, who, ret_uid, ret_gid, &unknown, err) < 0)
+        return -1;
+    if (unknown && view < 0)
+        return error_set(
+            err, ERR_INPUT,
+            "unable to find user %s: there are no files before this, so it can only be "
+            "a number",
+            who);
+    if (unknown)
+        tell_unknown(s, step, who, *ret_uid, *ret_gid);
+    return 0;
+}
+
+static int find_chown(struct stage_run *s, const struct builder_step *step, uint32_t *ret_uid,
+                      uint32_t *ret_gid, struct error *err)
 {
     CLEANUP(stack_view_release) struct stack_view view = {.fd = -1};
 
     if (execute_view(s->x, &s->files, &view, err) < 0)
         return -1;
-    return accounts_find_owner(view.fd, who, ret_uid, ret_gid, err);
+    return find_owner(s, step, view.fd, step->chown, ret_uid, ret_gid, err);
 }
 
 static int copy_part(void *self, const struct copy_request *req, struct error *err)
@@ -331,7 +366,7 @@ int execute_copy(struct stage_run *s, const struct builder_step *step, const cha
 
     if (begin(s, step, &j, err) < 0 || open_ends(s, &j, path, step->link, &to, err) < 0)
         return -1;
-    if (*step->chown && find_owner(s, step->chown, &j.req.uid, &j.req.gid, err) < 0)
+    if (*step->chown && find_chown(s, step, &j.req.uid, &j.req.gid, err) < 0)
         return -1;
     return do_parts(s, step, &j, copy_part, end, err);
 }
@@ -368,7 +403,7 @@ int execute_workdir(struct stage_run *s, const struct builder_step *step, const 
     (void)snprintf(diff, sizeof(diff), "%s/diff", path);
     if (execute_view(s->x, &s->files, &view, err) < 0 || fs_open_dir(AT_FDCWD, diff, &to, err) < 0)
         return -1;
-    if (*step->user && accounts_find_owner(view.fd, step->user, &uid, &gid, err) < 0)
+    if (*step->user && find_owner(s, step, view.fd, step->user, &uid, &gid, err) < 0)
         return -1;
     return copy_make_directory(view.fd, to, step->working_dir, uid, gid, s->x->doc.program.epoch,
                                &made, err);

@@ -410,19 +410,31 @@ static int make_cache(struct run_state *r, const struct builder_mount *m, const 
     return 0;
 }
 
-/* The lock is that of the directory itself.  *ret_fd -1: somebody else has it. */
+/* Nobody has removed it between our opening and our locking it. */
+static bool is_at(int dir, const char *name, int fd)
+{
+    struct stat now, ours;
+
+    return fstatat(dir, name, &now, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &ours) == 0 &&
+           now.st_dev == ours.st_dev && now.st_ino == ours.st_ino;
+}
+
+/* The lock is that of the directory itself.  *ret_fd -1: somebody else has it, or
+ * it has just been removed. */
 static int try_lock(const struct cache *c, const char *name, int how, int *ret_fd,
                     struct error *err)
 {
-    CLEANUP_CLOSE int fd = -1;
+    CLEANUP_CLOSE int fd = openat(c->mounts, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (fs_open_dir(c->mounts, name, &fd, err) < 0)
-        return -1;
     *ret_fd = -1;
-    if (flock(fd, how | LOCK_NB) == 0)
+    if (fd < 0)
+        return errno == ENOENT ? 0 : error_errno(err, errno, "open a cache mount");
+    if (flock(fd, how | LOCK_NB) < 0)
+        return errno == EWOULDBLOCK || errno == EINTR
+                   ? 0
+                   : error_errno(err, errno, "lock a cache mount");
+    if (is_at(c->mounts, name, fd))
         *ret_fd = TAKE_FD(fd);
-    else if (errno != EWOULDBLOCK && errno != EINTR)
-        return error_errno(err, errno, "lock a cache mount");
     return 0;
 }
 

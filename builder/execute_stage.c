@@ -151,10 +151,13 @@ static int store(struct stage_run *s, const struct made *made, struct error *err
 static int keep(struct stage_run *s, const char *path, const char *diff, struct made *made,
                 const struct step_end *end, struct error *err)
 {
+    CLEANUP_CLOSE int hold = -1;
     const uint64_t disk = measure(end, diff);
 
     made->record = (struct cache_record){.bytes = end->files ? end->bytes : disk, .disk = disk};
     name_result(s, made);
+    if (cache_hold(&s->x->cache, &hold, err) < 0)
+        return -1;
     if (!is_empty(diff)) {
         memcpy(made->record.diff, made->record.key, sizeof(made->record.diff));
         if (cache_keep(&s->x->cache, path, made->record.diff, err) < 0)

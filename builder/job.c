@@ -9,6 +9,7 @@
 
 #include "base/fs.h"
 #include "builder/bases.h"
+#include "builder/bases_store.h"
 #include "builder/cache_keeper.h"
 #include "builder/state.h"
 
@@ -30,8 +31,6 @@ static int set_paths(struct builder_job *j, struct error *err)
     const char *dir = j->b->config->dir;
 
     if (snprintf(j->dir, sizeof(j->dir), "%s/jobs/%s", dir, j->id) >= (int)sizeof(j->dir) ||
-        snprintf(j->bases, sizeof(j->bases), "%s/bases/%s", dir, j->workspace) >=
-            (int)sizeof(j->bases) ||
         snprintf(j->cache, sizeof(j->cache), "%s/cache/%s", dir, j->workspace) >=
             (int)sizeof(j->cache))
         return error_set(err, ERR_SYSTEM, "begin a build: path too long");
@@ -71,11 +70,11 @@ static int remove_job(const struct builder *b, const char *jobs, const char *id,
 
 int builder_drop_bases(const struct builder_job *j, struct error *err)
 {
+    const char *name = strrchr(j->bases, '/') + 1;
     char parent[PATH_MAX];
 
-    (void)snprintf(parent, sizeof(parent), "%.*s", (int)(strrchr(j->bases, '/') - j->bases),
-                   j->bases);
-    return builder_remove(j->b, parent, j->workspace, err);
+    (void)snprintf(parent, sizeof(parent), "%.*s", (int)(name - 1 - j->bases), j->bases);
+    return builder_remove(j->b, parent, name, err);
 }
 
 static int make_dirs(const struct builder_job *j, struct error *err)
@@ -95,6 +94,8 @@ static int make_dirs(const struct builder_job *j, struct error *err)
     }
     if (snprintf(path, sizeof(path), "%s/" BASES_BLOBS, j->bases) >= (int)sizeof(path))
         return error_set(err, ERR_SYSTEM, "begin a build: path too long");
+    if (cache_keeper_note_begin(j->dir, err) < 0)
+        return -1;
     /* A store without it is of a version that did not keep blobs: all is fetched anew. */
     if (access(path, F_OK) < 0 && builder_drop_bases(j, err) < 0)
         return -1;
@@ -132,6 +133,14 @@ static void note_use(const struct builder_job *j)
     (void)utimensat(AT_FDCWD, j->cache, NULL, AT_SYMLINK_NOFOLLOW);
 }
 
+static void let_go(struct builder_job *j)
+{
+    argv_release(&j->groups);
+    cleanup_close(&j->held);
+    cleanup_close(&j->bases_lock);
+    cleanup_close(&j->lock);
+}
+
 int builder_job_begin(struct builder *b, const char *workspace, const char *id,
                       struct builder_job **ret, struct error *err)
 {
@@ -147,13 +156,12 @@ int builder_job_begin(struct builder *b, const char *workspace, const char *id,
     j->b = b;
     (void)snprintf(j->workspace, sizeof(j->workspace), "%s", workspace);
     (void)snprintf(j->id, sizeof(j->id), "%s", id);
-    j->lock = j->held = -1;
+    j->lock = j->bases_lock = j->held = -1;
     if (set_paths(j, err) < 0 || cache_keeper_begin(b, workspace, &j->lock, err) < 0)
         return -1;
-    if (make_dirs(j, err) < 0 || hold(j, err) < 0 || builder_limits_begin(j, err) < 0) {
-        argv_release(&j->groups);
-        cleanup_close(&j->held);
-        close(j->lock);
+    if (bases_store_enter(b, workspace, j->bases, &j->bases_lock, err) < 0 ||
+        make_dirs(j, err) < 0 || hold(j, err) < 0 || builder_limits_begin(j, err) < 0) {
+        let_go(j);
         return error_wrap(err, "begin a build");
     }
     note_use(j);
@@ -178,10 +186,8 @@ void builder_job_end(struct builder_job *j)
     buf_clear(&jobs);
     buf_addf(&jobs, "%s/tmp", j->cache);
     (void)!builder_remove(j->b, buf_str(&jobs), j->id, &ignored);
-    argv_release(&j->groups);
     note_use(j);
-    close(j->held);
-    close(j->lock);
+    let_go(j);
     cache_keeper_end(j->b, j->workspace);
     free(j);
 }
@@ -297,7 +303,12 @@ int builder_sweep(struct builder *b, bool (*keep)(void *self, const char *id), v
         if (sweep_dir(b, path, builder_remove, keep, self, err) < 0)
             result = -1;
     }
-    if (cache_keeper_sweep(b, err) < 0)
+    if (builder_sweep_probes(b, err) < 0 || cache_keeper_sweep(b, err) < 0)
         result = -1;
     return result;
+}
+
+int builder_sync(const struct builder *b, struct error *err)
+{
+    return cache_keeper_sync(b, err);
 }

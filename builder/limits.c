@@ -9,6 +9,7 @@
 #include <sys/statvfs.h>
 
 #include "base/fs.h"
+#include "builder/cgroup_file.h"
 #include "builder/state.h"
 
 #define LIST "groups" /* in the job's directory: one control group's directory per line */
@@ -78,9 +79,22 @@ void builder_limits_describe(const struct builder_job *j, struct jail_spec *s)
 
 /* ---- the verdict ---- */
 
+/* Of the whole machine, whoever's (proc(5): /proc/vmstat). */
+static uint64_t count_oom_kills(void)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 16);
+    struct error absent = ERROR_INIT;
+
+    if (fs_read_file(AT_FDCWD, "/proc/vmstat", &text, &absent) < 0)
+        return 0;
+    return cgroup_number_after(buf_str(&text), "oom_kill");
+}
+
 void builder_limits_count(const struct builder_job *j, struct cgroup_counts *ret)
 {
     cgroup_read_counts(&j->groups, ret);
+    if (!j->b->site.parents[CGROUP_MEMORY])
+        ret->oom_kills = count_oom_kills();
 }
 
 bool builder_disk_is_full(const struct builder_job *j)
@@ -101,10 +115,13 @@ enum builder_outcome builder_limits_judge(const struct builder_job *j,
         return outcome;
     builder_limits_count(j, &now);
     /* The kernel also kills when the whole machine has no memory left; then it was not at its own
-     * limit. */
+     * limit, and another try may do better.  A command that was killed and not for that (exit code
+     * 137) has its own kill to thank, as kernels do not say whose it was. */
     if (now.oom_kills > before->oom_kills && now.memory_full > before->memory_full)
         return BUILDER_OUT_OF_MEMORY;
     if (now.forks_failed > before->forks_failed)
         return BUILDER_TOO_MANY_PROCESSES;
+    if (now.oom_kills > before->oom_kills)
+        return BUILDER_KILLED;
     return was_full || builder_disk_is_full(j) ? BUILDER_MACHINE_FULL : outcome;
 }

@@ -336,7 +336,7 @@ static bool read_log(const struct run *r, struct buf *ret_message)
 /* runc gives 128 + n for a command that signal n ended, and shells say the same of theirs. */
 static void read_end(const struct process_end *end, struct run_end *ret)
 {
-    int code = end->how == PROCESS_SIGNALLED ? 128 + end->signal : end->code;
+    const int code = end->code;
 
     if (end->how == PROCESS_CANCELLED || end->how == PROCESS_TIMED_OUT)
         *ret = (struct run_end){.how = RUN_CANCELLED, .code = -1};
@@ -362,6 +362,10 @@ static int run_runc(struct run *r, struct run_end *ret, struct error *err)
     push_runc(r, &argv);
     if (process_run(&req, &end, err) < 0)
         return -1;
+    /* runc itself, which no command in the container can reach */
+    if (end.how == PROCESS_SIGNALLED)
+        return error_set(err, ERR_SYSTEM, "run a command: runc was killed by signal %d",
+                         end.signal);
     if (end.how == PROCESS_EXITED && end.code != 0 && read_log(r, &message))
         return run_verdict_error(r->req, buf_str(&message), err);
     let_go(r);

@@ -258,11 +258,10 @@ static int make_layer(const struct slim *s, struct slim_step *step,
     }
     if (write_layer(s, step, req, options, cut, err) < 0)
         return -1;
-    record =
-        (struct cache_record){.disk = req->record->disk, .has_layer = true, .layer = step->layer};
+    record = (struct cache_record){.disk = req->record->disk, .layer = step->layer};
     memcpy(record.key, step->made_key, sizeof(record.key));
     memcpy(record.diff, req->record->diff, sizeof(record.diff));
-    return cache_store(req->cache, step->made_key, &record, err);
+    return cache_store_layer(req->cache, &record, err);
 }
 
 int slim_make_layer(const struct slim *s, struct slim_step *step,

@@ -12,10 +12,9 @@ struct builder {
     const struct builder_config *config;
     struct jail_ids ids;
     char buildah[PATH_MAX];  /* on the host; "" when not found */
-    const char *driver;      /* of containers/storage: "overlay", "vfs" */
     struct error no_users;   /* why there is no user namespace; ERR_NONE: there is one */
     struct error no_jail;    /* why nothing can be built here; ERR_NONE: it can */
-    struct error no_overlay; /* why the driver is vfs */
+    struct error no_overlay; /* why no step can be executed here; ERR_NONE: it can */
     struct cgroup_site site; /* where control groups can be made */
 };
 
@@ -23,12 +22,13 @@ struct builder {
 
 struct builder_job {
     const struct builder *b;
-    int held; /* its directory, locked: somebody is at work in it */
-    int lock; /* on the workspace's cache and base store: nothing of them goes meanwhile */
+    int held;       /* its directory, locked: somebody is at work in it */
+    int lock;       /* on the workspace's cache: nothing of it goes meanwhile that the job uses */
+    int bases_lock; /* on the base store */
     char workspace[BUILDER_NAME_MAX + 1];
     char id[BUILDER_NAME_MAX + 1];
     char dir[PATH_MAX];          /* <dir>/jobs/<id> */
-    char bases[PATH_MAX];        /* <dir>/bases/<workspace> */
+    char bases[PATH_MAX];        /* see builder/bases_store.h */
     char cache[PATH_MAX];        /* <dir>/cache/<workspace> */
     char work[PATH_MAX + 80];    /* <cache>/tmp/<id>: what the build is working on */
     char context[PATH_MAX + 96]; /* <work>/context: files of it can be linked to the cache */
@@ -47,6 +47,9 @@ MUST_CHECK int builder_check_jail(const struct builder *b, struct error *err);
  * (ERR_NONE: it can).  -1: the jail itself cannot be made. */
 MUST_CHECK int builder_probe(const struct builder *b, const struct jail_ids *ids,
                              struct error *ret_no_overlay, struct error *err);
+
+/* Removes what probes that were killed have left, unless one is running. */
+MUST_CHECK int builder_sweep_probes(const struct builder *b, struct error *err);
 
 /* Makes a directory that belongs to root in the jail. */
 MUST_CHECK int builder_make_dir(const struct builder *b, const char *path, struct error *err);

@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 38
+#define CONFIG_KEYS 39
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -64,6 +64,7 @@ struct config {
     int64_t cache_export_max;
     int64_t cache_mounts_max; /* 0: none */
     int64_t bases_max;
+    int64_t caches_max;
     int64_t log_max;
     int64_t template_revisions;
     int64_t volume_max;

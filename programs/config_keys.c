@@ -111,6 +111,8 @@ const struct key config_keys[CONFIG_KEYS] = {
      NULL, "the most bytes of one cache mount that are left there; 0: no mount is"},
     {"bases_max", SIZE, AT(bases_max), "10GiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
      "the most bytes a workspace's base images take; beyond it they are fetched anew"},
+    {"caches_max", SIZE, AT(caches_max), "100GiB", NULL, 1, 16 * KIB * KIB * KIB * KIB, NULL, NULL,
+     "the most bytes that both take of all workspaces together; what was not used for longest goes"},
     {"log_max", SIZE, AT(log_max), "64MiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
      "the most text the log of one build may hold"},
     {"template_revisions", INTEGER, AT(template_revisions), "10", NULL, 1, 100000, NULL, NULL,

@@ -239,6 +239,7 @@ int worker_start(const struct worker_config *config, struct worker **ret, struct
 void worker_stop(struct worker *w, int64_t drain_ms)
 {
     int64_t deadline = clock_monotonic() + drain_ms * NS_PER_MS;
+    struct error err = ERROR_INIT;
 
     if (!w)
         return;
@@ -254,6 +255,8 @@ void worker_stop(struct worker *w, int64_t drain_ms)
         (void)pthread_join(w->threads[i], NULL);
     if (w->has_janitor)
         (void)pthread_join(w->janitor, NULL);
+    if (w->has_janitor && w->config->sweep && builder_sync(w->config->builder, &err) < 0)
+        say(w->config, "have the builds' caches reach the disk", &err);
     cancel_release(&w->drain);
     cancel_release(&w->quit);
     free(w->threads);

@@ -125,26 +125,36 @@ static void test_owners_are_found_as_buildkit_does(void **state)
         {"node", 1000, 1001}, {"1000", 1000, 1000}, {"1001", 1001, 1001}, {"node:wheel", 1000, 10},
         {"5:6", 5, 6},        {"root", 0, 0},       {"5:wheel", 5, 10},   {"node:0", 1000, 0},
     };
+    static const struct {
+        const char *who;
+        uint32_t uid, gid;
+    } unknown[] = {
+        {"nobody", 0, 0}, {"node:nobody", 1000, 1001}, {"1:nobody", 1, 1}, {"nobody:wheel", 0, 10}};
     struct error err = ERROR_INIT;
+    bool is_unknown;
     uint32_t uid;
     uint32_t gid;
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        if (accounts_read_owner(passwd, group, cases[i].who, &uid, &gid, &err) < 0)
+        if (accounts_read_owner(passwd, group, cases[i].who, &uid, &gid, &is_unknown, &err) < 0)
             fail_msg("%s: %s", cases[i].who, err.msg);
-        if (uid != cases[i].uid || gid != cases[i].gid)
+        if (uid != cases[i].uid || gid != cases[i].gid || is_unknown)
             fail_msg("%s: %u:%u", cases[i].who, uid, gid);
     }
-    assert_int_equal(accounts_read_owner(passwd, group, "nobody", &uid, &gid, &err), -1);
-    assert_int_equal(err.kind, ERR_INPUT);
-    assert_int_equal(accounts_read_owner(passwd, group, "node:nobody", &uid, &gid, &err), -1);
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+        if (accounts_read_owner(passwd, group, unknown[i].who, &uid, &gid, &is_unknown, &err) < 0)
+            fail_msg("%s: %s", unknown[i].who, err.msg);
+        if (uid != unknown[i].uid || gid != unknown[i].gid || !is_unknown)
+            fail_msg("%s: %u:%u", unknown[i].who, uid, gid);
+    }
 }
 
 static void test_root_needs_no_files(void **state)
 {
     struct account a;
     struct error err = ERROR_INIT;
+    bool is_unknown;
     uint32_t uid = 1;
     uint32_t gid = 1;
 
@@ -153,7 +163,7 @@ static void test_root_needs_no_files(void **state)
     assert_int_equal(a.uid + a.gid, 0);
     assert_string_equal(a.home, "/");
     assert_int_equal(accounts_read("", "", "", &a, &err), 0);
-    assert_int_equal(accounts_read_owner("", "", "root:root", &uid, &gid, &err), 0);
+    assert_int_equal(accounts_read_owner("", "", "root:root", &uid, &gid, &is_unknown, &err), 0);
     assert_int_equal(uid + gid, 0);
 }
 

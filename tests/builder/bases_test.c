@@ -84,7 +84,7 @@ static bool has(const struct store *s, const char *path)
     struct error err = ERROR_INIT;
     bool ret;
 
-    if (bases_has_program(s->dir, "overlay", &s->image, path, &ret, &err) < 0)
+    if (bases_has_program(s->dir, &s->image, path, &ret, &err) < 0)
         fail_msg("%s", err.msg);
     return ret;
 }
@@ -159,15 +159,15 @@ static void test_an_index_that_is_none_is_an_error(void **state)
     char path[256];
     bool found = true;
 
-    assert_int_equal(bases_find(s->dir, "overlay", "x", &found, &image, &err), 0);
+    assert_int_equal(bases_find(s->dir, "x", &found, &image, &err), 0);
     assert_false(found);
     (void)snprintf(path, sizeof(path), "%s/overlay-images/images.json", s->dir);
     put(path, "{}", 0600);
-    assert_int_equal(bases_find(s->dir, "overlay", "x", &found, &image, &err), -1);
+    assert_int_equal(bases_find(s->dir, "x", &found, &image, &err), -1);
     assert_int_equal(err.kind, ERR_SYSTEM);
     /* an id that would lead out of the store */
     put(path, "[{\"id\":\"../../../etc\",\"names\":[\"x\"],\"digest\":\"sha256:" TOP "\"}]", 0600);
-    assert_int_equal(bases_find(s->dir, "overlay", "x", &found, &image, &err), 0);
+    assert_int_equal(bases_find(s->dir, "x", &found, &image, &err), 0);
     assert_false(found);
 }
 
@@ -190,10 +190,10 @@ static void test_an_image_came_as_its_manifest_or_as_the_index_that_names_it(voi
         "{\"id\":\"" MIDDLE "\",\"names\":[\"y\"],\"digest\":\"sha256:" BOTTOM "\","
         "\"big-data-digests\":{\"manifest-sha256:" BOTTOM "\":\"sha256:" BOTTOM "\"}}]",
         0600);
-    assert_int_equal(bases_find(s->dir, "overlay", "x", &is, &image, &err), 0);
+    assert_int_equal(bases_find(s->dir, "x", &is, &image, &err), 0);
     assert_true(is);
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        assert_int_equal(bases_came_as(s->dir, "overlay", &image, table[i].digest, &is, &err), 0);
+        assert_int_equal(bases_came_as(s->dir, &image, table[i].digest, &is, &err), 0);
         assert_int_equal(is, table[i].is);
     }
 }

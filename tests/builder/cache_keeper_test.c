@@ -146,6 +146,27 @@ static void test_what_was_not_used_for_the_longest_goes_first(void **state)
     builder_free(m.b);
 }
 
+static void test_a_file_with_several_names_counts_once(void **state)
+{
+    const struct machine *m = *state;
+    struct error err = ERROR_INIT;
+    char dir[128], path[160], link_path[176];
+    CLEANUP_FREE char *text = calloc(1, 1 << 20);
+    uint64_t size;
+
+    assert_non_null(text);
+    (void)snprintf(dir, sizeof(dir), "%s/names", m->dir);
+    (void)snprintf(path, sizeof(path), "%s/file", dir);
+    assert_int_equal(fs_mkdirs(dir, 0700, &err), 0);
+    assert_int_equal(fs_write_file(AT_FDCWD, path, text, 1 << 20, 0600, &err), 0);
+    for (int i = 0; i < 30; i++) {
+        (void)snprintf(link_path, sizeof(link_path), "%s-%d", path, i);
+        assert_int_equal(link(path, link_path), 0);
+    }
+    size = cache_measure(AT_FDCWD, dir);
+    assert_true(size > MIB / 2 && size < 2 * MIB);
+}
+
 static void test_cache_mounts_count_and_go_too(void **state)
 {
     static const char dockerfile[] =
@@ -184,7 +205,70 @@ static void test_room_is_made_by_hand_unless_a_build_runs(void **state)
     assert_int_equal(builder_prune(m->b, "by-hand", 0, true, &busy, &freed, &err), 0);
 }
 
-static void test_nothing_goes_while_a_build_runs(void **state)
+/* As if all that is in one of the cache's directories had been used long ago. */
+static void age(const struct machine *m, const char *workspace, const char *part)
+{
+    const struct timespec long_ago[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+    CLEANUP_CLOSE int dir = -1;
+    struct error err = ERROR_INIT;
+    char path[PATH_MAX];
+
+    path_of(m, "cache", workspace, part, path);
+    assert_int_equal(fs_open_dir(AT_FDCWD, path, &dir, &err), 0);
+    assert_int_equal(fs_list(dir, ".", &names, &err), 0);
+    for (size_t i = 0; i < names.n; i++)
+        assert_int_equal(utimensat(dir, names.v[i], long_ago, AT_SYMLINK_NOFOLLOW), 0);
+}
+
+/* A workspace may never be without a build. */
+static void test_what_no_running_build_has_used_goes_while_builds_run(void **state)
+{
+    static const char old[] = "FROM alpine:3.20\nRUN head -c 3000000 /dev/urandom >/f\n"
+                              "RUN --mount=type=cache,target=/c echo x >/c/x\n";
+    static const char new[] = "FROM alpine:3.20\nRUN head -c 3000000 /dev/urandom >/g\n";
+    struct machine m;
+    struct builder_job *job;
+    struct error err = ERROR_INIT;
+
+    bound(*state, 1, 0, &m);
+    build(*state, "along", old);
+    age(&m, "along", "/records");
+    age(&m, "along", "/mounts");
+    assert_int_equal(builder_job_begin(m.b, "along", "other", &job, &err), 0);
+    build(*state, "along", new);
+    sweep(&m, keep_all);
+    assert_int_equal(count_in(&m, "along", "/records"), 1);
+    assert_int_equal(count_in(&m, "along", "/diffs"), 1);
+    assert_int_equal(count_in(&m, "along", "/mounts"), 0);
+    assert_int_equal(count_in(&m, "along", "/tmp"), 1); /* the job's own */
+    assert_int_equal(count_cached(*state, "along", new), 1);
+    builder_job_end(job);
+    builder_free(m.b);
+}
+
+/* What is old is not what a build has found again. */
+static void test_what_a_running_build_has_used_stays_whole(void **state)
+{
+    static const char dockerfile[] = "FROM alpine:3.20\nRUN echo x >/x\n";
+    struct machine m;
+    struct builder_job *job;
+    struct error err = ERROR_INIT;
+
+    bound(*state, 1, 0, &m);
+    build(*state, "used", dockerfile);
+    age(&m, "used", "/records");
+    assert_int_equal(builder_job_begin(m.b, "used", "other", &job, &err), 0);
+    assert_int_equal(count_cached(*state, "used", dockerfile), 1);
+    sweep(&m, keep_all);
+    assert_int_equal(count_in(&m, "used", "/records"), 1);
+    assert_int_equal(count_in(&m, "used", "/diffs"), 1);
+    assert_int_equal(count_in(&m, "used", "/blobs"), 1);
+    builder_job_end(job);
+    builder_free(m.b);
+}
+
+static void test_nothing_goes_that_a_build_may_just_be_using(void **state)
 {
     static const char dockerfile[] = "FROM alpine:3.20\nRUN head -c 3000000 /dev/urandom >/f\n";
     struct machine m;
@@ -267,6 +351,77 @@ static void test_a_base_store_that_is_too_large_or_not_used_goes_and_is_fetched_
     build(*state, "bases", dockerfile);
 }
 
+/* Whoever uses the old one keeps it; whoever comes later gets another. */
+static void test_a_base_store_that_is_too_large_is_followed_by_another_while_builds_run(
+    void **state)
+{
+    static const char *const nothing[] = {NULL};
+    static const char dockerfile[] = "FROM alpine:3.20\nRUN true\n";
+    struct machine m;
+    struct builder_job *job;
+    struct builder_base base;
+    struct error err = ERROR_INIT;
+    char old[PATH_MAX], next[PATH_MAX];
+    bool found;
+
+    build(*state, "follow", dockerfile);
+    path_of(*state, "bases", "follow", "", old);
+    path_of(*state, "bases", "follow", ".1", next);
+    bound(*state, 0, 2 * MIB, &m);
+    assert_int_equal(builder_job_begin(m.b, "follow", "other", &job, &err), 0);
+    sweep(&m, keep_all);
+    assert_int_equal(access(next, F_OK), 0);
+    build(*state, "follow", dockerfile); /* its end trims with the larger bound */
+    assert_true(cache_measure(AT_FDCWD, next) > 2 * MIB);
+    assert_int_equal(builder_base_find(job, ALPINE, nothing, &found, &base, &err), 0);
+    assert_true(found);
+    builder_base_release(&base);
+    builder_job_end(job);
+    sweep(*state, keep_all);
+    assert_int_equal(access(old, F_OK), -1);
+    assert_int_equal(access(next, F_OK), 0);
+    sweep(&m, keep_all);
+    assert_int_equal(access(next, F_OK), -1);
+    build(*state, "follow", dockerfile);
+    builder_free(m.b);
+}
+
+/* ---- all together ---- */
+
+static uint64_t size_of_all(const struct machine *m)
+{
+    return cache_measure(AT_FDCWD, m->config.dir);
+}
+
+/* The one that was used last keeps most. */
+static void test_all_workspaces_together_stay_within_their_bound(void **state)
+{
+    static const char *const workspaces[] = {"sum-c", "sum-a", "sum-b"};
+    static const char dockerfile[] =
+        "FROM alpine:3.20\nRUN head -c 4000000 /dev/urandom >/f\nRUN true\n";
+    struct machine m = *(struct machine *)*state;
+    struct error err = ERROR_INIT;
+    char dir[128], path[PATH_MAX];
+    uint64_t one;
+
+    (void)snprintf(dir, sizeof(dir), "%s/sum", m.dir);
+    m.config.dir = dir;
+    assert_int_equal(builder_open_as(&m.config, m.b->ids.users, &m.b, &err), 0);
+    for (size_t i = 0; i < 3; i++)
+        build(&m, workspaces[i], dockerfile);
+    sweep(&m, keep_none);
+    assert_int_equal(count_cached(&m, "sum-b", dockerfile), 2);
+    one = size_of_all(&m) / 3;
+    m.config.caches_max = one + one / 2;
+    sweep(&m, keep_none);
+    assert_true(size_of_all(&m) <= m.config.caches_max + MIB / 4);
+    assert_int_equal(count_in(&m, "sum-c", "/records"), 0);
+    path_of(&m, "bases", "sum-c", "", path);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(count_cached(&m, "sum-b", dockerfile), 2);
+    builder_free(m.b);
+}
+
 /* ---- power cuts ---- */
 
 static void cut_the_power(const struct machine *m, const char *workspace)
@@ -302,6 +457,19 @@ static void test_after_a_power_cut_only_what_was_synced_is_found(void **state)
     assert_int_equal(access(bases, F_OK), 0);
 }
 
+static void test_after_a_clean_stop_all_is_found(void **state)
+{
+    static const char dockerfile[] = "FROM alpine:3.20\nRUN echo a >/a\n";
+    const struct machine *m = *state;
+    struct error err = ERROR_INIT;
+
+    build(m, "clean", dockerfile);
+    (void)usleep(20000);
+    assert_int_equal(builder_sync(m->b, &err), 0);
+    cut_the_power(m, "clean");
+    assert_int_equal(count_cached(m, "clean", dockerfile), 1);
+}
+
 static void test_without_a_power_cut_what_was_not_synced_is_found(void **state)
 {
     static const char dockerfile[] = "FROM alpine:3.20\nRUN echo a >/a\n";
@@ -333,13 +501,20 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many_builds_stay_within_the_bounds),
         cmocka_unit_test(test_what_was_not_used_for_the_longest_goes_first),
+        cmocka_unit_test(test_a_file_with_several_names_counts_once),
         cmocka_unit_test(test_cache_mounts_count_and_go_too),
         cmocka_unit_test(test_room_is_made_by_hand_unless_a_build_runs),
-        cmocka_unit_test(test_nothing_goes_while_a_build_runs),
+        cmocka_unit_test(test_what_no_running_build_has_used_goes_while_builds_run),
+        cmocka_unit_test(test_what_a_running_build_has_used_stays_whole),
+        cmocka_unit_test(test_nothing_goes_that_a_build_may_just_be_using),
+        cmocka_unit_test(test_all_workspaces_together_stay_within_their_bound),
         cmocka_unit_test(test_what_no_record_names_goes),
         cmocka_unit_test(test_a_cache_of_links_is_not_followed),
         cmocka_unit_test(test_a_base_store_that_is_too_large_or_not_used_goes_and_is_fetched_anew),
+        cmocka_unit_test(
+            test_a_base_store_that_is_too_large_is_followed_by_another_while_builds_run),
         cmocka_unit_test(test_after_a_power_cut_only_what_was_synced_is_found),
+        cmocka_unit_test(test_after_a_clean_stop_all_is_found),
         cmocka_unit_test(test_without_a_power_cut_what_was_not_synced_is_found),
         cmocka_unit_test(test_a_file_of_boots_that_is_damaged_counts_as_a_power_cut),
     };

@@ -50,6 +50,7 @@ static void attack(const struct machine *m, const char *const *links, const char
     assert_int_equal(count_entries(t.dir), 1);
 }
 
+/* CVE-2024-9675 */
 static void test_a_cache_mount_cannot_leave_its_directory_for_the_host(void **state)
 {
     static const char *const ids[] = {"../../..", "../../../../../../../../..", "/"};
@@ -100,6 +101,94 @@ static void test_a_bind_mount_through_a_link_of_a_stage_shows_the_jail(void **st
            "RUN --mount=type=bind,from=a,source=/up,target=/h,rw cat /h%s/canary; "
            "echo x >/h%s/out; true\n",
            &a);
+    attempt_release(&a);
+}
+
+/* CVE-2024-1753: the link is in an image, which the mount is of. */
+static void test_a_mount_of_an_image_with_links_shows_the_jail(void **state)
+{
+    const struct machine *m = *state;
+    struct attempt made = {.workspace = "links",
+                           .images = ALPINE,
+                           .dockerfile =
+                               "FROM alpine:3.20\nRUN ln -s / /cwd && ln -s ../../../.. /up\n",
+                           .push_to = "links/evil/image"};
+    struct target t;
+    struct attempt a = {.workspace = "links"};
+    char image[128], images[256], text[2048];
+
+    attempt_run(m, &made);
+    assert_built(&made);
+    target_init(&t, m);
+    (void)snprintf(image, sizeof(image), "%s/links/evil/image:latest", m->address);
+    (void)snprintf(images, sizeof(images), ALPINE " %s", image);
+    (void)snprintf(text, sizeof(text),
+                   "FROM alpine:3.20\n"
+                   "RUN --mount=type=bind,from=%s,source=/cwd,target=/h,rw "
+                   "cat /h%s/canary; echo x >/h%s/out; true\n"
+                   "RUN --mount=type=cache,from=%s,source=/up,target=/h "
+                   "cat /h%s/canary; echo x >/h%s/out; true\n",
+                   image, t.dir, t.dir, image, t.dir, t.dir);
+    a.images = images;
+    a.dockerfile = text;
+    attempt_run(m, &a);
+    assert_built(&a);
+    assert_does_not_say(&a, CANARY);
+    assert_int_equal(count_entries(t.dir), 1);
+    attempt_release(&made);
+    attempt_release(&a);
+}
+
+/* CVE-2024-9407: how mounts reach others is not for a Dockerfile to say. */
+static void test_the_propagation_of_a_mount_cannot_be_asked_for(void **state)
+{
+    static const char *const asked[] = {"bind-propagation=rshared", "z", "tmpcopyup"};
+
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        char text[256];
+        struct attempt a = {.images = ALPINE, .dockerfile = text};
+
+        (void)snprintf(text, sizeof(text),
+                       "FROM alpine:3.20\nRUN --mount=type=bind,target=/h,%s true\n", asked[i]);
+        attempt_run(*state, &a);
+        assert_string_equal(a.at, "build");
+        assert_int_equal(a.result, -1);
+        assert_int_equal(a.err.kind, ERR_INPUT);
+        attempt_release(&a);
+    }
+}
+
+/* CVE-2024-11218: a stage changes what another one, which runs beside it, is mounting on.  Followed
+ * in the jail and not in the tree, the link would lead to the workspace's cache mounts. */
+static void test_a_mount_point_that_another_stage_swaps_leads_nowhere_else(void **state)
+{
+    const struct machine *m = *state;
+    struct attempt a = {.workspace = "swap", .images = ALPINE};
+    char text[4096], path[PATH_MAX];
+
+    (void)snprintf(
+        text, sizeof(text),
+        "FROM alpine:3.20 AS swap\n"
+        "RUN --mount=type=cache,id=c,target=/c for i in $(seq 400); do "
+        "rm -rf /c/d && ln -s /kiln/cache/mounts /c/d; rm -f /c/d && mkdir -p /c/d; done; "
+        "touch /swapped\n"
+        "FROM alpine:3.20 AS mount\n");
+    for (int i = 0; i < 8; i++) {
+        const size_t n = strlen(text);
+
+        (void)snprintf(text + n, sizeof(text) - n,
+                       "RUN --mount=type=cache,id=c,target=/c "
+                       "--mount=type=tmpfs,target=/c/d/m%d echo x >/c/d/m%d/out; true\n",
+                       i, i);
+    }
+    (void)snprintf(
+        text + strlen(text), sizeof(text) - strlen(text),
+        "FROM alpine:3.20\nCOPY --from=swap /swapped /\nCOPY --from=mount /etc/passwd /x\n");
+    a.dockerfile = text;
+    attempt_run(m, &a); /* a mount whose place is gone fails, and that is all */
+    assert_string_equal(a.at, "build");
+    (void)snprintf(path, sizeof(path), "%s/cache/swap/mounts", m->config.dir);
+    assert_int_equal(count_entries(path), 1);
     attempt_release(&a);
 }
 
@@ -311,6 +400,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_cache_mount_cannot_leave_its_directory_for_the_host),
         cmocka_unit_test(test_a_bind_mount_through_a_link_of_the_context_shows_the_jail),
         cmocka_unit_test(test_a_bind_mount_through_a_link_of_a_stage_shows_the_jail),
+        cmocka_unit_test(test_a_mount_of_an_image_with_links_shows_the_jail),
+        cmocka_unit_test(test_the_propagation_of_a_mount_cannot_be_asked_for),
+        cmocka_unit_test(test_a_mount_point_that_another_stage_swaps_leads_nowhere_else),
         cmocka_unit_test(test_links_in_the_context_are_not_followed_out_of_it_by_copy),
         cmocka_unit_test(test_transports_other_than_registries_are_refused),
         cmocka_unit_test(test_a_run_sees_no_process_but_its_builds),

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
@@ -104,6 +105,54 @@ static void test_limits_are_said_with_what_holds_them(void **state)
     builder_free(b);
 }
 
+/* ---- where no overlay can be mounted: on another one ---- */
+
+static int overlay_setup(void **state)
+{
+    const struct machine *m = *state;
+    struct error err = ERROR_INIT;
+    char dirs[4][128], options[512];
+
+    for (size_t i = 0; i < 4; i++) {
+        (void)snprintf(dirs[i], sizeof(dirs[i]), "%s/overlay-%zu", m->dir, i);
+        assert_int_equal(fs_mkdirs(dirs[i], 0755, &err), 0);
+    }
+    (void)snprintf(options, sizeof(options), "lowerdir=%s,upperdir=%s,workdir=%s", dirs[0], dirs[1],
+                   dirs[2]);
+    return geteuid() == 0 ? mount("overlay", dirs[3], "overlay", 0, options) : 0;
+}
+
+static int overlay_teardown(void **state)
+{
+    const struct machine *m = *state;
+    char at[128];
+
+    (void)snprintf(at, sizeof(at), "%s/overlay-3", m->dir);
+    return geteuid() == 0 ? umount2(at, MNT_DETACH) : 0;
+}
+
+static void test_where_no_overlay_can_be_mounted_that_is_said_and_no_build_begins(void **state)
+{
+    const struct machine *m = *state;
+    struct builder_config config = m->config;
+    struct builder_job *job;
+    struct builder *b;
+    struct findings all;
+    struct error err = ERROR_INIT;
+    char dir[128];
+
+    if (geteuid() != 0)
+        skip();
+    (void)snprintf(dir, sizeof(dir), "%s/overlay-3", m->dir);
+    config.dir = dir;
+    assert_int_equal(builder_open_as(&config, m->b->ids.users, &b, &err), 0);
+    diagnose(b, &all);
+    assert_found(&all, "storage", BUILDER_MISSING, "the data directory on ext4");
+    assert_int_equal(builder_job_begin(b, "ws", "id", &job, &err), -1);
+    assert_non_null(strstr(err.msg, "mount an overlay"));
+    builder_free(b);
+}
+
 static void test_a_missing_buildah_is_said_and_begins_no_build(void **state)
 {
     const struct machine *m = *state;
@@ -197,6 +246,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_machine_that_can_build_is_well),
         cmocka_unit_test(test_without_a_user_namespace_it_is_degraded),
         cmocka_unit_test(test_limits_are_said_with_what_holds_them),
+        cmocka_unit_test_setup_teardown(
+            test_where_no_overlay_can_be_mounted_that_is_said_and_no_build_begins, overlay_setup,
+            overlay_teardown),
         cmocka_unit_test(test_a_missing_buildah_is_said_and_begins_no_build),
         cmocka_unit_test(test_a_buildah_that_does_not_run_is_said),
         cmocka_unit_test(test_a_directory_that_is_not_absolute_is_refused),

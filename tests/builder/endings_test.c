@@ -125,22 +125,10 @@ static void kill_outer(struct attempt *a, const char *line)
     kill_above(line, 3);
 }
 
-static void kill_command(struct attempt *a, const char *line)
-{
-    pid_t pid;
-
-    if (!is_ready(line))
-        return;
-    (void)poll(NULL, 0, 200); /* until the shell has become the sleep */
-    pid = process_of_ours(a->self);
-    assert_true(pid > 1);
-    assert_int_equal(kill(pid, SIGKILL), 0);
-}
-
 static void test_a_build_that_is_killed_is_neither_a_success_nor_the_users_fault(void **state)
 {
-    static void (*const kills[])(struct attempt *, const char *) = {kill_runc, kill_executor,
-                                                                    kill_jail, kill_outer};
+    static void (*const kills[])(struct attempt *, const char *) = {kill_executor, kill_jail,
+                                                                    kill_outer};
 
     for (size_t i = 0; i < sizeof(kills) / sizeof(kills[0]); i++) {
         struct sleeper s;
@@ -155,19 +143,38 @@ static void test_a_build_that_is_killed_is_neither_a_success_nor_the_users_fault
     }
 }
 
-static void test_a_command_that_is_killed_is_not_the_users_fault(void **state)
+static void test_a_runc_that_is_killed_is_this_machines_fault(void **state)
 {
-    char marker[32];
-    char text[128];
-    struct attempt a = {
-        .images = ALPINE, .dockerfile = text, .on_line = kill_command, .self = marker};
+    struct sleeper s;
+    struct attempt a = {.images = ALPINE, .dockerfile = s.dockerfile, .on_line = kill_runc};
 
-    (void)snprintf(marker, sizeof(marker), "89%d", getpid());
-    (void)snprintf(text, sizeof(text), "FROM alpine:3.20\nRUN echo ready; exec sleep %s\n", marker);
+    sleeper_init(&s);
+    a.self = s.marker;
     attempt_run(*state, &a);
-    assert_outcome(&a, "build", BUILDER_KILLED);
-    assert_int_equal(a.failure.exit_code, 137);
+    assert_int_equal(a.result, -1);
+    assert_int_equal(a.err.kind, ERR_SYSTEM);
+    assert_non_null(strstr(a.err.msg, "runc was killed by signal 9"));
+    assert_true(processes_are_gone(s.marker));
     attempt_release(&a);
+}
+
+/* Nobody can tell whose signal it was; for want of memory it was not, as that is counted. */
+static void test_a_command_that_is_killed_and_not_for_want_of_memory_has_failed(void **state)
+{
+    static const char *const commands[] = {"sh -c 'kill -9 $$'; exit $?", "exit 137",
+                                           "sleep 60 & kill -9 $!; wait $!"};
+
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        char text[128];
+        struct attempt a = {.images = ALPINE, .dockerfile = text};
+
+        (void)snprintf(text, sizeof(text), "FROM alpine:3.20\nRUN %s\n", commands[i]);
+        attempt_run(*state, &a);
+        assert_outcome(&a, "build", BUILDER_FAILED);
+        assert_int_equal(a.failure.exit_code, 137);
+        assert_non_null(strstr(a.failure.reason, "did not complete successfully: exit code: 137"));
+        attempt_release(&a);
+    }
 }
 
 /* ---- what is left ---- */
@@ -331,7 +338,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_cancelled_build_leaves_no_process),
         cmocka_unit_test(test_a_build_that_takes_too_long_leaves_no_process),
         cmocka_unit_test(test_a_build_that_is_killed_is_neither_a_success_nor_the_users_fault),
-        cmocka_unit_test(test_a_command_that_is_killed_is_not_the_users_fault),
+        cmocka_unit_test(test_a_runc_that_is_killed_is_this_machines_fault),
+        cmocka_unit_test(test_a_command_that_is_killed_and_not_for_want_of_memory_has_failed),
         cmocka_unit_test(test_the_end_of_a_job_removes_whatever_a_build_made),
         cmocka_unit_test(test_a_killed_process_leaves_a_job_that_a_sweep_removes),
         cmocka_unit_test(test_a_job_begins_empty_whatever_an_earlier_try_left),

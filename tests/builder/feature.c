@@ -4,9 +4,14 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
 
 #define CONTENT_MAX 200
 #define LISTING_MAX (16 << 20)
@@ -133,8 +138,50 @@ static void look(const struct machine *m, struct attempt *a, struct seen *ret)
     free(t.v);
 }
 
+/* ---- for comparisons ---- */
+
+static void leave_file(const char *dir, const char *name, const char *text)
+{
+    char path[2048];
+    struct error err = ERROR_INIT;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+    *strrchr(path, '/') = '\0';
+    assert_int_equal(fs_mkdirs(path, 0755, &err), 0);
+    path[strlen(path)] = '/';
+    assert_int_equal(fs_write_file(AT_FDCWD, path, text, strlen(text), 0644, &err), 0);
+}
+
+/* With $KILN_KEEP_FEATURES the Dockerfile and its context stay below that directory, for
+ * tests/compare to build them by others. */
+static void leave_case(const struct attempt *a)
+{
+    static unsigned n;
+    CLEANUP(buf_release) struct buf args = BUF_INIT(1 << 20);
+    const char *keep = getenv("KILN_KEEP_FEATURES");
+    char dir[1024], link_path[2048];
+
+    if (!keep)
+        return;
+    (void)snprintf(dir, sizeof(dir), "%s/%s-%02u", keep, program_invocation_short_name, ++n);
+    leave_file(dir, "Dockerfile", a->dockerfile);
+    if (a->ignore)
+        leave_file(dir, ".dockerignore", a->ignore);
+    for (size_t i = 0; a->build_args && i < a->build_args->n; i++)
+        buf_addf(&args, "%s\n", a->build_args->v[i]);
+    if (args.len)
+        leave_file(dir, ".env.build", buf_str(&args));
+    for (const char *const *f = a->files; f && f[0]; f += 2)
+        leave_file(dir, f[0], f[1]);
+    for (const char *const *l = a->links; l && l[0]; l += 2) {
+        (void)snprintf(link_path, sizeof(link_path), "%s/%s", dir, l[0]);
+        assert_int_equal(symlink(l[1], link_path), 0);
+    }
+}
+
 void features_build(const struct machine *m, struct attempt *a, struct seen *ret)
 {
+    leave_case(a);
     if (!a->push_to)
         a->push_to = "ws/features/image";
     attempt_run(m, a);

@@ -224,15 +224,23 @@ static void test_owners_are_numbers_or_names_of_the_stage(void **state)
     features_release(&a, &seen);
 }
 
-static void test_an_owner_that_the_stage_does_not_know_is_refused(void **state)
+static void test_an_owner_that_the_stage_does_not_know_is_root_and_that_is_said(void **state)
 {
     static const char *const files[] = {"f", "1", NULL};
+    struct seen seen;
     struct attempt a = {.images = ALPINE,
                         .files = files,
-                        .dockerfile = "FROM alpine:3.20\nCOPY --chown=nemo f /f\n"};
+                        .dockerfile = "FROM alpine:3.20\n"
+                                      "COPY --chown=nemo f /f\n"
+                                      "COPY --chown=node:nautilus f /g\n"
+                                      "USER nemo\n"
+                                      "WORKDIR /w\n"};
 
-    assert_refused(*state, &a, "nemo");
-    attempt_release(&a);
+    features_build(*state, &a, &seen);
+    assert_files(&a, &seen, "f 644 0:0 f \"1\"\nf 644 1000:1000 g \"1\"\nd 755 0:0 w\n");
+    assert_says(&a, "warning: nemo is not in the image's /etc/passwd");
+    assert_says(&a, "warning: node:nautilus is not in");
+    features_release(&a, &seen);
 }
 
 static void test_on_scratch_an_owner_is_a_number(void **state)
@@ -386,7 +394,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_exclude_leaves_out_what_its_patterns_name),
         cmocka_unit_test(test_modes_are_octal_or_symbolic),
         cmocka_unit_test(test_owners_are_numbers_or_names_of_the_stage),
-        cmocka_unit_test(test_an_owner_that_the_stage_does_not_know_is_refused),
+        cmocka_unit_test(test_an_owner_that_the_stage_does_not_know_is_root_and_that_is_said),
         cmocka_unit_test(test_on_scratch_an_owner_is_a_number),
         cmocka_unit_test(test_link_does_not_see_what_was_there),
         cmocka_unit_test(test_files_come_from_stages_by_name_and_index_and_from_images),

@@ -23,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct account a = {.n_groups = 0};
     uint32_t uid = 77;
     uint32_t gid = 77;
+    bool unknown;
     struct error err = ERROR_INIT;
 
     if (!group)
@@ -33,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else if (err.kind != ERR_INPUT && err.kind != ERR_LIMIT)
         abort();
     err = (struct error)ERROR_INIT;
-    if (accounts_read_owner(rest, group + 3, who, &uid, &gid, &err) < 0 &&
+    if (accounts_read_owner(rest, group + 3, who, &uid, &gid, &unknown, &err) < 0 &&
         (err.kind != ERR_INPUT || uid != 77 || gid != 77))
         abort();
     return 0;

@@ -137,6 +137,7 @@ static void test_without_anything_set_there_are_defaults(void **state)
     assert_int_equal(c->attempts, 3);
     assert_int_equal(c->cache_max, INT64_C(10) << 30);
     assert_int_equal(c->bases_max, INT64_C(10) << 30);
+    assert_int_equal(c->caches_max, INT64_C(100) << 30);
     assert_int_equal(c->log_max, 64 << 20);
 }
 
