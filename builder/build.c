@@ -129,6 +129,7 @@ static int write_document(const struct builder_job *j, const struct builder_prog
                          .userxattr = j->b->ids.users != JAIL_USERS_NONE,
                          .no_egress = egress_net(j->b->config) == JAIL_NET_NONE,
                          .disk_max = j->b->config->limits.disk,
+                         .git_max = j->b->config->git_max,
                          .threads = count_processors()};
 
     if (add_images(j, p, &images, err) < 0)

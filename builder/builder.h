@@ -40,7 +40,8 @@ void builder_jail_main(int argc, char **argv, const struct builder_inner *inner)
 /* The main of the inner program BUILDER_EXECUTE, which builder_build starts and every list of inner
  * programs must have: argc and argv are the inner main's own. */
 #define BUILDER_EXECUTE "builder-execute"
-int builder_execute_main(const struct builder_patterns *patterns, int argc, char **argv);
+int builder_execute_main(const struct builder_patterns *patterns, const struct builder_git *git,
+                         int argc, char **argv);
 
 /* ---- the builder ---- */
 
@@ -88,6 +89,7 @@ struct builder_config {  /* borrowed until builder_free */
     int64_t timeout_ms;        /* for each of fetch, pull and build */
     uint64_t cache_max; /* bytes that the cache of a workspace may take between builds; 0: 10 GiB */
     uint64_t bases_max; /* likewise its base store */
+    uint64_t git_max;   /* bytes that a git server may send for an ADD; 0: the default */
     /* "host" or "host:port" of servers on this machine or in its private networks that
      * builder_fetch_inside may talk to; NULL: none. */
     const struct argv *fetch_hosts;

@@ -6,6 +6,7 @@
 
 #include "builder/builder.h"
 #include "programs/config.h"
+#include "uploads/uploads.h"
 
 int command_serve(const struct config *config, int argc, char **argv);
 int command_worker(const struct config *config, int argc, char **argv);
@@ -30,6 +31,10 @@ int inner_execute(int argc, char **argv);
 /* The inner main that fetches a git source: `git RECEIVED_MAX BYTES_MAX ENTRIES_MAX SOURCE`; writes
  * a tar to descriptor 0, and on descriptor 1 a line with the report. */
 int inner_git(int argc, char **argv);
+/* Holds this process to what fetching and unpacking a git source may take. */
+MUST_CHECK int git_limit_process(const struct upload_git_limits *limits, struct error *err);
+/* add_git.c: for ADD. */
+extern const struct builder_git add_git;
 
 /* All inner mains, ended by a NULL name: for builder_jail_main. */
 extern const struct builder_inner inner_mains[];

@@ -84,6 +84,7 @@ static int open_builder(struct installation *i, const char *dir, struct error *e
         .fetch_hosts = &c->git_hosts,
         .cache_max = (uint64_t)c->cache_max,
         .bases_max = (uint64_t)c->bases_max,
+        .git_max = (uint64_t)c->git_max,
     };
     return builder_open(&i->builder_config, &i->builder, err);
 }
