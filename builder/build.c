@@ -160,6 +160,7 @@ static void describe_jail(const struct builder_job *j, const struct progress *p,
     egress_describe(j->b->config, p, s);
     (void)snprintf(out, sizeof(out), "%s/out", j->dir);
     jail_spec_add_base(s);
+    jail_spec_add_authorities(s, j->b->config->ca_file);
     run_add_to_jail(s);
     jail_spec_add(s, JAIL_BIND, "kiln/cache", j->cache);
     jail_spec_add(s, JAIL_BIND_RO, "kiln/bases", j->bases);

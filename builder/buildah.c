@@ -100,15 +100,14 @@ static const char *add_program(const struct builder *b, struct jail_spec *s)
     return "/kiln/buildah";
 }
 
-static void describe(const struct builder_job *job, enum jail_net net, enum jail_rights rights,
-                     struct jail_spec *s)
+static void describe(const struct builder_job *job, enum jail_rights rights, struct jail_spec *s)
 {
     s->ids = job->b->ids;
-    s->net = net;
     s->rights = rights;
     jail_spec_add_base(s);
     add_configuration(job->b, s);
     add_environment(s);
+    jail_spec_add_authorities(s, job->b->config->ca_file);
     add_bind(s, "kiln/tmp", job->dir, "tmp");
     add_bind(s, "var/tmp", job->dir, "tmp");
 }
@@ -123,13 +122,17 @@ static void push_program(const struct builder_job *job, const char *root, struct
 /* ---- the commands ---- */
 
 void buildah_describe_pull(const struct builder_job *job, const struct reference *image,
-                           const char *vet_host, const char *docker_config, struct jail_spec *s)
+                           enum reference_place place, const char *docker_config,
+                           const struct progress *p, struct jail_spec *s)
 {
-    describe(job, JAIL_NET_HOST, JAIL_RIGHTS_MOUNT, s);
+    s->net = JAIL_NET_HOST;
+    if (place == REFERENCE_OUTSIDE)
+        egress_describe_pull(job->b->config, p, s);
+    describe(job, JAIL_RIGHTS_MOUNT, s);
     jail_spec_add(s, JAIL_BIND, "kiln/bases", job->bases);
-    if (vet_host) {
+    if (place == REFERENCE_OUTSIDE) {
         s->inner = true;
-        argv_push(&s->argv, "builder-fetch", vet_host, NULL);
+        argv_push(&s->argv, "builder-fetch", image->host, NULL);
     }
     push_program(job, "/kiln/bases", s);
     argv_push(&s->argv, "pull", "--policy", strchr(image->full, '@') ? "missing" : "always",

@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "builder/execute.h"
+#include "builder/jail.h"
 #include "builder/web.h"
 
 #define PAUSE_MS 1000
@@ -175,6 +176,7 @@ static int fetch(struct stage_run *s, const struct builder_step *step, const cha
     struct execution *x = s->x;
     const struct web_request req = {.http = &http_curl,
                                     .url = url,
+                                    .ca_file = getenv(JAIL_AUTHORITIES),
                                     .checksum = step->checksum,
                                     .pause_ms = PAUSE_MS,
                                     .cancel = &x->cancel};

@@ -1,7 +1,9 @@
 /* builder/pull — base images come into the workspace's own store, one pull at a time.
  *
- * A pull runs with the host's network, because registries may be anywhere; so what it may be told
- * to fetch is decided here: nothing on this machine, unless the operator put it there. */
+ * Nothing is fetched from this machine or its private networks unless the operator put it there:
+ * what is configured is pulled with the host's network, all else from a jail whose routes lead
+ * neither here nor there, since a registry may send whoever pulls to another place — by a redirect,
+ * or by the realm of its tokens. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -11,7 +13,6 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "builder/address.h"
 #include "builder/bases.h"
 #include "builder/buildah.h"
 
@@ -100,15 +101,12 @@ static int fetch(const struct builder_job *j, const struct reference *image,
     CLEANUP_CLOSE int lock_fd = -1;
     struct jail_spec spec = {.inner = false};
     enum builder_outcome outcome = BUILDER_KILLED;
-    char name[ADDRESS_NAME];
     int code = -1;
 
     if (lock_bases(j, io, deadline, &lock_fd, &outcome, err) < 0)
         return -1;
     if (outcome == BUILDER_DONE) {
-        address_name(image->host, name);
-        buildah_describe_pull(j, image, place == REFERENCE_OUTSIDE ? name : NULL, docker_config,
-                              &spec);
+        buildah_describe_pull(j, image, place, docker_config, p, &spec);
         if (builder_run_step(j, &spec, io, &sink, -1, PULL_GRACE_MS, left_ms(deadline), &outcome,
                              &code, err) < 0)
             return -1;

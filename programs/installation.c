@@ -5,6 +5,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "programs/authorities.h"
 
 /* "prefix=location" or "prefix=location,insecure"; cuts the word in place. */
 static int parse_mirror(char *word, struct builder_mirror *ret, struct error *err)
@@ -54,6 +55,18 @@ static void set_registry(struct installation *i)
     i->registry = (struct registry){.url = i->registry_url, .http = &http_curl};
 }
 
+/* One file of our own, so that what builds see does not change under them. */
+static int set_authorities(struct installation *i, const char *dir, struct error *err)
+{
+    const char *from = i->config->ca_certificates;
+
+    if (!from[0])
+        return 0;
+    (void)snprintf(i->ca_file, sizeof(i->ca_file), "%s/ca-certificates.pem", dir);
+    i->registry.ca_file = i->ca_file;
+    return authorities_collect(from, i->ca_file, err);
+}
+
 static enum builder_egress egress_of(const char *word)
 {
     if (strcmp(word, "none") == 0)
@@ -85,6 +98,7 @@ static int open_builder(struct installation *i, const char *dir, struct error *e
         .cache_max = (uint64_t)c->cache_max,
         .bases_max = (uint64_t)c->bases_max,
         .git_max = (uint64_t)c->git_max,
+        .ca_file = i->ca_file[0] ? i->ca_file : NULL,
     };
     return builder_open(&i->builder_config, &i->builder, err);
 }
@@ -129,7 +143,8 @@ int installation_open(const struct config *config, const char *dir, const char *
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_entries);
     if (!worker_name_of(getpid(), ret->worker_name))
         return error_set(err, ERR_SYSTEM, "read /proc: is it mounted?");
-    if (fs_mkdirs(dir, 0755, err) < 0 || set_mirrors(ret, err) < 0)
+    if (fs_mkdirs(dir, 0755, err) < 0 || set_mirrors(ret, err) < 0 ||
+        set_authorities(ret, dir, err) < 0)
         return -1;
     if (installation_open_state(config, state_path, &ret->state, err) < 0)
         return -1;

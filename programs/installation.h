@@ -25,6 +25,7 @@ struct installation {
     char registry_name[256]; /* the host of references */
     struct argv extract_words;
     char builder_dir[4096];
+    char ca_file[4096]; /* "": no certificates but the system's */
     char worker_name[WORKER_NAME];
 };
 

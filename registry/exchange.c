@@ -22,10 +22,11 @@
 int registry_exchange(const struct registry *r, const struct http_request *req,
                       struct http_response *resp, struct error *err)
 {
-    struct http_request cancellable = *req;
+    struct http_request ours = *req;
 
-    cancellable.cancel = r->cancel;
-    return r->http->request(r->http->self, &cancellable, resp, err);
+    ours.cancel = r->cancel;
+    ours.ca_file = r->ca_file;
+    return r->http->request(r->http->self, &ours, resp, err);
 }
 
 int registry_unexpected(const struct http_response *resp, struct error *err)

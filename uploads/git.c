@@ -123,10 +123,13 @@ static void set_options(const struct upload_git_limits *limits)
 {
     static const int levels[] = {GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM,
                                  GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL};
+    const char *authorities = getenv("SSL_CERT_FILE");
 
     for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
         (void)git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, levels[i], "");
     (void)git_libgit2_opts(GIT_OPT_SET_TEMPLATE_PATH, "");
+    if (authorities) /* mbedTLS, with which Debian builds libgit2, does not look there itself */
+        (void)git_libgit2_opts(GIT_OPT_SET_SSL_CERT_LOCATIONS, authorities, "/etc/ssl/certs");
     (void)git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
     (void)git_libgit2_opts(GIT_OPT_SET_USER_AGENT, "kiln");
     (void)git_libgit2_opts(GIT_OPT_ENABLE_CACHING, 0);

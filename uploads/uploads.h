@@ -192,6 +192,7 @@ extern const struct upload_git_limits upload_git_limits_default;
  * tar to tar_fd.  The history of the ref comes along (libgit2 1.5 has no shallow fetch), so bytes
  * and objects count all of it.  Nothing of the tree is interpreted: no attributes, filters, hooks,
  * configuration; submodules are left out, with a warning.  Redirects to other hosts are refused.
+ * Certificates of the file that the variable SSL_CERT_FILE names are trusted beside the system's.
  * In ret, which must be initialised: revision, warnings; entries and bytes count what was received.
  * ERR_INPUT: no such repository or ref, the message lists some that there are; ERR_LIMIT;
  * ERR_REMOTE.  Changes the process for good: limits of its file sizes and memory, signals. */

@@ -6,8 +6,10 @@
 static bool ask(struct run *r, const struct builder_base_place *place,
                 char ret_digest[REGISTRY_DIGEST])
 {
-    const struct registry registry = {
-        .url = place->url, .http = r->config->registry->http, .cancel = &r->cancel};
+    const struct registry registry = {.url = place->url,
+                                      .http = r->config->registry->http,
+                                      .ca_file = r->config->registry->ca_file,
+                                      .cancel = &r->cancel};
     enum registry_presence presence = REGISTRY_ABSENT;
     struct error ignored = ERROR_INIT;
 

@@ -16,6 +16,7 @@
 
 #define SERVER   "http://198.51.100.2:8000"
 #define DEMO     SERVER "/demo.git"
+#define BY_TLS   "https://another.example:8443"
 #define READY_MS 60000
 
 static struct {
@@ -306,6 +307,44 @@ static void test_a_repository_larger_than_allowed_is_refused(void **state)
     builder_free(small.b);
 }
 
+static void open_listed(const struct machine *m, const struct argv *allowed, const char *ca_file,
+                        struct machine *ret)
+{
+    struct error err = ERROR_INIT;
+
+    *ret = *m;
+    ret->config.egress = BUILDER_EGRESS_LIST;
+    ret->config.egress_allow = allowed;
+    ret->config.ca_file = ca_file;
+    assert_int_equal(builder_open(&ret->config, &ret->b, &err), 0);
+}
+
+/* Of repositories and files alike. */
+static void test_the_operators_own_authorities_are_trusted(void **state)
+{
+    static const char *const texts[] = {"FROM scratch\nADD " BY_TLS "/demo.git#v1:sub /a\n",
+                                        "FROM scratch\nADD " BY_TLS "/demo.git/HEAD /b\n"};
+    CLEANUP(argv_release) struct argv allowed = ARGV_INIT;
+    struct machine trusting, doubting;
+    char path[160];
+
+    (void)snprintf(path, sizeof(path), "%s/ca.pem", server.dir);
+    argv_push(&allowed, "another.example:8443", NULL);
+    open_listed(*state, &allowed, path, &trusting);
+    open_listed(*state, &allowed, NULL, &doubting);
+    for (size_t i = 0; i < 2; i++) {
+        struct attempt a = {.dockerfile = texts[i]}, b = {.dockerfile = texts[i]};
+
+        attempt_run(&trusting, &a);
+        assert_built(&a);
+        assert_refused(&doubting, &b, "certificate");
+        attempt_release(&a);
+        attempt_release(&b);
+    }
+    builder_free(trusting.b);
+    builder_free(doubting.b);
+}
+
 static void test_without_a_network_it_is_said(void **state)
 {
     struct machine closed = *(const struct machine *)*state;
@@ -330,6 +369,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_submodule_is_said_to_be_missing),
         cmocka_unit_test(test_what_cannot_be_had_says_why),
         cmocka_unit_test(test_a_repository_larger_than_allowed_is_refused),
+        cmocka_unit_test(test_the_operators_own_authorities_are_trusted),
         cmocka_unit_test(test_without_a_network_it_is_said),
     };
 

@@ -1,12 +1,14 @@
-"""serve_git.py DIRECTORY ADDRESS PORT: a git server there, with the repository "demo" of a few files:
-its bare side is DIRECTORY/served/demo.git, its working tree DIRECTORY/trees/demo.  Every request's
+"""serve_git.py DIRECTORY ADDRESS PORT: a git server there, and by TLS at PORT + 443 with a certificate
+of the authority DIRECTORY/ca.pem.  It has the repository "demo" of a few files: its bare side is DIRECTORY/served/demo.git, its working tree DIRECTORY/trees/demo.  Every request's
 path is a line in DIRECTORY/requests; DIRECTORY/ready is there when it listens."""
 import pathlib
 import sys
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
-from git_server import GitServer  # noqa: E402
+from git_server import GitServer, QuietServer  # noqa: E402
+from own_ca import OwnCa  # noqa: E402
 
 
 class Noted(list):
@@ -23,6 +25,9 @@ def main():
     directory = pathlib.Path(sys.argv[1])
     server = GitServer(directory, (sys.argv[2], int(sys.argv[3])))
     server.requests = Noted(directory / "requests")
+    by_tls = QuietServer((sys.argv[2], int(sys.argv[3]) + 443), server.handler())
+    OwnCa(directory, "198.51.100.2", "another.example").wrap(by_tls)
+    threading.Thread(target=by_tls.serve_forever, daemon=True).start()
     demo = server.make("demo")
     demo.commit({"old": "gone\n"})
     (demo.tree / "old").unlink()
