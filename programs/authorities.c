@@ -1,7 +1,6 @@
 /* programs/authorities — see the header. */
 #include "programs/authorities.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -63,7 +62,7 @@ int authorities_collect(const char *from, const char *to, struct error *err)
     struct stat st;
 
     if (stat(from, &st) < 0)
-        return error_set(err, ERR_INPUT, KEY "%s: %s", from, strerror(errno));
+        return error_set(err, ERR_INPUT, KEY "%s is not there, or cannot be read", from);
     if ((S_ISDIR(st.st_mode) ? add_directory(from, &all, err) : add_file(from, &all, err)) < 0 ||
         buf_check(&all, "ca_certificates", err) < 0)
         return -1;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/fs.h"
 #include "base/text.h"
 #include "programs/authorities.h"
@@ -132,6 +133,16 @@ int installation_start_registry(const struct config *config, struct registry_ser
     return registry_server_start(&server, ret, err);
 }
 
+/* In memory, one for each data directory and user. */
+static void set_credentials(struct installation *i)
+{
+    char hex[SHA256_HEX];
+
+    digest_sha256_hex(i->config->data_dir, strlen(i->config->data_dir), hex);
+    (void)snprintf(i->credentials_dir, sizeof(i->credentials_dir), "/dev/shm/kiln-%u-%.16s",
+                   (unsigned)geteuid(), hex);
+}
+
 int installation_open(const struct config *config, const char *dir, const char *state_path,
                       struct installation *ret, struct error *err)
 {
@@ -139,6 +150,7 @@ int installation_open(const struct config *config, const char *dir, const char *
 
     *ret = (struct installation){.config = config};
     set_registry(ret);
+    set_credentials(ret);
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_max);
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_entries);
     if (!worker_name_of(getpid(), ret->worker_name))
@@ -175,6 +187,7 @@ struct worker_config installation_worker(const struct installation *i, int threa
         .registry_name = i->registry_name,
         .sandbox_image = i->config->sandbox_image,
         .extract_words = &i->extract_words,
+        .credentials_dir = i->credentials_dir,
         .git_max = (uint64_t)i->config->git_max,
         .program = "kiln " KILN_VERSION,
         .name = i->worker_name,

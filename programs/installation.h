@@ -26,6 +26,7 @@ struct installation {
     struct argv extract_words;
     char builder_dir[4096];
     char ca_file[4096]; /* "": no certificates but the system's */
+    char credentials_dir[64];
     char worker_name[WORKER_NAME];
 };
 

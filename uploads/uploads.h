@@ -146,6 +146,14 @@ struct upload_filter {
     void *self;
 };
 
+struct upload_file { /* borrowed */
+    const char *path, *content;
+    size_t len;
+};
+/* Writes the files as an uncompressed pax tar to fd. */
+MUST_CHECK int upload_pack_files(const struct upload_file *files, size_t n, int fd,
+                                 struct error *err);
+
 /* Writes dir as an uncompressed pax tar to fd: names sorted, symlinks as links, hard links as
  * copies, owners zero, what the filter (NULL: none) does not keep left out.  ERR_INPUT names what
  * an upload could not hold either: devices, FIFOs, sockets, names that are not UTF-8. */

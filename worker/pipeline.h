@@ -17,6 +17,7 @@ struct worker_config { /* borrowed until worker_free */
     const char *registry_name;        /* "127.0.0.1:5000": as image references begin */
     const char *sandbox_image;        /* where sandbox-api is copied from */
     const struct argv *extract_words; /* for the inner main "extract": its limits */
+    const char *credentials_dir;      /* see worker/credentials.h; NULL: none come */
     uint64_t git_max;                 /* bytes that a git server may send */
     const char *program;              /* "kiln 0.1.0", for labels */
     const char *name;                 /* of this worker process: worker_name_of(getpid()) */

@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "worker/credentials.h"
+
 #define TICK_MS       200
 #define HEARTBEAT_MAX (2 * NS_PER_SEC) /* so that a cancelled build ends soon */
 #define TEXT_MAX      (4 << 20)
@@ -170,6 +172,8 @@ static void settle(struct run *r, const struct build_result *result)
     if (verdict != LEASE_LOST && is_final(phase) && r->build.archive[0] &&
         upload_store_remove(c->uploads, r->build.archive, &err) < 0)
         operator_log(c, "build %s: remove its archive: %s", r->build.id, err.msg);
+    if (verdict != LEASE_LOST && is_final(phase))
+        credentials_forget(c->credentials_dir, r->build.id);
     operator_log(c, "build %s %s/%s/%s: %s%s%s", r->build.id, r->build.workspace, r->build.type,
                  r->build.name,
                  verdict == LEASE_LOST      ? "lease lost"

@@ -13,7 +13,8 @@
 #define BUILD_ID     33 /* 32 hex digits */
 #define BUILD_TAG    13 /* 12 of [a-z0-9] */
 #define DIGEST_SIZE  80
-#define BUILD_SOURCE 2048 /* "https://host/repo.git#ref:subdir" */
+#define BUILD_IMPORT "docker://" /* begins the source of a build that imports an image */
+#define BUILD_SOURCE 2048        /* "https://host/repo.git#ref:subdir" */
 
 struct state;
 
@@ -94,7 +95,8 @@ struct build {
     int64_t last_line;         /* of the log: when it was stored */
     int64_t building_seen;     /* when a client was first told BUILDING */
     int64_t log_read;          /* when a client last read the log, before the end was visible */
-    char source[BUILD_SOURCE]; /* a git source instead of an upload; "" without */
+    char source[BUILD_SOURCE]; /* a git source, or BUILD_IMPORT and an image, instead of an upload;
+                                  "" without */
 };
 
 /* Which image or resource a call is about. */
@@ -122,6 +124,12 @@ MUST_CHECK int state_build_begin(struct state *s, const struct target *t,
 MUST_CHECK int state_build_from_source(struct state *s, const struct target *t,
                                        enum build_purpose purpose, const char *source,
                                        struct build *ret, struct error *err);
+/* The same with an id that was drawn before, so that something can be kept for the build before
+ * anybody takes it. */
+void state_build_draw_id(char ret[BUILD_ID]);
+MUST_CHECK int state_build_from_source_as(struct state *s, const struct target *t,
+                                          enum build_purpose purpose, const char *source,
+                                          const char *id, struct build *ret, struct error *err);
 
 /* What state_upload_accept would answer now; lets a PUT be refused before its body is read. */
 MUST_CHECK int state_upload_check(struct state *s, const char *workspace, const char *id,
@@ -280,6 +288,12 @@ MUST_CHECK int state_resource_write(struct state *s, const struct target *t, con
                                     const char *spec, bool create, bool upload,
                                     enum resource_outcome *ret_outcome, struct resource *ret,
                                     struct build *ret_build, struct error *err);
+/* The same with a build as from state_build_from_source_as. */
+MUST_CHECK int state_resource_import(struct state *s, const struct target *t, const char *metadata,
+                                     const char *spec, bool create, const char *source,
+                                     const char *id, enum resource_outcome *ret_outcome,
+                                     struct resource *ret, struct build *ret_build,
+                                     struct error *err);
 MUST_CHECK int state_resource_get(struct state *s, const struct target *t,
                                   enum presence *ret_presence, struct resource *ret,
                                   struct error *err);

@@ -127,12 +127,17 @@ static int creation_time(struct state *s, const struct target *t, int64_t *ret, 
     return 0;
 }
 
-static void draw_names(struct build *b, const struct target *t)
+void state_build_draw_id(char ret[BUILD_ID])
 {
     unsigned char id[16];
 
     digest_random(id, sizeof(id));
-    digest_hex(id, sizeof(id), b->id);
+    digest_hex(id, sizeof(id), ret);
+}
+
+static void draw_names(struct build *b, const struct target *t)
+{
+    state_build_draw_id(b->id);
     digest_random_name(b->tag, sizeof(b->tag) - 1);
     COPY_TEXT(b->workspace, t->workspace);
     COPY_TEXT(b->type, t->type);
@@ -175,10 +180,21 @@ int state_build_begin(struct state *s, const struct target *t, enum build_purpos
 int state_build_from_source(struct state *s, const struct target *t, enum build_purpose purpose,
                             const char *source, struct build *ret, struct error *err)
 {
+    char id[BUILD_ID];
+
+    state_build_draw_id(id);
+    return state_build_from_source_as(s, t, purpose, source, id, ret, err);
+}
+
+int state_build_from_source_as(struct state *s, const struct target *t, enum build_purpose purpose,
+                               const char *source, const char *id, struct build *ret,
+                               struct error *err)
+{
     CLEANUP(tx_end) struct tx tx = {0};
     struct build b = {.purpose = purpose, .phase = BUILD_QUEUED};
 
     draw_names(&b, t);
+    COPY_TEXT(b.id, id);
     COPY_TEXT(b.source, source);
     if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || creation_time(s, t, &b.created, err) < 0)
         return -1;

@@ -114,11 +114,26 @@ static int resource_upsert(struct state *s, const struct target *t, const char *
     return query_run(&q, NULL, err);
 }
 
-int state_resource_write(struct state *s, const struct target *t, const char *metadata,
-                         const char *spec, bool create, bool upload,
-                         enum resource_outcome *ret_outcome, struct resource *ret,
-                         struct build *ret_build, struct error *err)
+/* The build that a resource is written with. */
+struct order {
+    bool upload;
+    const char *source, *id; /* NULL: none */
+};
+
+static int begin_build(struct state *s, const struct target *t, const struct order *o,
+                       struct build *ret, struct error *err)
 {
+    return o->upload
+               ? state_build_begin(s, t, BUILD_FOR_RESOURCE, ret, err)
+               : state_build_from_source_as(s, t, BUILD_FOR_RESOURCE, o->source, o->id, ret, err);
+}
+
+static int write_with(struct state *s, const struct target *t, const char *metadata,
+                      const char *spec, bool create, const struct order *o,
+                      enum resource_outcome *ret_outcome, struct resource *ret,
+                      struct build *ret_build, struct error *err)
+{
+    const bool built = o->upload || o->source;
     CLEANUP(tx_end) struct tx tx = {0};
     struct build b = {.created = 0};
     struct resource r = {.created = 0};
@@ -131,20 +146,43 @@ int state_resource_write(struct state *s, const struct target *t, const char *me
         *ret_outcome = outcome;
         return 0;
     }
-    if (upload && state_build_begin(s, t, BUILD_FOR_RESOURCE, &b, err) < 0)
+    if (built && begin_build(s, t, o, &b, err) < 0)
         return -1;
-    if (resource_upsert(s, t, metadata, spec, upload ? &b : NULL, err) < 0 ||
+    if (resource_upsert(s, t, metadata, spec, built ? &b : NULL, err) < 0 ||
         resource_load(s, t, &presence, &r, err) < 0)
         return -1;
     if (tx_commit(&tx, err) < 0) {
         resource_release(&r);
         return -1;
     }
+    tx_end(&tx);
     *ret_outcome = outcome;
     *ret = r;
-    if (upload)
+    if (built)
         *ret_build = b;
+    if (o->source)
+        state_wake(s);
     return 0;
+}
+
+int state_resource_write(struct state *s, const struct target *t, const char *metadata,
+                         const char *spec, bool create, bool upload,
+                         enum resource_outcome *ret_outcome, struct resource *ret,
+                         struct build *ret_build, struct error *err)
+{
+    const struct order o = {.upload = upload};
+
+    return write_with(s, t, metadata, spec, create, &o, ret_outcome, ret, ret_build, err);
+}
+
+int state_resource_import(struct state *s, const struct target *t, const char *metadata,
+                          const char *spec, bool create, const char *source, const char *id,
+                          enum resource_outcome *ret_outcome, struct resource *ret,
+                          struct build *ret_build, struct error *err)
+{
+    const struct order o = {.source = source, .id = id};
+
+    return write_with(s, t, metadata, spec, create, &o, ret_outcome, ret, ret_build, err);
 }
 
 int state_resource_get(struct state *s, const struct target *t, enum presence *ret_presence,

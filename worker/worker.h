@@ -16,6 +16,7 @@
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H
 
+#include "worker/credentials.h"
 #include "worker/pipeline.h"
 #include "worker/planner.h"
 #include "worker/state.h"
