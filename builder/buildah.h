@@ -18,6 +18,7 @@ void buildah_describe_pull(const struct builder_job *job, const struct reference
 
 /* Why a pull failed. */
 enum buildah_fault {
+    BUILDAH_FAULT_CUT,     /* the registry was reached, and broke off or was busy */
     BUILDAH_FAULT_ABSENT,  /* no such image */
     BUILDAH_FAULT_DENIED,  /* credentials missing or refused */
     BUILDAH_FAULT_REFUSED, /* not allowed here, or not for this platform */
