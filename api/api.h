@@ -14,8 +14,9 @@ struct api_config { /* borrowed until api_server_stop */
     struct upload_store *uploads;
     const unsigned char *upload_key; /* UPLOAD_KEY_SIZE bytes */
     const struct registry *registry;
-    const char *registry_name; /* "127.0.0.1:5000": the host users pull from */
-    const char *public_url;    /* "https://kiln.example"; NULL: http:// and the request's Host */
+    const char *registry_name;   /* "127.0.0.1:5000": the host users pull from */
+    const char *credentials_dir; /* see worker/credentials.h; NULL: credentials are refused */
+    const char *public_url;      /* "https://kiln.example"; NULL: http:// and the request's Host */
     const struct clock *clock;
     int64_t upload_seconds;      /* how long a presigned URL is good for */
     uint64_t upload_max;         /* bytes */

@@ -15,6 +15,7 @@ void draft_release(struct draft *d)
     free(d->metadata);
     free(d->spec);
     d->metadata = d->spec = NULL;
+    import_release(&d->import);
 }
 
 static void drop_server_fields(json_t *metadata)
@@ -133,6 +134,30 @@ static int store(struct draft *d, const json_t *metadata, const json_t *spec, st
     return api_json_check(!d->metadata || !d->spec, err);
 }
 
+/* skipBuild is the string "true" (PROTOCOL.md 2.6). */
+static bool is_true(const json_t *value)
+{
+    const char *text = json_string_value(value);
+
+    return json_is_true(value) || (text && strcmp(text, "true") == 0);
+}
+
+/* With an upload the image is what comes of that, whatever the spec names. */
+static int read_import(struct api_call *c, const json_t *runtime, struct draft *d,
+                       bool *ret_accepted, struct error *err)
+{
+    const json_t *image = json_object_get(runtime, "image");
+    const char *text = json_string_value(image);
+
+    if (!text || !*text || api_request_flag(c->req, "upload"))
+        return 0;
+    if (api_import_read(c, image, json_object_get(runtime, "dockerConfig"),
+                        is_true(json_object_get(runtime, "skipBuild")), &d->import, err) < 0)
+        return -1;
+    *ret_accepted = d->import.kind != IMPORT_NOTHING;
+    return 0;
+}
+
 int api_draft(struct api_call *c, const char *name, struct draft *ret, bool *ret_accepted,
               struct error *err)
 {
@@ -151,8 +176,13 @@ int api_draft(struct api_call *c, const char *name, struct draft *ret, bool *ret
                     (!c->kind->check || c->kind->check(c, spec));
     if (!*ret_accepted)
         return 0;
+    if (read_import(c, runtime, ret, ret_accepted, err) < 0)
+        return -1;
+    if (!*ret_accepted)
+        return 0;
     drop_server_fields(metadata);
     (void)json_object_del(runtime, "dockerConfig");
+    (void)json_object_del(runtime, "skipBuild");
     if (stamp(c, metadata, ret->name, err) < 0)
         return -1;
     return store(ret, metadata, spec, err);

@@ -2,11 +2,12 @@
 #ifndef API_DRAFT_H
 #define API_DRAFT_H
 
-#include "api/call.h"
+#include "api/import.h"
 
 struct draft {
     char name[NAME_SIZE];
     char *metadata, *spec; /* JSON objects to store, owned */
+    struct import import;  /* what spec.runtime.image names; NOTHING without */
 };
 void draft_release(struct draft *d);
 

@@ -1,15 +1,17 @@
 /* api/image_builds — POST /v0/images: the build of an image is asked for, of an archive that is to
- * be uploaded (PROTOCOL.md 1.2) or of a git source, which needs no upload. */
+ * be uploaded (PROTOCOL.md 1.2), of a git source, which needs no upload, or of another registry's
+ * image, which is imported (1.6). */
 #include <string.h>
 
-#include "api/call.h"
+#include "api/import.h"
 
 #define DEFAULT_TYPE "sandbox"
 
 /* Which image, and of what; borrowed from the body. */
 struct order {
     const char *type, *name;
-    const json_t *source;   /* spec.source; NULL: an upload */
+    const json_t *source;   /* spec.source; NULL: none */
+    const json_t *image;    /* to import; NULL: none */
     const json_t *no_cache; /* NULL: not said */
 };
 
@@ -31,6 +33,9 @@ static struct order read_order(const json_t *body)
     o.source = json_object_get(json_object_get(body, "spec"), "source");
     if (json_is_null(o.source))
         o.source = NULL;
+    o.image = json_object_get(body, "image");
+    if (json_is_null(o.image))
+        o.image = NULL;
     if (o.source && !o.type)
         o.type = DEFAULT_TYPE;
     return o;
@@ -40,11 +45,11 @@ static bool check_order(struct api_call *c, const struct order *o)
 {
     const bool upload = api_request_flag(c->req, "upload");
 
-    if (!upload && !o->source) {
-        api_refuse(c->resp, 400, "not_supported",
-                   "Kiln cannot import an image from a registry yet. Ask for a build with POST "
-                   "/v0/images?upload=true and upload the sources, or name a git repository in "
-                   "spec.source.git.");
+    if (!upload && !o->source && !o->image) {
+        api_refuse(c->resp, 400, "invalid_source",
+                   "There is nothing to build: ask with POST /v0/images?upload=true and upload the "
+                   "sources, name a git repository in spec.source.git, or another registry's image "
+                   "in image.");
         return false;
     }
     if (upload && o->source) {
@@ -124,6 +129,42 @@ static int build_source(struct api_call *c, const struct target *t, const json_t
     return api_response_json(c->resp, 200, answer, err);
 }
 
+static int answer_import(struct api_call *c, const struct target *t, const struct import *i,
+                         struct error *err)
+{
+    const bool pull = i->kind == IMPORT_PULL;
+    json_auto_t *answer =
+        json_pack("{s:s, s:s, s:s, s:s, s:b}", "message",
+                  pull ? "Image import initiated" : "Image registered as it is", "name", t->name,
+                  "resourceType", t->type, "image", i->image, "build", (int)pull);
+
+    if (api_json_check(!answer, err) < 0)
+        return -1;
+    return api_response_json(c->resp, 200, answer, err);
+}
+
+static int import_image(struct api_call *c, const struct target *t, const json_t *body,
+                        struct error *err)
+{
+    CLEANUP(import_release) struct import i;
+    char id[BUILD_ID], source[BUILD_SOURCE];
+    struct build b;
+
+    if (api_import_read(c, json_object_get(body, "image"), json_object_get(body, "dockerConfig"),
+                        api_request_flag(c->req, "skip-build"), &i, err) < 0)
+        return -1;
+    if (i.kind == IMPORT_NOTHING)
+        return 0;
+    if (i.kind == IMPORT_PULL &&
+        (api_import_prepare(c, &i, id, source, err) < 0 ||
+         state_build_ask(
+             c->config->state, t,
+             &(const struct build_order){.purpose = BUILD_FOR_IMAGE, .source = source, .id = id},
+             &b, err) < 0))
+        return -1;
+    return answer_import(c, t, &i, err);
+}
+
 int api_post_image(struct api_call *c, struct error *err)
 {
     json_auto_t *body = api_body(c);
@@ -136,6 +177,9 @@ int api_post_image(struct api_call *c, struct error *err)
         return 0;
     const struct target t = {c->key.workspace, o.type, o.name};
 
-    return o.source ? build_source(c, &t, o.source, json_is_true(o.no_cache), err)
-                    : build_upload(c, &t, json_is_true(o.no_cache), err);
+    if (o.source)
+        return build_source(c, &t, o.source, json_is_true(o.no_cache), err);
+    if (api_request_flag(c->req, "upload"))
+        return build_upload(c, &t, json_is_true(o.no_cache), err);
+    return import_image(c, &t, body, err);
 }

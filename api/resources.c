@@ -94,16 +94,43 @@ static void refuse_existing(struct api_call *c, const char *name)
     api_response_header(c->resp, "x-should-retry", "false");
 }
 
+static int upload_resource(struct api_call *c, const struct draft *d, bool create,
+                           enum resource_outcome *ret_outcome, struct resource *ret,
+                           struct build *ret_build, struct error *err)
+{
+    struct target t = target_of(c, d->name);
+
+    return state_resource_write(c->config->state, &t, d->metadata, d->spec, create,
+                                api_request_flag(c->req, "upload"), ret_outcome, ret, ret_build,
+                                err);
+}
+
+static int import_resource(struct api_call *c, const struct draft *d, bool create,
+                           enum resource_outcome *ret_outcome, struct resource *ret,
+                           struct build *ret_build, struct error *err)
+{
+    struct target t = target_of(c, d->name);
+    char id[BUILD_ID], source[BUILD_SOURCE];
+    int result;
+
+    if (api_import_prepare(c, &d->import, id, source, err) < 0)
+        return -1;
+    result = state_resource_import(c->config->state, &t, d->metadata, d->spec, create, source, id,
+                                   ret_outcome, ret, ret_build, err);
+    if (result < 0 || *ret_outcome != RESOURCE_WRITTEN)
+        credentials_forget(c->config->credentials_dir, id);
+    return result;
+}
+
 static int write_resource(struct api_call *c, const struct draft *d, bool create, struct error *err)
 {
     CLEANUP(resource_release) struct resource r = {.created = 0};
     bool upload = api_request_flag(c->req, "upload");
-    struct target t = target_of(c, d->name);
     enum resource_outcome outcome;
     struct build b;
 
-    if (state_resource_write(c->config->state, &t, d->metadata, d->spec, create, upload, &outcome,
-                             &r, &b, err) < 0)
+    if ((d->import.kind == IMPORT_PULL ? import_resource(c, d, create, &outcome, &r, &b, err)
+                                       : upload_resource(c, d, create, &outcome, &r, &b, err)) < 0)
         return -1;
     if (outcome == RESOURCE_EXISTS && api_request_flag(c->req, "createIfNotExist")) {
         c->args[0] = d->name;

@@ -130,6 +130,7 @@ static int write_document(const struct builder_job *j, const struct builder_prog
                          .userxattr = j->b->ids.users != JAIL_USERS_NONE,
                          .no_egress = egress_net(j->b->config) == JAIL_NET_NONE,
                          .disk_max = j->b->config->limits.disk,
+                         .git_max = j->b->config->git_max,
                          .threads = count_processors()};
 
     if (add_images(j, p, &images, err) < 0)
@@ -160,6 +161,7 @@ static void describe_jail(const struct builder_job *j, const struct progress *p,
     egress_describe(j->b->config, p, s);
     (void)snprintf(out, sizeof(out), "%s/out", j->dir);
     jail_spec_add_base(s);
+    jail_spec_add_authorities(s, j->b->config->ca_file);
     run_add_to_jail(s);
     jail_spec_add(s, JAIL_BIND, "kiln/cache", j->cache);
     jail_spec_add(s, JAIL_BIND_RO, "kiln/bases", j->bases);

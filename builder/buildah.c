@@ -96,15 +96,14 @@ static const char *add_program(const struct builder *b, struct jail_spec *s)
     return "/kiln/buildah";
 }
 
-static void describe(const struct builder_job *job, enum jail_net net, enum jail_rights rights,
-                     struct jail_spec *s)
+static void describe(const struct builder_job *job, enum jail_rights rights, struct jail_spec *s)
 {
     s->ids = job->b->ids;
-    s->net = net;
     s->rights = rights;
     jail_spec_add_base(s);
     add_configuration(job->b, s);
     add_environment(s);
+    jail_spec_add_authorities(s, job->b->config->ca_file);
     add_bind(s, "kiln/tmp", job->dir, "tmp");
     add_bind(s, "var/tmp", job->dir, "tmp");
 }
@@ -119,13 +118,17 @@ static void push_program(const struct builder_job *job, const char *root, struct
 /* ---- the commands ---- */
 
 void buildah_describe_pull(const struct builder_job *job, const struct reference *image,
-                           const char *vet_host, const char *docker_config, struct jail_spec *s)
+                           enum reference_place place, const char *docker_config,
+                           const struct progress *p, struct jail_spec *s)
 {
-    describe(job, JAIL_NET_HOST, JAIL_RIGHTS_MOUNT, s);
+    s->net = JAIL_NET_HOST;
+    if (place == REFERENCE_OUTSIDE)
+        egress_describe_pull(job->b->config, p, s);
+    describe(job, JAIL_RIGHTS_MOUNT, s);
     jail_spec_add(s, JAIL_BIND, "kiln/bases", job->bases);
-    if (vet_host) {
+    if (place == REFERENCE_OUTSIDE) {
         s->inner = true;
-        argv_push(&s->argv, "builder-fetch", vet_host, NULL);
+        argv_push(&s->argv, "builder-fetch", image->host, NULL);
     }
     push_program(job, "/kiln/bases", s);
     argv_push(&s->argv, "pull", "--policy", strchr(image->full, '@') ? "missing" : "always",
@@ -157,13 +160,13 @@ enum buildah_fault buildah_read_fault(const struct progress *p)
         {"name unknown", BUILDAH_FAULT_ABSENT},
         {"repository name not known", BUILDAH_FAULT_ABSENT},
         {"StatusCode: 404", BUILDAH_FAULT_ABSENT},
-        {"toomanyrequests", BUILDAH_FAULT_REMOTE},
-        {"status code 5", BUILDAH_FAULT_REMOTE},
-        {"HTTP status: 5", BUILDAH_FAULT_REMOTE},
+        {"toomanyrequests", BUILDAH_FAULT_CUT},
+        {"status code 5", BUILDAH_FAULT_CUT},
+        {"HTTP status: 5", BUILDAH_FAULT_CUT},
         {"dial tcp", BUILDAH_FAULT_REMOTE},
         {"i/o timeout", BUILDAH_FAULT_REMOTE},
         {"connection refused", BUILDAH_FAULT_REMOTE},
-        {"connection reset", BUILDAH_FAULT_REMOTE},
+        {"connection reset", BUILDAH_FAULT_CUT},
         {"tls:", BUILDAH_FAULT_REMOTE},
         {"x509:", BUILDAH_FAULT_REMOTE},
         {"pinging container registry", BUILDAH_FAULT_REMOTE},
@@ -173,7 +176,7 @@ enum buildah_fault buildah_read_fault(const struct progress *p)
         {"requested access to the resource is denied", BUILDAH_FAULT_DENIED},
         {"denied:", BUILDAH_FAULT_DENIED},
         {"403 (Forbidden)", BUILDAH_FAULT_DENIED},
-        {"unexpected EOF", BUILDAH_FAULT_REMOTE},
+        {"unexpected EOF", BUILDAH_FAULT_CUT},
         {"reading manifest", BUILDAH_FAULT_REMOTE},
     };
 

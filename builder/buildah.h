@@ -11,13 +11,14 @@
  *
  * The paths in the jail: /kiln/{bases,tmp}. */
 
-/* docker_config: NULL: none.  vet_host: the name whose addresses are looked at first; NULL: none.
- */
+/* docker_config: NULL: none.  An image from OUTSIDE is pulled by a network of the jail's own. */
 void buildah_describe_pull(const struct builder_job *job, const struct reference *image,
-                           const char *vet_host, const char *docker_config, struct jail_spec *s);
+                           enum reference_place place, const char *docker_config,
+                           const struct progress *p, struct jail_spec *s);
 
 /* Why a pull failed. */
 enum buildah_fault {
+    BUILDAH_FAULT_CUT,     /* the registry was reached, and broke off or was busy */
     BUILDAH_FAULT_ABSENT,  /* no such image */
     BUILDAH_FAULT_DENIED,  /* credentials missing or refused */
     BUILDAH_FAULT_REFUSED, /* not allowed here, or not for this platform */

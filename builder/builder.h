@@ -40,7 +40,8 @@ void builder_jail_main(int argc, char **argv, const struct builder_inner *inner)
 /* The main of the inner program BUILDER_EXECUTE, which builder_build starts and every list of inner
  * programs must have: argc and argv are the inner main's own. */
 #define BUILDER_EXECUTE "builder-execute"
-int builder_execute_main(const struct builder_patterns *patterns, int argc, char **argv);
+int builder_execute_main(const struct builder_patterns *patterns, const struct builder_git *git,
+                         int argc, char **argv);
 
 /* ---- the builder ---- */
 
@@ -52,7 +53,8 @@ enum builder_egress {
 };
 
 /* Whether a word may stand in egress_allow: an IPv4 address ("192.0.2.7"), a network of them
- * ("192.0.2.0/24") or the name of a host; no ports, nothing on this machine or link-local. */
+ * ("192.0.2.0/24") or the name of a host, each perhaps with ":port" or ":from-to"; nothing on this
+ * machine or link-local, and no IPv6, which has no way out. */
 bool builder_egress_word_is_valid(const char *word);
 
 /* What one build may use at most; 0: as much as there is.  Where the machine has no control groups
@@ -89,6 +91,9 @@ struct builder_config {  /* borrowed until builder_free */
     uint64_t cache_max; /* bytes that the cache of a workspace may take between builds; 0: 10 GiB */
     uint64_t bases_max; /* likewise its base store */
     uint64_t caches_max; /* likewise the caches and base stores of all workspaces; 0: no bound */
+    const char
+        *ca_file;     /* absolute, PEM: certificates that are trusted beside the system's; NULL */
+    uint64_t git_max; /* bytes that a git server may send for an ADD; 0: the default */
     /* "host" or "host:port" of servers on this machine or in its private networks that
      * builder_fetch_inside may talk to; NULL: none. */
     const struct argv *fetch_hosts;
@@ -187,7 +192,9 @@ MUST_CHECK int builder_fetch_inside(struct builder_job *j, const char *name,
                                     struct buf *out, const struct builder_io *io,
                                     enum builder_outcome *ret_outcome, struct error *err);
 
-/* Fetches image into the workspace's base store, with the host's network and no code of the user's.
+/* Fetches image into the workspace's base store, with no code of the user's: from a mirror or our
+ * own registry with the host's network, from any other with one that leads to no private network
+ * that egress_allow does not name, and not to this machine.
  * docker_config: JSON text as from upload_clean_docker_config, NULL: none; it is kept in memory.
  * BUILDER_FAILED: no such image or not allowed (the sink says which); ERR_REMOTE: the registry
  * could not be reached. */

@@ -109,6 +109,7 @@ static json_t *write_step(const struct builder_step *s)
     put_text(o, "chmod", s->chmod);
     put_text(o, "checksum", s->checksum);
     put_bool(o, "add", s->add);
+    put_bool(o, "keep_git_dir", s->keep_git_dir);
     put_bool(o, "keep_archives", s->keep_archives);
     put_bool(o, "unpack", s->unpack);
     put_bool(o, "parents", s->parents);
@@ -199,6 +200,7 @@ int document_write(const struct document *d, struct buf *out, struct error *err)
     put_bool(root, "userxattr", d->userxattr);
     put_bool(root, "no_egress", d->no_egress);
     put_number(root, "disk_max", (int64_t)d->disk_max);
+    put_number(root, "git_max", (int64_t)d->git_max);
     put_number(root, "threads", d->threads);
     if (!root || json_dump_callback(root, dump_to, out, JSON_COMPACT) < 0)
         return error_set(err, ERR_SYSTEM, "write the build's program: out of memory");
@@ -304,6 +306,7 @@ static void read_step(struct reader *r, const json_t *o, struct builder_step *re
         .chmod = text_of(o, "chmod"),
         .checksum = text_of(o, "checksum"),
         .add = bool_of(o, "add"),
+        .keep_git_dir = bool_of(o, "keep_git_dir"),
         .keep_archives = bool_of(o, "keep_archives"),
         .unpack = bool_of(o, "unpack"),
         .parents = bool_of(o, "parents"),
@@ -397,6 +400,7 @@ static void read_document(struct reader *r, struct document *d)
     d->userxattr = bool_of(root, "userxattr");
     d->no_egress = bool_of(root, "no_egress");
     d->disk_max = (uint64_t)number_of(root, "disk_max");
+    d->git_max = (uint64_t)number_of(root, "git_max");
     d->threads = (int)number_of(root, "threads");
 }
 

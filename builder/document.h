@@ -25,6 +25,7 @@ struct document {
     bool userxattr;    /* overlay's attributes are the user's: the jail has a user namespace */
     bool no_egress;    /* the jail's network is lo alone */
     uint64_t disk_max; /* bytes that all its steps may make; 0: not limited */
+    uint64_t git_max;  /* bytes that a git server may send; 0: the default */
     int threads;       /* to use */
     json_t *root;      /* read: owns the strings */
 };

@@ -6,15 +6,47 @@
 #include "builder/egress.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "base/text.h"
 #include "builder/address.h"
 
 #define NAME_MAX_DNS 253 /* RFC 1035, as text */
 
 /* ---- words ---- */
+
+struct word {
+    char host[NAME_MAX_DNS + 4]; /* a name, an address or a network */
+    char ports[16];              /* "443-443"; "": all */
+};
+
+/* "HOST", "HOST:PORT" or "HOST:FROM-TO".  IPv6 has no way out, so a colon parts off ports. */
+static bool split(const char *text, struct word *ret)
+{
+    size_t len = strcspn(text, ":");
+    const char *dash;
+    char from[8];
+    uint64_t low, high;
+
+    if (len >= sizeof(ret->host))
+        return false;
+    *ret = (struct word){.ports = ""};
+    memcpy(ret->host, text, len);
+    if (!text[len])
+        return true;
+    text += len + 1;
+    dash = strchr(text, '-');
+    len = dash ? (size_t)(dash - text) : strlen(text);
+    (void)snprintf(from, sizeof(from), "%.*s", (int)(len < sizeof(from) ? len : 0), text);
+    if (!text_to_u64(from, 65535, &low) || !text_to_u64(dash ? dash + 1 : from, 65535, &high) ||
+        low == 0 || high < low)
+        return false;
+    (void)snprintf(ret->ports, sizeof(ret->ports), "%u-%u", (unsigned)low, (unsigned)high);
+    return true;
+}
 
 /* "192.0.2.0/24", or without bits one address. */
 static bool parse_net(const char *word, uint32_t *ret_address, unsigned *ret_bits)
@@ -79,30 +111,34 @@ static bool is_name(const char *word)
     }
 }
 
-bool builder_egress_word_is_valid(const char *word)
+bool builder_egress_word_is_valid(const char *text)
 {
+    struct word word;
     uint32_t address;
     unsigned bits;
 
-    if (parse_net(word, &address, &bits))
+    if (!split(text, &word))
+        return false;
+    if (parse_net(word.host, &address, &bits))
         return is_net_allowed(address, bits);
-    return is_name(word);
+    return is_name(word.host);
 }
 
 /* ---- the jail's part ---- */
 
-static void add_route(struct jail_spec *s, uint32_t address, unsigned bits)
+static void add_route(struct jail_spec *s, uint32_t address, unsigned bits, const char *ports)
 {
     const struct in_addr in = {.s_addr = htonl(address)};
     char text[INET_ADDRSTRLEN];
 
     if (inet_ntop(AF_INET, &in, text, sizeof(text)))
-        argv_pushf(&s->routes, "%s/%u", text, bits);
+        argv_pushf(&s->routes, "%s/%u%s%s", text, bits, *ports ? ":" : "", ports);
 }
 
 /* IPv4 only: nothing else has a way out. */
-static void add_name(const char *name, const struct progress *p, struct jail_spec *s)
+static void add_name(const struct word *word, const struct progress *p, struct jail_spec *s)
 {
+    const char *name = word->host;
     const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;
     const int problem = getaddrinfo(name, NULL, &hints, &list);
@@ -119,7 +155,7 @@ static void add_name(const char *name, const struct progress *p, struct jail_spe
             progress_say(p, "network: %s has an address that is not allowed", name);
             continue;
         }
-        add_route(s, ntohl(in.sin_addr.s_addr), 32);
+        add_route(s, ntohl(in.sin_addr.s_addr), 32, word->ports);
         buf_addf(&s->hosts, "%s %s\n", text, name);
     }
     if (list)
@@ -135,23 +171,41 @@ enum jail_net egress_net(const struct builder_config *config)
     return nets[config->egress];
 }
 
-void egress_describe(const struct builder_config *config, const struct progress *p,
-                     struct jail_spec *s)
+static void add_words(const struct argv *words, const struct progress *p, struct jail_spec *s)
 {
-    const struct argv *words = config->egress_allow;
-
-    s->net = egress_net(config);
-    s->hosts = (struct buf)BUF_INIT(JAIL_HOSTS_MAX);
     for (size_t i = 0; s->net != JAIL_NET_NONE && words && i < words->n; i++) {
+        struct word word;
         uint32_t address;
         unsigned bits;
 
-        if (!builder_egress_word_is_valid(words->v[i]))
+        if (!builder_egress_word_is_valid(words->v[i]) || !split(words->v[i], &word))
             continue; /* whoever read the configuration has refused it */
-        if (parse_net(words->v[i], &address, &bits))
-            add_route(s, address, bits);
+        if (parse_net(word.host, &address, &bits))
+            add_route(s, address, bits, word.ports);
         else
-            add_name(words->v[i], p, s);
+            add_name(&word, p, s);
     }
     s->failed |= s->hosts.full;
+}
+
+void egress_describe(const struct builder_config *config, const struct progress *p,
+                     struct jail_spec *s)
+{
+    s->net = egress_net(config);
+    s->hosts = (struct buf)BUF_INIT(JAIL_HOSTS_MAX);
+    add_words(config->egress_allow, p, s);
+}
+
+void egress_describe_pull(const struct builder_config *config, const struct progress *p,
+                          struct jail_spec *s)
+{
+    struct error ignored = ERROR_INIT;
+
+    s->net = JAIL_NET_NAT;
+    s->hosts = (struct buf)BUF_INIT(JAIL_HOSTS_MAX);
+    if (fs_read_file(AT_FDCWD, "/etc/hosts", &s->hosts, &ignored) < 0)
+        buf_clear(&s->hosts);
+    else
+        buf_addc(&s->hosts, '\n');
+    add_words(config->egress_allow, p, s);
 }

@@ -347,6 +347,7 @@ static void release_stages(struct execution *x)
         for (size_t k = 0; k < x->stages[i].n_made; k++)
             slim_step_free(x->stages[i].made[k].slim);
         free(x->stages[i].made);
+        add_release_git(&x->stages[i]);
         cache_inputs_release(&x->stages[i].inputs);
     }
     buf_release(&x->packages.list);
@@ -366,6 +367,7 @@ static void release_execution(struct execution *x)
     if (x->context >= 0)
         close(x->context);
     cancel_release(&x->cancel);
+    git_process_end(&x->git_process);
 }
 
 static int prepare(struct execution *x, const char *job, struct error *err)
@@ -422,9 +424,12 @@ static int execute(struct execution *x, const char *job, struct error *err)
     return build(x, err);
 }
 
-int builder_execute_main(const struct builder_patterns *patterns, int argc, char **argv)
+int builder_execute_main(const struct builder_patterns *patterns, const struct builder_git *git,
+                         int argc, char **argv)
 {
     struct execution x = {.patterns = patterns,
+                          .git = git,
+                          .git_process = GIT_PROCESS_INIT,
                           .context = -1,
                           .lock = PTHREAD_MUTEX_INITIALIZER,
                           .changed = PTHREAD_COND_INITIALIZER,
@@ -438,7 +443,10 @@ int builder_execute_main(const struct builder_patterns *patterns, int argc, char
         return cache_save_main(CACHE, argv[1]);
     if (argc != 2)
         return 2;
-    r = execute(&x, argv[1], &err);
+    /* before the program is read, so that its secrets are not there */
+    r = git_process_start(git, &x.git_process, &err);
+    if (r == 0)
+        r = execute(&x, argv[1], &err);
     if (r < 0 && err.kind != ERR_INPUT && err.kind != ERR_LIMIT)
         events_say_error(&err);
     release_execution(&x);

@@ -5,6 +5,7 @@
  *   execute_run.c     RUN: its mounts, its command
  *   execute_copy.c    COPY, ADD, WORKDIR
  *   execute_add.c     what ADD gets from the web
+ *   git_process.c     …and from git repositories, in a process beside this one
  *   execute_layers.c  layers, made while later steps run
  *   execute_packages.c  what packages are in the image
  *   execute_slim.c    what is left out of them
@@ -28,6 +29,7 @@
 #include "builder/copy.h"
 #include "builder/document.h"
 #include "builder/events.h"
+#include "builder/git_process.h"
 #include "builder/slim.h"
 #include "builder/stack.h"
 
@@ -57,8 +59,11 @@ struct stage_run {
     struct made *made;      /* of this stage alone, in order */
     size_t n_made;
     struct cache_inputs inputs; /* of the step at hand: what its key is made of */
-    bool exported;              /* the image descends from it */
-    bool missed;                /* the step before was not cached, and this one cannot be */
+    struct git_source
+        *sources; /* likewise, of an ADD: the repositories, by the index of the word */
+    size_t n_sources;
+    bool exported; /* the image descends from it */
+    bool missed;   /* the step before was not cached, and this one cannot be */
 };
 
 /* Steps whose layers are made in the background; under the execution's lock. */
@@ -83,6 +88,8 @@ struct execution {
     struct cache_remote remote;
     struct argv mounts; /* cache mounts that commands had, by name; under the lock */
     const struct builder_patterns *patterns;
+    const struct builder_git *git;
+    struct git_process git_process;
     int context; /* descriptor; the build's files */
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -162,11 +169,18 @@ MUST_CHECK int execute_copy(struct stage_run *s, const struct builder_step *step
 /* Before there are threads: makes ready for fetching, where a needed step does. */
 MUST_CHECK int add_setup(const struct builder_program *p, struct error *err);
 
-/* Whether a source of the step is an address. */
-bool add_is_url(const struct builder_step *step, const char *source);
+/* Whether a source of the step is an address, of a file or of a repository. */
+bool add_is_url(const struct stage_run *s, const struct builder_step *step, const char *source);
+bool add_is_git(const struct stage_run *s, const struct builder_step *step, const char *source);
 
-/* The directory in which the step's source i, an address, lies as a file; fetched when it is asked
- * for first.  The pattern that matches the file alone is added to ret_sources.  ERR_INPUT: it could
+/* Adds the commits of the step's repositories to its key.  ERR_INPUT: one could not be had. */
+MUST_CHECK int add_key_of_git(struct stage_run *s, const struct builder_step *step,
+                              struct cache_key *key, struct error *err);
+/* When the step is over. */
+void add_release_git(struct stage_run *s);
+
+/* The directory in which the step's source i, an address, lies as a file or as a tree; fetched when
+ * it is asked for first.  The pattern that matches it is added to ret_sources.  ERR_INPUT: it could
  * not be had. */
 MUST_CHECK int add_open(struct stage_run *s, const struct builder_step *step, size_t i,
                         int *ret_dir, struct argv *ret_sources, struct error *err);

@@ -104,8 +104,8 @@ static int begin(struct stage_run *s, const struct builder_step *step, struct jo
 typedef int part_fn(void *self, const struct copy_request *req, struct error *err);
 
 /* The source i alone, from where it was fetched to. */
-static int do_url(struct stage_run *s, const struct builder_step *step, const struct job *j,
-                  size_t i, part_fn *act, void *self, struct error *err)
+static int do_fetched(struct stage_run *s, const struct builder_step *step, const struct job *j,
+                      size_t i, part_fn *act, void *self, struct error *err)
 {
     CLEANUP(argv_release) struct argv sources = ARGV_INIT;
     CLEANUP_CLOSE int dir = -1;
@@ -116,7 +116,7 @@ static int do_url(struct stage_run *s, const struct builder_step *step, const st
     req.from = dir;
     req.sources = &sources;
     req.n_files = 0;
-    req.add = step->unpack;
+    req.add = step->unpack && !add_is_git(s, step, j->sources.v[i]);
     return act(self, &req, err);
 }
 
@@ -137,30 +137,34 @@ static int do_context(const struct job *j, size_t i, size_t n, part_fn *act, voi
     return act(self, &req, err);
 }
 
-static size_t count_of_context(const struct builder_step *step, const struct job *j, size_t i)
+static size_t count_of_context(const struct stage_run *s, const struct builder_step *step,
+                               const struct job *j, size_t i)
 {
     size_t n = i;
 
-    while (n < j->sources.n && !add_is_url(step, j->sources.v[n]))
+    while (n < j->sources.n && !add_is_url(s, step, j->sources.v[n]))
         n++;
     return n - i;
 }
 
-/* Calls act once for all that stands together and comes from one place, in order. */
+/* Calls act once for all that stands together and comes from one place, in order; git: also for
+ * repositories, which are known without their files. */
 static int do_parts(struct stage_run *s, const struct builder_step *step, const struct job *j,
-                    part_fn *act, void *self, struct error *err)
+                    bool git, part_fn *act, void *self, struct error *err)
 {
     size_t i = 0;
 
     for (; i < j->sources.n; i++) {
-        size_t n = count_of_context(step, j, i);
+        size_t n = count_of_context(s, step, j, i);
 
         if (i + n == j->sources.n)
             break;
         if (n > 0 && do_context(j, i, i + n, act, self, err) < 0)
             return -1;
         i += n;
-        if (do_url(s, step, j, i, act, self, err) < 0)
+        if (!git && add_is_git(s, step, j->sources.v[i]))
+            continue;
+        if (do_fetched(s, step, j, i, act, self, err) < 0)
             return -1;
     }
     return i < j->sources.n || step->n_files ? do_context(j, i, j->sources.n, act, self, err) : 0;
@@ -169,17 +173,19 @@ static int do_parts(struct stage_run *s, const struct builder_step *step, const 
 /* ---- keys ---- */
 
 /* The same file may come by another address. */
-static void add_words(const struct builder_step *step, struct cache_key *key)
+static void add_words(const struct stage_run *s, const struct builder_step *step,
+                      struct cache_key *key)
 {
     cache_key_add_number(key, (int64_t)step->words.n);
     for (size_t i = 0; i < step->words.n; i++)
-        if (!add_is_url(step, step->words.v[i]))
+        if (!add_is_url(s, step, step->words.v[i]))
             cache_key_add_word(key, step->words.v[i]);
 }
 
-static void add_options(const struct builder_step *step, struct cache_key *key)
+static void add_options(const struct stage_run *s, const struct builder_step *step,
+                        struct cache_key *key)
 {
-    add_words(step, key);
+    add_words(s, step, key);
     cache_key_add_word(key, step->working_dir);
     cache_key_add_word(key, step->chown);
     cache_key_add_word(key, step->chmod);
@@ -234,9 +240,9 @@ static void tell(struct stage_run *s, const struct builder_step *step)
     cache_inputs_add_text(in, "", "--chown", step->chown);
     cache_inputs_add_text(in, "", "--chmod", step->chmod);
     cache_inputs_add_words(in, "--exclude", &step->exclude);
-    cache_inputs_add(
-        in, "", "the other options",
-        (uint64_t)(step->add | step->keep_archives << 1 | step->parents << 2 | step->link << 3));
+    cache_inputs_add(in, "", "the other options",
+                     (uint64_t)(step->add | step->keep_archives << 1 | step->parents << 2 |
+                                step->link << 3 | step->keep_git_dir << 4));
     cache_inputs_add(in, "", "SOURCE_DATE_EPOCH", (uint64_t)s->x->doc.program.epoch);
     for (size_t i = 0; i < step->n_files; i++)
         cache_inputs_add_text(in, "heredoc", step->files[i].name, step->files[i].content);
@@ -255,11 +261,13 @@ int execute_copy_key(struct stage_run *s, const struct builder_step *step, char 
     j.req.told = &told;
     if (cache_key_begin(&key, "copy 2", s->key, err) < 0)
         return -1;
-    add_options(step, &key);
+    add_options(s, step, &key);
     cache_key_add_number(&key, s->x->doc.program.epoch);
-    if (*step->checksum)
+    if (add_key_of_git(s, step, &key, err) < 0)
+        return -1;
+    if (*step->checksum && !s->n_sources)
         add_checked(step, &key);
-    else if (do_parts(s, step, &j, add_part, &key, err) < 0)
+    else if (do_parts(s, step, &j, false, add_part, &key, err) < 0)
         return -1;
     cache_key_end(&key, ret);
     return 0;
@@ -276,7 +284,7 @@ int execute_copy_quick_key(struct stage_run *s, const struct builder_step *step,
     if (cache_key_begin(&key, "copy from 1", s->key, err) < 0 ||
         execute_key_origin(s->x, &step->from, &key, err) < 0)
         return -1;
-    add_options(step, &key);
+    add_options(s, step, &key);
     add_files(step, &key);
     cache_key_add_number(&key, s->x->doc.program.epoch);
     cache_key_end(&key, ret);
@@ -368,7 +376,7 @@ int execute_copy(struct stage_run *s, const struct builder_step *step, const cha
         return -1;
     if (*step->chown && find_chown(s, step, &j.req.uid, &j.req.gid, err) < 0)
         return -1;
-    return do_parts(s, step, &j, copy_part, end, err);
+    return do_parts(s, step, &j, true, copy_part, end, err);
 }
 
 /* ---- WORKDIR ---- */

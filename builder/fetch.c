@@ -39,6 +39,7 @@ static void describe(const struct builder_job *j, const char *name, const struct
     (void)snprintf(path, sizeof(path), "%s/tmp", j->dir);
     address_name(authority, host);
     jail_spec_add_base(spec);
+    jail_spec_add_authorities(spec, j->b->config->ca_file);
     jail_spec_add(spec, JAIL_BIND, "kiln/tmp", path);
     if (!is_configured(j->b->config, authority))
         argv_push(&spec->argv, JAIL_VET, host, NULL);

@@ -100,7 +100,7 @@ struct jail_limits {
 struct jail_spec {
     struct jail_ids ids;
     enum jail_net net;
-    struct argv routes; /* IPv4, "10.1.0.0/16": see enum jail_net */
+    struct argv routes; /* IPv4, "10.1.0.0/16" or "10.1.0.0/16:80-90": see enum jail_net */
     struct buf hosts;   /* more lines for /etc/hosts; jail_spec_add_base takes them over */
     enum jail_rights rights;
     struct jail_limits limits;
@@ -128,6 +128,12 @@ void jail_spec_add(struct jail_spec *s, enum jail_entry_kind kind, const char *p
 /* The tree every jail has: /usr read-only and the links into it, a minimal /etc with what the
  * net mode and hosts (set before) need to resolve names, /proc, /dev, an empty /sys, /run, /tmp. */
 void jail_spec_add_base(struct jail_spec *s);
+
+/* The file of the host with certificates that are trusted beside the system's (NULL: none), and the
+ * variable by which OpenSSL, and what is written in Go, find it; an inner main that uses libcurl
+ * has to read it.  (OpenSSL and Go look into the system's directory of certificates beside it.) */
+#define JAIL_AUTHORITIES "SSL_CERT_FILE"
+void jail_spec_add_authorities(struct jail_spec *s, const char *ca_file);
 
 /* Length-prefixed words in host order; only ever read by the same binary. */
 void jail_spec_write(const struct jail_spec *s, struct buf *out);

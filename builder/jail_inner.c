@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "base/text.h"
 #include "builder/address.h"
 #include "builder/jail_inside.h"
 #include "builder/run_inside.h"
@@ -116,13 +117,60 @@ int jail_inner_vet(const char *host)
     return look_up(&vet);
 }
 
-/* builder-fetch HOST PROGRAM WORDS…: runs the program, unless HOST is this machine. */
+/* Whether the jail's routes refuse it (EACCES); sends nothing. */
+static bool is_refused(const struct sockaddr *address, uint16_t port)
+{
+    CLEANUP_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in in;
+
+    if (address->sa_family != AF_INET || fd < 0)
+        return false;
+    memcpy(&in, address, sizeof(in));
+    in.sin_port = htons(port);
+    return connect(fd, (struct sockaddr *)&in, sizeof(in)) < 0 && errno == EACCES;
+}
+
+/* All of a name's addresses lie where nothing leads: better said at once than found out. */
+static int look_for_way(const char *host, const char *authority)
+{
+    const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    const char *port = strrchr(authority, ':');
+    struct addrinfo *list = NULL;
+    uint64_t number = 443;
+    bool found = false;
+
+    if (port && !text_to_u64(port + 1, 65535, &number))
+        number = 443; /* the last part of an IPv6 address */
+    if (getaddrinfo(host, NULL, &hints, &list))
+        list = NULL;
+    for (const struct addrinfo *i = list; i && !found; i = i->ai_next)
+        found = !is_refused(i->ai_addr, (uint16_t)number);
+    if (list)
+        freeaddrinfo(list);
+    if (found)
+        return 0;
+    (void)fprintf(stderr,
+                  "Error: not allowed: %s is on this machine or in a private network, and the "
+                  "operator's egress_allow does not name it\n",
+                  authority);
+    return JAIL_VET_REFUSED;
+}
+
+/* builder-fetch AUTHORITY PROGRAM WORDS…: runs the program, unless its host is this machine, or
+ * where the jail has no way to. */
 static int fetch_main(int argc, char **argv)
 {
-    const struct vet vet = {argc >= 3 ? argv[1] : "", "Error: ", "dial tcp: lookup",
-                            address_is_forbidden, "is an address of this machine"};
-    int result = argc >= 3 ? look_up(&vet) : 1;
+    char host[ADDRESS_NAME] = "";
+    const struct vet vet = {host, "Error: ", "dial tcp: lookup", address_is_forbidden,
+                            "is an address of this machine"};
+    int result = 1;
 
+    if (argc >= 3) {
+        address_name(argv[1], host);
+        result = look_up(&vet);
+    }
+    if (result == 0)
+        result = look_for_way(host, argv[1]);
     if (result != 0)
         return result;
     execve(argv[2], argv + 2, environ);

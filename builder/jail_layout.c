@@ -98,3 +98,13 @@ void jail_spec_add_base(struct jail_spec *s)
     jail_spec_add(s, JAIL_TMPFS, "tmp", "mode=1777,size=256m");
     jail_spec_add(s, JAIL_TMPFS, "var/lib/containers", "mode=700,size=256m");
 }
+
+void jail_spec_add_authorities(struct jail_spec *s, const char *ca_file)
+{
+    static const char path[] = "etc/kiln/ca-certificates.pem";
+
+    if (!ca_file)
+        return;
+    jail_spec_add(s, JAIL_BIND_RO, path, ca_file);
+    argv_pushf(&s->env, JAIL_AUTHORITIES "=/%s", path);
+}

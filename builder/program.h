@@ -21,6 +21,27 @@ struct builder_patterns {
     void (*free)(void *compiled);
 };
 
+/* What ADD gets from a git repository.  Who knows git belongs to another folder, too; find and
+ * fetch are called in a process of their own that ends with the source, and may change it for good.
+ */
+#define BUILDER_GIT_KEY 4096
+struct builder_git_order {
+    const char *source;   /* as it is written */
+    const char *checksum; /* of --checksum; "" */
+    bool keep_git_dir;
+    uint64_t bytes_max; /* that the server may send; 0: the default */
+};
+struct builder_git {
+    /* Whether a source of ADD names a repository. */
+    bool (*is_source)(const char *source);
+    /* Asks which commit it is.  dir: an empty directory to work in.  ret_key: a text that is the
+     * same just when the files are; *ret is for fetch. */
+    int (*find)(const struct builder_git_order *order, const char *dir, void **ret,
+                char ret_key[BUILDER_GIT_KEY], struct error *err);
+    /* Writes the files below the empty directory `to`, and what is to be said of it to notes. */
+    int (*fetch)(void *found, const char *to, struct argv *notes, struct error *err);
+};
+
 #define BUILDER_NO_STAGE ((size_t)-1)
 
 /* Where files come from: a stage of the program, an image, or the context. */
@@ -74,13 +95,15 @@ struct builder_step {
 
     /* COPY, ADD */
     struct builder_origin from;
-    struct argv words; /* sources, of ADD also "http://…" and "https://…"; then the destination */
+    struct argv words; /* sources, of ADD also addresses of files and repositories; then the
+                          destination */
     struct builder_file *files;
     size_t n_files;
     struct argv exclude;
     const char *chown, *chmod; /* "" */
-    const char *checksum;      /* of the one URL, "sha256:…"; "" */
+    const char *checksum;      /* of the one URL, "sha256:…", or commit; "" */
     bool add, parents, link;
+    bool keep_git_dir;
     bool keep_archives; /* --unpack=false: for those of the context */
     bool unpack;        /* --unpack=true: for those of URLs */
 };

@@ -1,7 +1,9 @@
 /* builder/pull — base images come into the workspace's own store, one pull at a time.
  *
- * A pull runs with the host's network, because registries may be anywhere; so what it may be told
- * to fetch is decided here: nothing on this machine, unless the operator put it there. */
+ * Nothing is fetched from this machine or its private networks unless the operator put it there:
+ * what is configured is pulled with the host's network, all else from a jail whose routes lead
+ * neither here nor there, since a registry may send whoever pulls to another place — by a redirect,
+ * or by the realm of its tokens. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -11,11 +13,12 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "builder/address.h"
 #include "builder/bases.h"
 #include "builder/buildah.h"
 
 #define LOCK_PAUSE_MS 20
+#define PULL_TRIES    4
+#define PULL_PAUSE_MS 1000 /* before the second try; twice that before the third… */
 #define PULL_GRACE_MS 3000 /* buildah leaves its store in order when it is asked to end */
 
 /* ---- the lock ---- */
@@ -74,6 +77,7 @@ static int read_verdict(const struct progress *p, const struct reference *image,
     case BUILDAH_FAULT_REFUSED:
         progress_say(p, "%s: %s", image->full, why);
         break;
+    case BUILDAH_FAULT_CUT:
     case BUILDAH_FAULT_REMOTE:
         return error_set(err, ERR_REMOTE, "pull %s: %s", image->full, why);
     case BUILDAH_FAULT_OURS:
@@ -90,27 +94,52 @@ static int64_t left_ms(int64_t deadline)
     return !deadline ? 0 : left > 1 ? left : 1;
 }
 
+/* False: it was cancelled meanwhile. */
+static bool pause_for(const struct builder_io *io, int ms)
+{
+    struct pollfd p = {.fd = io->cancel ? io->cancel->fd : -1, .events = POLLIN};
+
+    return poll(&p, 1, ms) <= 0;
+}
+
+/* One pull, and some more while the registry breaks off: blobs that are whole are not asked for
+ * again, so each gets further (buildah 1.28 itself goes on within none). */
+static int run(const struct builder_job *j, const struct reference *image,
+               enum reference_place place, const char *docker_config, const struct builder_io *io,
+               int64_t deadline, struct progress *p, enum builder_outcome *ret_outcome,
+               int *ret_code, struct error *err)
+{
+    const struct process_sink sink = progress_sink(p);
+
+    for (int n = 1;; n++) {
+        struct jail_spec spec = {.inner = false};
+
+        buildah_describe_pull(j, image, place, docker_config, p, &spec);
+        if (builder_run_step(j, &spec, io, &sink, -1, PULL_GRACE_MS, left_ms(deadline), ret_outcome,
+                             ret_code, err) < 0)
+            return -1;
+        if (*ret_outcome != BUILDER_DONE || *ret_code == 0 || n == PULL_TRIES ||
+            buildah_read_fault(p) != BUILDAH_FAULT_CUT || !pause_for(io, n * PULL_PAUSE_MS))
+            return 0;
+        progress_say(p, "%s: the connection broke off; trying again", image->full);
+        p->fault[0] = '\0';
+    }
+}
+
 static int fetch(const struct builder_job *j, const struct reference *image,
                  enum reference_place place, const char *docker_config, const struct builder_io *io,
                  struct progress *p, enum builder_outcome *ret_outcome, struct error *err)
 {
     int64_t timeout = j->b->config->timeout_ms;
     int64_t deadline = timeout > 0 ? clock_monotonic() + timeout * NS_PER_MS : 0;
-    const struct process_sink sink = progress_sink(p);
     CLEANUP_CLOSE int lock_fd = -1;
-    struct jail_spec spec = {.inner = false};
     enum builder_outcome outcome = BUILDER_KILLED;
-    char name[ADDRESS_NAME];
     int code = -1;
 
     if (lock_bases(j, io, deadline, &lock_fd, &outcome, err) < 0)
         return -1;
     if (outcome == BUILDER_DONE) {
-        address_name(image->host, name);
-        buildah_describe_pull(j, image, place == REFERENCE_OUTSIDE ? name : NULL, docker_config,
-                              &spec);
-        if (builder_run_step(j, &spec, io, &sink, -1, PULL_GRACE_MS, left_ms(deadline), &outcome,
-                             &code, err) < 0)
+        if (run(j, image, place, docker_config, io, deadline, p, &outcome, &code, err) < 0)
             return -1;
         if (outcome == BUILDER_DONE && code != 0)
             return read_verdict(p, image, ret_outcome, err);

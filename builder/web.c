@@ -164,6 +164,7 @@ static int ask(const struct web_request *req, struct receiving *r, struct error 
                                          .url = buf_str(&url),
                                          .sink = &sink,
                                          .timeout_ms = WEB_TIME_MAX_MS,
+                                         .ca_file = req->ca_file,
                                          .stall_ms = WEB_STALL_MS,
                                          .cancel = req->cancel};
         const char *location;

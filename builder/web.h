@@ -16,6 +16,7 @@
 struct web_request { /* all borrowed */
     const struct http *http;
     const char *url;
+    const char *ca_file;  /* certificates to trust beside the system's; NULL: none */
     const char *checksum; /* "sha256:…" that the content must have; "": any */
     uint64_t size_max;    /* 0: WEB_SIZE_MAX */
     int64_t pause_ms;     /* before another try, twice that before the next */

@@ -105,6 +105,7 @@ static int set_options(struct dispatcher *d, struct error *err)
 
     step->parents = flags_is_set(flags, "parents");
     step->link = flags_is_set(flags, "link");
+    step->keep_git_dir = flags_is_set(flags, "keep-git-dir");
     if (flags_value(flags, "unpack"))
         step->unpack = flags_value(flags, "unpack");
     else if (flags_is_set(flags, "unpack"))

@@ -106,6 +106,7 @@ struct dockerfile_step {
     size_t from_stage;                         /* DOCKERFILE_NO_STAGE: an image, or the context */
     const char *chown, *chmod, *checksum;      /* "" when not given */
     bool parents, link;                        /* COPY, ADD: --parents, --link */
+    bool keep_git_dir;                         /* ADD: --keep-git-dir */
     const char *unpack;                        /* ADD: of --unpack: "", "true" or "false" */
     struct argv exclude;                       /* COPY, ADD: of --exclude */
     const struct dockerfile_heredoc *heredocs; /* COPY, ADD: with their content expanded */

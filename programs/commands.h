@@ -6,6 +6,7 @@
 
 #include "builder/builder.h"
 #include "programs/config.h"
+#include "uploads/uploads.h"
 
 int command_serve(const struct config *config, int argc, char **argv);
 int command_worker(const struct config *config, int argc, char **argv);
@@ -32,6 +33,10 @@ int inner_execute(int argc, char **argv);
 /* The inner main that fetches a git source: `git RECEIVED_MAX BYTES_MAX ENTRIES_MAX SOURCE`; writes
  * a tar to descriptor 0, and on descriptor 1 a line with the report. */
 int inner_git(int argc, char **argv);
+/* Holds this process to what fetching and unpacking a git source may take. */
+MUST_CHECK int git_limit_process(const struct upload_git_limits *limits, struct error *err);
+/* add_git.c: for ADD. */
+extern const struct builder_git add_git;
 
 /* The inner mains for the template store of a workspace: `template-pack NAME HOLDER DEFAULT_MB
  * REVISIONS_MAX BYTES_MAX ENTRIES_MAX`, of the archive on descriptor 0; `template-collect`;

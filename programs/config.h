@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 39
+#define CONFIG_KEYS 40
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -40,8 +40,9 @@ struct config {
     char *registry_key;
     char *buildah_program;
     char *sandbox_image;
-    struct argv mirrors; /* "prefix=location" or "prefix=location,insecure" */
-    char *egress;        /* "nat", "list" or "none" */
+    char *ca_certificates; /* the path of a file or directory */
+    struct argv mirrors;   /* "prefix=location" or "prefix=location,insecure" */
+    char *egress;          /* "nat", "list" or "none" */
     struct argv egress_allow;
     int64_t uid_base;
     int64_t build_timeout;

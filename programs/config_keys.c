@@ -17,9 +17,9 @@ static bool is_address(const char *value);
 static bool is_url(const char *value);
 static bool is_word(const char *value);
 static bool is_mirror(const char *value);
+static bool is_absolute(const char *value);
 static bool is_egress(const char *value);
 static bool is_registry_auth(const char *value);
-static bool is_file(const char *value);
 static bool is_git_host(const char *value);
 static bool is_switch(const char *value);
 static bool is_cache_export(const char *value);
@@ -53,7 +53,7 @@ const struct key config_keys[CONFIG_KEYS] = {
      "token: the registry asks for tokens that Kiln signs (one of your own: see kiln registry); "
      "none: it asks nobody"},
     {"registry_key", STRING, AT(registry_key), "", "registry/token-key.pem in the data directory",
-     0, 0, is_file, FILE_PATH, "the P-256 private key (PEM) that signs them, made if it is not there"},
+     0, 0, is_absolute, FILE_PATH, "the P-256 private key (PEM) that signs them, made if it is not there"},
     {"buildah_program", STRING, AT(buildah_program), "buildah", NULL, 0, 0, is_word, WORD,
      "buildah, which fetches base images"},
     {"sandbox_image", STRING, AT(sandbox_image), "ghcr.io/blaxel-ai/sandbox:latest", NULL, 0, 0,
@@ -61,11 +61,15 @@ const struct key config_keys[CONFIG_KEYS] = {
     {"mirrors", LIST, AT(mirrors), "", NULL, 0, 0, is_mirror,
      "a list of prefix=location or prefix=location,insecure",
      "where images are pulled from instead, by prefix of their name"},
+    {"ca_certificates", STRING, AT(ca_certificates), "", NULL, 0, 0, is_absolute,
+     "empty, or the absolute path of a PEM file or of a directory with *.pem and *.crt files",
+     "certificate authorities that are trusted beside the system's"},
     {"egress", STRING, AT(egress), "nat", NULL, 0, 0, is_egress, "nat, list or none",
      "the network of RUN steps: the internet but not this host, only egress_allow, or nothing"},
     {"egress_allow", LIST, AT(egress_allow), "", NULL, 0, 0, builder_egress_word_is_valid,
-     "a list of IPv4 addresses, networks such as 10.1.0.0/16, and host names, without ports",
-     "what RUN steps reach with list; with nat, what they reach of private networks"},
+     "a list of IPv4 addresses, networks such as 10.1.0.0/16, and host names, each with :port or "
+     ":from-to where only these are meant",
+     "what RUN steps reach with list; with nat, what they and pulls reach of private networks"},
     {"uid_base", INTEGER, AT(uid_base), "1000000000", NULL, 65536, INT64_C(4294901759), NULL, NULL,
      "the first of 65536 user and group ids that builds run as, when root starts them"},
     {"build_timeout", DURATION, AT(build_timeout), "30m", NULL, 1, 24 * HOUR, NULL, NULL,
@@ -185,7 +189,7 @@ static bool is_mirror(const char *value)
            (!comma || strcmp(comma, ",insecure") == 0);
 }
 
-static bool is_file(const char *value)
+static bool is_absolute(const char *value)
 {
     return !*value || *value == '/';
 }

@@ -1,4 +1,5 @@
-/* programs/execute — the inside of a build, with .dockerignore's language for COPY --exclude. */
+/* programs/execute — the inside of a build, with .dockerignore's language for COPY --exclude, and
+ * git for ADD. */
 #include "builder/builder.h"
 #include "dockerfile/dockerfile.h"
 #include "programs/commands.h"
@@ -35,5 +36,5 @@ int inner_execute(int argc, char **argv)
 {
     static const struct builder_patterns patterns = {compile, matches, may_reinclude, release};
 
-    return builder_execute_main(&patterns, argc, argv);
+    return builder_execute_main(&patterns, &add_git, argc, argv);
 }

@@ -31,7 +31,7 @@ static int read_order(int argc, char **argv, struct order *ret, struct error *er
 /* Behind the limits that libgit2 is held to, the kernel's: no file, be it pack or tar, gets larger
  * than twice what may be in it (a tar has a header for each entry), and a small pack cannot ask for
  * all memory (an object may be stored as changes of another, and says itself how large it gets). */
-static int limit_process(const struct upload_git_limits *limits, struct error *err)
+int git_limit_process(const struct upload_git_limits *limits, struct error *err)
 {
     uint64_t most =
         limits->bytes_max > limits->tree_bytes_max ? limits->bytes_max : limits->tree_bytes_max;
@@ -53,7 +53,7 @@ static int fetch(int argc, char **argv, struct upload_report *report, struct err
     struct order order;
     int result;
 
-    if (read_order(argc, argv, &order, err) < 0 || limit_process(&order.limits, err) < 0)
+    if (read_order(argc, argv, &order, err) < 0 || git_limit_process(&order.limits, err) < 0)
         return -1;
     result = upload_git_fetch(&order.source, DIRECTORY, STDIN_FILENO, &order.limits, report, err);
     if (fs_remove_tree(AT_FDCWD, DIRECTORY, result < 0 ? &ignored : err) < 0)

@@ -3,8 +3,10 @@
 
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "programs/authorities.h"
 
 /* "prefix=location" or "prefix=location,insecure"; cuts the word in place. */
 static int parse_mirror(char *word, struct builder_mirror *ret, struct error *err)
@@ -89,6 +91,18 @@ int installation_open_registry(struct installation *i, struct error *err)
     return open_signer(i, err);
 }
 
+/* One file of our own, so that what builds see does not change under them. */
+static int set_authorities(struct installation *i, const char *dir, struct error *err)
+{
+    const char *from = i->config->ca_certificates;
+
+    if (!from[0])
+        return 0;
+    (void)snprintf(i->ca_file, sizeof(i->ca_file), "%s/ca-certificates.pem", dir);
+    i->registry.ca_file = i->ca_file;
+    return authorities_collect(from, i->ca_file, err);
+}
+
 static enum builder_egress egress_of(const char *word)
 {
     if (strcmp(word, "none") == 0)
@@ -120,6 +134,8 @@ static int open_builder(struct installation *i, const char *dir, struct error *e
         .cache_max = (uint64_t)c->cache_max,
         .bases_max = (uint64_t)c->bases_max,
         .caches_max = (uint64_t)c->caches_max,
+        .git_max = (uint64_t)c->git_max,
+        .ca_file = i->ca_file[0] ? i->ca_file : NULL,
     };
     return builder_open(&i->builder_config, &i->builder, err);
 }
@@ -173,6 +189,16 @@ static void set_places(struct installation *i, const char *dir)
                                 .volume_max = (uint64_t)c->volume_max >> 20};
 }
 
+/* In memory, one for each data directory and user. */
+static void set_credentials(struct installation *i)
+{
+    char hex[SHA256_HEX];
+
+    digest_sha256_hex(i->config->data_dir, strlen(i->config->data_dir), hex);
+    (void)snprintf(i->credentials_dir, sizeof(i->credentials_dir), "/dev/shm/kiln-%u-%.16s",
+                   (unsigned)geteuid(), hex);
+}
+
 int installation_open(const struct config *config, const char *dir, const char *state_path,
                       struct installation *ret, struct error *err)
 {
@@ -180,12 +206,13 @@ int installation_open(const struct config *config, const char *dir, const char *
 
     *ret = (struct installation){.config = config};
     set_places(ret, dir);
+    set_credentials(ret);
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_max);
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_entries);
     if (!worker_name_of(getpid(), ret->worker_name))
         return error_set(err, ERR_SYSTEM, "read /proc: is it mounted?");
     if (fs_mkdirs(dir, 0755, err) < 0 || set_mirrors(ret, err) < 0 ||
-        installation_open_registry(ret, err) < 0)
+        installation_open_registry(ret, err) < 0 || set_authorities(ret, dir, err) < 0)
         return -1;
     if (installation_open_state(config, state_path, &ret->state, err) < 0)
         return -1;
@@ -233,6 +260,7 @@ struct worker_config installation_worker(const struct installation *i, int threa
         .extract_words = &i->extract_words,
         .places = &i->places,
         .cache = cache_of(i->config),
+        .credentials_dir = i->credentials_dir,
         .git_max = (uint64_t)i->config->git_max,
         .program = "kiln " KILN_VERSION,
         .attest = strcmp(i->config->attest, "on") == 0,

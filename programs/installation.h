@@ -30,6 +30,8 @@ struct installation {
     struct places places;
     char templates_dir[4096], volumes_dir[4096]; /* what places points to */
     char builder_dir[4096];
+    char ca_file[4096]; /* "": no certificates but the system's */
+    char credentials_dir[64];
     char worker_name[WORKER_NAME];
 };
 

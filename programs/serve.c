@@ -108,6 +108,7 @@ static void set_api_config(struct service *s, const struct config *c)
         .upload_key = s->upload_key,
         .registry = &s->installation.registry,
         .registry_name = s->installation.registry_name,
+        .credentials_dir = s->installation.credentials_dir,
         .public_url = c->public_url[0] ? c->public_url : NULL,
         .clock = &clock_system,
         .upload_seconds = c->upload_expiry,

@@ -26,6 +26,7 @@ int registry_exchange(const struct registry *r, const struct http_request *req,
     struct http_request sent = *req;
 
     sent.cancel = r->cancel;
+    sent.ca_file = r->ca_file;
     if (r->signer) {
         if (registry_authorize(r, req, &headers, err) < 0)
             return -1;

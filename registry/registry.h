@@ -63,7 +63,8 @@ struct registry {    /* borrowed by every call */
     const char *url; /* "http://127.0.0.1:5000", no slash at the end */
     const struct http *http;
     const struct registry_signer *signer; /* each request gets a token of its own; NULL: none */
-    const struct cancel *cancel;          /* ends any call with ERR_SYSTEM; NULL: none */
+    const char *ca_file;         /* certificates to trust beside the system's, PEM; NULL: none */
+    const struct cancel *cancel; /* ends any call with ERR_SYSTEM; NULL: none */
 
     /* For the calls that try again: those about blobs, registry_put_manifest, registry_push. */
     int tries;       /* in all, without a byte of progress between them; 0: 6 */

@@ -179,9 +179,9 @@ static int place(struct extraction *x, const struct member *m, const char *path,
 {
     struct upload_report *r = x->report;
 
-    if (strcmp(path, DOCKER_CONFIG) == 0)
+    if (!x->has_no_secrets && strcmp(path, DOCKER_CONFIG) == 0)
         return take_secret(x, m, &r->has_docker_config, &r->docker_config, err);
-    if (strcmp(path, ENV_BUILD) == 0)
+    if (!x->has_no_secrets && strcmp(path, ENV_BUILD) == 0)
         return take_secret(x, m, &r->has_env_build, &r->env_build, err);
     switch (m->type) {
     case MEMBER_FILE:
@@ -270,32 +270,49 @@ static void release(struct extraction *x)
     member_reader_free(x->reader);
 }
 
-int extract_with(int archive_fd, int dirfd, const struct upload_limits *limits,
-                 enum tree_method method, struct upload_report *ret, struct error *err)
+static int extract(struct extraction *x, int archive_fd, struct error *err)
 {
-    CLEANUP(release) struct extraction x = {.limits = limits, .report = ret};
     struct member m;
     struct stat st;
     bool end;
 
-    tree_init(&x.tree, dirfd, method);
     if (fstat(archive_fd, &st) < 0)
         return error_errno(err, errno, "read the archive");
-    x.archive_size = (uint64_t)st.st_size;
-    if (member_reader_open(archive_fd, x.archive_size, limits->entries_max, &x.reader, err) < 0)
+    x->archive_size = (uint64_t)st.st_size;
+    if (member_reader_open(archive_fd, x->archive_size, x->limits->entries_max, &x->reader, err) <
+        0)
         return -1;
     for (;;) {
-        if (member_reader_next(x.reader, &m, &end, err) < 0)
+        if (member_reader_next(x->reader, &m, &end, err) < 0)
             return -1;
         if (end)
-            return finish(&x, err);
-        if (take_member(&x, &m, err) < 0)
+            return finish(x, err);
+        if (take_member(x, &m, err) < 0)
             return -1;
     }
+}
+
+int extract_with(int archive_fd, int dirfd, const struct upload_limits *limits,
+                 enum tree_method method, struct upload_report *ret, struct error *err)
+{
+    CLEANUP(release) struct extraction x = {.limits = limits, .report = ret};
+
+    tree_init(&x.tree, dirfd, method);
+    return extract(&x, archive_fd, err);
 }
 
 int upload_extract(int archive_fd, int dirfd, const struct upload_limits *limits,
                    struct upload_report *ret, struct error *err)
 {
     return extract_with(archive_fd, dirfd, limits, TREE_OPENAT2, ret, err);
+}
+
+int upload_extract_all(int archive_fd, int dirfd, const struct upload_limits *limits,
+                       struct upload_report *ret, struct error *err)
+{
+    CLEANUP(release)
+    struct extraction x = {.limits = limits, .report = ret, .has_no_secrets = true};
+
+    tree_init(&x.tree, dirfd, TREE_OPENAT2);
+    return extract(&x, archive_fd, err);
 }

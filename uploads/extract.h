@@ -12,6 +12,7 @@ struct extraction {
     const struct upload_limits *limits;
     struct upload_report *report;
     uint64_t archive_size;
+    bool has_no_secrets;  /* no file is kept from the disk */
     size_t links_outside; /* symbolic links that lead out of the tree */
     /* An entry ".docker/" waits until it is known whether anything but the credentials is in it. */
     bool docker_dir_waits;

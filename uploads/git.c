@@ -7,9 +7,13 @@
  * which cannot fetch shallowly: the history of what is asked for comes along. */
 #include "uploads/git.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/fs.h"
 #include "base/text.h"
 #include "uploads/git_refs.h"
 
@@ -27,14 +31,22 @@ const struct upload_git_limits upload_git_limits_default = {
     .tree_bytes_max = UINT64_C(20) << 30,
 };
 
-static void release(struct git_fetch *f)
+/* libgit2 stays: 1.5 frees its user agent a second time when it is started again. */
+void upload_git_close(struct upload_git_session *f)
 {
+    if (!f)
+        return;
     git_commit_free(f->commit);
     git_remote_free(f->remote);
     git_repository_free(f->repo);
     argv_release(&f->names);
     free(f->ids);
-    git_libgit2_shutdown();
+    free(f);
+}
+
+static void close_session(struct upload_git_session **f)
+{
+    upload_git_close(*f);
 }
 
 /* ---- errors ---- */
@@ -66,12 +78,14 @@ static const struct {
     {"failed to apply delta", ERR_INPUT, "the repository is damaged"},
 };
 
-static int fail(const struct git_fetch *f, enum error_kind kind, const char *why, struct error *err)
+static int fail(const struct upload_git_session *f, enum error_kind kind, const char *why,
+                struct error *err)
 {
     return error_set(err, kind, "fetch %.300s: %s", f->source->url, why);
 }
 
-static int explain(const struct git_fetch *f, int code, const char *said, struct error *err)
+static int explain(const struct upload_git_session *f, int code, const char *said,
+                   struct error *err)
 {
     struct text_shown shown = text_show(said);
 
@@ -89,7 +103,7 @@ static int explain(const struct git_fetch *f, int code, const char *said, struct
     return fail(f, ERR_REMOTE, shown.text, err);
 }
 
-int git_failed(const struct git_fetch *f, int code, struct error *err)
+int git_failed(const struct upload_git_session *f, int code, struct error *err)
 {
     const git_error *last = git_error_last();
 
@@ -109,10 +123,13 @@ static void set_options(const struct upload_git_limits *limits)
 {
     static const int levels[] = {GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM,
                                  GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL};
+    const char *authorities = getenv("SSL_CERT_FILE");
 
     for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
         (void)git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, levels[i], "");
     (void)git_libgit2_opts(GIT_OPT_SET_TEMPLATE_PATH, "");
+    if (authorities) /* mbedTLS, with which Debian builds libgit2, does not look there itself */
+        (void)git_libgit2_opts(GIT_OPT_SET_SSL_CERT_LOCATIONS, authorities, "/etc/ssl/certs");
     (void)git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
     (void)git_libgit2_opts(GIT_OPT_SET_USER_AGENT, "kiln");
     (void)git_libgit2_opts(GIT_OPT_ENABLE_CACHING, 0);
@@ -121,7 +138,7 @@ static void set_options(const struct upload_git_limits *limits)
     (void)git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECT_SIZE, (size_t)limits->file_max);
 }
 
-static int begin(struct git_fetch *f, const char *dir, struct error *err)
+static int begin(struct upload_git_session *f, const char *dir, struct error *err)
 {
     int code;
 
@@ -135,7 +152,7 @@ static int begin(struct git_fetch *f, const char *dir, struct error *err)
 /* ---- the server ---- */
 
 /* The transport's own list lives no longer than the connection. */
-static int list_refs(struct git_fetch *f, struct error *err)
+static int list_refs(struct upload_git_session *f, struct error *err)
 {
     const git_remote_head **heads;
     size_t n;
@@ -155,7 +172,7 @@ static int list_refs(struct git_fetch *f, struct error *err)
     return f->names.failed ? error_set(err, ERR_SYSTEM, "list the refs: out of memory") : 0;
 }
 
-static int dial(struct git_fetch *f, struct error *err)
+static int dial(struct upload_git_session *f, struct error *err)
 {
     git_remote_connect_options options;
     int code;
@@ -169,7 +186,7 @@ static int dial(struct git_fetch *f, struct error *err)
 /* Called for every 16 KiB or so that arrive. */
 static int watch(const git_indexer_progress *p, void *self)
 {
-    struct git_fetch *f = self;
+    struct upload_git_session *f = self;
     const char *url = f->source->url;
     char size[TEXT_SIZE];
 
@@ -190,7 +207,7 @@ static int watch(const git_indexer_progress *p, void *self)
     return 0;
 }
 
-static int download(struct git_fetch *f, char **specs, size_t n, struct error *err)
+static int download(struct upload_git_session *f, char **specs, size_t n, struct error *err)
 {
     const git_strarray list = {specs, n};
     git_fetch_options options;
@@ -206,7 +223,7 @@ static int download(struct git_fetch *f, char **specs, size_t n, struct error *e
     return code < 0 ? git_failed(f, code, err) : 0;
 }
 
-static int download_one(struct git_fetch *f, const char *name, struct error *err)
+static int download_one(struct upload_git_session *f, const char *name, struct error *err)
 {
     char spec[2 * UPLOAD_GIT_TEXT];
     char *specs[] = {spec};
@@ -216,7 +233,7 @@ static int download_one(struct git_fetch *f, const char *name, struct error *err
     return download(f, specs, 1, err);
 }
 
-static int download_all(struct git_fetch *f, struct error *err)
+static int download_all(struct upload_git_session *f, struct error *err)
 {
     char branches[] = "+refs/heads/*:refs/heads/*", tags[] = "+refs/tags/*:refs/tags/*";
     char *specs[] = {branches, tags};
@@ -226,7 +243,7 @@ static int download_all(struct git_fetch *f, struct error *err)
 
 /* ---- which commit ---- */
 
-static int refuse_ref(const struct git_fetch *f, struct error *err)
+static int refuse_ref(const struct upload_git_session *f, struct error *err)
 {
     CLEANUP(buf_release) struct buf hint = BUF_INIT(4096);
     const char *ref = f->source->ref;
@@ -240,11 +257,13 @@ static int refuse_ref(const struct git_fetch *f, struct error *err)
 }
 
 /* A tag may name another tag, and at last a commit. */
-static int keep_commit(struct git_fetch *f, git_object *object, struct error *err)
+static int keep_commit(struct upload_git_session *f, git_object *object, struct error *err)
 {
     git_object *commit = NULL;
     int code = git_object_peel(&commit, object, GIT_OBJECT_COMMIT);
 
+    if (!f->is_resolved)
+        f->wanted = *git_object_id(object);
     git_object_free(object);
     if (code < 0)
         return error_set(err, ERR_INPUT, "fetch %s: it is no commit, and names none",
@@ -253,18 +272,22 @@ static int keep_commit(struct git_fetch *f, git_object *object, struct error *er
     return 0;
 }
 
-static int fetch_named(struct git_fetch *f, size_t at, struct error *err)
+/* Where it was resolved before, the commit of that time: the ref may have moved on. */
+static int fetch_named(struct upload_git_session *f, size_t at, struct error *err)
 {
     git_object *object = NULL;
     int code;
 
     if (download_one(f, f->names.v[at], err) < 0)
         return -1;
-    code = git_object_lookup(&object, f->repo, &f->ids[at], GIT_OBJECT_ANY);
+    code = git_object_lookup(&object, f->repo, f->is_resolved ? &f->wanted : &f->ids[at],
+                             GIT_OBJECT_ANY);
+    if (code == GIT_ENOTFOUND && f->is_resolved)
+        return fail(f, ERR_REMOTE, "the ref was moved to another history meanwhile", err);
     return code < 0 ? git_failed(f, code, err) : keep_commit(f, object, err);
 }
 
-static int find_commit(struct git_fetch *f, struct error *err)
+static int find_commit(struct upload_git_session *f, struct error *err)
 {
     const char *ref = f->source->ref;
     git_object *object = NULL;
@@ -285,7 +308,7 @@ static int find_commit(struct git_fetch *f, struct error *err)
 
 /* Some servers give out any commit for the asking.  From the others, and for the beginning of an
  * id, all branches and tags are fetched to find it in. */
-static int fetch_commit(struct git_fetch *f, struct error *err)
+static int fetch_commit(struct upload_git_session *f, struct error *err)
 {
     struct error why = ERROR_INIT;
 
@@ -306,7 +329,7 @@ static int fetch_commit(struct git_fetch *f, struct error *err)
 }
 
 /* A ref that the server has, unless the word is a commit's whole id. */
-static int fetch_objects(struct git_fetch *f, struct error *err)
+static int fetch_objects(struct upload_git_session *f, struct error *err)
 {
     const char *ref = f->source->ref;
     bool found = false;
@@ -321,18 +344,143 @@ static int fetch_objects(struct git_fetch *f, struct error *err)
     return git_ref_may_be_commit(ref) ? fetch_commit(f, err) : refuse_ref(f, err);
 }
 
+/* ---- a session ---- */
+
+int upload_git_open(const struct upload_git *source, const char *dir,
+                    const struct upload_git_limits *limits, struct upload_report *report,
+                    struct upload_git_session **ret, struct error *err)
+{
+    CLEANUP(close_session) struct upload_git_session *f = NULL;
+
+    if (git_libgit2_init() < 0)
+        return error_set(err, ERR_SYSTEM, "start libgit2: out of memory");
+    f = calloc(1, sizeof(*f));
+    if (!f)
+        return error_set(err, ERR_SYSTEM, "fetch: out of memory");
+    f->source = source;
+    f->limits = limits;
+    f->report = report;
+    if (begin(f, dir, err) < 0)
+        return -1;
+    *ret = f;
+    f = NULL;
+    return 0;
+}
+
+/* --checksum may give the id of a tag, too, as with BuildKit. */
+static int check_commit(const struct upload_git_session *f, const git_oid *commit,
+                        const git_oid *tag, struct error *err)
+{
+    const char *expected = f->source->checksum;
+    char id[UPLOAD_REVISION], tag_id[UPLOAD_REVISION];
+
+    (void)git_oid_tostr(id, sizeof(id), commit);
+    (void)git_oid_tostr(tag_id, sizeof(tag_id), tag);
+    if (text_starts(id, expected) || text_starts(tag_id, expected))
+        return 0;
+    return error_set(err, ERR_INPUT, "fetch %s: expected checksum to match %s, got %s",
+                     git_show_source(f->source).text, expected, id);
+}
+
+static int receive(struct upload_git_session *f, struct error *err)
+{
+    if (!f->commit && fetch_objects(f, err) < 0)
+        return -1;
+    return check_commit(f, git_commit_id(f->commit), &f->wanted, err);
+}
+
+/* The server lists "refs/tags/v1^{}" beside a tag that is an object, with the commit that it names
+ * (gitprotocol-pack(5)). */
+static const git_oid *peel(const struct upload_git_session *f, size_t at)
+{
+    char peeled[2 * UPLOAD_GIT_TEXT];
+
+    (void)snprintf(peeled, sizeof(peeled), "%.*s^{}", UPLOAD_GIT_TEXT, f->names.v[at]);
+    for (size_t i = 0; i < f->names.n; i++)
+        if (strcmp(f->names.v[i], peeled) == 0)
+            return &f->ids[i];
+    return &f->ids[at];
+}
+
+/* A ref's commit is known by the list; the beginning of an id only when all is here. */
+static int look_up(struct upload_git_session *f, git_oid *ret, struct error *err)
+{
+    const char *ref = f->source->ref;
+    size_t at = 0;
+
+    if (dial(f, err) < 0)
+        return -1;
+    if (git_ref_find(&f->names, ref, &at)) {
+        f->wanted = f->ids[at];
+        *ret = *peel(f, at);
+        (void)snprintf(f->ref, sizeof(f->ref), "%s", f->names.v[at]);
+        return 0;
+    }
+    if (!git_ref_may_be_commit(ref))
+        return refuse_ref(f, err);
+    if (fetch_commit(f, err) < 0)
+        return -1;
+    *ret = *git_commit_id(f->commit);
+    return 0;
+}
+
+int upload_git_resolve(struct upload_git_session *f, char ret[UPLOAD_REVISION], struct error *err)
+{
+    git_oid commit;
+
+    if (git_ref_is_commit(f->source->ref)) {
+        (void)git_oid_fromstr(&f->wanted, f->source->ref);
+        commit = f->wanted;
+    } else {
+        if (look_up(f, &commit, err) < 0)
+            return -1;
+        git_remote_disconnect(f->remote);
+    }
+    f->is_resolved = true;
+    if (check_commit(f, &commit, &f->wanted, err) < 0)
+        return -1;
+    (void)git_oid_tostr(ret, UPLOAD_REVISION, &commit);
+    return 0;
+}
+
+/* The tar is judged like one that was uploaded. */
+static int unpack(struct upload_git_session *f, const char *to, int tar_fd, struct error *err)
+{
+    CLEANUP(upload_report_release) struct upload_report report;
+    struct upload_limits limits = upload_limits_default;
+    CLEANUP_CLOSE int dirfd = -1;
+
+    upload_report_init(&report);
+    limits.entries_max = f->limits->entries_max;
+    limits.bytes_max = f->limits->tree_bytes_max;
+    if (git_tree_to_tar(f, tar_fd, err) < 0 || fs_open_dir(AT_FDCWD, to, &dirfd, err) < 0)
+        return -1;
+    if (lseek(tar_fd, 0, SEEK_SET) < 0)
+        return error_errno(err, errno, "rewind a temporary file");
+    return upload_extract_all(tar_fd, dirfd, &limits, &report, err);
+}
+
+int upload_git_unpack(struct upload_git_session *f, const char *to, struct error *err)
+{
+    CLEANUP_CLOSE int tar_fd = open(to, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    if (tar_fd < 0)
+        return error_errno(err, errno, "make a temporary file");
+    if (receive(f, err) < 0 || unpack(f, to, tar_fd, err) < 0)
+        return -1;
+    return f->source->keep_git_dir && !f->source->subdir[0] ? git_keep(f, to, err) : 0;
+}
+
 int upload_git_fetch(const struct upload_git *source, const char *dir, int tar_fd,
                      const struct upload_git_limits *limits, struct upload_report *ret,
                      struct error *err)
 {
-    CLEANUP(release) struct git_fetch f = {.source = source, .limits = limits, .report = ret};
+    CLEANUP(close_session) struct upload_git_session *f = NULL;
 
-    if (git_libgit2_init() < 0)
-        return error_set(err, ERR_SYSTEM, "start libgit2: out of memory");
-    if (begin(&f, dir, err) < 0 || fetch_objects(&f, err) < 0 ||
-        git_tree_to_tar(&f, tar_fd, err) < 0)
+    if (upload_git_open(source, dir, limits, ret, &f, err) < 0 || receive(f, err) < 0 ||
+        git_tree_to_tar(f, tar_fd, err) < 0)
         return -1;
-    (void)git_oid_tostr(ret->revision, sizeof(ret->revision), git_commit_id(f.commit));
+    (void)git_oid_tostr(ret->revision, sizeof(ret->revision), git_commit_id(f->commit));
     if (ret->warnings.failed)
         return error_set(err, ERR_SYSTEM, "fetch: out of memory");
     return 0;

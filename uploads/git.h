@@ -8,7 +8,7 @@
 #include "uploads/entry_name.h"
 #include "uploads/uploads.h"
 
-struct git_fetch {
+struct upload_git_session {
     const struct upload_git *source;
     const struct upload_git_limits *limits;
     struct upload_report *report;
@@ -16,7 +16,10 @@ struct git_fetch {
     git_remote *remote;
     struct argv names;     /* of the refs that the server has */
     git_oid *ids;          /* what they name */
-    git_commit *commit;    /* that is asked for */
+    bool is_resolved;      /* these say what is asked for: */
+    git_oid wanted;        /* the commit, or a tag that names it */
+    char ref[256];         /* the ref's whole name; "": it is asked for by its id */
+    git_commit *commit;    /* that is asked for, once it is here */
     struct error exceeded; /* the limit that ended the download; ERR_NONE: none */
 };
 
@@ -24,9 +27,12 @@ struct git_fetch {
 struct text_shown git_show_source(const struct upload_git *s);
 
 /* git.c: what libgit2 says of its last call, in words for the user.  Returns -1. */
-int git_failed(const struct git_fetch *f, int code, struct error *err);
+int git_failed(const struct upload_git_session *f, int code, struct error *err);
+
+/* git_keep.c: a .git in the directory `to`, of the commit alone. */
+MUST_CHECK int git_keep(struct upload_git_session *f, const char *to, struct error *err);
 
 /* git_tree.c: the tree of f->commit, or the folder of it that is asked for, as a tar to fd. */
-MUST_CHECK int git_tree_to_tar(struct git_fetch *f, int fd, struct error *err);
+MUST_CHECK int git_tree_to_tar(struct upload_git_session *f, int fd, struct error *err);
 
 #endif

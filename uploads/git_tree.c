@@ -16,7 +16,7 @@
 #define TIME_MAX     INT64_C(4294967295) /* seconds; what a commit says is no more than a claim */
 
 struct walk {
-    struct git_fetch *fetch;
+    struct upload_git_session *fetch;
     struct tar_writer *tar;
     git_odb *odb;
     int64_t time; /* of the commit, and so of every entry */
@@ -168,7 +168,7 @@ static int put_tree(struct walk *w, const git_oid *id, struct error *err)
 }
 
 /* "it has api, docs and web": the folders that there are. */
-static int refuse_subdir(const struct git_fetch *f, const git_tree *tree, const char *what,
+static int refuse_subdir(const struct upload_git_session *f, const git_tree *tree, const char *what,
                          struct error *err)
 {
     CLEANUP(buf_release) struct buf hint = BUF_INIT(400);
@@ -184,7 +184,7 @@ static int refuse_subdir(const struct git_fetch *f, const git_tree *tree, const 
                      text_show(f->source->subdir).text, buf_str(&hint));
 }
 
-static int find_subdir(struct git_fetch *f, git_oid *ret, struct error *err)
+static int find_subdir(struct upload_git_session *f, git_oid *ret, struct error *err)
 {
     const char *subdir = f->source->subdir;
     git_tree *tree = NULL;
@@ -221,7 +221,7 @@ static int walk_tree(struct walk *w, const git_oid *id, struct error *err)
     return tar_writer_close(w->tar, err);
 }
 
-int git_tree_to_tar(struct git_fetch *f, int fd, struct error *err)
+int git_tree_to_tar(struct upload_git_session *f, int fd, struct error *err)
 {
     CLEANUP(tar_writer_freep) struct tar_writer *tar = NULL;
     CLEANUP_FREE struct walk *w = calloc(1, sizeof(*w));

@@ -1,7 +1,8 @@
-/* uploads/git_url — "https://host/repo.git#ref:subdir", as `docker build` and BuildKit take it.
+/* uploads/git_url — "https://host/repo.git#ref:subdir", as `docker build` and BuildKit take it, and
+ * BuildKit's "?ref=…&subdir=…" (its util/gitutil).
  *
- * The part after "#" is percent-decoded, as they do it.  A password has no place in it: sources are
- * kept in the database and shown in logs and labels. */
+ * What follows "?" or "#" is percent-decoded, as they do it.  A password has no place in it:
+ * sources are kept in the database and shown in logs and labels. */
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -145,8 +146,6 @@ static int read_address(const char *text, size_t len, struct upload_git *ret, st
     if (read_authority(text, rest, (size_t)(path - rest), ret, err) < 0)
         return -1;
     len -= (size_t)(path - text);
-    if (memchr(path, '?', len))
-        return refuse(err, text, "it has a query, \"?\"; write ref and folder as in " FORM);
     read_name(path, len, ret);
     if (!ret->name[0])
         return refuse(err, text, "it names a host but no repository, as in " FORM);
@@ -203,6 +202,23 @@ static int read_subdir(const char *text, const char *subdir, struct upload_git *
     return 0;
 }
 
+/* prefix: in front of it, unless it is there. */
+static int set_ref(const char *text, const char *prefix, const char *ref, struct upload_git *ret,
+                   struct error *err)
+{
+    char whole[sizeof(ret->ref)];
+
+    if (text_starts(ref, prefix))
+        prefix = "";
+    if (snprintf(whole, sizeof(whole), "%s%s", prefix, ref) >= (int)sizeof(whole) ||
+        !git_ref_is_name(whole))
+        return refuse(err, text, "it cannot be a branch, tag or commit; write it as in " FORM);
+    if (ret->ref[0] && strcmp(ret->ref, whole) != 0)
+        return refuse(err, text, "it names two branches, tags or commits");
+    memcpy(ret->ref, whole, sizeof(whole));
+    return 0;
+}
+
 static int read_fragment(const char *text, const char *fragment, struct upload_git *ret,
                          struct error *err)
 {
@@ -214,28 +230,109 @@ static int read_fragment(const char *text, const char *fragment, struct upload_g
     colon = strchr(decoded, ':');
     if (colon)
         *colon = '\0';
-    if (strlen(decoded) >= sizeof(ret->ref) || (decoded[0] && !git_ref_is_name(decoded)))
-        return refuse(err, text,
-                      "what follows \"#\" cannot be a branch, tag or commit; write it as in " FORM);
-    memcpy(ret->ref, decoded, strlen(decoded) + 1);
+    if (decoded[0] && set_ref(text, "", decoded, ret, err) < 0)
+        return -1;
     return colon ? read_subdir(text, colon + 1, ret, err) : 0;
+}
+
+/* ---- the part between "?" and "#" ---- */
+
+int upload_git_expect(struct upload_git *git, const char *checksum, struct error *err)
+{
+    size_t len = strlen(checksum);
+
+    if (len == 0 || len >= sizeof(git->checksum) ||
+        strspn(checksum, "0123456789abcdefABCDEF") != len)
+        return error_set(err, ERR_INPUT,
+                         "invalid checksum %s for Git source, expected hex commit hash",
+                         text_show(checksum).text);
+    for (size_t i = 0; i <= len; i++)
+        git->checksum[i] = (char)tolower((unsigned char)checksum[i]);
+    return 0;
+}
+
+/* As Go's strconv.ParseBool has it; alone it is a yes. */
+static int read_switch(const char *text, const char *value, bool *ret, struct error *err)
+{
+    static const char *const yes[] = {"", "1", "t", "T", "true", "TRUE", "True", NULL};
+    static const char *const no[] = {"0", "f", "F", "false", "FALSE", "False", NULL};
+
+    *ret = text_is_among(value, yes);
+    return *ret || text_is_among(value, no)
+               ? 0
+               : refuse(err, text, "its query has a switch that is neither true nor false");
+}
+
+static int read_parameter(const char *text, const char *key, const char *value,
+                          struct upload_git *ret, struct error *err)
+{
+    static const char *const switches[] = {"keep-git-dir", "submodules", NULL};
+    bool on;
+
+    if (text_is_among(key, switches)) {
+        if (read_switch(text, value, &on, err) < 0)
+            return -1;
+        ret->keep_git_dir |= on && strcmp(key, "keep-git-dir") == 0;
+        return 0;
+    }
+    if (!*value)
+        return refuse(err, text, "its query has a parameter without a value");
+    if (strcmp(key, "ref") == 0)
+        return set_ref(text, "", value, ret, err);
+    if (strcmp(key, "tag") == 0)
+        return set_ref(text, "refs/tags/", value, ret, err);
+    if (strcmp(key, "branch") == 0)
+        return set_ref(text, "refs/heads/", value, ret, err);
+    if (strcmp(key, "subdir") == 0 && !ret->subdir[0])
+        return read_subdir(text, value, ret, err);
+    if (strcmp(key, "checksum") == 0 || strcmp(key, "commit") == 0)
+        return upload_git_expect(ret, value, err);
+    return refuse(err, text,
+                  "its query may have ref, tag, branch, subdir (once), checksum, commit, "
+                  "keep-git-dir and submodules");
+}
+
+static int read_query(const char *text, const char *query, size_t len, struct upload_git *ret,
+                      struct error *err)
+{
+    char part[UPLOAD_GIT_TEXT], decoded[UPLOAD_GIT_TEXT];
+
+    for (size_t at = 0; at < len;) {
+        size_t n = strcspn(query + at, "&#");
+        char *equals;
+
+        (void)snprintf(part, sizeof(part), "%.*s", (int)n, query + at);
+        at += n + 1;
+        equals = strchr(part, '=');
+        if (equals)
+            *equals = '\0';
+        if (!decode(equals ? equals + 1 : "", decoded) || !text_is_utf8(decoded, strlen(decoded)))
+            return refuse(err, text, "its query is not text, or has a \"%\" without digits");
+        if (n > 0 && read_parameter(text, part, decoded, ret, err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 int upload_git_parse(const char *text, struct upload_git *ret, struct error *err)
 {
     struct upload_git git = {.url = ""};
-    size_t address = strcspn(text, "#");
+    size_t address = strcspn(text, "?#");
+    size_t query = strcspn(text, "#");
 
     if (strlen(text) >= UPLOAD_GIT_TEXT)
         return error_set(err, ERR_INPUT, "git source: longer than %d bytes", UPLOAD_GIT_TEXT - 1);
     for (const char *p = text; *p; p++)
         if (text_has_control(p, 1) || *p == ' ' ||
-            (p < text + address && ((*p & 0x80) || *p == '\\')))
+            (p < text + query && ((*p & 0x80) || *p == '\\' || *p == '"')))
             return refuse(err, text,
                           "an address has no blanks or control characters, and is ASCII");
     if (read_address(text, address, &git, err) < 0)
         return -1;
-    if (text[address] && read_fragment(text, text + address + 1, &git, err) < 0)
+    if (text[query] && read_fragment(text, text + query + 1, &git, err) < 0)
+        return -1;
+    if (text[address] == '?' &&
+        read_query(text, text + address + 1, query - address - 1, &git, err) < 0)
         return -1;
     *ret = git;
     return 0;

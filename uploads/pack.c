@@ -195,3 +195,19 @@ int upload_pack_directory(const char *dir, const struct upload_filter *filter, i
         return -1;
     return tar_writer_close(p.tar, err);
 }
+
+int upload_pack_files(const struct upload_file *files, size_t n, int fd, struct error *err)
+{
+    CLEANUP(tar_writer_freep) struct tar_writer *tar = NULL;
+
+    if (tar_writer_new(fd, &tar, err) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        const struct stat st = {.st_mode = S_IFREG | 0644, .st_size = (off_t)files[i].len};
+
+        if (tar_writer_header(tar, files[i].path, &st, NULL, err) < 0 ||
+            tar_writer_data(tar, files[i].path, files[i].content, files[i].len, err) < 0)
+            return -1;
+    }
+    return tar_writer_close(tar, err);
+}

@@ -111,6 +111,10 @@ void upload_report_release(struct upload_report *r);
 MUST_CHECK int upload_extract(int archive_fd, int dirfd, const struct upload_limits *limits,
                               struct upload_report *ret, struct error *err);
 
+/* The same for what nobody put credentials into: all of it goes below dirfd. */
+MUST_CHECK int upload_extract_all(int archive_fd, int dirfd, const struct upload_limits *limits,
+                                  struct upload_report *ret, struct error *err);
+
 /* A report (or the error of a failed extraction) as one JSON document, to cross a process
  * boundary: extraction runs in a jail of its own. */
 MUST_CHECK int upload_report_write(const struct upload_report *r, const struct error *failure,
@@ -142,6 +146,14 @@ struct upload_filter {
     void *self;
 };
 
+struct upload_file { /* borrowed */
+    const char *path, *content;
+    size_t len;
+};
+/* Writes the files as an uncompressed pax tar to fd. */
+MUST_CHECK int upload_pack_files(const struct upload_file *files, size_t n, int fd,
+                                 struct error *err);
+
 /* Writes dir as an uncompressed pax tar to fd: names sorted, symlinks as links, hard links as
  * copies, owners zero, what the filter (NULL: none) does not keep left out.  ERR_INPUT names what
  * an upload could not hold either: devices, FIFOs, sockets, names that are not UTF-8. */
@@ -152,13 +164,16 @@ MUST_CHECK int upload_pack_directory(const char *dir, const struct upload_filter
 
 #define UPLOAD_GIT_TEXT 2048 /* of a source as it is written, with the NUL */
 
-/* "https://host/repo.git#ref:subdir", BuildKit's form, taken apart. */
+/* "https://host/repo.git#ref:subdir" or "https://host/repo.git?ref=…&subdir=…", BuildKit's forms,
+ * taken apart. */
 struct upload_git {
-    char url[UPLOAD_GIT_TEXT]; /* without "#" and what follows */
+    char url[UPLOAD_GIT_TEXT]; /* without "?", "#" and what follows */
     char authority[280];       /* "host:port", lower case; "[…]" around IPv6 */
     char name[64];             /* the last part of the path without ".git": what it may be called */
     char ref[256];             /* branch, tag, commit, or the whole name of a ref; "": HEAD */
     char subdir[1024];         /* "a/b", below the tree; "": all of it */
+    char checksum[UPLOAD_REVISION]; /* what the commit's id begins with; "": anything */
+    bool keep_git_dir;
 };
 
 /* Whether text looks like the address of a repository rather than the path of a file: it has a
@@ -166,8 +181,11 @@ struct upload_git {
 bool upload_git_is_address(const char *text);
 
 /* ERR_INPUT, with what to write instead: anything but http and https, a password in the URL, names
- * that no ref can have, a subdir that leads out. */
+ * that no ref can have, a subdir that leads out, a query that means nothing. */
 MUST_CHECK int upload_git_parse(const char *text, struct upload_git *ret, struct error *err);
+
+/* Sets what the commit's id must begin with.  ERR_INPUT: that is none. */
+MUST_CHECK int upload_git_expect(struct upload_git *git, const char *checksum, struct error *err);
 
 struct upload_git_limits {
     uint64_t bytes_max;   /* that the server may send */
@@ -182,12 +200,30 @@ extern const struct upload_git_limits upload_git_limits_default;
  * tar to tar_fd.  The history of the ref comes along (libgit2 1.5 has no shallow fetch), so bytes
  * and objects count all of it.  Nothing of the tree is interpreted: no attributes, filters, hooks,
  * configuration; submodules are left out, with a warning.  Redirects to other hosts are refused.
+ * Certificates of the file that the variable SSL_CERT_FILE names are trusted beside the system's.
  * In ret, which must be initialised: revision, warnings; entries and bytes count what was received.
  * ERR_INPUT: no such repository or ref, the message lists some that there are; ERR_LIMIT;
  * ERR_REMOTE.  Changes the process for good: limits of its file sizes and memory, signals. */
 MUST_CHECK int upload_git_fetch(const struct upload_git *source, const char *dir, int tar_fd,
                                 const struct upload_git_limits *limits, struct upload_report *ret,
                                 struct error *err);
+
+/* The same in steps, for one who wants to know the commit before its files:
+ *
+ *   upload_git_open → upload_git_resolve → upload_git_unpack → upload_git_close
+ *
+ * All is borrowed until the end; dir is an empty directory, for the repository. */
+struct upload_git_session;
+MUST_CHECK int upload_git_open(const struct upload_git *source, const char *dir,
+                               const struct upload_git_limits *limits, struct upload_report *report,
+                               struct upload_git_session **ret, struct error *err);
+/* Asks the server which commit the ref is now; a whole commit's id is taken at its word. */
+MUST_CHECK int upload_git_resolve(struct upload_git_session *s, char ret[UPLOAD_REVISION],
+                                  struct error *err);
+/* Fetches that commit and writes its files below `to`, an empty directory; with keep_git_dir, and
+ * when no subdir is asked for, also a .git with this one commit, as `git clone --depth=1` makes. */
+MUST_CHECK int upload_git_unpack(struct upload_git_session *s, const char *to, struct error *err);
+void upload_git_close(struct upload_git_session *s);
 
 /* The commit that HEAD of the .git in dirfd names; "" when there is none, or it is in any way not
  * as git makes it.  Nothing of it is obeyed; a process of its own looks, for 10 s at most. */

@@ -1,60 +1,87 @@
-/* worker/credentials — what a pull may show to registries: what the user brought, and for Kiln's
- * own registry a password that opens the repositories of the build's workspace, for the build's
- * time. */
-#include <jansson.h>
+/* worker/credentials — see the header. */
+#include "worker/credentials.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
 
-#include "base/digest.h"
-#include "worker/steps.h"
+#include "base/argv.h"
+#include "base/fs.h"
 
-#define TICKET_NS (24 * 3600 * NS_PER_SEC) /* longer than any build */
+#define YOUNG_SECONDS 60
 
-static int clean(struct run *r, struct buf *ret, struct error *err)
+/* The directory may lie where others can make one of its name before us. */
+static int open_own(const char *dir, int *ret_fd, struct error *err)
 {
-    if (!r->report.has_docker_config) {
-        buf_adds(ret, "{\"auths\":{}}");
+    CLEANUP_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct statfs fs;
+    struct stat st;
+
+    if (fd < 0)
+        return error_errno(err, errno, "open %s", dir);
+    if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
+        return error_errno(err, errno, "look at %s", dir);
+    if (st.st_uid != geteuid() || (st.st_mode & 077) != 0)
+        return error_set(err, ERR_SYSTEM, "%s belongs to somebody else, or is open to others", dir);
+    if (fs.f_type != TMPFS_MAGIC)
+        return error_set(err, ERR_SYSTEM, "%s is not in memory: credentials are kept nowhere else",
+                         dir);
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+int credentials_keep(const char *dir, const char *build, const char *json, size_t len,
+                     struct error *err)
+{
+    CLEANUP_CLOSE int fd = -1;
+
+    if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+        return error_errno(err, errno, "make %s", dir);
+    if (open_own(dir, &fd, err) < 0 || fs_write_file(fd, build, json, len, 0600, err) < 0)
+        return error_wrap(err, "keep credentials");
+    return 0;
+}
+
+int credentials_read(const char *dir, const char *build, struct buf *out, struct error *err)
+{
+    CLEANUP_CLOSE int fd = -1;
+
+    if (access(dir, F_OK) < 0)
         return 0;
-    }
-    if (upload_clean_docker_config(buf_str(&r->report.docker_config), r->report.docker_config.len,
-                                   ret, err) < 0) {
-        journal_addf(&r->journal, LOG_ERROR, "error: %s", err->msg);
+    if (open_own(dir, &fd, err) < 0)
         return -1;
-    }
-    return 0;
+    if (faccessat(fd, build, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    return fs_read_file(fd, build, out, err);
 }
 
-/* The entry of Kiln's own registry, in place of what the user may have for it. */
-static int add_own(struct run *r, json_t *config, struct error *err)
+void credentials_forget(const char *dir, const char *build)
 {
-    CLEANUP(buf_release) struct buf plain = BUF_INIT(REGISTRY_TICKET + 8);
-    CLEANUP(buf_release) struct buf coded = BUF_INIT(2 * REGISTRY_TICKET);
-    char ticket[REGISTRY_TICKET];
-    json_t *entry;
+    struct error ignored = ERROR_INIT;
+    CLEANUP_CLOSE int fd = -1;
 
-    registry_ticket(r->config->registry->signer->key, r->build.workspace,
-                    clock_now(&clock_system) + TICKET_NS, ticket);
-    buf_addf(&plain, "build:%s", ticket);
-    digest_base64(buf_str(&plain), plain.len, &coded);
-    entry = json_pack("{s:s}", "auth", buf_str(&coded));
-    if (json_object_set_new(json_object_get(config, "auths"), r->config->registry_name, entry) < 0)
-        return error_set(err, ERR_SYSTEM, "a build's credentials: out of memory");
-    return 0;
+    if (dir && open_own(dir, &fd, &ignored) == 0)
+        (void)unlinkat(fd, build, 0);
 }
 
-int run_credentials(struct run *r, struct buf *ret, struct error *err)
+void credentials_sweep(const char *dir, bool (*keep)(void *self, const char *build), void *self)
 {
-    CLEANUP(buf_release) struct buf users = BUF_INIT(1 << 20);
-    json_auto_t *config = NULL;
-    CLEANUP_FREE char *text = NULL;
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+    struct error ignored = ERROR_INIT;
+    CLEANUP_CLOSE int fd = -1;
 
-    if (clean(r, &users, err) < 0)
-        return -1;
-    config = json_loads(buf_str(&users), 0, NULL);
-    if (r->config->registry->signer && config && add_own(r, config, err) < 0)
-        return -1;
-    text = config ? json_dumps(config, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    if (!text)
-        return error_set(err, ERR_SYSTEM, "a build's credentials: out of memory");
-    buf_adds(ret, text);
-    return buf_check(ret, "a build's credentials", err);
+    if (!dir || open_own(dir, &fd, &ignored) < 0 || fs_list(fd, ".", &names, &ignored) < 0)
+        return;
+    for (size_t i = 0; i < names.n; i++) {
+        struct stat st;
+
+        if (fstatat(fd, names.v[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            st.st_mtime < time(NULL) - YOUNG_SECONDS && !keep(self, names.v[i]))
+            (void)unlinkat(fd, names.v[i], 0);
+    }
 }

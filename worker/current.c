@@ -24,6 +24,7 @@ static bool ask(struct run *r, const struct builder_base_place *place,
         .url = place->url,
         .http = r->config->registry->http,
         .signer = signer_for(r, place),
+        .ca_file = r->config->registry->ca_file,
         .cancel = &r->cancel,
     };
     enum registry_presence presence = REGISTRY_ABSENT;

@@ -84,9 +84,11 @@ static int unpack(struct run *r, int archive, struct error *err)
     return step_judge(r, outcome, "unpacking the archive", err);
 }
 
-/* What was uploaded, or what the git source gives. */
+/* What was uploaded, or what the source gives. */
 static int open_archive(struct run *r, int *ret_fd, struct error *err)
 {
+    if (import_is_source(r->build.source))
+        return import_source_open(r, ret_fd, err);
     if (r->build.source[0])
         return git_source_fetch(r, ret_fd, err);
     return upload_store_get(r->config->uploads, r->build.archive, ret_fd, err);
@@ -100,7 +102,10 @@ static int step_extract(struct run *r, struct error *err)
     char unpacked[TEXT_SIZE];
 
     text_size(r->build.archive_size, packed);
-    if (r->build.source[0])
+    if (import_is_source(r->build.source))
+        plain_log_begin(&r->plain_log, "[internal] import image %s",
+                        r->build.source + strlen(BUILD_IMPORT));
+    else if (r->build.source[0])
         plain_log_begin(&r->plain_log, "[internal] load git source %s", r->build.source);
     else
         plain_log_begin(&r->plain_log, "[internal] unpack archive, %s", packed);

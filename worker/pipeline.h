@@ -31,6 +31,7 @@ struct worker_config { /* borrowed until worker_free */
     const char *sandbox_image;        /* where sandbox-api is copied from */
     const struct argv *extract_words; /* for the inner main "extract": its limits */
     const struct places *places;      /* of template stores and volumes */
+    const char *credentials_dir;      /* see worker/credentials.h; NULL: none come */
     uint64_t git_max;                 /* bytes that a git server may send */
     const char *program;              /* "kiln 0.1.0", for labels */
     bool attest;                      /* images get an SBOM and provenance */

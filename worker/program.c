@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/text.h"
+#include "uploads/uploads.h"
 
 #define TITLE_MAX  400
 #define TEXT_MAX   (1 << 20)
@@ -156,16 +157,22 @@ static int lower_run(const struct program_request *req, const struct dockerfile_
     return 0;
 }
 
-/* What BuildKit fetches and this builder does not. */
+/* What BuildKit fetches and this builder does not: repositories by ssh, other digests. */
 static int check_add(const struct dockerfile_step *step, struct error *err)
 {
-    for (size_t i = 0; i + 1 < step->words.n; i++)
-        if (dockerfile_origin_of(step->words.v[i]) == DOCKERFILE_ORIGIN_GIT)
-            return error_set(err, ERR_INPUT,
-                             "dockerfile parse error on line %d: ADD of a git repository is not "
-                             "supported here: clone it in a RUN, or ADD an archive of it",
-                             step->first_line);
-    if (*step->checksum && !text_starts(step->checksum, "sha256:"))
+    bool git = false;
+
+    for (size_t i = 0; i + 1 < step->words.n; i++) {
+        struct upload_git source;
+
+        if (dockerfile_origin_of(step->words.v[i]) != DOCKERFILE_ORIGIN_GIT)
+            continue;
+        git = true;
+        if (upload_git_parse(step->words.v[i], &source, err) < 0 ||
+            (*step->checksum && upload_git_expect(&source, step->checksum, err) < 0))
+            return error_wrap(err, "dockerfile parse error on line %d", step->first_line);
+    }
+    if (!git && *step->checksum && !text_starts(step->checksum, "sha256:"))
         return error_set(err, ERR_INPUT,
                          "dockerfile parse error on line %d: ADD --checksum is supported with "
                          "sha256 only",
@@ -190,6 +197,7 @@ static int lower_copy(const struct dockerfile_step *from, struct builder_step *t
     to->unpack = strcasecmp(from->unpack, "true") == 0;
     to->parents = from->parents;
     to->link = from->link;
+    to->keep_git_dir = from->keep_git_dir;
     to->files = calloc(from->n_heredocs + 1, sizeof(*to->files));
     if (!to->files)
         return error_set(err, ERR_SYSTEM, "prepare the build: out of memory");

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "worker/cache_registry.h"
+#include "worker/credentials.h"
 #include "worker/pack.h"
 
 #define TICK_MS       200
@@ -178,6 +179,8 @@ static void settle(struct run *r, const struct build_result *result)
     if (verdict != LEASE_LOST && is_final(phase) && r->build.archive[0] &&
         upload_store_remove(c->uploads, r->build.archive, &err) < 0)
         run_log(c, "build %s: remove its archive: %s", r->build.id, err.msg);
+    if (verdict != LEASE_LOST && is_final(phase))
+        credentials_forget(c->credentials_dir, r->build.id);
     run_log(c, "build %s %s/%s/%s: %s%s%s", r->build.id, r->build.workspace, r->build.type,
             r->build.name,
             verdict == LEASE_LOST      ? "lease lost"

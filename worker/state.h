@@ -13,7 +13,8 @@
 #define BUILD_ID     33 /* 32 hex digits */
 #define BUILD_TAG    13 /* 12 of [a-z0-9] */
 #define DIGEST_SIZE  80
-#define BUILD_SOURCE 2048 /* "https://host/repo.git#ref:subdir" */
+#define BUILD_IMPORT "docker://" /* begins the source of a build that imports an image */
+#define BUILD_SOURCE 2048        /* "https://host/repo.git#ref:subdir" */
 
 struct state;
 
@@ -167,7 +168,8 @@ struct build {
     int64_t last_line;     /* of the log: when it was stored */
     int64_t building_seen; /* when a client was first told BUILDING */
     int64_t log_read;      /* when a client last read the log, before the end was visible */
-    /* Instead of an upload: a git source, or what is to be done with a volume (volumes.h). */
+    /* Instead of an upload: a git source, BUILD_IMPORT and an image, or what is to be done with a
+     * volume (volumes.h). */
     char source[BUILD_SOURCE];
     bool no_cache; /* every step is run, and no earlier image reused */
 };
@@ -191,8 +193,11 @@ enum upload_outcome {
 struct build_order {
     enum build_purpose purpose;
     const char *source; /* NULL: an upload */
+    const char *id;     /* drawn before, for a source; NULL: a new one */
     bool no_cache;
 };
+/* So that something can be kept for the build before anybody takes it. */
+void state_build_draw_id(char ret[BUILD_ID]);
 /* The two below, with all that can be asked for. */
 MUST_CHECK int state_build_ask(struct state *s, const struct target *t,
                                const struct build_order *order, struct build *ret,
@@ -409,6 +414,12 @@ MUST_CHECK int state_resource_order(struct state *s, const struct target *t, con
                                     const char *spec, bool create, const char *source,
                                     enum resource_outcome *ret_outcome, struct resource *ret,
                                     struct build *ret_build, struct error *err);
+/* The same with a build of that source, whose id was drawn before. */
+MUST_CHECK int state_resource_import(struct state *s, const struct target *t, const char *metadata,
+                                     const char *spec, bool create, const char *source,
+                                     const char *id, enum resource_outcome *ret_outcome,
+                                     struct resource *ret, struct build *ret_build,
+                                     struct error *err);
 MUST_CHECK int state_resource_get(struct state *s, const struct target *t,
                                   enum presence *ret_presence, struct resource *ret,
                                   struct error *err);

@@ -130,12 +130,17 @@ static int creation_time(struct state *s, const struct target *t, int64_t *ret, 
     return 0;
 }
 
-static void draw_names(struct build *b, const struct target *t)
+void state_build_draw_id(char ret[BUILD_ID])
 {
     unsigned char id[16];
 
     digest_random(id, sizeof(id));
-    digest_hex(id, sizeof(id), b->id);
+    digest_hex(id, sizeof(id), ret);
+}
+
+static void draw_names(struct build *b, const struct target *t)
+{
+    state_build_draw_id(b->id);
     if (purpose_is_image(b->purpose))
         digest_random_name(b->tag, sizeof(b->tag) - 1);
     COPY_TEXT(b->workspace, t->workspace);
@@ -189,6 +194,8 @@ static int ask_of_source(struct state *s, const struct target *t, const struct b
         .purpose = order->purpose, .phase = BUILD_QUEUED, .no_cache = order->no_cache};
 
     draw_names(&b, t);
+    if (order->id)
+        COPY_TEXT(b.id, order->id);
     COPY_TEXT(b.source, order->source);
     if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || creation_time(s, t, &b.created, err) < 0)
         return -1;

@@ -82,6 +82,7 @@ struct write_request {
     bool create;
     bool upload;        /* one that waits for an upload */
     const char *source; /* one that does not; NULL: none */
+    const char *id;     /* of an import, whose id was drawn before; NULL: of none */
 };
 
 /* A volume whose making failed is as good as none. */
@@ -111,7 +112,7 @@ static int judge_write(struct state *s, const struct target *t, const struct wri
 
     if (resource_load(s, t, &presence, &old, err) < 0)
         return -1;
-    if (presence == PRESENT && w->source)
+    if (presence == PRESENT && w->source && !w->id)
         return judge_order(s, &old, w->create, ret_outcome, err);
     if (presence == PRESENT && w->create && awaits_first_upload(s, &old, &husk, err) < 0)
         return -1;
@@ -161,7 +162,10 @@ static int begin_build(struct state *s, const struct target *t, const struct wri
     if (w->upload)
         return state_build_begin(s, t, purpose_of(t), ret_build, err);
     if (w->source && w->source[0])
-        return state_build_from_source(s, t, purpose_of(t), w->source, ret_build, err);
+        return state_build_ask(
+            s, t,
+            &(const struct build_order){.purpose = purpose_of(t), .source = w->source, .id = w->id},
+            ret_build, err);
     return 0;
 }
 
@@ -188,6 +192,7 @@ static int write_resource(struct state *s, const struct target *t, const struct 
         resource_release(&r);
         return -1;
     }
+    tx_end(&tx);
     *ret_outcome = outcome;
     *ret = r;
     if (b.id[0])
@@ -200,7 +205,7 @@ int state_resource_write(struct state *s, const struct target *t, const char *me
                          enum resource_outcome *ret_outcome, struct resource *ret,
                          struct build *ret_build, struct error *err)
 {
-    const struct write_request w = {metadata, spec, create, upload, NULL};
+    const struct write_request w = {metadata, spec, create, upload, NULL, NULL};
 
     return write_resource(s, t, &w, ret_outcome, ret, ret_build, err);
 }
@@ -210,7 +215,7 @@ int state_resource_order(struct state *s, const struct target *t, const char *me
                          enum resource_outcome *ret_outcome, struct resource *ret,
                          struct build *ret_build, struct error *err)
 {
-    const struct write_request w = {metadata, spec, create, false, source};
+    const struct write_request w = {metadata, spec, create, false, source, NULL};
     int result = write_resource(s, t, &w, ret_outcome, ret, ret_build, err);
 
     state_wake(s); /* not before the resource and its build are both there */
@@ -241,6 +246,18 @@ int resource_record(struct state *s, const struct build *b, const char *image, s
     if (query_run(&q, NULL, err) < 0)
         return -1;
     return event_add_progress(s, &made, TOLD_DONE, image, err);
+}
+
+int state_resource_import(struct state *s, const struct target *t, const char *metadata,
+                          const char *spec, bool create, const char *source, const char *id,
+                          enum resource_outcome *ret_outcome, struct resource *ret,
+                          struct build *ret_build, struct error *err)
+{
+    const struct write_request w = {metadata, spec, create, false, source, id};
+    int result = write_resource(s, t, &w, ret_outcome, ret, ret_build, err);
+
+    state_wake(s);
+    return result;
 }
 
 int state_resource_get(struct state *s, const struct target *t, enum presence *ret_presence,

@@ -16,6 +16,11 @@ MUST_CHECK int step_judge(struct run *r, enum builder_outcome outcome, const cha
  * log.  *ret_fd: an archive of the files, the caller's to close. */
 MUST_CHECK int git_source_fetch(struct run *r, int *ret_fd, struct error *err);
 
+/* import_source.c: whether the build's source is an image (BUILD_IMPORT), and the archive of its
+ * build, the caller's to close. */
+bool import_is_source(const char *source);
+MUST_CHECK int import_source_open(struct run *r, int *ret_fd, struct error *err);
+
 /* bases.c: fetches the images that the Dockerfile names, and, for a sandbox, looks at its base and
  * adds what that lacks. */
 MUST_CHECK int step_pull(struct run *r, struct error *err);

@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "worker/credentials.h"
 #include "worker/pack.h"
 #include "worker/planner.h"
 #include "worker/run.h"
@@ -100,6 +101,19 @@ static bool keep_job(void *self, const char *name)
     return strcmp(name, current) == 0;
 }
 
+/* Those of a build that is not over. */
+static bool keep_credentials(void *self, const char *id)
+{
+    const struct worker_config *c = self;
+    struct error ignored = ERROR_INIT;
+    enum presence presence;
+    struct build b;
+
+    if (state_build_get(c->state, id, &presence, &b, &ignored) < 0)
+        return true;
+    return presence == PRESENT && b.phase <= BUILD_RUNNING;
+}
+
 void worker_sweep(const struct worker_config *c)
 {
     struct error err = ERROR_INIT;
@@ -110,6 +124,7 @@ void worker_sweep(const struct worker_config *c)
         say(c, "sweep job directories", &err);
     if (volume_sweep(c, keep_job, (void *)c, &err) < 0)
         say(c, "sweep volumes", &err);
+    credentials_sweep(c->credentials_dir, keep_credentials, (void *)c);
 }
 
 /* Workers of this machine are named host:pid:start time, so that a dead one is known at once and

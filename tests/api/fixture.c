@@ -76,10 +76,13 @@ int fixture_setup(void **state)
     f->log = (struct buf)BUF_INIT(1 << 20);
     pthread_mutex_init(&f->log_lock, NULL);
     memset(f->upload_key, 7, sizeof(f->upload_key));
+    (void)snprintf(f->credentials_dir, sizeof(f->credentials_dir), "/dev/shm/kiln-api-test-%d",
+                   (int)getpid());
     f->config = (struct api_config){
         .upload_key = f->upload_key,
         .registry = &f->registry,
         .registry_name = "registry.test",
+        .credentials_dir = f->credentials_dir,
         .clock = &f->clock,
         .upload_seconds = 3600,
         .upload_max = 1000000,
@@ -119,6 +122,7 @@ int fixture_teardown(void **state)
     upload_store_free(f->config.uploads);
     state_close(f->config.state);
     assert_int_equal(fs_remove_tree(AT_FDCWD, f->dir, &err), 0);
+    assert_int_equal(fs_remove_tree(AT_FDCWD, f->credentials_dir, &err), 0);
     argv_release(&f->deleted);
     buf_release(&f->log);
     pthread_mutex_destroy(&f->log_lock);

@@ -40,6 +40,7 @@ struct fixture {
     char authorization[80];
     const char
         *headers[API_HEADERS]; /* of the next request; a key of acme and the newest version */
+    char credentials_dir[64];  /* in memory; made when there are some */
     struct reply *replies;
     struct buf log; /* the operator's, a line each */
     pthread_mutex_t log_lock;

@@ -37,16 +37,91 @@ static void test_a_build_is_announced_as_bl_push_reads_it(void **state)
     assert_true(text_starts(upload_target(r), "/uploads/acme/"));
 }
 
+#define IMPORT(image) "{\"name\":\"byimg\",\"resourceType\":\"sandbox\",\"image\":" image "}"
+#define AUTHS         "{\\\"auths\\\":{\\\"docker.io\\\":{\\\"auth\\\":\\\"dTpw\\\"}}}"
+
+static size_t kept(const struct fixture *f, const char *build, struct buf *out)
+{
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(credentials_read(f->credentials_dir, build, out, &err), 0);
+    return out->len;
+}
+
+/* PROTOCOL.md 1.6 */
+static void test_an_image_is_imported_by_its_reference(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    CLEANUP(buf_release) struct buf credentials = BUF_INIT(1000);
+    struct reply *r = ask(f, "POST", "/v0/images",
+                          IMPORT("\"docker.io/myorg/myapp:v2\",\"dockerConfig\":\"" AUTHS "\""));
+    struct build b;
+
+    assert_int_equal(r->status, 200);
+    assert_string_equal(text_at(r, "name"), "byimg");
+    assert_string_equal(text_at(r, "resourceType"), "sandbox");
+    assert_string_equal(text_at(r, "image"), "docker.io/myorg/myapp:v2");
+    assert_true(json_is_true(at(r, "build")));
+    assert_non_null(text_at(r, "message"));
+    assert_null(api_response_find(&r->resp, "X-Blaxel-Upload-Url"));
+    b = claim(f);
+    assert_string_equal(b.source, "docker://docker.io/myorg/myapp:v2");
+    assert_true(kept(f, b.id, &credentials) > 0);
+    assert_non_null(strstr(buf_str(&credentials), "{\"docker.io\":{\"auth\":\"dTpw\"}}"));
+    credentials_forget(f->credentials_dir, b.id);
+    buf_clear(&credentials);
+    assert_int_equal(kept(f, b.id, &credentials), 0);
+    succeed(f, &b);
+    r = ask(f, "GET", "/v0/images/sandbox/byimg", NULL);
+    assert_string_equal(text_at(r, "metadata.status"), "BUILT");
+}
+
+static void test_an_image_without_a_dot_in_its_host_is_not_pulled(void **state)
+{
+    static const struct {
+        const char *target, *body;
+        bool pulled;
+    } cases[] = {
+        {"/v0/images", IMPORT("\"registry.example.com:5000/app:latest\""), true},
+        {"/v0/images?skip-build=true", IMPORT("\"registry.example.com:5000/app:latest\""), false},
+        {"/v0/images", IMPORT("\"sandbox/existing:latest\""), false},
+        {"/v0/images", IMPORT("\"localhost:5000/app:latest\""), false},
+        {"/v0/images", IMPORT("\"alpine:3.20\""), false},
+        {"/v0/images", IMPORT("\"registry.test/acme/sandbox/app:latest\""), false}, /* ours */
+    };
+    struct fixture *f = fixture_of(state);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct reply *r = ask(f, "POST", cases[i].target, cases[i].body);
+
+        assert_int_equal(r->status, 200);
+        assert_int_equal(json_is_true(at(r, "build")), cases[i].pulled);
+        assert_non_null(text_at(r, "message"));
+        if (cases[i].pulled) {
+            struct build b = claim(f);
+
+            succeed(f, &b);
+        }
+    }
+}
+
 static void test_what_cannot_be_built_is_refused(void **state)
 {
     static const struct {
         const char *target, *body, *code;
     } cases[] = {
-        {"/v0/images", REQUEST, "not_supported"},
-        {"/v0/images?skip-build=true",
-         "{\"name\":\"a\",\"resourceType\":\"sandbox\",\"image\":\"docker.io/a/b:v2\"}",
-         "not_supported"},
-        {"/v0/images?upload=1", REQUEST, "not_supported"},
+        {"/v0/images", REQUEST, "invalid_source"},
+        {"/v0/images?upload=1", REQUEST, "invalid_source"},
+        {"/v0/images", IMPORT("7"), "INVALID_IMAGE"},
+        {"/v0/images", IMPORT("\"\""), "INVALID_IMAGE"},
+        {"/v0/images", IMPORT("\"docker.io/A\""), "INVALID_IMAGE"},
+        {"/v0/images", IMPORT("\"oci-archive:/etc/passwd\""), "INVALID_IMAGE"},
+        {"/v0/images", IMPORT("\"docker.io/a\\nRUN x\""), "INVALID_IMAGE"},
+        {"/v0/images", IMPORT("\"docker.io/a/b:v2\",\"dockerConfig\":{}"), "invalid_docker_config"},
+        {"/v0/images", IMPORT("\"docker.io/a/b:v2\",\"dockerConfig\":\"no\""),
+         "invalid_docker_config"},
+        {"/v0/images", "{\"resourceType\":\"sandbox\",\"image\":\"docker.io/a/b\"}",
+         "invalid_name"},
         {"/v0/images?upload=true", "{}", "invalid_resource_type"},
         {"/v0/images?upload=true", "{\"name\":\"a\",\"resourceType\":7}", "invalid_resource_type"},
         {"/v0/images?upload=true", "{\"name\":\"a\",\"resourceType\":\"volume-template\"}",
@@ -145,7 +220,7 @@ static void test_a_source_that_cannot_be_fetched_is_refused_at_once(void **state
         {"/v0/images", WITH("{\"git\":7}"), "invalid_source"},
         {"/v0/images", WITH("{}"), "invalid_source"},
         {"/v0/images", WITH("\"https://h/r.git\""), "invalid_source"},
-        {"/v0/images", WITH("null"), "not_supported"},
+        {"/v0/images", WITH("null"), "invalid_source"},
         {"/v0/images?upload=true", WITH("{\"git\":\"https://h/r.git\"}"), "invalid_source"},
         {"/v0/images", "{\"spec\":{\"source\":{\"git\":\"https://h/r.git\"}}}", "invalid_name"},
         {"/v0/images",
@@ -306,6 +381,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_build_is_announced_as_bl_push_reads_it),
+        TEST(test_an_image_is_imported_by_its_reference),
+        TEST(test_an_image_without_a_dot_in_its_host_is_not_pulled),
         TEST(test_what_cannot_be_built_is_refused),
         TEST(test_a_git_source_is_queued_without_an_upload),
         TEST(test_a_build_without_the_cache_is_asked_for_in_the_body),

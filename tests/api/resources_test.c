@@ -150,6 +150,50 @@ static void test_registry_credentials_are_not_stored(void **state)
     assert_null(strstr(ask(f, "GET", "/v0/sandboxes/r1", NULL)->text, "dockerConfig"));
 }
 
+/* PROTOCOL.md 2.6 */
+#define WITH_IMAGE(name, rest)                                                                     \
+    "{\"metadata\":{\"name\":\"" name "\"},\"spec\":{\"runtime\":{\"image\":" rest "}}}"
+
+static void test_a_registrys_image_is_imported_for_the_resource(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    CLEANUP(buf_release) struct buf credentials = BUF_INIT(1000);
+    struct error err = ERROR_INIT;
+    struct reply *r = ask(f, "POST", "/v0/sandboxes",
+                          WITH_IMAGE("r1", "\"docker.io/a/b:v2\",\"dockerConfig\":\"{\\\"auths\\\":"
+                                           "{\\\"docker.io\\\":{\\\"auth\\\":\\\"dTpw\\\"}}}\""));
+    struct build b;
+
+    assert_int_equal(r->status, 200);
+    assert_null(strstr(r->text, "dTpw"));
+    assert_string_equal(text_at(r, "status"), "BUILDING");
+    b = claim(f);
+    assert_string_equal(b.source, "docker://docker.io/a/b:v2");
+    assert_int_equal(credentials_read(f->credentials_dir, b.id, &credentials, &err), 0);
+    assert_non_null(strstr(buf_str(&credentials), "dTpw"));
+    succeed(f, &b);
+    r = ask(f, "PUT", "/v0/sandboxes/r1",
+            WITH_IMAGE("r1", "\"docker.io/a/b:v3\",\"skipBuild\":\"true\""));
+    assert_string_equal(text_at(r, "status"), "DEPLOYED");
+    assert_string_equal(text_at(r, "spec.runtime.image"), "docker.io/a/b:v3");
+    r = ask(f, "PUT", "/v0/sandboxes/absent", WITH_IMAGE("absent", "\"docker.io/a/b:v3\""));
+    assert_int_equal(r->status, 404);
+}
+
+static void test_what_is_no_image_is_told_in_the_sandboxes_form(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct reply *r = ask(f, "POST", "/v0/sandboxes", WITH_IMAGE("r1", "\"docker.io/A b\""));
+
+    assert_int_equal(r->status, 400);
+    assert_string_equal(text_at(r, "code"), "INVALID_IMAGE");
+    assert_string_equal(text_at(r, "details.requested_image"), "docker.io/A b");
+    assert_int_equal(json_integer_value(at(r, "status_code")), 400);
+    assert_non_null(text_at(r, "message"));
+    assert_error(ask(f, "POST", "/v0/agents", WITH_IMAGE("r1", "\"docker.io/A b\"")), 400,
+                 "INVALID_IMAGE");
+}
+
 static void test_a_body_that_breaks_a_rule_is_refused(void **state)
 {
     static const struct {
@@ -249,6 +293,8 @@ int main(void)
         TEST(test_a_second_post_is_a_conflict_that_is_not_retried),
         TEST(test_without_upload_nothing_is_built),
         TEST(test_registry_credentials_are_not_stored),
+        TEST(test_a_registrys_image_is_imported_for_the_resource),
+        TEST(test_what_is_no_image_is_told_in_the_sandboxes_form),
         TEST(test_a_body_that_breaks_a_rule_is_refused),
         TEST(test_a_name_cannot_be_changed),
         TEST(test_the_documentations_scripts_are_answered),

@@ -268,10 +268,6 @@ static void test_without_a_network_it_is_said(void **state)
 static void test_what_is_not_fetched_is_refused_with_its_line(void **state)
 {
     static const char *const refused[][2] = {
-        {"FROM scratch\n\nADD https://example.com/repo.git /x\n",
-         "line 3: ADD of a git repository is not supported here"},
-        {"FROM scratch\nADD git@example.com:me/repo /x\n",
-         "line 2: ADD of a git repository is not supported here"},
         {"FROM scratch\nADD --checksum=sha512:"
          "00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
          "000000000000000000000000000000000000000 " SERVER "/x /x\n",

@@ -188,6 +188,32 @@ static void test_with_a_list_only_its_networks_are_reached(void **state)
     attempt_release(&a);
 }
 
+/* The server is on port 7777 of every address. */
+static void test_ports_are_told_apart(void **state)
+{
+    struct attempt a;
+
+    try_all(*state, BUILDER_EGRESS_LIST,
+            "198.51.100.2:7776-7778 198.51.100.3:7778-7779 10.77.0.0/24:7777", &a);
+    assert_says(&a, "\n198.51.100.2: another machine\n");
+    assert_says(&a, "\n10.77.0.2: another machine\n");
+    assert_does_not_say(&a, "198.51.100.3: another");
+    attempt_release(&a);
+    try_all(*state, BUILDER_EGRESS_NAT, "10.77.0.2:80", &a);
+    assert_does_not_say(&a, "10.77.0.2: another");
+    attempt_release(&a);
+    try_all(*state, BUILDER_EGRESS_LIST, "another.example:7777 0.0.0.0/0:7778", &a);
+    assert_says(&a, "\nanother.example: another machine\n");
+    assert_does_not_say(&a, "198.51.100.3: another");
+    attempt_release(&a);
+    /* A port opens this machine no more than a network does. */
+    try_all(*state, BUILDER_EGRESS_LIST, "0.0.0.0/0:7777", &a);
+    assert_says(&a, "\n198.51.100.3: another machine\n");
+    assert_does_not_say(&a, "198.51.100.1: another");
+    assert_does_not_say(&a, "169.254.169.254: another");
+    attempt_release(&a);
+}
+
 static void test_an_empty_list_reaches_nothing(void **state)
 {
     struct attempt a;
@@ -258,6 +284,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_slirp4netns_ends_when_the_build_is_killed),
         cmocka_unit_test(test_private_networks_are_refused_unless_they_are_allowed),
         cmocka_unit_test(test_with_a_list_only_its_networks_are_reached),
+        cmocka_unit_test(test_ports_are_told_apart),
         cmocka_unit_test(test_an_empty_list_reaches_nothing),
         cmocka_unit_test(test_a_name_on_the_list_is_known_and_reached),
         cmocka_unit_test(test_a_list_of_everything_still_leaves_this_machine_out),

@@ -64,7 +64,7 @@ class QuietServer(http.server.ThreadingHTTPServer):
 
 
 class GitServer:
-    def __init__(self, directory):
+    def __init__(self, directory, address=("127.0.0.1", 0)):
         self.directory = pathlib.Path(directory)
         self.root = self.directory / "served"
         self.root.mkdir(parents=True)
@@ -73,7 +73,7 @@ class GitServer:
         self.answers = {}    # path: status
         self.packs = {}      # name: bytes that are sent for every request, whatever they are
         self.requests = []   # (method, path) as they came
-        self.http = QuietServer(("127.0.0.1", 0), self.handler())
+        self.http = QuietServer(address, self.handler())
         self.thread = threading.Thread(target=self.http.serve_forever, daemon=True)
         self.thread.start()
 

@@ -135,6 +135,8 @@ class Process:
 class Registry:
     """A docker-registry on loopback, for the files of a directory."""
 
+    http, extra = {}, {}  # more of its configuration
+
     def __init__(self, directory):
         self.port = free_port()
         self.directory = pathlib.Path(directory)
@@ -144,7 +146,7 @@ class Registry:
             "version": 0.1,
             "log": {"level": "error", "accesslog": {"disabled": True}},
             "storage": {"filesystem": {"rootdirectory": str(self.directory / "data")}},
-            "http": {"addr": f"127.0.0.1:{self.port}"}}))
+            "http": {"addr": f"127.0.0.1:{self.port}", **self.http}, **self.extra}))
         self.config = config
         self.process = Process(["docker-registry", "serve", config], f"{config}.log")
         try:

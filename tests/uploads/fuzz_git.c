@@ -32,6 +32,7 @@ static void check(const char *text, const struct upload_git *git)
     must(text_starts(text, git->url) && !strpbrk(git->url, "#? "));
     must(git->authority[0] && !strpbrk(git->authority, "/@#? \\"));
     must(strrchr(git->authority, ':')[1]);
+    must(strspn(git->checksum, "0123456789abcdef") == strlen(git->checksum));
     must(git->name[0] && !strchr(git->name, '/'));
     must(!git->ref[0] || (git_ref_is_name(git->ref) && git->ref[0] != '-'));
     must(text_is_utf8(git->ref, strlen(git->ref)) && !text_has_control(git->ref, strlen(git->ref)));

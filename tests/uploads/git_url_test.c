@@ -40,6 +40,13 @@ static void test_an_address_is_taken_apart(void **state)
         {"https://[::1]/r.git", "https://[::1]/r.git", "[::1]:443", "r", "", ""},
         {"http://[::1]:3000/r.git", "http://[::1]:3000/r.git", "[::1]:3000", "r", "", ""},
         {"https://h/a/b/.git", "https://h/a/b/.git", "h:443", ".git", "", ""},
+        {"https://h/r.git?ref=main", "https://h/r.git", "h:443", "r", "main", ""},
+        {"https://h/r.git?tag=v1&subdir=/a//b", "https://h/r.git", "h:443", "r", "refs/tags/v1",
+         "a/b"},
+        {"https://h/r.git?branch=f%2fx&", "https://h/r.git", "h:443", "r", "refs/heads/f/x", ""},
+        {"https://h/r.git?subdir=d#main", "https://h/r.git", "h:443", "r", "main", "d"},
+        {"https://h/r.git?ref=main&keep-git-dir&submodules=false&commit=ABC#main",
+         "https://h/r.git", "h:443", "r", "main", ""},
     };
 
     (void)state;
@@ -56,6 +63,22 @@ static void test_an_address_is_taken_apart(void **state)
         assert_string_equal(git.ref, cases[i].ref);
         assert_string_equal(git.subdir, cases[i].subdir);
     }
+}
+
+static void test_a_query_says_what_an_option_would(void **state)
+{
+    struct error err = ERROR_INIT;
+    struct upload_git git;
+
+    (void)state;
+    assert_int_equal(
+        upload_git_parse("https://h/r.git?commit=ABC1&keep-git-dir=true&submodules=0", &git, &err),
+        0);
+    assert_string_equal(git.checksum, "abc1");
+    assert_true(git.keep_git_dir);
+    assert_int_equal(upload_git_parse("https://h/r.git?keep-git-dir=0", &git, &err), 0);
+    assert_false(git.keep_git_dir);
+    assert_string_equal(git.checksum, "");
 }
 
 static void test_what_cannot_be_fetched_is_refused_with_a_remedy(void **state)
@@ -88,7 +111,17 @@ static void test_what_cannot_be_fetched_is_refused_with_a_remedy(void **state)
         {"https://-o/r.git", "has no host"},
         {"https://localhost./r.git", "has no host"},
         {"https://h.:80/r.git", "has no host"},
-        {"https://h/r.git?ref=main", "has a query"},
+        {"https://h/r.git?ref=main#dev", "names two branches"},
+        {"https://h/r.git?tag=a&branch=a", "names two branches"},
+        {"https://h/r.git?subdir=a#:b", "(once)"},
+        {"https://h/r.git?subdir=../x", "leads out"},
+        {"https://h/r.git?ref=", "without a value"},
+        {"https://h/r.git?ref=a..b", "cannot be a branch"},
+        {"https://h/r.git?x=1", "its query may have ref"},
+        {"https://h/r.git?keep-git-dir=maybe", "neither true nor false"},
+        {"https://h/r.git?checksum=main", "expected hex commit hash"},
+        {"https://h/r.git?ref=%0a", "its query is not text"},
+        {"https://h/r\".git", "is ASCII"},
         {"https://h/r.git#-x", "cannot be a branch"},
         {"https://h/r.git#--upload-pack=x", "cannot be a branch"},
         {"https://h/r.git#a..b", "cannot be a branch"},
@@ -248,6 +281,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_address_is_taken_apart),
+        cmocka_unit_test(test_a_query_says_what_an_option_would),
         cmocka_unit_test(test_what_cannot_be_fetched_is_refused_with_a_remedy),
         cmocka_unit_test(test_what_is_too_long_is_refused),
         cmocka_unit_test(test_a_path_is_no_address),
