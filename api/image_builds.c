@@ -100,8 +100,10 @@ static int build_upload(struct api_call *c, const struct target *t, bool no_cach
 
     if (!api_check_host(c))
         return 0;
-    if (state_build_ask(c->config->state, t, &(struct build_order){BUILD_FOR_IMAGE, NULL, no_cache},
-                        &b, err) < 0)
+    if (state_build_ask(
+            c->config->state, t,
+            &(struct build_order){.purpose = BUILD_FOR_IMAGE, .source = NULL, .no_cache = no_cache},
+            &b, err) < 0)
         return -1;
     answer = json_pack("{s:s, s:s, s:s}", "message", "Image build initiated", "name", t->name,
                        "resourceType", t->type);
@@ -119,8 +121,10 @@ static int build_source(struct api_call *c, const struct target *t, const json_t
 
     if (!git)
         return 0;
-    if (state_build_ask(c->config->state, t, &(struct build_order){BUILD_FOR_IMAGE, git, no_cache},
-                        &b, err) < 0)
+    if (state_build_ask(
+            c->config->state, t,
+            &(struct build_order){.purpose = BUILD_FOR_IMAGE, .source = git, .no_cache = no_cache},
+            &b, err) < 0)
         return -1;
     answer = json_pack("{s:s, s:s, s:s, s:s, s:{s:s}}", "message", "Image build initiated", "name",
                        t->name, "resourceType", t->type, "tag", b.tag, "source", "git", git);

@@ -1,5 +1,6 @@
 /* builder/cache_keeper — see the header. */
 #include "builder/cache_keeper.h"
+#include "builder/cache_measure.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -353,17 +354,16 @@ int builder_list_caches(const struct builder *b, struct argv *ret, struct error 
     return ret->failed ? error_set(err, ERR_SYSTEM, "list the caches: out of memory") : 0;
 }
 
-static uint64_t measure_all(const struct builder *b, const char *workspace)
+/* The bytes of a workspace's cache and base stores. */
+static int measure_all(const struct builder *b, const char *workspace, const char *cache,
+                       uint64_t *ret, struct error *err)
 {
-    static const char *const parts[] = {"cache", "bases"};
-    char path[PATH_MAX];
-    uint64_t bytes = 0;
+    struct bases_store_use use;
 
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-        if (snprintf(path, sizeof(path), "%s/%s/%s", b->config->dir, parts[i], workspace) <
-            PATH_MAX)
-            bytes += cache_measure(AT_FDCWD, path);
-    return bytes;
+    if (bases_store_measure(b, workspace, &use, err) < 0)
+        return -1;
+    *ret = cache_measure(AT_FDCWD, cache) + use.bytes;
+    return 0;
 }
 
 int builder_prune(const struct builder *b, const char *workspace, uint64_t keep, bool bases,
@@ -381,11 +381,11 @@ int builder_prune(const struct builder *b, const char *workspace, uint64_t keep,
     *ret_freed = 0;
     if (!locked)
         return 0;
-    before = measure_all(b, workspace);
-    if (cache_items_trim(b, cache, keep, INT64_MAX, &left, err) < 0 ||
-        (bases && bases_store_drop(b, workspace, err) < 0))
+    if (measure_all(b, workspace, cache, &before, err) < 0 ||
+        cache_items_trim(b, cache, keep, INT64_MAX, &left, err) < 0 ||
+        (bases && bases_store_drop(b, workspace, err) < 0) ||
+        measure_all(b, workspace, cache, &after, err) < 0)
         return -1;
-    after = measure_all(b, workspace);
     *ret_freed = before > after ? before - after : 0;
     return 0;
 }

@@ -178,8 +178,7 @@ struct cut { /* a layer's filter */
     bool gone[SLIM_ROOTS_MAX];
 };
 
-/* In a root that goes.  What hides something of a lower layer stays, with the directories that it
- * is in. */
+/* In a root that goes.  What hides something of a lower layer stays, with all directories. */
 static bool keeps_inside(const struct slim_root *r, const char *rest, const struct stat *st)
 {
     if (layer_place_is_whiteout(st))

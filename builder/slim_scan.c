@@ -82,16 +82,23 @@ static int is_last_name(struct scan *s, const struct stat *st, bool *ret, struct
     return 0;
 }
 
-/* Without it another one would be seen in its place.  A file that was only opened to be locked is
- * here, too, and is the same. */
-static bool is_another(const struct scan *s, const char *path, const struct stat *st)
+/* Without it another one would be seen in its place: a file has to stay, of a directory its owner
+ * and mode.  A file that was only opened to be locked is here, too, and is the same. */
+static void compare_below(const struct scan *s, struct slim_root *root, const char *path,
+                          const struct stat *st)
 {
     struct stat old;
+    bool same_kind, same_owner;
 
-    if (s->req->below < 0 || fstatat(s->req->below, path, &old, AT_SYMLINK_NOFOLLOW) < 0)
-        return false;
-    return old.st_mode != st->st_mode || old.st_uid != st->st_uid || old.st_gid != st->st_gid ||
-           (!S_ISDIR(st->st_mode) && old.st_size != st->st_size);
+    if (s->req->below < 0 || root->covers ||
+        fstatat(s->req->below, path, &old, AT_SYMLINK_NOFOLLOW) < 0)
+        return;
+    same_kind = (old.st_mode & S_IFMT) == (st->st_mode & S_IFMT);
+    same_owner = old.st_mode == st->st_mode && old.st_uid == st->st_uid && old.st_gid == st->st_gid;
+    if (same_kind && S_ISDIR(st->st_mode))
+        root->marks |= !same_owner;
+    else
+        root->covers = !same_kind || !same_owner || old.st_size != st->st_size;
 }
 
 static int count(struct scan *s, struct slim_root *root, const char *path, const struct stat *st,
@@ -103,8 +110,8 @@ static int count(struct scan *s, struct slim_root *root, const char *path, const
         root->marks = true;
         return 0;
     }
-    if (!root->covers && !root->rule->names)
-        root->covers = is_another(s, path, st);
+    if (!root->rule->names)
+        compare_below(s, root, path, st);
     if (S_ISDIR(st->st_mode))
         return 0;
     if (st->st_nlink > 1 && is_last_name(s, st, &last, err) < 0)

@@ -1,6 +1,6 @@
 /* builder/slim_scan — what slimming finds in a diff: what could go from it, what must stay in
- * others because of it, and what it holds twice.  It depends on the diff, the rules, the image's
- * $HOME and volumes and nothing else, so that it is looked for once. */
+ * others because of it, and what it holds twice.  It depends on the diff, the layers below,
+ * the rules, the image's $HOME and volumes and nothing else, so that it is looked for once. */
 #ifndef BUILDER_SLIM_SCAN_H
 #define BUILDER_SLIM_SCAN_H
 
@@ -15,7 +15,7 @@ struct slim_root { /* a directory that a rule is about */
     char *path;
     const struct slim_rule *rule;
     uint64_t files, bytes; /* that would go, files by several names once */
-    bool marks;            /* something in it hides what a lower layer has there */
+    bool marks;  /* a directory in it hides what a lower layer has, or has another owner or mode */
     bool covers; /* something in it replaces another file, or another owner's, of a lower layer */
 };
 

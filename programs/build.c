@@ -212,8 +212,9 @@ static int submit(struct installation *i, const struct order *order, const char 
     CLEANUP(free_sink) struct upload_sink *sink = NULL;
     CLEANUP_CLOSE int fd = -1;
     const struct target target = {WORKSPACE, order->type, order->name};
-    const struct build_order what = {BUILD_FOR_IMAGE, order->git ? order->source : NULL,
-                                     order->no_cache};
+    const struct build_order what = {.purpose = BUILD_FOR_IMAGE,
+                                     .source = order->git ? order->source : NULL,
+                                     .no_cache = order->no_cache};
     char key[UPLOAD_KEY_TEXT];
     uint64_t size;
     enum upload_outcome outcome;

@@ -100,6 +100,21 @@ static void test_a_fault_of_the_network_is_tried_again_from_the_source(void **st
     assert_string_equal(must_claim(f, "w").source, SOURCE);
 }
 
+static void test_without_the_cache_stays_with_a_build_that_asks_for_it(void **state)
+{
+    struct fixture *f = *state;
+    const struct target t = sandbox("one");
+    struct build b;
+
+    MUST(f, state_build_ask(f->s, &t,
+                            &(struct build_order){
+                                .purpose = BUILD_FOR_IMAGE, .source = SOURCE, .no_cache = true},
+                            &b, &f->err));
+    assert_true(load_build(f, b.id).no_cache);
+    assert_true(must_claim(f, "w").no_cache);
+    assert_false(from_source(f, "two").no_cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
