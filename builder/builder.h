@@ -366,8 +366,8 @@ MUST_CHECK int builder_export(struct builder_job *j, const struct builder_image 
                               const struct builder_io *io, struct builder_export *ret,
                               struct error *err);
 
-/* Removes job directories that keep says no to: what killed processes left.  Then brings caches and
- * base stores within their bounds. */
+/* Removes job directories that keep says no to and nobody holds: what killed processes left.  Then
+ * brings caches and base stores within their bounds. */
 MUST_CHECK int builder_sweep(struct builder *b, bool (*keep)(void *self, const char *id),
                              void *self, struct error *err);
 

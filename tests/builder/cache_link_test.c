@@ -20,19 +20,27 @@
 
 #define HEX "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
+/* Written by the link's thread. */
 struct asked {
-    char name[200], digest[80];
+    pthread_mutex_t lock;
+    char digest[80];
     uint64_t size;
     int calls;
 };
 
+static void note(struct asked *a, const char *digest, uint64_t size)
+{
+    pthread_mutex_lock(&a->lock);
+    a->calls++;
+    (void)snprintf(a->digest, sizeof(a->digest), "%s", digest);
+    a->size = size;
+    pthread_mutex_unlock(&a->lock);
+}
+
 static int look_up(void *self, const char *name, struct buf *ret, bool *ret_found,
                    struct error *err)
 {
-    struct asked *a = self;
-
-    a->calls++;
-    (void)snprintf(a->name, sizeof(a->name), "%s", name);
+    note(self, "", 0);
     *ret_found = strcmp(name, BUILDER_REMOTE_STEPS) == 0;
     buf_adds(ret, "text");
     return buf_check(ret, "it", err);
@@ -41,11 +49,7 @@ static int look_up(void *self, const char *name, struct buf *ret, bool *ret_foun
 static int fetch(void *self, const char *digest, uint64_t size, int fd, bool *ret_found,
                  struct error *err)
 {
-    struct asked *a = self;
-
-    a->calls++;
-    (void)snprintf(a->digest, sizeof(a->digest), "%s", digest);
-    a->size = size;
+    note(self, digest, size);
     *ret_found = true;
     if (size == 13)
         return error_set(err, ERR_REMOTE, "it is unlucky");
@@ -70,6 +74,7 @@ static int begin(void **state)
 
     assert_non_null(s);
     *state = s;
+    pthread_mutex_init(&s->asked.lock, NULL);
     s->remote = (struct builder_remote){look_up, fetch, &s->asked};
     assert_int_equal(write(document, "program", 7), 7);
     assert_int_equal(lseek(document, 0, SEEK_SET), 0);
@@ -97,6 +102,15 @@ static int end(void **state)
     cache_link_end(&s->server);
     free(s);
     return 0;
+}
+
+static void assert_asked(struct scene *s, const char *digest, uint64_t size, int calls)
+{
+    pthread_mutex_lock(&s->asked.lock);
+    assert_string_equal(s->asked.digest, digest);
+    assert_int_equal(s->asked.size, size);
+    assert_int_equal(s->asked.calls, calls);
+    pthread_mutex_unlock(&s->asked.lock);
 }
 
 static int ask(struct scene *s, const char *what, bool *ret_found, struct buf *ret,
@@ -127,8 +141,7 @@ static void test_what_is_there_comes_what_is_not_is_said_so(void **state)
     assert_int_equal(text.len, 0);
     assert_int_equal(ask(s, "blob sha256:" HEX " 4", &found, &text, &err), 0);
     assert_string_equal(buf_str(&text), "blob");
-    assert_string_equal(s->asked.digest, "sha256:" HEX);
-    assert_int_equal(s->asked.size, 4);
+    assert_asked(s, "sha256:" HEX, 4, 3);
     assert_int_equal(ask(s, "blob sha256:" HEX " 13", &found, &text, &err), -1);
     assert_int_equal(err.kind, ERR_REMOTE);
     assert_string_equal(err.msg, "it is unlucky");
@@ -159,7 +172,7 @@ static void test_nothing_else_is_passed_on(void **state)
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (ask(s, words[i], &found, &text, &err) == 0)
             fail_msg("taken: %s", words[i]);
-    assert_int_equal(s->asked.calls, 0);
+    assert_asked(s, "", 0, 0);
     assert_int_equal(ask(s, "get steps", &found, &text, &err), 0);
 }
 
@@ -175,7 +188,7 @@ static void test_only_a_plain_file_is_written_to(void **state)
     assert_int_equal(cache_link_ask(&s->link, "get steps", -1, &found, &err), -1);
     close(ends[0]);
     close(ends[1]);
-    assert_int_equal(s->asked.calls, 0);
+    assert_asked(s, "", 0, 0);
 }
 
 static void test_a_long_message_harms_nobody(void **state)

@@ -452,6 +452,10 @@ static void test_the_sweep_removes_the_groups_of_killed_workers(void **state)
         assert_int_equal(builder_job_begin(m->b, "ws", "lost", &job, &err), 0);
         assert_int_equal(cgroup_enter(&job->groups, pid, &err), 0);
         assert_int_equal(builder_sweep(m->b, keep_none, NULL, &err), 0);
+        assert_true(is_there(job->groups.v[0])); /* somebody is at work in it */
+        close(job->held);
+        close(job->lock);
+        assert_int_equal(builder_sweep(m->b, keep_none, NULL, &err), 0);
         for (size_t i = 0; i < job->groups.n; i++)
             assert_false(is_there(job->groups.v[i]));
         argv_release(&job->groups);

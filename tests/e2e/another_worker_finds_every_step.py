@@ -180,6 +180,8 @@ class AnotherWorker(unittest.TestCase):
         self.assertEqual(self.get_manifest(old).status, 404)
         log = self.deploy(self.another(), "twice", FILES)
         self.assertTrue(all(self.cached(log).values()), "an earlier build's steps are kept, too")
+        self.assertEqual(self.first.request("DELETE", "/images/sandbox/twice").status, 200)
+        self.assertEqual(self.get_manifest("steps-sandbox-twice").status, 404)
 
     def test_prune_makes_room_and_the_registry_still_has_it(self):
         self.build(self.first, "pruned", FILES)
