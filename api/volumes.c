@@ -232,11 +232,16 @@ static int wait_for(struct api_call *c, const struct build *b, struct resource *
     return 0;
 }
 
-static void refuse_existing(struct api_call *c, const char *name)
+static int answer_existing(struct api_call *c, const char *name, struct error *err)
 {
+    if (api_request_flag(c->req, "createIfNotExist")) {
+        c->args[0] = name;
+        return api_get_resource(c, err);
+    }
     api_refuse(c->resp, 409, "VOLUME_ALREADY_EXISTS",
                "Volume %s already exists. Choose another name, or delete it first.", name);
     api_response_header(c->resp, "x-should-retry", "false");
+    return 0;
 }
 
 static int answer_written(struct api_call *c, const struct build *b, struct resource *r,
@@ -260,14 +265,8 @@ static int create_volume(struct api_call *c, const struct draft *d, const struct
     if (state_resource_order(c->config->state, &t, d->metadata, d->spec, true, source, &outcome, &r,
                              &b, err) < 0)
         return -1;
-    if (outcome != RESOURCE_EXISTS)
-        return answer_written(c, &b, &r, err);
-    if (api_request_flag(c->req, "createIfNotExist")) {
-        c->args[0] = d->name;
-        return api_get_resource(c, err);
-    }
-    refuse_existing(c, d->name);
-    return 0;
+    return outcome == RESOURCE_EXISTS ? answer_existing(c, d->name, err)
+                                      : answer_written(c, &b, &r, err);
 }
 
 /* Before its spec is looked into: an existing one is 409 whatever is asked of it. */
@@ -299,16 +298,14 @@ int api_post_volume(struct api_call *c, struct error *err)
         return 0;
     if (exists(c, d.name, &there, err) < 0)
         return -1;
-    read_wish(&d, &w);
     if (there)
-        o = (struct volume_order){.template = "-"}; /* will be refused, or shown */
-    else if (plan_volume(c, &w, &o, &good, err) < 0)
+        return answer_existing(c, d.name, err);
+    read_wish(&d, &w);
+    if (plan_volume(c, &w, &o, &good, err) < 0)
         return -1;
     if (!good)
         return 0;
-    if (settle_spec(&d, &w, o.size_mb, err) < 0)
-        return -1;
-    return create_volume(c, &d, &o, err);
+    return settle_spec(&d, &w, o.size_mb, err) < 0 ? -1 : create_volume(c, &d, &o, err);
 }
 
 /* ---- changing ---- */

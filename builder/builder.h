@@ -175,8 +175,8 @@ MUST_CHECK int builder_run_beside(struct builder_job *j, const char *name, const
                                   enum builder_outcome *ret_outcome, struct error *err);
 
 /* Makes the directory, and gives it, what is in it, and what is in directories in it, to the root
- * of jails, so that an inner main can work on what we wrote.  Links are not followed; what is not
- * ours is left alone. */
+ * of jails, so that an inner main can work on what we wrote, and on what jails with another
+ * uid_base did.  Links are not followed. */
 MUST_CHECK int builder_give(const struct builder *b, const char *dir, struct error *err);
 
 /* Runs the inner main `name` with words in a jail with the host's network, for it to talk to

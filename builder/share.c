@@ -1,7 +1,8 @@
 /* builder/share — directories that outlive jobs and are worked on in jails.
  *
  * Whoever worked there before may have been taken over by what it read, so nothing here follows a
- * link, and only what is ours changes hands: had it made a name for another's file, that stays. */
+ * link.  Another's file cannot have got a name there: links do not cross mounts, and a share is all
+ * of its mount that a jail has. */
 #include <errno.h>
 #include <sys/stat.h>
 
@@ -17,7 +18,7 @@ static int give(const struct builder *b, int dirfd, const char *name, bool *ret_
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return errno == ENOENT ? 0 : error_errno(err, errno, "look at %s", name);
     *ret_directory = S_ISDIR(st.st_mode);
-    if (st.st_uid != geteuid() ||
+    if (st.st_uid == b->ids.root_uid ||
         fchownat(dirfd, name, b->ids.root_uid, b->ids.root_gid, AT_SYMLINK_NOFOLLOW) == 0 ||
         errno == ENOENT)
         return 0;

@@ -127,6 +127,9 @@ static const struct command {
      "no\n"
      "passwords: --listen only where everybody may write.\n\n"
      "export writes the image, or a tar of its files, of a volume that is not being served.\n\n"
+     "With --data-dir and --workspace of a kiln serve, REF may be a template that was deployed "
+     "there.\n"
+     "Volumes that are made over its API are plain files, DATA/volumes/WORKSPACE/NAME.img.\n\n"
      "  kiln volume create v1 --template deps:latest --size 4096 --out /srv/v1.img\n"
      "  kiln volume serve v2 --template deps:latest\n"
      "  kiln volume export v2 --format tar --out - | tar -t\n"},

@@ -46,45 +46,80 @@ static void holder_of(const struct build *b, char holder[sizeof(HOLDER) + BUILD_
     (void)snprintf(holder, sizeof(HOLDER) + BUILD_ID, HOLDER "%s", b->id);
 }
 
+/* Nobody has been told of the revision as one that is ready. */
+static int take_back(struct template_store *s, const struct template_ref *ref, struct error *err)
+{
+    struct template_ref what = *ref;
+    struct template_info info;
+    bool there;
+
+    if (template_get(s, ref->name, &info, &there, err) < 0)
+        return -1;
+    if (info.revisions == 1 && info.latest == ref->revision)
+        what.revision = 0; /* a template cannot be without */
+    if (template_remove(s, &what, err) == 0)
+        return 0;
+    if (err->kind != ERR_INPUT)
+        return -1;
+    err->kind = ERR_NONE; /* gone already */
+    return 0;
+}
+
+static int let_go(struct template_store *s, const struct template_ref *ref, const char *holder,
+                  bool wanted, struct error *err)
+{
+    if (template_let_go(s, ref, holder, err) < 0)
+        return -1;
+    return wanted ? 0 : take_back(s, ref, err);
+}
+
 /* Holds of builds that ended before they could let go. */
 struct stale {
     struct state *state;
     const char *own; /* of this build: kept */
-    struct argv names, holders;
-    struct error err;
+    struct argv revisions, holders, wanted;
 };
 
 static void collect_stale(void *self, const struct template_ref *ref, const char *holder)
 {
     struct stale *stale = self;
-    bool unfinished = true;
+    struct error ignored = ERROR_INIT; /* the next pack asks again */
+    enum presence presence;
+    struct build b;
 
     if (!text_starts(holder, HOLDER) || strcmp(holder, stale->own) == 0 ||
-        state_build_unfinished(stale->state, holder + strlen(HOLDER), &unfinished, &stale->err) <
-            0 ||
-        unfinished)
+        state_build_get(stale->state, holder + strlen(HOLDER), &presence, &b, &ignored) < 0 ||
+        (presence == PRESENT && (b.phase == BUILD_QUEUED || b.phase == BUILD_RUNNING)))
         return;
-    argv_pushf(&stale->names, "%s:%llu", ref->name, (unsigned long long)ref->revision);
+    argv_pushf(&stale->revisions, "%s:%llu", ref->name, (unsigned long long)ref->revision);
     argv_push1(&stale->holders, holder);
+    argv_push1(&stale->wanted, presence == PRESENT && b.phase == BUILD_SUCCEEDED ? "yes" : "no");
+}
+
+static void stale_release(struct stale *stale)
+{
+    argv_release(&stale->revisions);
+    argv_release(&stale->holders);
+    argv_release(&stale->wanted);
 }
 
 static int let_go_stale(struct state *state, struct template_store *s, const char *own,
                         struct error *err)
 {
-    CLEANUP(argv_release) struct argv names = ARGV_INIT, holders = ARGV_INIT;
-    struct stale stale = {.state = state, .own = own};
-    int result = template_holds(s, collect_stale, &stale, err);
+    CLEANUP(stale_release) struct stale stale = {.state = state, .own = own};
 
-    names = stale.names;
-    holders = stale.holders;
-    for (size_t i = 0; result == 0 && i < names.n && i < holders.n; i++) {
+    if (template_holds(s, collect_stale, &stale, err) < 0)
+        return -1;
+    if (stale.revisions.failed || stale.holders.failed || stale.wanted.failed)
+        return error_set(err, ERR_SYSTEM, "list holds: out of memory");
+    for (size_t i = 0; i < stale.revisions.n; i++) {
         struct template_ref ref;
 
-        result = template_ref_parse(names.v[i], &ref, err);
-        if (result == 0)
-            result = template_let_go(s, &ref, holders.v[i], err);
+        if (template_ref_parse(stale.revisions.v[i], &ref, err) < 0 ||
+            let_go(s, &ref, stale.holders.v[i], stale.wanted.v[i][0] == 'y', err) < 0)
+            return -1;
     }
-    return result;
+    return 0;
 }
 
 /* ---- packing ---- */
@@ -236,45 +271,44 @@ static int settle_template(struct run *r, bool wanted, struct error *err)
     if (template_ref_parse(r->made, &ref, err) < 0 ||
         places_open_store(r->config->places, r->build.workspace, &s, err) < 0)
         return -1;
-    if (!s)
-        return 0;
     holder_of(&r->build, holder);
-    if (template_let_go(s, &ref, holder, err) < 0)
+    if (s && let_go(s, &ref, holder, wanted, err) < 0)
         return -1;
-    ref.revision = 0;
-    return wanted ? 0 : template_remove(s, &ref, err);
+    return wanted && !r->dropped ? 0
+                                 : places_collect_later(r->config->state, r->build.workspace, err);
 }
 
-static int settle(struct run *r, enum lease_verdict verdict, struct error *err)
+/* A volume that was deleted while it was made, and perhaps named. */
+static int settle_volume(struct run *r, struct error *err)
 {
     struct target t = {r->build.workspace, r->build.type, r->build.name};
     CLEANUP(resource_release) struct resource resource = {.created = 0};
-    enum presence presence = PRESENT;
+    enum presence presence;
     char path[PATH_MAX];
 
-    if (verdict == LEASE_CANCELLED &&
-        state_resource_get(r->config->state, &t, &presence, &resource, err) < 0)
+    if (state_resource_get(r->config->state, &t, &presence, &resource, err) < 0)
         return -1;
-    if (r->build.purpose == BUILD_FOR_VOLUME)
-        return presence == PRESENT ? 0
-               : places_volume(r->config->places, t.workspace, t.name, path, err) < 0
-                   ? -1
-                   : (unlink(path), 0);
-    if (settle_template(r, presence == PRESENT, err) < 0)
+    if (presence == PRESENT)
+        return 0;
+    if (places_volume(r->config->places, t.workspace, t.name, path, err) < 0)
         return -1;
-    return r->dropped || presence == ABSENT
-               ? places_collect_later(r->config->state, t.workspace, err)
-               : 0;
+    (void)unlink(path);
+    return 0;
 }
 
 void pack_settled(struct run *r, enum lease_verdict verdict, enum build_phase phase)
 {
     struct error err = ERROR_INIT;
     char line[1200];
+    int result = 0;
 
-    if (r->build.purpose == BUILD_TO_COLLECT || verdict == LEASE_LOST || phase == BUILD_QUEUED)
+    if (verdict == LEASE_LOST || phase == BUILD_QUEUED)
         return;
-    if (settle(r, verdict, &err) == 0)
+    if (r->build.purpose == BUILD_FOR_TEMPLATE)
+        result = settle_template(r, phase == BUILD_SUCCEEDED, &err);
+    else if (r->build.purpose == BUILD_FOR_VOLUME && verdict == LEASE_CANCELLED)
+        result = settle_volume(r, &err);
+    if (result == 0)
         return;
     /* Its hold is let go by the next pack. */
     (void)snprintf(line, sizeof(line), "build %s: tidy up after it: %s", r->build.id, err.msg);

@@ -17,8 +17,8 @@ MUST_CHECK int step_name_volume(struct run *r, struct error *err);
 /* pack.c: frees what no revision of the workspace needs. */
 MUST_CHECK int step_collect(struct run *r, struct error *err);
 
-/* pack.c, once the end is recorded: lets go what the build held, and takes back what was made for a
- * resource that is gone. */
+/* pack.c, once the end is recorded: lets go what the build held, and takes back what was made by
+ * one that was cancelled or failed after all. */
 void pack_settled(struct run *r, enum lease_verdict verdict, enum build_phase phase);
 
 /* volume.c: what jobs that keep says no to have left. */

@@ -46,12 +46,10 @@ class Templates(VolumeCase):
         self.assertEqual(self.kiln.get("/images").json, [], "a template is no image")
 
         with self.subTest("a volume of what the SDKs send"):
-            made = self.make_volume("vol1", "mytemplate:latest", 1024)
-            self.assertEqual(made.status, 200, made)
-            self.assertEqual(made.json["status"], "DEPLOYED", made)
-            self.assertEqual(made.json["spec"]["template"], "mytemplate:latest")
-            self.assertEqual(made.json["state"]["template"], "mytemplate:1")
-            self.assertEqual(made.json["spec"]["size"], 2048,
+            made = self.made_volume("vol1", "mytemplate:latest", 1024)
+            self.assertEqual(made["spec"]["template"], "mytemplate:latest")
+            self.assertEqual(made["state"]["template"], "mytemplate:1")
+            self.assertEqual(made["spec"]["size"], 2048,
                              "1024 is what SDKs send for nothing: the template's default counts")
             self.assertEqual(os.stat(self.volume_file("vol1")).st_size, 2048 << 20)
             self.assert_volume_is(self.volume_file("vol1"), tree)
@@ -72,7 +70,7 @@ class Templates(VolumeCase):
             self.assertLess(newest["bytesAdded"], 300000)
             for name, reference, expected in [("of-1", "mytemplate:1", tree),
                                               ("of-2", "mytemplate:latest", other)]:
-                self.assertEqual(self.make_volume(name, reference, 64).json["status"], "DEPLOYED")
+                self.made_volume(name, reference, 64)
                 self.assert_volume_is(self.volume_file(name), expected)
 
         with self.subTest("the command line sees the same store"):
@@ -95,8 +93,7 @@ class Templates(VolumeCase):
         self.assertRegex(small.json["message"], r"which needs (\d+) MB")
         needed = int(small.json["message"].split("which needs ")[1].split()[0])
         self.assertEqual(self.kiln.get("/volumes/small").status, 404)
-        exact = self.make_volume("small", "sizes:1", needed)
-        self.assertEqual(exact.json["status"], "DEPLOYED", exact)
+        self.made_volume("small", "sizes:1", needed)
         self.assert_volume_is(self.volume_file("small"), tree)
 
         with self.subTest("grows"):
@@ -118,8 +115,7 @@ class Templates(VolumeCase):
             self.assertEqual(self.volume("small")["spec"]["size"], 3 * needed)
 
         with self.subTest("an empty one"):
-            self.assertEqual(self.make_volume("empty").json["spec"]["size"], 1024)
-            self.assertEqual(self.volume("empty")["status"], "DEPLOYED")
+            self.assertEqual(self.made_volume("empty")["spec"]["size"], 1024)
             (self.work / "nothing").mkdir()
             self.assert_volume_is(self.volume_file("empty"), self.work / "nothing")
 
@@ -197,7 +193,7 @@ class Templates(VolumeCase):
         template = self.deploy("zipped", zip_of({"a.txt": "alpha\n", "d/b.txt": "beta\n"}),
                                kind="application/zip")
         self.assertEqual(template["versions"][0]["contentSize"], 11)
-        self.assertEqual(self.make_volume("unzipped", "zipped:1", 64).json["status"], "DEPLOYED")
+        self.made_volume("unzipped", "zipped:1", 64)
 
     def test_versions_are_deleted_and_their_bytes_freed(self):
         trees = []
@@ -213,7 +209,7 @@ class Templates(VolumeCase):
             answer = self.kiln.request("DELETE", f"/volume_templates/gone/versions/{wrong}",
                                        workspace="other")
             self.assertEqual(answer.status, 404, answer)
-        self.make_volume("stays", "gone:1", 64, workspace="other")
+        self.made_volume("stays", "gone:1", 64, workspace="other")
         done = self.kiln.request("DELETE", "/volume_templates/gone/versions/1", workspace="other")
         self.assertEqual(done.status, 200, done)
         self.assertEqual(sorted(done.json), ["message", "template"])

@@ -105,6 +105,13 @@ class VolumeCase(unittest.TestCase):
         return self.kiln.request("POST", "/volumes", {
             "metadata": {"name": name, "displayName": name}, "spec": spec}, workspace)
 
+    def made_volume(self, name, *what, **where):
+        answer = self.make_volume(name, *what, **where)
+        self.assertEqual(answer.status, 200, answer)
+        volume = self.volume(name, **where)
+        self.assertEqual(volume["status"], "DEPLOYED", volume)
+        return volume
+
     def volume(self, name, workspace=WORKSPACE):
         """Once it is there."""
         def ended():

@@ -22,16 +22,27 @@ const refused = async (what, promise) => {
   }
 };
 
-const made = await VolumeInstance.createIfNotExists({ name: "sdk", template, region });
+/* The answer may come before the volume is there. */
+const ready = async (volume) => {
+  for (let n = 0; volume.status === "BUILDING" && n < 600; n++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    volume = await VolumeInstance.get(volume.name);
+  }
+  return volume;
+};
+
+const made = await ready(
+  await VolumeInstance.createIfNotExists({ name: "sdk", template, region }),
+);
 say("made", made);
 say("found", await VolumeInstance.createIfNotExists({ name: "sdk", size: 9999, template, region }));
 await refused("existing", VolumeInstance.create({ name: "sdk", template, region }));
 await refused("too small", VolumeInstance.create({ name: "tiny", size: 1, template, region }));
 say("got", await VolumeInstance.get("sdk"));
 for (const v of (await VolumeInstance.list({ limit: 50 })).data) say("listed", v);
-say("grown", await made.update({ size: 2048 }));
+say("grown", await ready(await made.update({ size: 2048 })));
 await refused("shrunk", made.update({ size: 64 }));
-const empty = await VolumeInstance.create({ name: "sdk-empty", size: 16, region });
+const empty = await ready(await VolumeInstance.create({ name: "sdk-empty", size: 16, region }));
 say("empty", empty);
 await empty.delete();
 await refused("deleted", VolumeInstance.get("sdk-empty"));
