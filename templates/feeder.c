@@ -28,8 +28,7 @@ struct content {
     uint32_t n;
     bool sparse;
     uint64_t size;
-    uint64_t
-        origin; /* where the file's bytes stand in the archive as they are; or WRITER_NOWHERE */
+    uint64_t origin; /* where the archive has the file as it is; or WRITER_NOWHERE */
 };
 
 static int stopped(struct error *err)

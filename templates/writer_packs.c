@@ -8,13 +8,14 @@
 #include "templates/bytes.h"
 #include "templates/writer_state.h"
 
-/* Level 2 with a table that the processor's nearest cache holds: 30 % faster than level 2 itself, and
- * 2 % more is stored.  Level 1 is as fast and stores 5 % more than level 2; 3 takes 40 % longer and
- * stores 4 % less. */
+/* Level 2 with a table that the processor's nearest cache holds: 30 % faster than level 2 itself,
+ * and 2 % more is stored.  Level 1 is as fast and stores 5 % more than level 2; 3 takes 40 % longer
+ * and stores 4 % less. */
 #define LEVEL_DEFAULT    2
 #define HASH_LOG_DEFAULT 14
 #define TABLES_MAX       (UINT64_C(1) << 36)
-/* Bytes of a pack after which the disk may begin with them, so that little is left for the fsync. */
+/* Bytes of a pack after which the disk may begin with them, so that little is left for the fsync.
+ */
 #define WRITE_BACK (UINT64_C(8) << 20)
 
 void writer_frame_row(const struct pack_frame *f, unsigned char row[PACK_FRAME_SIZE])

@@ -283,6 +283,23 @@ def test_equal_content_in_another_order_is_an_equal_image(work):
     assert len(digests) == 1, digests
 
 
+def test_what_comes_again_is_stored_once_however_far_apart(work):
+    """By each kind of source: so far apart that it is no longer in memory, then in a second revision."""
+    tree, once = f"{work}/again", 300_001
+    for name, size in ("a/first", once), ("b/between", 24_000_000), ("c/again", once):
+        os.makedirs(os.path.dirname(f"{tree}/{name}"))
+        with open(f"{tree}/{name}", "wb") as file:
+            file.write(hashlib.shake_128(str(size).encode()).digest(size))
+    run("tar", "-cf", f"{work}/again.tar", "-C", tree, ".")
+    run("zip", "-q", "-r", "../again.zip", ".", cwd=tree)
+    for source in f"{work}/again.tar", f"{work}/again.zip", tree:
+        place = f"{work}/data-{os.path.basename(source)}"
+        for most in 24_000_000 + once + 100_000, 20_000:
+            packed = json.loads(kiln(place, "template", "pack", "again", source, "--json"))
+            assert packed["bytesAdded"] < most, (source, packed)
+        assert "all is whole" in kiln(place, "template", "verify", "--images")
+
+
 def test_zips_in_their_dialects_come_back(work):
     os.mkdir(f"{work}/zip")
     for i in range(300):
