@@ -99,7 +99,7 @@ class Mounted:
         self.by_kernel = done.returncode == 0
         if not self.by_kernel:
             run("debugfs", "-R", f"rdump / {self.path}", self.image)
-        return self
+        return self.path
 
     def __exit__(self, *_):
         if self.by_kernel:
@@ -179,9 +179,10 @@ def extract(archive, to):
 
 def compare_image(work, image, expected):
     check_image(image)
-    with Mounted(image, work) as mounted:
-        less = not mounted.by_kernel
-        compare(describe(expected, less), describe(mounted.path, less))
+    mount = Mounted(image, work)
+    with mount as mounted:
+        less = not mount.by_kernel
+        compare(describe(expected, less), describe(mounted, less))
 
 
 def pack_and_compare(work, name, source, expected):
@@ -345,10 +346,9 @@ def test_zips_in_their_dialects_come_back(work):
         with Mounted(image, work) as mounted:
             for name in names:
                 if os.path.islink(f"{work}/zip/{name}"):
-                    assert os.readlink(f"{mounted.path}/{name}") == "0/0"
+                    assert os.readlink(f"{mounted}/{name}") == "0/0"
                     continue
-                with open(f"{work}/zip/{name}", "rb") as a, \
-                        open(f"{mounted.path}/{name}", "rb") as b:
+                with open(f"{work}/zip/{name}", "rb") as a, open(f"{mounted}/{name}", "rb") as b:
                     assert a.read() == b.read(), name
 
 

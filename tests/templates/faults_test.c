@@ -14,7 +14,7 @@
 #include "fixture.h"
 
 #define FLIPS 60 /* in each file, about, besides its beginning and its end */
-#define READS 9  /* one flip in so many is also read in every way, which takes longer */
+#define READS 15 /* one flip in so many is also read in every way, which takes longer */
 
 struct fixture {
     char path[64];
