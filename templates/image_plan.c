@@ -129,37 +129,25 @@ static void reserve_inodes(ext2_filsys fs)
     ext2fs_mark_ib_dirty(fs);
 }
 
-/* So many inodes need so many groups, and their tables so many blocks. */
-static bool is_too_small(errcode_t code)
-{
-    return code == EXT2_ET_TOO_MANY_INODES || code == EXT2_ET_BLOCK_ALLOC_FAIL;
-}
-
-static int check_tables(errcode_t code, const char *what, bool *ret_too_small, struct error *err)
-{
-    *ret_too_small = is_too_small(code);
-    return code && !*ret_too_small ? image_failed(err, code, what) : 0;
-}
-
-static int make_tables(ext2_filsys fs, uint64_t blocks, bool *ret_too_small, struct error *err)
+static int make_tables(ext2_filsys fs, uint64_t blocks, struct error *err)
 {
     int journal = blocks < LARGE_IMAGE ? (int)JOURNAL_SMALL : ext2fs_default_journal_size(blocks);
     errcode_t code;
 
     code = ext2fs_allocate_tables(fs);
     if (code)
-        return check_tables(code, "lay out the image's tables", ret_too_small, err);
+        return image_failed(err, code, "lay out the image's tables");
     for (dgrp_t i = 0; i < fs->group_desc_count; i++)
         ext2fs_bg_flags_set(fs, i, EXT2_BG_INODE_ZEROED);
     reserve_inodes(fs);
     code = ext2fs_create_resize_inode(fs);
     if (code)
-        return check_tables(code, "write what the image needs to grow", ret_too_small, err);
+        return image_failed(err, code, "write what the image needs to grow");
     code = ext2fs_add_journal_inode2(fs, (blk_t)journal, 1, EXT2_MKJOURNAL_NO_MNT_CHECK);
-    return check_tables(code, "make the image's journal", ret_too_small, err);
+    return code ? image_failed(err, code, "make the image's journal") : 0;
 }
 
-/* *ret_missing: blocks that would be needed besides, at least; 0: it fits, and fs is there. */
+/* *ret_missing: blocks that would be needed besides; 0: it fits, and fs is there. */
 static int try_size(struct build *b, struct image_io *io, uint64_t blocks, uint64_t *ret_missing,
                     struct error *err)
 {
@@ -168,7 +156,6 @@ static int try_size(struct build *b, struct image_io *io, uint64_t blocks, uint6
     uint64_t need = b->dir_blocks + b->other_blocks + b->data_blocks;
     uint64_t wanted = need + (need / 128 > FREE_MIN ? need / 128 : FREE_MIN);
     uint64_t there;
-    bool too_small = false;
     errcode_t code;
 
     set_features(&param);
@@ -185,16 +172,13 @@ static int try_size(struct build *b, struct image_io *io, uint64_t blocks, uint6
         return error_errno(err, errno, "make the image");
     code = ext2fs_initialize(io->name, EXT2_FLAG_64BITS, &param,
                              (io_manager)(uintptr_t)image_io_manager(), &b->fs);
-    if (code && !is_too_small(code))
+    if (code == EXT2_ET_TOO_MANY_INODES)
+        return error_set(err, ERR_LIMIT, "the archive has more entries than ext4 has inodes for");
+    if (code)
         return image_failed(err, code, "make an ext4 image");
-    if (!code) {
-        set_identity(b->fs);
-        if (make_tables(b->fs, blocks, &too_small, err) < 0)
-            return -1;
-    }
-    *ret_missing = blocks / 8 + 1024;
-    if (code || too_small)
-        return 0;
+    set_identity(b->fs);
+    if (make_tables(b->fs, blocks, err) < 0)
+        return -1;
     there = ext2fs_free_blocks_count(b->fs->super);
     *ret_missing = there < wanted ? wanted - there : 0;
     return 0;
