@@ -149,16 +149,17 @@ static void diagnose_egress(const struct builder *b, const struct report *r)
     const struct process_sink sink = {keep_line, &unknown};
     struct progress p;
     struct error err = ERROR_INIT;
+    const bool none = b->config->egress == BUILDER_EGRESS_NONE;
     char found[PATH_MAX];
 
-    if (b->config->egress == BUILDER_EGRESS_NONE) {
-        report(r, BUILDER_OK, "egress", "none: a RUN has no network, as configured");
+    if (!builder_find_program("/bin:/usr/bin", "slirp4netns", found)) {
+        report(r, none ? BUILDER_DEGRADED : BUILDER_MISSING, "egress",
+               "slirp4netns not found, so %s; apt-get install slirp4netns",
+               none ? "images can be pulled from mirrors only" : "every build fails");
         return;
     }
-    if (!builder_find_program("/bin:/usr/bin", "slirp4netns", found)) {
-        report(r, BUILDER_MISSING, "egress",
-               "slirp4netns not found, so every build fails; apt-get install slirp4netns, or "
-               "configure no egress");
+    if (none) {
+        report(r, BUILDER_OK, "egress", "none: a RUN has no network, as configured");
         return;
     }
     if (b->no_jail.kind != ERR_NONE)
