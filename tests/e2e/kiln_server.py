@@ -302,8 +302,10 @@ class Kiln:
         return f"http://{self.registry}/v2/{workspace}/{kind}/{name}"
 
     def tags(self, name, **where):
+        """Those of images: a list of what is attached to one has a tag of its digest."""
         answer = http_request("GET", self.repository(name, **where) + "/tags/list")
-        return sorted((answer.json.get("tags") or []) if answer.status == 200 else [])
+        tags = (answer.json.get("tags") or []) if answer.status == 200 else []
+        return sorted(tag for tag in tags if not tag.startswith("sha256-"))
 
     def manifest(self, name, reference="latest", **where):
         answer = http_request("GET", f"{self.repository(name, **where)}/manifests/{reference}",
