@@ -63,8 +63,8 @@ MUST_CHECK int registry_delete_manifest(const struct registry *r, const char *re
 MUST_CHECK int registry_delete_tag(const struct registry *r, const char *repository,
                                    const char *tag, bool *ret_can, struct error *err);
 
-/* Removes the manifest of an image, and what is attached to it.  Absent is fine.  On -1 the manifest
- * may be gone all the same; nothing is tried twice. */
+/* Removes the manifest of an image, and what is attached to it.  Absent is fine.  On -1 the
+ * manifest may be gone all the same; nothing is tried twice. */
 MUST_CHECK int registry_delete_image(const struct registry *r, const char *repository,
                                      const char *digest, struct error *err);
 
