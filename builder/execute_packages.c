@@ -6,7 +6,7 @@
 #include "builder/execute.h"
 #include "builder/packages.h"
 
-#define LIST_MAX (48U << 20) /* bytes of JSON */
+#define LIST_MAX (24U << 20) /* bytes of JSON, which stand escaped in the result */
 
 struct chain {
     struct packages_layer layers[STACK_MAX];

@@ -188,7 +188,7 @@ static int write_image(const struct image *i, struct buf *out, struct error *err
 {
     json_auto_t *o = json_pack("{s:o?, s:O*, s:b, s:b}", "packages", sorted(i->list), "os", i->os,
                                "cut", (int)i->cut, "rpm", (int)i->rpm);
-    CLEANUP_FREE char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    CLEANUP_FREE char *text = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 
     if (!text)
         return error_set(err, ERR_SYSTEM, "list packages: out of memory");

@@ -1,9 +1,9 @@
 /* registry — a blob is sent (distribution specification 1.1, "pushing blobs").
  *
- * POST opens an upload, and one PUT brings all of it; or PATCHes bring it in pieces, where one may
- * not be so large, and an empty PUT closes it.  When one is cut off, the upload is asked where it
- * stands: then PATCH brings the rest.  docker-registry forgets
- * an upload that was cut off within a request, and says so; then all begins anew. */
+ * POST opens an upload, and one PUT brings all of it; or PATCHes bring it in pieces, where one
+ * request may not be so large, and an empty PUT closes it.  When one is cut off, the upload is
+ * asked where it stands: then PATCH brings the rest.  docker-registry forgets an upload that was
+ * cut off within a request, and says so; then all begins anew. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -165,15 +165,17 @@ static bool arrived(const struct upload *u)
 static int send_all(struct upload *u, struct error *err)
 {
     struct registry_tries t = {.r = u->r};
+    uint64_t best = 0; /* a registry that forgets uploads makes no progress */
 
     for (;;) {
         struct error now = ERROR_INIT;
-        const uint64_t before = u->offset;
 
         if (send_once(u, &now) == 0)
             return 0;
-        if (u->offset > before)
+        if (u->offset > best) {
+            best = u->offset;
             t.made = 0;
+        }
         if (!(is_refused(u) || registry_may_recover(&u->resp, &now)) ||
             !registry_try_again(&t, &u->resp))
             return registry_give_up(u->r, &now, err);

@@ -100,6 +100,7 @@ int attest_end(struct run *r, struct error *err)
 void attest_attach(struct run *r)
 {
     const struct attest *a = &r->attest;
+    struct registry registry = *r->config->registry;
     const struct registry_subject subject = {a->media_type, a->digest, a->size};
     const struct registry_artifact artifacts[] = {
         {PROVENANCE_TYPE, buf_str(&a->provenance), a->provenance.len},
@@ -107,7 +108,8 @@ void attest_attach(struct run *r)
     };
     struct error err = ERROR_INIT;
 
-    if (!a->begun || registry_attach(r->config->registry, a->repository, &subject, artifacts,
+    registry.tries = 3; /* the worker has other things to do */
+    if (!a->begun || registry_attach(&registry, a->repository, &subject, artifacts,
                                      a->has_sbom ? 2 : 1, &err) == 0)
         return;
     journal_addf(&r->journal, LOG_WARNING,

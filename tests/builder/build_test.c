@@ -264,10 +264,63 @@ static void test_localhost_is_known_in_a_run(void **state)
     attempt_release(&a);
 }
 
+#define PACKAGE(name) "{\"name\":\"" name "\",\"version\":\"1.0.0\"}"
+
+static size_t count_listed_layers(const struct machine *m)
+{
+    char path[128];
+
+    (void)snprintf(path, sizeof(path), "%s/cache/listed/packages", m->config.dir);
+    return count_entries(path);
+}
+
+/* Each layer is looked at once, and hides what is below it. */
+static void test_the_packages_of_an_image_are_those_that_it_shows(void **state)
+{
+    static const char *const files[] = {"node_modules/kept/package.json",
+                                        PACKAGE("kept"),
+                                        "node_modules/gone/package.json",
+                                        PACKAGE("gone"),
+                                        "node_modules/other/package.json",
+                                        PACKAGE("old"),
+                                        "opt/node_modules/hidden/package.json",
+                                        PACKAGE("hidden"),
+                                        NULL};
+    struct attempt a = {.workspace = "listed",
+                        .images = ALPINE,
+                        .files = files,
+                        .dockerfile =
+                            "FROM alpine:3.20\nCOPY . /srv/\n"
+                            "RUN rm -r /srv/node_modules/gone /srv/opt && mkdir /srv/opt "
+                            "&& rm /srv/node_modules/other/package.json\n"
+                            "RUN echo '" PACKAGE("new") "' "
+                                                        ">/srv/node_modules/other/package.json\n"};
+    struct attempt again = a;
+    size_t layers;
+
+    again.cached = true;
+    attempt_run(*state, &a);
+    assert_built(&a);
+    assert_true(buf_holds(&a.image.packages, "\"kept\""));
+    assert_true(buf_holds(&a.image.packages, "\"new\""));
+    assert_false(buf_holds(&a.image.packages, "\"gone\""));
+    assert_false(buf_holds(&a.image.packages, "\"old\""));
+    assert_false(buf_holds(&a.image.packages, "\"hidden\""));
+    layers = count_listed_layers(*state);
+    assert_int_equal(layers, 4); /* of the base, and three steps */
+    attempt_run(*state, &again);
+    assert_built(&again);
+    assert_string_equal(buf_str(&again.image.packages), buf_str(&a.image.packages));
+    assert_int_equal(count_listed_layers(*state), layers);
+    attempt_release(&a);
+    attempt_release(&again);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_dockerfile_becomes_an_image_in_the_registry),
+        cmocka_unit_test(test_the_packages_of_an_image_are_those_that_it_shows),
         cmocka_unit_test(test_bases_are_found_by_every_name_they_have),
         cmocka_unit_test(test_a_base_is_found_by_its_digest_with_and_without_a_tag),
         cmocka_unit_test(test_stages_images_and_scratch_are_copied_from),

@@ -324,8 +324,10 @@ class Kiln:
                             headers={"Authorization": f"Bearer {token}", **dict(headers)})
 
     def tags(self, name, **where):
+        """Those of images: a list of what is attached to one has a tag of its digest."""
         answer = self.pull("tags/list", name, **where)
-        return sorted((answer.json.get("tags") or []) if answer.status == 200 else [])
+        tags = (answer.json.get("tags") or []) if answer.status == 200 else []
+        return sorted(tag for tag in tags if not tag.startswith("sha256-"))
 
     def manifest(self, name, reference="latest", **where):
         answer = self.pull(f"manifests/{reference}", name, **where, headers={

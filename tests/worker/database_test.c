@@ -138,7 +138,7 @@ static void test_the_database_is_set_to_survive_a_power_cut(void **state)
 
 static void insert(struct fixture *f, struct db *db, const char *name)
 {
-    QUERY(q, db, "insert into workspaces values (?, 1)");
+    QUERY(q, db, "insert into workspaces (name, created) values (?, 1)");
     query_text(&q, name);
     MUST(f, query_run(&q, NULL, &f->err));
 }
