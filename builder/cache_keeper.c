@@ -119,7 +119,7 @@ static int find_oldest_use(const struct builder *b, const char *cache, int64_t *
     char path[PATH_MAX + 8];
 
     (void)snprintf(path, sizeof(path), "%s/tmp", cache);
-    if (fs_list(AT_FDCWD, path, &jobs, err) < 0)
+    if (access(path, F_OK) == 0 && fs_list(AT_FDCWD, path, &jobs, err) < 0)
         return -1;
     for (size_t i = 0; i < jobs.n; i++) {
         const int64_t begin = begin_of(b, jobs.v[i]);

@@ -21,13 +21,21 @@ static long long index_number(size_t i)
     return i == BUILDER_NO_STEP ? -1 : (long long)i;
 }
 
-/* A line end in the text would begin another event. */
+/* A line end in the text would begin another event; it becomes a blank. */
 static void write_line(const char *head, const char *text, size_t len)
 {
     flockfile(stdout);
     (void)fputs(head, stdout);
-    for (size_t i = 0; i < len; i++)
-        (void)putc_unlocked(text[i] == '\n' || text[i] == '\r' ? ' ' : text[i], stdout);
+    for (size_t at = 0; at < len; at++) {
+        size_t n = 0;
+
+        while (at + n < len && text[at + n] != '\n' && text[at + n] != '\r')
+            n++;
+        (void)fwrite_unlocked(text + at, 1, n, stdout);
+        at += n;
+        if (at < len)
+            (void)putc_unlocked(' ', stdout);
+    }
     (void)putc_unlocked('\n', stdout);
     (void)fflush(stdout);
     funlockfile(stdout);
