@@ -11,8 +11,8 @@ names a directory on XFS or Btrfs for volumes that share blocks.  --growth: so m
 kind, for the peak of memory (2.5 times that is wanted).  --report only prints the table of results.jsonl.
 
 Reduced: --work is of tar, zip and tenth (of the files), --against of casync, borg and restic, for the
-tar.  On 2 quiet cores `--trees usr --against casync,borg --rounds 3` takes 4 minutes once the trees are
-there, and --trees node_modules 7; restic takes more than both others.
+tar.  On 2 quiet cores `--trees usr --against casync,borg --rounds 3` should take some 4 minutes once the
+trees are there, and --trees node_modules some 7; restic takes more than both others.
 
 Each round begins with another contender, from empty stores: revision 1, then revision 2 beside it.
 Wall clock, processor time (user and system, of all that was started) and peak resident memory are
