@@ -1,6 +1,6 @@
-/* worker/pull_credentials — what a pull may show to registries: what the user brought, and for Kiln's
- * own registry a password that opens the repositories of the build's workspace, for the build's
- * time. */
+/* worker/pull_credentials — what a pull may show to registries: what the user brought, and for
+ * Kiln's own registry a password that opens the repositories of the build's workspace, for the
+ * build's time. */
 #include <jansson.h>
 #include <string.h>
 

@@ -318,7 +318,8 @@ void attempt_run_on(struct builder_job *job, struct attempt *a)
     if (a->result < 0 || a->outcome != BUILDER_DONE || !a->push_to)
         return;
     a->at = "push";
-    a->result = push_image(&registry, job, &a->image, a->push_to, "latest", NULL, NULL, &pushed, &a->err);
+    a->result =
+        push_image(&registry, job, &a->image, a->push_to, "latest", NULL, NULL, &pushed, &a->err);
     if (a->result == 0)
         (void)snprintf(a->digest, sizeof(a->digest), "%s", pushed.digest);
 }
