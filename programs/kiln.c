@@ -188,7 +188,7 @@ static void print_help(FILE *to)
           "usage: kiln COMMAND [WORD]... [OPTION]...\n\n",
           to);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].summary);
+        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
     fputs("\n`kiln COMMAND --help` says more.  Begin with `kiln doctor`, then `kiln build DIR` or\n"
           "`kiln serve`.\n\nOptions, for every command:\n",
           to);
