@@ -185,7 +185,7 @@ static const char *const two[] = {"f", "2", NULL};
 static void test_an_empty_disk_finds_every_step_and_fetches_nothing(void **state)
 {
     struct shelf *s = new_shelf(*state, "all");
-    struct attempt first = {.files = one, .dockerfile = STEPS}, other = first;
+    struct attempt first = {.files = one, .dockerfile = STEPS, .unlisted = true}, other = first;
 
     work(*state, s, "all-a", &first, &all, NULL);
     work(*state, s, "all-b", &other, NULL, NULL);

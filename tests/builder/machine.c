@@ -277,7 +277,7 @@ static int build(struct builder_job *job, struct attempt *a)
     if (program_make(&with, &program, &a->err) < 0)
         return -1;
     program.program.no_cache = a->no_cache;
-    program.program.packages = true;
+    program.program.packages = !a->unlisted;
     return builder_build(job, &program.program, &watch, a->cancel, &a->outcome, &a->image,
                          &a->failure, &a->err);
 }

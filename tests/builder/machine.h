@@ -55,6 +55,7 @@ struct attempt {
     bool no_cache;         /* every step is run */
     bool cached;           /* what earlier attempts of the workspace left may be used */
     bool slim;             /* layers are made slim */
+    bool unlisted;         /* what packages are in it is not looked for */
     char registry[64];     /* its URL; set by attempt_run */
     /* Called with every line; NULL: none. */
     void (*on_line)(struct attempt *a, const char *line);

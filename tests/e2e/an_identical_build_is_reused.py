@@ -14,7 +14,7 @@ class Reuse(unittest.TestCase):
     def setUpClass(cls):
         cls.bases = Bases(kiln_server.KEEP / "bases")
         cls.addClassCleanup(cls.bases.stop)
-        cls.kiln = Kiln(cls.bases)
+        cls.kiln = Kiln(cls.bases, options=["--registry-auth", "none"])  # it loses images here
         cls.addClassCleanup(cls.kiln.remove)
         cls.kiln.start()
 

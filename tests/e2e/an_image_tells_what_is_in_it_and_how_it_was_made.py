@@ -109,8 +109,8 @@ class Attestations(KilnCase):
     def referrers(self, name):
         """By the tag schema: docker-registry has no API for it."""
         digest = self.kiln.manifest(name).headers["Docker-Content-Digest"]
-        answer = http_request("GET", f"{self.kiln.repository(name)}/manifests/"
-                              + digest.replace(":", "-"), headers={"Accept": INDEX})
+        answer = self.kiln.pull("manifests/" + digest.replace(":", "-"), name,
+                                headers={"Accept": INDEX})
         self.assertEqual(answer.status, 200, answer)
         self.assertEqual(answer.json["mediaType"], INDEX)
         return digest, {m["artifactType"]: m for m in answer.json["manifests"]}
@@ -185,9 +185,8 @@ class Attestations(KilnCase):
         self.assertEqual(self.kiln.request("DELETE", "/images/sandbox/kept").status, 200)
         self.assertEqual(self.kiln.get("/images/sandbox/kept/sbom").status, 404)
         for reference in (attached[SPDX]["digest"], subject.replace(":", "-")):
-            self.assertEqual(http_request(
-                "GET", f"{self.kiln.repository('kept')}/manifests/{reference}",
-                headers={"Accept": INDEX}).status, 404)
+            self.assertEqual(self.kiln.pull(f"manifests/{reference}", "kept",
+                                            headers={"Accept": INDEX}).status, 404)
 
     def test_layers_of_another_image_of_the_workspace_are_mounted(self):
         big = {"big": bytes(range(256)) * 4096, "Dockerfile": "FROM alpine:3.20\nCOPY big /\n"}

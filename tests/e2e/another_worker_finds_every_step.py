@@ -27,8 +27,11 @@ RUN echo tool >/tool
 COPY --from=build /out.txt /out.txt
 RUN cat /tool /out.txt >/all.txt
 """
+# What slims an image, or lists what is in it, has to see all of it.
 FILES = {"Dockerfile": DOCKERFILE, "lib.txt": "lib\n", "main.txt": "main\n",
-         ".env.build": "SOURCE_DATE_EPOCH=1700000000\n"}
+         ".env.build": "SOURCE_DATE_EPOCH=1700000000\n", "blaxel.toml": "[build]\nslim = false\n"}
+# These tests put into the registry themselves what an attacker or an accident would.
+OPTIONS = ["--registry-auth", "none", "--attest", "off"]
 STEPS = ("WORKDIR /src", "COPY lib.txt ./", "RUN cat lib.txt lib.txt >made.txt",
          "COPY main.txt ./", "RUN cat main.txt made.txt >/out.txt", "RUN echo tool >/tool",
          "COPY --from=build /out.txt /out.txt", "RUN cat /tool /out.txt >/all.txt")
@@ -81,10 +84,11 @@ class AnotherWorker(unittest.TestCase):
     def setUpClass(cls):
         cls.bases = Bases(kiln_server.KEEP / "bases")
         cls.addClassCleanup(cls.bases.stop)
-        cls.first = Kiln(cls.bases, options=["--cache-export", "max"])
+        cls.first = Kiln(cls.bases, options=[*OPTIONS, "--cache-export", "max"])
         cls.addClassCleanup(cls.first.remove)
         cls.first.start()
-        cls.second = Kiln(cls.bases, options=["--registry-url", f"http://{cls.first.registry}"])
+        cls.second = Kiln(cls.bases, options=[*OPTIONS, "--registry-url",
+                                             f"http://{cls.first.registry}"])
         cls.addClassCleanup(cls.second.remove)
         cls.second.start()
 
@@ -164,6 +168,17 @@ class AnotherWorker(unittest.TestCase):
         self.assertEqual(self.parts(other, "diffs"), [])
         self.assertEqual(self.parts(other, "blobs"), [])
 
+    def test_a_slim_image_is_found_too(self):
+        files = {k: v for k, v in FILES.items() if k != "blaxel.toml"}
+        files["Dockerfile"] = DOCKERFILE + "RUN mkdir -p /var/cache/apt/archives && " \
+                                           "echo deb >/var/cache/apt/archives/a.deb\n"
+        self.build(self.first, "slim", files)
+        first = self.digest("slim")
+        log = self.deploy(self.another(), "slim", files)
+        self.assertTrue(all(self.cached(log).values()), log)
+        self.assertEqual(self.digest("slim"), first)
+        self.assertNotIn("/var/cache/apt/archives/a.deb", self.first.image("slim")[1])
+
     def test_only_steps_after_a_change_are_run(self):
         self.build(self.first, "changed", FILES)
         log = self.deploy(self.another(), "changed", {**FILES, "main.txt": "other\n"})
@@ -205,7 +220,8 @@ class AnotherWorker(unittest.TestCase):
             done = self.first.run("build", project, "--type", "job", "--name", "small",
                                   "--data-dir", data, "--mirrors", self.first.mirrors,
                                   "--registry-url", f"http://{self.first.registry}",
-                                  "--cache-export", "min", *options, check=False)
+                                  "--cache-export", "min", *OPTIONS, *options,
+                                  check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done.stdout.splitlines()
 
@@ -261,7 +277,7 @@ class AnotherWorker(unittest.TestCase):
         proxy = WithoutCache(self.first.registry)
         self.addCleanup(proxy.server_close)
         self.addCleanup(proxy.shutdown)
-        other = Kiln(self.bases, options=["--registry-url",
+        other = Kiln(self.bases, options=[*OPTIONS, "--registry-url",
                                           f"http://127.0.0.1:{proxy.server_port}"])
         self.addCleanup(other.remove)
         other.start()
