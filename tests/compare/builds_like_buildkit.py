@@ -139,7 +139,7 @@ def table(name):
 
 class ByKiln:
     def __init__(self, bases, mirrors):
-        self.kiln = Kiln(bases, workers=2, options=["--egress", "none"])
+        self.kiln = Kiln(bases, workers=2, options=["--egress", "none", "--registry-auth", "none"])
         self.kiln.mirrors = " ".join(f"{host}=127.0.0.1:{bases.port},insecure" for host in mirrors)
         self.kiln.start()
         self.kiln.key()
@@ -322,6 +322,8 @@ class Comparison:
         """(case, what is wrong, counted as, why Kiln did not build it)"""
         case.dockerfile = re.sub(r"@sha256:[0-9a-f]{64}", "", case.dockerfile)
         case.write(self.work / f"case-{number}")
+        # Whole layers, as BuildKit makes them.
+        (case.folder / "blaxel.toml").write_text("[build]\nslim = false\n")
         built, why = builders[0].build(number, case)
         first_why, kinds = why, ["built"] if built else []
         wrong = [] if built else [f"not built: {why}"]
