@@ -14,7 +14,8 @@
 
 struct judge {
     const json_t *document;
-    char why[512]; /* the last thing that did not fit */
+    char why[512]; /* what did not fit; of oneOf's forms, that of the one that fits deepest */
+    size_t depth;  /* of it, in bytes of its place */
 };
 
 static bool fits(struct judge *j, const json_t *schema, const json_t *value, const char *where);
@@ -26,6 +27,9 @@ static bool refuse(struct judge *j, const char *where, const char *fmt, ...)
     char what[256];
     va_list ap;
 
+    if (strlen(where) < j->depth)
+        return false;
+    j->depth = strlen(where);
     va_start(ap, fmt);
     (void)vsnprintf(what, sizeof(what), fmt, ap);
     va_end(ap);
@@ -121,6 +125,8 @@ static bool fits_one_of(struct judge *j, const json_t *choices, const json_t *va
 
     json_array_foreach (choices, i, choice)
         n += fits(j, choice, value, where);
+    if (n > 0)
+        j->depth = 0;
     if (n > 1)
         return refuse(j, where, "fits %zu forms of oneOf", n);
     return n == 1;

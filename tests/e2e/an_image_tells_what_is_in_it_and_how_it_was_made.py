@@ -5,7 +5,6 @@ The SBOM is validated by spdx-tools, the SPDX project's own library for Python, 
 from PyPI and kept."""
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 import unittest
@@ -70,17 +69,6 @@ def purls(sbom):
             if p["SPDXID"] != "SPDXRef-Image"}
 
 
-def spdx_tools():
-    """A directory with spdx-tools, for PYTHONPATH."""
-    directory = kiln_server.KEEP / "spdx-tools-0.8.5"
-    if not (directory / "whole").exists():
-        shutil.rmtree(directory, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", directory,
-                        "spdx-tools==0.8.5"], check=True, stdin=subprocess.DEVNULL)
-        (directory / "whole").write_text("")
-    return directory
-
-
 def problems_of(path):
     """What the SPDX project's validator says of a file."""
     done = subprocess.run(
@@ -88,7 +76,7 @@ def problems_of(path):
          "import sys; from spdx_tools.spdx.parser.parse_anything import parse_file\n"
          "from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document\n"
          "for m in validate_full_spdx_document(parse_file(sys.argv[1])): print(m)", path],
-        env={"PYTHONPATH": str(spdx_tools()), "PATH": "/usr/bin:/bin"}, capture_output=True,
+        env={"PYTHONPATH": str(kiln_server.from_pypi("spdx-tools==0.8.5")), "PATH": "/usr/bin:/bin"}, capture_output=True,
         text=True)
     return done.stdout + (done.stderr if done.returncode else "")
 

@@ -64,6 +64,17 @@ def wait_until(what, condition, seconds=60, every=0.1):
         time.sleep(every)
 
 
+def from_pypi(requirement):
+    """A directory with that package ("name==1.2.3") and what it needs, for PYTHONPATH."""
+    directory = KEEP / requirement.replace("==", "-")
+    if not (directory / "whole").exists():
+        shutil.rmtree(directory, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", directory,
+                        requirement], check=True, stdin=subprocess.DEVNULL)
+        (directory / "whole").write_text("")
+    return directory
+
+
 class Answer:
     """What came back over HTTP."""
 
