@@ -313,13 +313,12 @@ static bool fits_body(struct judge *j, const json_t *described, const struct api
                 : refuse(j, "", "is not JSON");
 }
 
-/* What info.description says of all URLs and methods that are not there. */
-static const json_t *find_response(const json_t *document, const struct api_request *req,
-                                   int status)
+/* The description of the answer; of a URL or method that is not there, what info.description says
+ * of all of them. */
+static const json_t *find_response(const json_t *document, const json_t *item,
+                                   const json_t *operation, int status)
 {
-    const char *path = described_path(document, req);
-    const json_t *item = path ? json_object_get(json_object_get(document, "paths"), path) : NULL;
-    const json_t *operation = find_operation(item, req->method);
+    const json_t *components = json_object_get(document, "components");
     char code[16];
 
     (void)snprintf(code, sizeof(code), "%d", status);
@@ -328,19 +327,40 @@ static const json_t *find_response(const json_t *document, const struct api_requ
                                    json_object_get(json_object_get(operation, "responses"), code));
     if (status != (item ? 405 : 404))
         return NULL;
-    return json_object_get(json_object_get(json_object_get(document, "components"), "responses"),
-                           code);
+    return json_object_get(json_object_get(components, "responses"), code);
+}
+
+static bool has_parameter(const json_t *document, const json_t *operation, const char *name)
+{
+    const json_t *reference;
+    size_t i;
+
+    json_array_foreach (json_object_get(operation, "parameters"), i, reference) {
+        const json_t *p = described_reference(document, reference);
+
+        if (strcmp(json_string_value(json_object_get(p, "in")), "query") == 0 &&
+            strcmp(json_string_value(json_object_get(p, "name")), name) == 0)
+            return true;
+    }
+    return false;
 }
 
 void assert_described(const json_t *document, const struct api_request *req,
                       const struct api_response *resp)
 {
-    const json_t *described = find_response(document, req, resp->status);
+    const char *path = described_path(document, req);
+    const json_t *item = path ? json_object_get(json_object_get(document, "paths"), path) : NULL;
+    const json_t *operation = find_operation(item, req->method);
+    const json_t *described = find_response(document, item, operation, resp->status);
     struct judge j = {.document = document};
 
     if (!described)
         fail_msg("%s %s: openapi.json does not tell of an answer %d: %s", req->method, req->path,
                  resp->status, buf_str(&resp->body));
+    for (size_t i = 0; resp->status < 300 && i < req->n_params; i++)
+        if (!has_parameter(document, operation, req->params[i].name))
+            fail_msg("%s %s: openapi.json does not tell of the parameter %s", req->method,
+                     req->path, req->params[i].name);
     if (!fits_headers(&j, described, resp) || !fits_body(&j, described, resp))
         fail_msg("%s %s: in the answer %d, %s: %s", req->method, req->path, resp->status, j.why,
                  buf_str(&resp->body));

@@ -15,9 +15,9 @@ const char *described_path(const json_t *document, const struct api_request *req
 const json_t *described_reference(const json_t *document, const json_t *object);
 
 /* Fails the test unless status, headers and body are among those that the document has for the
- * request.  It is stricter than JSON Schema: a member that is not described is a failure wherever
- * there are "properties" without "additionalProperties", and so is a word of JSON Schema that is
- * not checked here. */
+ * request, and so are the parameters of a request that was not refused.  It is stricter than JSON
+ * Schema: a member that is not described is a failure wherever there are "properties" without
+ * "additionalProperties", and so is a word of JSON Schema that is not checked here. */
 void assert_described(const json_t *document, const struct api_request *req,
                       const struct api_response *resp);
 
