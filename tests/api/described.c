@@ -242,7 +242,9 @@ static int words_in(const char *path, const struct api_request *req)
     return !*path && i == req->n_segments ? words : -1;
 }
 
-const char *described_path(const json_t *document, const struct api_request *req)
+/* The path of the document that fits, those with the fewest {words} first; NULL if there is none.
+ */
+static const char *find_path(const json_t *document, const struct api_request *req)
 {
     const char *best = NULL;
     int fewest = API_SEGMENTS_MAX + 1;
@@ -348,7 +350,7 @@ static bool has_parameter(const json_t *document, const json_t *operation, const
 void assert_described(const json_t *document, const struct api_request *req,
                       const struct api_response *resp)
 {
-    const char *path = described_path(document, req);
+    const char *path = find_path(document, req);
     const json_t *item = path ? json_object_get(json_object_get(document, "paths"), path) : NULL;
     const json_t *operation = find_operation(item, req->method);
     const json_t *described = find_response(document, item, operation, resp->status);

@@ -4,12 +4,6 @@
 
 #include "api/call.h"
 
-#define DESCRIBED_PATH 256
-
-/* The path of the document that fits, those with the fewest {words} first; NULL if there is none.
- */
-const char *described_path(const json_t *document, const struct api_request *req);
-
 /* What the object's "$ref" leads to, the object itself without one.  It fails the test when that is
  * nothing. */
 const json_t *described_reference(const json_t *document, const json_t *object);

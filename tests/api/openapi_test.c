@@ -9,6 +9,8 @@
 #include "api/route.h"
 #include "base/fs.h"
 
+#define PATH_SIZE 256 /* bytes of a method and a path */
+
 /* ---- routes and paths ---- */
 
 static json_t *operation_of(struct fixture *f, const char *method, const char *path)
@@ -40,7 +42,7 @@ static void test_every_route_is_described(void **state)
     for (size_t i = 0; i < api_routes_count; i++) {
         const struct route *r = &api_routes[i];
         const char *word = strstr(r->pattern, "{kind}");
-        char path[DESCRIBED_PATH];
+        char path[PATH_SIZE];
 
         if (!word)
             check_route(f, r, r->pattern);
@@ -94,7 +96,7 @@ static void test_everything_that_is_described_is_a_route(void **state)
 static bool is_route(const char *key)
 {
     for (size_t i = 0; i < api_routes_count; i++) {
-        char known[DESCRIBED_PATH];
+        char known[PATH_SIZE];
 
         (void)snprintf(known, sizeof(known), "%s %s", api_routes[i].method, api_routes[i].pattern);
         if (strcmp(known, key) == 0)
