@@ -103,7 +103,7 @@ api_handler api_list_workspaces, api_post_workspace, api_get_workspace, api_dele
 api_handler api_list_service_accounts, api_post_service_account, api_delete_service_account;
 api_handler api_list_keys, api_post_key, api_delete_key;
 api_handler api_post_token, api_get_registry_token;
-api_handler api_list_models, api_get_health;
+api_handler api_list_models, api_get_health, api_get_openapi;
 api_handler api_put_upload;
 api_handler api_post_plan;
 

@@ -25,6 +25,11 @@ static const struct kind kinds[] = {
 
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
+const struct kind *api_kind_at(size_t i)
+{
+    return i < N_KINDS ? &kinds[i] : NULL;
+}
+
 const struct kind *api_kind_of_plural(const char *plural)
 {
     for (size_t i = 0; i < N_KINDS; i++)

@@ -21,6 +21,8 @@ struct kind {
                     struct error *err);
 };
 
+/* The i-th kind, from 0 on; NULL past the last. */
+const struct kind *api_kind_at(size_t i);
 /* NULL if there is no such kind. */
 const struct kind *api_kind_of_plural(const char *plural);
 const struct kind *api_kind_of_type(const char *type);

@@ -9,6 +9,8 @@ const struct route api_routes[] = {
     {"GET", "/healthz", api_get_health, .open = true, .help = "says whether Kiln can work"},
     {"PUT", "/uploads/{workspace}/{object}", api_put_upload, .open = true, .streams = true,
      .help = "takes an archive at a presigned URL"},
+    {"GET", "/v0/openapi.json", api_get_openapi, .open = true,
+     .help = "describes all of this for machines (OpenAPI 3.1)"},
     {"GET", "/v0/images", api_list_images, .help = "lists the workspace's images"},
     {"POST", "/v0/images", api_post_image, .help = "asks for the build of an image"},
     {"GET", "/v0/images/{type}/{image}", api_get_image, .help = "shows an image and its status"},

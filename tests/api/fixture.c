@@ -5,6 +5,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "described.h"
 
 /* ---- the world ---- */
 
@@ -61,6 +62,15 @@ static void open_state(struct fixture *f)
                      0);
 }
 
+static void load_description(struct fixture *f)
+{
+    const struct reply *r = ask(f, "GET", "/v0/openapi.json", NULL);
+
+    if (r->status != 200)
+        fail_msg("/v0/openapi.json: %s", buf_str(&f->log));
+    f->description = json_incref(r->json);
+}
+
 int fixture_setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
@@ -103,6 +113,7 @@ int fixture_setup(void **state)
     f->headers[API_HEADER_AUTHORIZATION] = f->authorization;
     f->headers[API_HEADER_VERSION] = "2026-04-28";
     f->headers[API_HEADER_HOST] = HOST;
+    load_description(f);
     return 0;
 }
 
@@ -119,6 +130,7 @@ int fixture_teardown(void **state)
         api_response_release(&r->resp);
         free(r);
     }
+    json_decref(f->description);
     upload_store_free(f->config.uploads);
     state_close(f->config.state);
     assert_int_equal(fs_remove_tree(AT_FDCWD, f->dir, &err), 0);
@@ -145,6 +157,8 @@ struct reply *ask(struct fixture *f, const char *method, const char *target, con
     memcpy(req.headers, f->headers, sizeof(req.headers));
     assert_int_equal(api_request_target(&req, target, &err), 0);
     api_handle(&f->config, &req, &r->resp);
+    if (f->description)
+        assert_described(f->description, &req, &r->resp);
     api_request_release(&req);
     r->status = r->resp.status;
     r->text = buf_str(&r->resp.body);

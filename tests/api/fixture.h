@@ -42,14 +42,16 @@ struct fixture {
         *headers[API_HEADERS]; /* of the next request; a key of acme and the newest version */
     char credentials_dir[64];  /* in memory; made when there are some */
     struct reply *replies;
-    struct buf log; /* the operator's, a line each */
+    json_t *description; /* what GET /v0/openapi.json answers */
+    struct buf log;      /* the operator's, a line each */
     pthread_mutex_t log_lock;
 };
 
 int fixture_setup(void **state);
 int fixture_teardown(void **state);
 
-/* One request through api_handle.  The reply lives until teardown. */
+/* One request through api_handle.  The reply lives until teardown, and is as f->description says,
+ * or the test fails. */
 struct reply *ask(struct fixture *f, const char *method, const char *target, const char *body);
 struct reply *ask_as(struct fixture *f, const char *key, const char *method, const char *target,
                      const char *body);

@@ -5,7 +5,6 @@ The SBOM is validated by spdx-tools, the SPDX project's own library for Python, 
 from PyPI and kept."""
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 import unittest
@@ -70,17 +69,6 @@ def purls(sbom):
             if p["SPDXID"] != "SPDXRef-Image"}
 
 
-def spdx_tools():
-    """A directory with spdx-tools, for PYTHONPATH."""
-    directory = kiln_server.KEEP / "spdx-tools-0.8.5"
-    if not (directory / "whole").exists():
-        shutil.rmtree(directory, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", directory,
-                        "spdx-tools==0.8.5"], check=True, stdin=subprocess.DEVNULL)
-        (directory / "whole").write_text("")
-    return directory
-
-
 def problems_of(path):
     """What the SPDX project's validator says of a file."""
     done = subprocess.run(
@@ -88,7 +76,7 @@ def problems_of(path):
          "import sys; from spdx_tools.spdx.parser.parse_anything import parse_file\n"
          "from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document\n"
          "for m in validate_full_spdx_document(parse_file(sys.argv[1])): print(m)", path],
-        env={"PYTHONPATH": str(spdx_tools()), "PATH": "/usr/bin:/bin"}, capture_output=True,
+        env={"PYTHONPATH": str(kiln_server.from_pypi("spdx-tools==0.8.5")), "PATH": "/usr/bin:/bin"}, capture_output=True,
         text=True)
     return done.stdout + (done.stderr if done.returncode else "")
 
@@ -196,6 +184,11 @@ class Attestations(KilnCase):
         self.assertEqual(len(sent), 1)
         self.assertRegex(sent[0], r"^#\d+ \d(\.\d)? kB sent, ", "nothing but the configuration")
 
+    def beside(self):
+        """Options of a Kiln with data of its own and the registry of this one, whose key it needs."""
+        return [*self.kiln.common()[2:], "--registry-key",
+                self.kiln.data / "registry/token-key.pem"]
+
     def test_the_command_writes_both_and_the_epoch_makes_them_the_same(self):
         folder = self.kiln.directory / "folder"
         folder.mkdir()
@@ -207,14 +200,14 @@ class Attestations(KilnCase):
         seen = []
         for i in range(2):
             sbom, made = (self.kiln.directory / f"{i}.{kind}" for kind in ("sbom", "made"))
-            self.kiln.run("build", folder, *self.kiln.common()[2:], "--data-dir",
+            self.kiln.run("build", folder, *self.beside(), "--data-dir",
                           self.kiln.directory / f"alone{i}", "--sbom", sbom, "--provenance", made)
             seen.append((sbom.read_bytes(), made.read_bytes()))
         self.assertEqual(seen[0], seen[1])
         self.assertEqual(json.loads(seen[0][0])["creationInfo"]["created"], "2023-11-14T22:13:20Z")
         self.assertIn("pkg:deb/debian/bash@5.2.15-2%2Bb7?arch=amd64&distro=debian-12",
                       purls(json.loads(seen[0][0])))
-        done = self.kiln.run("build", folder, *self.kiln.common()[2:], "--data-dir",
+        done = self.kiln.run("build", folder, *self.beside(), "--data-dir",
                              self.kiln.directory / "alone0", "--attest", "off", "--sbom",
                              self.kiln.directory / "none", check=False)
         self.assertEqual(done.returncode, 1)
