@@ -288,7 +288,7 @@ class Comparison:
                 yield case
 
     def run(self):
-        bases = Bases(self.options.keep.resolve() / "bases")
+        bases = Bases(self.options.keep.resolve() / "bases-compared")  # it gives them more names
         builders = []
         try:
             cases = list(self.cases())
