@@ -461,11 +461,34 @@ MUST_CHECK int state_image_tags(struct state *s, const struct target *t,
 /* True while a tag of the image names the digest. */
 MUST_CHECK int state_digest_in_use(struct state *s, const struct target *t, const char *digest,
                                    bool *ret, struct error *err);
-/* Forgets the image with all tags, or one tag, and calls gone for every digest that no tag of the
- * image names any more, for the caller to delete in the registry. */
+
+/* Who is told what was deleted: both are called when the database has forgotten it, and nobody
+ * waits for them. */
+struct image_deleter {
+    const char *registry; /* the host that resources may name this workspace's images with */
+    void (*deleted)(void *self, const struct target *t, const char *tag); /* NULL: all of it */
+    /* No tag of the image names the digest any more: it is to be deleted in the registry. */
+    void (*gone)(void *self, const struct target *t, const char *digest);
+    void *self;
+};
+struct image_user { /* a resource */
+    char workspace[NAME_SIZE];
+    char type[NAME_SIZE];
+    char name[NAME_SIZE];
+};
+enum image_deletion { IMAGE_DELETED, IMAGE_ABSENT, IMAGE_SHARED, IMAGE_IN_USE };
+/* Forgets the image with all tags, or one tag, and cancels what is still built of a whole image.
+ * IMAGE_IN_USE: a resource of the workspace, or of one that the image is shared with, has it
+ * (*ret_user; else untouched).  IMAGE_SHARED: others see it, though none of their resources has
+ * it. */
 MUST_CHECK int state_image_delete(struct state *s, const struct target *t, const char *tag,
-                                  void (*gone)(void *self, const char *digest), void *self,
-                                  enum presence *ret_presence, struct error *err);
+                                  const struct image_deleter *deleter, enum image_deletion *ret,
+                                  struct image_user *ret_user, struct error *err);
+/* Forgets what no resource of the workspace uses of its own images: all of an image that none uses;
+ * of one that some use, the tags that none of them names, but for "latest" and others of the same
+ * digests as those that stay.  Images that are shared, or have an unfinished build, stay whole. */
+MUST_CHECK int state_image_clean(struct state *s, const char *workspace,
+                                 const struct image_deleter *deleter, struct error *err);
 
 /* ---- shares ---- */
 
