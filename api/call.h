@@ -55,6 +55,17 @@ MUST_CHECK int api_answer_list(struct api_call *c, json_t *data, const char *nex
 /* envelope.c: a moment as text, null for 0 (never). */
 json_t *api_json_time(int64_t ns);
 
+/* kind.c: 400, in the form that the route's kind has for it: who asks for a sandbox reads errors of
+ * their own (PROTOCOL.md 5, SandboxError).  image: that was asked for; NULL: it is not about one.
+ */
+MUST_CHECK int api_refuse_of_kind(struct api_call *c, const char *code, const char *image,
+                                  const char *message, struct error *err);
+
+/* quota.c: whether the workspace may have another build of the type; otherwise resp holds the
+ * refusal. */
+MUST_CHECK int api_check_quota(struct api_call *c, const char *type, bool *ret_allowed,
+                               struct error *err);
+
 /* links.c: URLs in answers are made from public_url or the Host header.  False: there is neither,
  * and resp holds the refusal; to be asked before anything is changed, and before the other two. */
 bool api_check_host(struct api_call *c);

@@ -18,12 +18,19 @@
 
 struct state;
 
+struct workspace_limits { /* 0: none */
+    int64_t builds;       /* of images and templates, at once */
+    int64_t images;       /* bytes: no image is built while all of them have that */
+    int64_t templates;    /* the same for versions of volume templates */
+};
+
 /* path: a file, or ":memory:".  attempts_max: how often a build is tried in all. */
 struct state_config {
     const char *path;
     const struct clock *clock;
     int attempts_max;
-    int64_t upload_ns; /* how long a presigned URL is good for */
+    int64_t upload_ns;              /* how long a presigned URL is good for */
+    struct workspace_limits limits; /* of a workspace that has none of its own */
 };
 MUST_CHECK int state_open(const struct state_config *config, struct state **ret, struct error *err);
 void state_close(struct state *s);
@@ -63,6 +70,20 @@ enum workspace_deletion { WORKSPACE_DELETED, WORKSPACE_ABSENT, WORKSPACE_IN_USE 
 /* Of one that has no resources and images any more; its keys are revoked. */
 MUST_CHECK int state_workspace_delete(struct state *s, const char *workspace,
                                       enum workspace_deletion *ret, struct error *err);
+
+/* What the workspace may take. */
+MUST_CHECK int state_limits_get(struct state *s, const char *workspace,
+                                struct workspace_limits *ret, struct error *err);
+/* Gives it limits of its own, instead of those in state_config. */
+#define LIMIT_KEPT      (-1) /* as it is */
+#define LIMIT_OF_SERVER (-2) /* no own one any more */
+MUST_CHECK int state_limits_set(struct state *s, const char *workspace,
+                                const struct workspace_limits *own, enum presence *ret_presence,
+                                struct error *err);
+/* What its own images have in all: each image that a tag names once, with all its layers, whether
+ * or not others have them too. */
+MUST_CHECK int state_images_size(struct state *s, const char *workspace, uint64_t *ret,
+                                 struct error *err);
 
 enum key_kind {
     KEY_API,    /* opens the API */
@@ -254,7 +275,8 @@ MUST_CHECK int state_build_log_read(struct state *s, const char *id, struct erro
 /* Claims, steps, heartbeats, log lines and what clients were told survive every kill, but a power
  * cut may take the last of them back: the build is then where it was, and tried again. */
 
-/* Takes the oldest QUEUED build whose target has none RUNNING, for lease_ns. */
+/* Takes the oldest QUEUED build whose target has none RUNNING, and whose workspace has not as many
+ * RUNNING as it may (struct workspace_limits), for lease_ns. */
 MUST_CHECK int state_claim(struct state *s, const char *worker, int64_t lease_ns,
                            enum presence *ret_presence, struct build *ret, struct error *err);
 
