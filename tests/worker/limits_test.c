@@ -74,9 +74,11 @@ static void test_templates_count_as_builds_and_volumes_do_not(void **state)
     struct build b;
 
     limit_builds(f, WORKSPACE, 1);
+    (void)queue_for(f, WORKSPACE, TYPE_VOLUME, "u", BUILD_FOR_VOLUME);
     (void)queue_for(f, WORKSPACE, TYPE_TEMPLATE, "t", BUILD_FOR_TEMPLATE);
     (void)queue(f, WORKSPACE, "a");
     (void)queue_for(f, WORKSPACE, TYPE_VOLUME, "v", BUILD_FOR_VOLUME);
+    must_claim_of(f, WORKSPACE, "u");
     must_claim_of(f, WORKSPACE, "t");
     must_claim_of(f, WORKSPACE, "v");
     assert_false(claim_build(f, "w", &b));
