@@ -55,6 +55,17 @@ MUST_CHECK int api_answer_list(struct api_call *c, json_t *data, const char *nex
 /* envelope.c: a moment as text, null for 0 (never). */
 json_t *api_json_time(int64_t ns);
 
+/* kind.c: 400, in the form that the route's kind has for it: who asks for a sandbox reads errors of
+ * their own (PROTOCOL.md 5, SandboxError).  image: that was asked for; NULL: it is not about one.
+ */
+MUST_CHECK int api_refuse_of_kind(struct api_call *c, const char *code, const char *image,
+                                  const char *message, struct error *err);
+
+/* quota.c: whether the workspace may have another build of the type; otherwise resp holds the
+ * refusal. */
+MUST_CHECK int api_check_quota(struct api_call *c, const char *type, bool *ret_allowed,
+                               struct error *err);
+
 /* links.c: URLs in answers are made from public_url or the Host header.  False: there is neither,
  * and resp holds the refusal; to be asked before anything is changed, and before the other two. */
 bool api_check_host(struct api_call *c);
@@ -72,6 +83,8 @@ MUST_CHECK int api_events(struct api_call *c, const struct target *t, enum build
  * *ret when resp holds the refusal. */
 MUST_CHECK int api_load_image(struct api_call *c, const char *name, const char *tag, json_t **ret,
                               struct error *err);
+/* images.c: 404, of the image of that name or of its tag. */
+void api_refuse_image(struct api_call *c, const char *name, const char *tag);
 
 /* volume_templates.c, volumes.c: what kind.c says of these two. */
 bool api_check_template(struct api_call *c, const json_t *spec);
@@ -92,8 +105,8 @@ void api_refuse_absent(struct api_call *c, const char *name);
 
 /* Handlers. */
 api_handler api_list_images, api_post_image, api_get_image, api_delete_image, api_delete_image_tag,
-    api_get_image_dockerfile, api_get_image_provenance, api_get_image_sbom, api_list_shares,
-    api_post_share, api_delete_share, api_list_pending_shares;
+    api_clean_images, api_get_image_dockerfile, api_get_image_provenance, api_get_image_sbom,
+    api_list_shares, api_post_share, api_delete_share, api_list_pending_shares;
 api_handler api_list_resources, api_post_resource, api_get_resource, api_put_resource,
     api_delete_resource;
 api_handler api_delete_template, api_delete_template_version;

@@ -97,8 +97,13 @@ static int build_upload(struct api_call *c, const struct target *t, bool no_cach
 {
     json_auto_t *answer = NULL;
     struct build b;
+    bool allowed;
 
     if (!api_check_host(c))
+        return 0;
+    if (api_check_quota(c, t->type, &allowed, err) < 0)
+        return -1;
+    if (!allowed)
         return 0;
     if (state_build_ask(
             c->config->state, t,
@@ -118,8 +123,13 @@ static int build_source(struct api_call *c, const struct target *t, const json_t
     const char *git = check_source(c, source);
     json_auto_t *answer = NULL;
     struct build b;
+    bool allowed;
 
     if (!git)
+        return 0;
+    if (api_check_quota(c, t->type, &allowed, err) < 0)
+        return -1;
+    if (!allowed)
         return 0;
     if (state_build_ask(
             c->config->state, t,
@@ -152,12 +162,15 @@ static int import_image(struct api_call *c, const struct target *t, const json_t
 {
     CLEANUP(import_release) struct import i;
     char id[BUILD_ID], source[BUILD_SOURCE];
+    bool allowed = true;
     struct build b;
 
     if (api_import_read(c, json_object_get(body, "image"), json_object_get(body, "dockerConfig"),
                         api_request_flag(c->req, "skip-build"), &i, err) < 0)
         return -1;
-    if (i.kind == IMPORT_NOTHING)
+    if (i.kind == IMPORT_PULL && api_check_quota(c, t->type, &allowed, err) < 0)
+        return -1;
+    if (i.kind == IMPORT_NOTHING || !allowed)
         return 0;
     if (i.kind == IMPORT_PULL &&
         (api_import_prepare(c, &i, id, source, err) < 0 ||

@@ -135,7 +135,7 @@ int api_list_images(struct api_call *c, struct error *err)
 
 /* ---- one image ---- */
 
-static void refuse_image(struct api_call *c, const char *name, const char *tag)
+void api_refuse_image(struct api_call *c, const char *name, const char *tag)
 {
     if (tag)
         api_refuse(c->resp, 404, "image tag not found",
@@ -161,7 +161,7 @@ int api_load_image(struct api_call *c, const char *name, const char *tag, json_t
     if (state_image_get(c->config->state, &t, &presence, &i, err) < 0)
         return -1;
     if (presence == ABSENT) {
-        refuse_image(c, name, NULL);
+        api_refuse_image(c, name, NULL);
         return 0;
     }
     if (image_json(c, &i, tag, ret, &n_tags, err) < 0)
@@ -169,7 +169,7 @@ int api_load_image(struct api_call *c, const char *name, const char *tag, json_t
     if (tag && n_tags == 0) {
         json_decref(*ret);
         *ret = NULL;
-        refuse_image(c, name, tag);
+        api_refuse_image(c, name, tag);
     }
     return 0;
 }
@@ -180,7 +180,7 @@ int api_get_image(struct api_call *c, struct error *err)
     struct image_ref ref;
 
     if (!image_ref_parse(c->args[1], &ref)) {
-        refuse_image(c, c->args[1], NULL);
+        api_refuse_image(c, c->args[1], NULL);
         return 0;
     }
     if (api_load_image(c, ref.name, ref.tag, &image, err) < 0)
@@ -213,100 +213,4 @@ int api_get_image_dockerfile(struct api_call *c, struct error *err)
     c->resp->status = 200;
     api_response_header(c->resp, "Content-Type", "text/plain; charset=utf-8");
     return 0;
-}
-
-/* ---- delete ---- */
-
-struct registry_cleanup {
-    struct api_call *c;
-    char repository[3 * NAME_SIZE];
-};
-
-/* The database has forgotten the image already; a registry that is down only keeps bytes longer. */
-static void delete_manifest(void *self, const char *digest)
-{
-    struct registry_cleanup *cleanup = self;
-    const struct api_config *config = cleanup->c->config;
-    struct error err = ERROR_INIT;
-
-    if (registry_delete_image(config->registry, cleanup->repository, digest, &err) < 0)
-        api_log(config, "error: delete %s@%s: %s", cleanup->repository, digest, err.msg);
-}
-
-/* What others see by a share stays until they no longer do; and is not theirs to delete. */
-static int check_shares(struct api_call *c, const struct target *t, const json_t *image,
-                        bool *ret_free, struct error *err)
-{
-    bool shared;
-
-    *ret_free = false;
-    if (json_object_get(json_object_get(image, "metadata"), "sourceWorkspace")) {
-        api_refuse(c->resp, 403, "image_shared",
-                   "This image is another workspace's, which shares it: it can be deleted there.");
-        return 0;
-    }
-    if (state_share_exists(c->config->state, t, NULL, &shared, err) < 0)
-        return -1;
-    *ret_free = !shared;
-    if (shared)
-        api_refuse(c->resp, 409, "image_shared",
-                   "The image %s/%s is shared with other workspaces. Unshare it first: GET "
-                   "/v0/images/%s/%s/share lists them.",
-                   t->type, t->name, t->type, t->name);
-    return 0;
-}
-
-static void delete_cache(struct api_call *c, const struct target *t)
-{
-    struct error err = ERROR_INIT;
-
-    if (pipeline_forget_cache(c->config->registry, t, &err) < 0)
-        api_log(c->config, "error: delete the cached steps of %s/%s/%s: %s", t->workspace, t->type,
-                t->name, err.msg);
-}
-
-static int delete_image(struct api_call *c, const char *name, const char *tag, struct error *err)
-{
-    struct target t = {c->key.workspace, c->args[0], name};
-    struct registry_cleanup cleanup = {.c = c};
-    json_auto_t *image = NULL;
-    enum presence presence;
-    bool free_of_shares;
-
-    if (api_load_image(c, name, tag, &image, err) < 0)
-        return -1;
-    if (!image)
-        return 0;
-    if (check_shares(c, &t, image, &free_of_shares, err) < 0)
-        return -1;
-    if (!free_of_shares)
-        return 0;
-    (void)snprintf(cleanup.repository, sizeof(cleanup.repository), "%s/%s/%s", t.workspace, t.type,
-                   t.name);
-    if (state_image_delete(c->config->state, &t, tag, delete_manifest, &cleanup, &presence, err) <
-        0)
-        return -1;
-    if (presence == ABSENT) {
-        refuse_image(c, name, tag);
-        return 0;
-    }
-    if (!tag)
-        delete_cache(c, &t);
-    return api_response_json(c->resp, 200, image, err);
-}
-
-int api_delete_image(struct api_call *c, struct error *err)
-{
-    struct image_ref ref;
-
-    if (!image_ref_parse(c->args[1], &ref)) {
-        refuse_image(c, c->args[1], NULL);
-        return 0;
-    }
-    return delete_image(c, ref.name, ref.tag, err);
-}
-
-int api_delete_image_tag(struct api_call *c, struct error *err)
-{
-    return delete_image(c, c->args[1], c->args[2], err);
 }

@@ -17,24 +17,6 @@ void import_release(struct import *i)
     i->docker_config = NULL;
 }
 
-/* Whoever asks for a sandbox reads errors of their own form (PROTOCOL.md 5, SandboxError). */
-static int refuse(struct api_call *c, const char *image, const char *message, struct error *err)
-{
-    json_auto_t *body = NULL;
-
-    if (!c->kind || strcmp(c->kind->type, "sandbox") != 0) {
-        api_refuse(c->resp, 400, "INVALID_IMAGE", "%s", message);
-        return 0;
-    }
-    body =
-        json_pack("{s:s, s:s, s:{s:s}, s:i, s:s, s:o, s:s}", "code", "INVALID_IMAGE", "message",
-                  message, "details", "requested_image", image, "status_code", 400, "step",
-                  "validation", "timestamp", api_json_time(c->now), "workspace", c->key.workspace);
-    if (api_json_check(!body, err) < 0)
-        return -1;
-    return api_response_json(c->resp, 400, body, err);
-}
-
 /* "registry.example.com:5000" of "registry.example.com:5000/app": what stands before the first
  * slash, when there is a dot in it. */
 static bool host_of(const char *image, char ret[256])
@@ -60,10 +42,10 @@ static int read_image(struct api_call *c, const json_t *image, struct import *re
         (void)snprintf(ret->image, sizeof(ret->image), "%s", text);
         return 0;
     }
-    return refuse(c, text ? text : "",
-                  "This is not the name of an image: it must be a string such as "
-                  "docker.io/library/alpine:3.20.",
-                  err);
+    return api_refuse_of_kind(c, "INVALID_IMAGE", text ? text : "",
+                              "This is not the name of an image: it must be a string such as "
+                              "docker.io/library/alpine:3.20.",
+                              err);
 }
 
 static bool read_config(struct api_call *c, const json_t *docker_config, struct import *ret)

@@ -52,3 +52,21 @@ const struct kind *api_kind_of_image(const char *type)
 
     return kind && kind->purpose == BUILD_FOR_RESOURCE ? kind : NULL;
 }
+
+int api_refuse_of_kind(struct api_call *c, const char *code, const char *image, const char *message,
+                       struct error *err)
+{
+    json_auto_t *body = NULL;
+
+    if (!c->kind || strcmp(c->kind->type, "sandbox") != 0) {
+        api_refuse(c->resp, 400, code, "%s", message);
+        return 0;
+    }
+    body = json_pack("{s:s, s:s, s:o*, s:i, s:s, s:o, s:s}", "code", code, "message", message,
+                     "details", image ? json_pack("{s:s}", "requested_image", image) : NULL,
+                     "status_code", 400, "step", "validation", "timestamp", api_json_time(c->now),
+                     "workspace", c->key.workspace);
+    if (api_json_check(!body, err) < 0)
+        return -1;
+    return api_response_json(c->resp, 400, body, err);
+}

@@ -122,13 +122,34 @@ static int import_resource(struct api_call *c, const struct draft *d, bool creat
     return result;
 }
 
+/* Of a write that begins a build; what is there already is not made again. */
+static int check_quota(struct api_call *c, const struct draft *d, bool create, bool *ret_allowed,
+                       struct error *err)
+{
+    CLEANUP(resource_release) struct resource old = {.created = 0};
+    struct target t = target_of(c, d->name);
+    enum presence presence = ABSENT;
+
+    *ret_allowed = true;
+    if (!api_request_flag(c->req, "upload") && d->import.kind != IMPORT_PULL)
+        return 0;
+    if (create && state_resource_get(c->config->state, &t, &presence, &old, err) < 0)
+        return -1;
+    return presence == PRESENT ? 0 : api_check_quota(c, t.type, ret_allowed, err);
+}
+
 static int write_resource(struct api_call *c, const struct draft *d, bool create, struct error *err)
 {
     CLEANUP(resource_release) struct resource r = {.created = 0};
     bool upload = api_request_flag(c->req, "upload");
     enum resource_outcome outcome;
     struct build b;
+    bool allowed;
 
+    if (check_quota(c, d, create, &allowed, err) < 0)
+        return -1;
+    if (!allowed)
+        return 0;
     if ((d->import.kind == IMPORT_PULL ? import_resource(c, d, create, &outcome, &r, &b, err)
                                        : upload_resource(c, d, create, &outcome, &r, &b, err)) < 0)
         return -1;

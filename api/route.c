@@ -13,6 +13,8 @@ const struct route api_routes[] = {
      .help = "describes all of this for machines (OpenAPI 3.1)"},
     {"GET", "/v0/images", api_list_images, .help = "lists the workspace's images"},
     {"POST", "/v0/images", api_post_image, .help = "asks for the build of an image"},
+    {"DELETE", "/v0/images", api_clean_images,
+     .help = "deletes the images and tags that no resource uses"},
     {"GET", "/v0/images/{type}/{image}", api_get_image, .help = "shows an image and its status"},
     {"GET", "/v0/images/{type}/{image}/dockerfile", api_get_image_dockerfile,
      .help = "shows the Dockerfile that the image was built with"},

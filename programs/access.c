@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "programs/commands.h"
+#include "programs/config_keys.h"
 #include "programs/installation.h"
 
 /* The words after `kiln key`, `kiln workspace` or `kiln account`. */
@@ -10,6 +11,7 @@ struct access_order {
     const char *verb;
     const char *name; /* of a workspace or account, or a key's id */
     const char *workspace, *account, *label, *role, *expires;
+    const char *builds, *images, *templates; /* limits of a workspace */
     bool client;
 };
 
@@ -23,9 +25,15 @@ static int read_words(int argc, char **argv, struct access_order *o)
     struct {
         const char *option;
         const char **value;
-    } options[] = {{"--workspace", &o->workspace}, {"--account", &o->account},
-                   {"--label", &o->label},         {"--role", &o->role},
-                   {"--expires", &o->expires},     {NULL, NULL}};
+    } options[] = {{"--workspace", &o->workspace},
+                   {"--account", &o->account},
+                   {"--label", &o->label},
+                   {"--role", &o->role},
+                   {"--expires", &o->expires},
+                   {"--max-builds", &o->builds},
+                   {"--max-images", &o->images},
+                   {"--max-templates", &o->templates},
+                   {NULL, NULL}};
 
     for (int i = 1; i < argc; i++) {
         size_t n = 0;
@@ -202,6 +210,57 @@ static int delete_workspace(struct state *s, const struct access_order *o, struc
     return 0;
 }
 
+/* What the key of the configuration takes, or "default". */
+static int read_limit(const char *option, const char *key, const char *text, int64_t *ret,
+                      struct error *err)
+{
+    CLEANUP(buf_release) struct buf allowed = BUF_INIT(256);
+
+    *ret = LIMIT_KEPT;
+    if (!text)
+        return 0;
+    if (strcmp(text, "default") == 0) {
+        *ret = LIMIT_OF_SERVER;
+        return 0;
+    }
+    if (key_parse_number(key_find(key), text, ret))
+        return 0;
+    key_add_allowed(key_find(key), &allowed);
+    return error_set(err, ERR_INPUT, "%s: \"%.64s\" is not \"default\" or %s", option, text,
+                     buf_str(&allowed));
+}
+
+static void print_limit(const char *what, const char *key, int64_t value)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(64);
+
+    key_add_number(key_find(key), value, &text);
+    printf("%-10s %s\n", what, value ? buf_str(&text) : "not limited");
+}
+
+static int set_workspace(struct state *s, const struct access_order *o, struct error *err)
+{
+    struct workspace_limits limits;
+    enum presence presence;
+
+    if (!o->name)
+        return error_set(err, ERR_INPUT, "say which: kiln workspace set NAME --max-builds N");
+    if (read_limit("--max-builds", "builds_max", o->builds, &limits.builds, err) < 0 ||
+        read_limit("--max-images", "images_max", o->images, &limits.images, err) < 0 ||
+        read_limit("--max-templates", "templates_max", o->templates, &limits.templates, err) < 0 ||
+        state_limits_set(s, o->name, &limits, &presence, err) < 0)
+        return -1;
+    if (presence == ABSENT)
+        return error_set(err, ERR_INPUT, "there is no workspace \"%s\": see kiln workspace list",
+                         o->name);
+    if (state_limits_get(s, o->name, &limits, err) < 0)
+        return -1;
+    print_limit("builds", "builds_max", limits.builds);
+    print_limit("images", "images_max", limits.images);
+    print_limit("templates", "templates_max", limits.templates);
+    return 0;
+}
+
 /* ---- accounts ---- */
 
 static int create_account(struct state *s, const struct access_order *o, struct error *err)
@@ -239,7 +298,8 @@ static const struct act {
     {"key", "create", create_key},         {"key", "list", list_key},
     {"key", "revoke", revoke_key},         {"workspace", "create", create_workspace},
     {"workspace", "list", list_workspace}, {"workspace", "delete", delete_workspace},
-    {"account", "create", create_account}, {"account", "list", list_account},
+    {"workspace", "set", set_workspace},   {"account", "create", create_account},
+    {"account", "list", list_account},
 };
 
 int command_access(const struct config *c, int argc, char **argv)

@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 40
+#define CONFIG_KEYS 43
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -69,6 +69,9 @@ struct config {
     int64_t log_max;
     int64_t template_revisions;
     int64_t volume_max;
+    int64_t builds_max; /* 0: not limited; so for the two below */
+    int64_t images_max;
+    int64_t templates_max;
 
     char *file;                                /* that was read; NULL: none */
     struct config_source sources[CONFIG_KEYS]; /* of each key, in the table's order */

@@ -123,6 +123,14 @@ const struct key config_keys[CONFIG_KEYS] = {
      "how many revisions of a volume template are kept; older ones are dropped"},
     {"volume_max", SIZE, AT(volume_max), "1TiB", NULL, KIB * KIB, 16 * KIB * KIB * KIB * KIB, NULL,
      NULL, "the largest volume that the API makes or grows; its empty blocks take no room"},
+    {"builds_max", INTEGER, AT(builds_max), "0", NULL, 0, 256, NULL, NULL,
+     "how many builds of images and templates a workspace may have running; 0: any"},
+    {"images_max", SIZE, AT(images_max), "0B", NULL, 0,
+     1024 * KIB * KIB * KIB * KIB, NULL, NULL,
+     "no image is built while those of the workspace have that many bytes; 0B: any"},
+    {"templates_max", SIZE, AT(templates_max), "0B", NULL, 0,
+     1024 * KIB * KIB * KIB * KIB, NULL, NULL,
+     "no version is made while the workspace's volume templates take that many bytes; 0B: any"},
 };
 /* clang-format on */
 

@@ -147,7 +147,10 @@ int installation_open_state(const struct config *config, const char *path, struc
     const struct state_config state = {.path = path ? path : file,
                                        .clock = &clock_system,
                                        .attempts_max = (int)config->attempts,
-                                       .upload_ns = config->upload_expiry * NS_PER_SEC};
+                                       .upload_ns = config->upload_expiry * NS_PER_SEC,
+                                       .limits = {.builds = config->builds_max,
+                                                  .images = config->images_max,
+                                                  .templates = config->templates_max}};
 
     (void)snprintf(file, sizeof(file), "%s/kiln.db", config->data_dir);
     if (!path && fs_mkdirs(config->data_dir, 0755, err) < 0)

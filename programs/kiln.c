@@ -158,12 +158,15 @@ static const struct command {
      "account gets access tokens of two hours at POST /v0/oauth/token.  The key is the password "
      "of\n"
      "the registry, too: docker login, with any user name.\n"},
-    {"workspace", command_access, "make, list and delete workspaces",
+    {"workspace", command_access, "make, list, limit and delete workspaces",
      "usage: kiln workspace create NAME [--account NAME]\n"
      "       kiln workspace list [--account NAME]\n"
+     "       kiln workspace set NAME [--max-builds N] [--max-images SIZE] [--max-templates SIZE]\n"
      "       kiln workspace delete NAME\n\n"
      "A workspace's images, resources and keys are its own.  Without --account it is made in the\n"
-     "account \"default\".  Only an empty one can be deleted; its name is not given out again.\n"},
+     "account \"default\".  Only an empty one can be deleted; its name is not given out again.\n\n"
+     "set gives a workspace limits of its own, and prints those that it has; \"default\" lets\n"
+     "builds_max, images_max or templates_max hold again, and 0 is no limit at all.\n"},
     {"account", command_access, "make and list accounts",
      "usage: kiln account create NAME\n"
      "       kiln account list\n\n"

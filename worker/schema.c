@@ -209,9 +209,14 @@ static const char version_log_events[] =
 static const char version_no_cache[] =
     "alter table builds add column no_cache integer not null default 0;";
 
+/* What a workspace may take; null: as much as the server lets any. */
+static const char version_limits[] = "alter table workspaces add column builds_max integer;"
+                                     "alter table workspaces add column images_max integer;"
+                                     "alter table workspaces add column templates_max integer;";
+
 const char *const schema_migrations[] = {
     version_1,          version_2,        version_3,
     version_accounts,   version_shares,   version_attestations,
-    version_log_events, version_no_cache,
+    version_log_events, version_no_cache, version_limits,
 };
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

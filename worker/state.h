@@ -18,12 +18,19 @@
 
 struct state;
 
+struct workspace_limits { /* 0: none */
+    int64_t builds;       /* of images and templates, at once */
+    int64_t images;       /* bytes: no image is built while all of them have that */
+    int64_t templates;    /* the same for versions of volume templates */
+};
+
 /* path: a file, or ":memory:".  attempts_max: how often a build is tried in all. */
 struct state_config {
     const char *path;
     const struct clock *clock;
     int attempts_max;
-    int64_t upload_ns; /* how long a presigned URL is good for */
+    int64_t upload_ns;              /* how long a presigned URL is good for */
+    struct workspace_limits limits; /* of a workspace that has none of its own */
 };
 MUST_CHECK int state_open(const struct state_config *config, struct state **ret, struct error *err);
 void state_close(struct state *s);
@@ -63,6 +70,20 @@ enum workspace_deletion { WORKSPACE_DELETED, WORKSPACE_ABSENT, WORKSPACE_IN_USE 
 /* Of one that has no resources and images any more; its keys are revoked. */
 MUST_CHECK int state_workspace_delete(struct state *s, const char *workspace,
                                       enum workspace_deletion *ret, struct error *err);
+
+/* What the workspace may take. */
+MUST_CHECK int state_limits_get(struct state *s, const char *workspace,
+                                struct workspace_limits *ret, struct error *err);
+/* Gives it limits of its own, instead of those in state_config. */
+#define LIMIT_KEPT      (-1) /* as it is */
+#define LIMIT_OF_SERVER (-2) /* no own one any more */
+MUST_CHECK int state_limits_set(struct state *s, const char *workspace,
+                                const struct workspace_limits *own, enum presence *ret_presence,
+                                struct error *err);
+/* What its own images have in all: each image that a tag names once, with all its layers, whether
+ * or not others have them too. */
+MUST_CHECK int state_images_size(struct state *s, const char *workspace, uint64_t *ret,
+                                 struct error *err);
 
 enum key_kind {
     KEY_API,    /* opens the API */
@@ -254,7 +275,8 @@ MUST_CHECK int state_build_log_read(struct state *s, const char *id, struct erro
 /* Claims, steps, heartbeats, log lines and what clients were told survive every kill, but a power
  * cut may take the last of them back: the build is then where it was, and tried again. */
 
-/* Takes the oldest QUEUED build whose target has none RUNNING, for lease_ns. */
+/* Takes the oldest QUEUED build whose target has none RUNNING, and whose workspace has not as many
+ * RUNNING as it may (struct workspace_limits), for lease_ns. */
 MUST_CHECK int state_claim(struct state *s, const char *worker, int64_t lease_ns,
                            enum presence *ret_presence, struct build *ret, struct error *err);
 
@@ -461,11 +483,34 @@ MUST_CHECK int state_image_tags(struct state *s, const struct target *t,
 /* True while a tag of the image names the digest. */
 MUST_CHECK int state_digest_in_use(struct state *s, const struct target *t, const char *digest,
                                    bool *ret, struct error *err);
-/* Forgets the image with all tags, or one tag, and calls gone for every digest that no tag of the
- * image names any more, for the caller to delete in the registry. */
+
+/* Who is told what was deleted: both are called when the database has forgotten it, and nobody
+ * waits for them. */
+struct image_deleter {
+    const char *registry; /* the host that resources may name this workspace's images with */
+    void (*deleted)(void *self, const struct target *t, const char *tag); /* NULL: all of it */
+    /* No tag of the image names the digest any more: it is to be deleted in the registry. */
+    void (*gone)(void *self, const struct target *t, const char *digest);
+    void *self;
+};
+struct image_user { /* a resource */
+    char workspace[NAME_SIZE];
+    char type[NAME_SIZE];
+    char name[NAME_SIZE];
+};
+enum image_deletion { IMAGE_DELETED, IMAGE_ABSENT, IMAGE_SHARED, IMAGE_IN_USE };
+/* Forgets the image with all tags, or one tag, and cancels what is still built of a whole image.
+ * IMAGE_IN_USE: a resource of the workspace, or of one that the image is shared with, has it
+ * (*ret_user; else untouched).  IMAGE_SHARED: others see it, though none of their resources has
+ * it. */
 MUST_CHECK int state_image_delete(struct state *s, const struct target *t, const char *tag,
-                                  void (*gone)(void *self, const char *digest), void *self,
-                                  enum presence *ret_presence, struct error *err);
+                                  const struct image_deleter *deleter, enum image_deletion *ret,
+                                  struct image_user *ret_user, struct error *err);
+/* Forgets what no resource of the workspace uses of its own images: all of an image that none uses;
+ * of one that some use, the tags that none of them names, but for "latest" and others of the same
+ * digests as those that stay.  Images that are shared, or have an unfinished build, stay whole. */
+MUST_CHECK int state_image_clean(struct state *s, const char *workspace,
+                                 const struct image_deleter *deleter, struct error *err);
 
 /* ---- shares ---- */
 

@@ -13,6 +13,7 @@ struct state {
     struct clock clock;
     int attempts_max;
     int64_t upload_ns;
+    struct workspace_limits limits;
     pthread_mutex_t wake_lock;
     pthread_cond_t wake;
     unsigned wakes;           /* counts state_wake calls */
@@ -69,6 +70,16 @@ bool queue_has_work(struct state *s);
 
 /* The image's tags and the resource's image after a success. */
 MUST_CHECK int image_record(struct state *s, const struct build *b, struct error *err);
+
+/* state_image_use.c: who uses the image, or its tag, whose digests those are; within the caller's
+ * transaction. */
+MUST_CHECK int image_find_user(struct state *s, const struct target *t, const char *tag,
+                               const struct argv *digests, const char *registry, bool *ret_found,
+                               struct image_user *ret, struct error *err);
+/* What resources of the workspace use of its own images, sorted: "type/name" of each, and
+ * "type/name:tag" or "type/name@digest". */
+MUST_CHECK int image_uses(struct state *s, const char *workspace, const char *registry,
+                          struct argv *ret, struct error *err);
 
 static inline struct target build_target(const struct build *b)
 {

@@ -9,11 +9,18 @@
 
 #define RETRY_PAUSE_MAX_NS (60 * NS_PER_SEC)
 
-/* The oldest build that may run at the moment ?1: not paused, and none of its target RUNNING. */
+/* How many builds a workspace may have RUNNING: b's, or ?2. */
+#define BUILDS_MAX "ifnull((select builds_max from workspaces w where w.name = b.workspace), ?2)"
+
+/* The oldest build that may run at the moment ?1: not paused, none of its target RUNNING, and not
+ * as many of its workspace as may be.  Volumes are neither counted nor kept waiting (purpose 3 and
+ * 4): they take moments, and somebody waits for the answer. */
 #define NEXT_BUILD                                                                                 \
     "(select id from builds b where phase = 1 and not_before <= ?1"                                \
     " and not exists (select 1 from builds r where r.workspace = b.workspace"                      \
     "  and r.type = b.type and r.name = b.name and r.phase = 2)"                                   \
+    " and (purpose > 2 or " BUILDS_MAX " = 0 or " BUILDS_MAX " > (select count(*) from builds r"   \
+    "  where r.workspace = b.workspace and r.phase = 2 and r.purpose <= 2))"                       \
     " order by uploaded limit 1)"
 
 bool queue_has_work(struct state *s)
@@ -26,6 +33,7 @@ bool queue_has_work(struct state *s)
         return false;
     QUERY(q, s->db, "select 1 from " NEXT_BUILD);
     query_int(&q, clock_now(&s->clock));
+    query_int(&q, s->limits.builds);
     return query_next(&q, &row, &err) == 0 && row;
 }
 
@@ -40,10 +48,11 @@ static int claim(struct state *s, const char *worker, int64_t lease_ns, enum pre
         return -1;
     now = clock_now(&s->clock);
     QUERY(q, s->db,
-          "update builds set phase = 2, worker = ?2, lease_until = ?3, attempts = attempts + 1,"
+          "update builds set phase = 2, worker = ?3, lease_until = ?4, attempts = attempts + 1,"
           " step = '', cancel = '', started = case started when 0 then ?1 else started end"
           " where id = " NEXT_BUILD " returning " BUILD_COLUMNS);
     query_int(&q, now);
+    query_int(&q, s->limits.builds);
     query_text(&q, worker);
     query_int(&q, now + lease_ns);
     if (query_next(&q, &row, err) < 0)

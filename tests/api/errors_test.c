@@ -31,7 +31,7 @@ static void test_a_wrong_method_says_which_are_right(void **state)
         {"GET", "/uploads/acme/abc", "PUT"},
         {"POST", "/uploads/acme/abc?signature=secret", "PUT"},
         {"DELETE", "/uploads/acme/abc", "PUT"},
-        {"PUT", "/v0/images", "GET, HEAD, POST"},
+        {"PUT", "/v0/images", "GET, HEAD, POST, DELETE"},
         {"PATCH", "/v0/sandboxes/x", "GET, HEAD, PUT, DELETE"},
         {"OPTIONS", "/healthz", "GET, HEAD"},
     };

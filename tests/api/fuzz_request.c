@@ -95,7 +95,10 @@ static void world_open(struct world *w)
 {
     static const struct places places = {
         .templates = "/nonexistent", .volumes = "/nonexistent", .volume_max = 1024};
-    struct state_config state = {":memory:", &fixed_clock, 3, 3600 * NS_PER_SEC};
+    struct state_config state = {.path = ":memory:",
+                                 .clock = &fixed_clock,
+                                 .attempts_max = 3,
+                                 .upload_ns = 3600 * NS_PER_SEC};
     struct error err = ERROR_INIT;
     struct api_key key;
 

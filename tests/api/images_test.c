@@ -377,6 +377,79 @@ static void test_a_registry_that_is_down_does_not_keep_an_image(void **state)
     assert_non_null(strstr(buf_str(&f->log), "error: delete acme/sandbox/my-sandbox-1@sha256:"));
 }
 
+/* ---- what resources use ---- */
+
+static void use(struct fixture *f, const char *agent, const char *image)
+{
+    char body[300];
+
+    (void)snprintf(body, sizeof(body),
+                   "{\"metadata\":{\"name\":\"%s\"},\"spec\":{\"runtime\":{\"image\":\"%s\"}}}",
+                   agent, image);
+    assert_int_equal(ask(f, "POST", "/v0/agents", body)->status, 200);
+}
+
+static void assert_in_use(struct fixture *f, const char *target, const char *by)
+{
+    struct reply *r = ask(f, "DELETE", target, NULL);
+
+    assert_error(r, 409, "image_in_use");
+    assert_non_null(strstr(text_at(r, "message"), by));
+    assert_string_equal(api_response_find(&r->resp, "x-should-retry"), "false");
+}
+
+static void test_what_a_resource_uses_is_not_deleted_in_either_spelling(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    char tag[BUILD_TAG], target[128], image[256];
+
+    build_image(f, tag);
+    use(f, "by-latest", "sandbox/my-sandbox-1");
+    (void)snprintf(image, sizeof(image), "registry.test/acme/sandbox/my-sandbox-1:%s", tag);
+    use(f, "by-tag", image);
+    assert_in_use(f, IMAGE, "The agent by-latest uses sandbox/my-sandbox-1.");
+    assert_in_use(f, IMAGE ":latest", "The agent by-latest uses sandbox/my-sandbox-1:latest.");
+    assert_in_use(f, IMAGE "/tags/latest", "The agent by-latest ");
+    (void)snprintf(target, sizeof(target), IMAGE ":%s", tag);
+    assert_in_use(f, target, "The agent by-tag ");
+    (void)snprintf(target, sizeof(target), IMAGE "/tags/%s", tag);
+    assert_in_use(f, target, "The agent by-tag ");
+    assert_int_equal(f->deleted.n, 0);
+    assert_int_equal(ask(f, "DELETE", "/v0/agents/by-tag", NULL)->status, 200);
+    assert_int_equal(ask(f, "DELETE", target, NULL)->status, 200);
+    assert_int_equal(ask(f, "DELETE", "/v0/agents/by-latest", NULL)->status, 200);
+    assert_int_equal(ask(f, "DELETE", IMAGE, NULL)->status, 200);
+}
+
+static void test_a_cleanup_deletes_what_nothing_uses_and_says_what(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    char first[BUILD_TAG], second[BUILD_TAG], name[128];
+    struct reply *r;
+
+    r = ask(f, "DELETE", "/v0/images", NULL);
+    assert_int_equal(json_integer_value(at(r, "deleted")), 0);
+    build_image(f, first);
+    build_image(f, second);
+    use(f, "one", "sandbox/my-sandbox-1:latest");
+    r = ask(f, "DELETE", "/v0/images", NULL);
+    assert_int_equal(r->status, 200);
+    assert_int_equal(json_integer_value(at(r, "deleted")), 1);
+    assert_non_null(text_at(r, "message"));
+    (void)snprintf(name, sizeof(name), "sandbox/my-sandbox-1:%s", first);
+    assert_string_equal(text_at(r, "images.0"), name);
+    assert_int_equal(f->deleted.n, 1);
+    assert_int_equal(json_array_size(at(ask(f, "GET", IMAGE, NULL), "spec.tags")), 2);
+    (void)ask(f, "DELETE", "/v0/agents/one", NULL);
+    (void)ask_as(f, f->other_key, "DELETE", "/v0/images", NULL);
+    assert_int_equal(ask(f, "GET", IMAGE, NULL)->status, 200);
+    r = ask(f, "DELETE", "/v0/images", NULL);
+    assert_int_equal(json_integer_value(at(r, "deleted")), 1);
+    assert_string_equal(text_at(r, "images.0"), "sandbox/my-sandbox-1");
+    assert_int_equal(f->deleted.n, 2);
+    assert_error(ask(f, "GET", IMAGE, NULL), 404, "image not found");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +469,8 @@ int main(void)
         TEST(test_a_tag_is_deleted_as_bl_does_it),
         TEST(test_a_tag_is_deleted_as_the_sdks_do_it),
         TEST(test_a_registry_that_is_down_does_not_keep_an_image),
+        TEST(test_what_a_resource_uses_is_not_deleted_in_either_spelling),
+        TEST(test_a_cleanup_deletes_what_nothing_uses_and_says_what),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

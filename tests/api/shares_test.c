@@ -105,6 +105,26 @@ static void test_what_is_shared_cannot_be_deleted_or_shared_on(void **state)
     assert_int_equal(ask(f, "DELETE", IMAGE, NULL)->status, 200);
 }
 
+static void test_a_deletion_is_refused_by_whoever_uses_it_elsewhere(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    const char *key = make_image(f);
+    struct reply *r;
+
+    (void)as_account(f, key, "acme", "POST", SHARE, TO_GLOBEX);
+    r = ask_as(f, f->other_key, "POST", "/v0/jobs",
+               "{\"metadata\":{\"name\":\"nightly\"},"
+               "\"spec\":{\"runtime\":{\"image\":\"sandbox/app:latest\"}}}");
+    assert_int_equal(r->status, 200);
+    r = ask(f, "DELETE", IMAGE, NULL);
+    assert_error(r, 409, "image_in_use");
+    assert_non_null(strstr(text_at(r, "message"), "The job nightly of the workspace globex uses"));
+    assert_int_equal(json_integer_value(at(ask(f, "DELETE", "/v0/images", NULL), "deleted")), 0);
+    assert_int_equal(
+        json_integer_value(at(ask_as(f, f->other_key, "DELETE", "/v0/images", NULL), "deleted")),
+        0);
+}
+
 static void test_only_an_admin_of_both_sides_shares_within_the_account(void **state)
 {
     struct fixture *f = fixture_of(state);
@@ -147,6 +167,7 @@ int main(void)
         TEST(test_the_other_workspace_sees_it_with_its_tags),
         TEST(test_new_tags_follow),
         TEST(test_what_is_shared_cannot_be_deleted_or_shared_on),
+        TEST(test_a_deletion_is_refused_by_whoever_uses_it_elsewhere),
         TEST(test_only_an_admin_of_both_sides_shares_within_the_account),
         TEST(test_an_image_of_its_own_is_not_hidden_by_a_share),
     };

@@ -98,6 +98,26 @@ static void test_lists_of_templates_are_bare_and_images_have_none(void **state)
     assert_error(ask(f, "POST", "/v0/plan?type=volume", "x"), 501, "not_supported");
 }
 
+static void test_no_version_is_made_while_templates_take_all_they_may(void **state)
+{
+    static const char body[] = "{\"metadata\":{\"name\":\"t\"}}";
+    struct fixture *f = fixture_of(state);
+    struct workspace_limits own = {LIMIT_KEPT, LIMIT_KEPT, 1};
+    enum presence presence;
+    json_int_t bytes;
+    struct error err;
+
+    assert_int_equal(state_limits_set(f->config.state, "acme", &own, &presence, &err), 0);
+    deploy(f, "t"); /* there are none before */
+    bytes = json_integer_value(at(ask(f, "GET", TEMPLATES "/t", NULL), "versions.0.bytesAdded"));
+    assert_true(bytes > 1);
+    assert_error(ask(f, "PUT", TEMPLATES "/t?upload=true", body), 400, "QUOTA_EXCEEDED");
+    assert_int_equal(ask(f, "PUT", TEMPLATES "/t", body)->status, 200); /* builds nothing */
+    own.templates = bytes + 1;
+    assert_int_equal(state_limits_set(f->config.state, "acme", &own, &presence, &err), 0);
+    assert_int_equal(ask(f, "PUT", TEMPLATES "/t?upload=true", body)->status, 200);
+}
+
 static void test_the_only_version_stays(void **state)
 {
     struct fixture *f = fixture_of(state);
@@ -325,6 +345,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_template_is_created_then_ready),
         TEST(test_lists_of_templates_are_bare_and_images_have_none),
+        TEST(test_no_version_is_made_while_templates_take_all_they_may),
         TEST(test_the_only_version_stays),
         TEST(test_a_failed_upload_is_an_error_and_leaves_versions),
         TEST(test_sizes_follow_what_was_said),

@@ -47,6 +47,20 @@ class PrivateImages(KilnCase):
             self.assertNotEqual(done.returncode, 0, f"{key}: {done.stdout}")
             self.assertRegex(done.stderr, "unauthorized|authentication required|denied")
 
+    def limit(self, limit):
+        self.kiln.run("workspace", "set", "acme", "--max-images", limit, "--data-dir",
+                      self.kiln.data)
+
+    def test_the_operator_limits_what_they_take(self):
+        self.assertEqual(self.kiln.request("DELETE", "/images/sandbox/app").status, 409)
+        self.assertEqual(self.kiln.request("DELETE", "/images").json["images"], [])
+        wanted = {"name": "more", "resourceType": "sandbox"}
+        self.limit("1B")
+        answer = self.kiln.request("POST", "/images?upload=true", wanted)
+        self.assertEqual((answer.status, answer.json["error"]), (400, "QUOTA_EXCEEDED"))
+        self.limit("default")
+        self.assertEqual(self.kiln.request("POST", "/images?upload=true", wanted).status, 200)
+
     def test_nobody_but_kiln_pushes(self):
         done, to = self.copy(self.kiln.key())
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -170,6 +170,8 @@ class Attestations(KilnCase):
         self.assertEqual(self.referrers("kept")[1], attached)
         self.assertEqual(self.kiln.get("/images/sandbox/kept:nosuch/sbom").status, 404)
         self.assertEqual(self.kiln.get("/images/sandbox/kept/sbom", workspace="other").status, 404)
+        self.assertEqual(self.kiln.request("DELETE", "/images/sandbox/kept").status, 409)
+        self.assertEqual(self.kiln.request("DELETE", "/sandboxes/kept").status, 200)
         self.assertEqual(self.kiln.request("DELETE", "/images/sandbox/kept").status, 200)
         self.assertEqual(self.kiln.get("/images/sandbox/kept/sbom").status, 404)
         for reference in (attached[SPDX]["digest"], subject.replace(":", "-")):

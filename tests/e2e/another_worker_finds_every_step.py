@@ -195,6 +195,7 @@ class AnotherWorker(unittest.TestCase):
         self.assertEqual(self.get_manifest(old).status, 404)
         log = self.deploy(self.another(), "twice", FILES)
         self.assertTrue(all(self.cached(log).values()), "an earlier build's steps are kept, too")
+        self.assertEqual(self.first.request("DELETE", "/sandboxes/twice").status, 200)
         self.assertEqual(self.first.request("DELETE", "/images/sandbox/twice").status, 200)
         self.assertEqual(self.get_manifest("steps-sandbox-twice").status, 404)
 

@@ -152,23 +152,33 @@ static void test_a_workspaces_images_are_listed_by_type_and_name(void **state)
 
 /* ---- deletion ---- */
 
-static void note_gone(void *self, const char *digest)
+static void note_gone(void *self, const struct target *t, const char *digest)
 {
     struct list *list = self;
     size_t len = strlen(list->text);
 
+    (void)t;
     (void)snprintf(list->text + len, sizeof(list->text) - len, "%s ", digest);
     list->n++;
 }
 
-static struct list delete_tag(struct fixture *f, const char *tag, enum presence expected)
+static void ignore_deleted(void *self, const struct target *t, const char *tag)
+{
+    (void)self;
+    (void)t;
+    (void)tag;
+}
+
+static struct list delete_tag(struct fixture *f, const char *tag, enum image_deletion expected)
 {
     const struct target t = sandbox("one");
     struct list gone = {0};
-    enum presence presence;
+    const struct image_deleter deleter = {"registry.test", ignore_deleted, note_gone, &gone};
+    enum image_deletion outcome;
+    struct image_user user;
 
-    MUST(f, state_image_delete(f->s, &t, tag, note_gone, &gone, &presence, &f->err));
-    assert_int_equal(presence, expected);
+    MUST(f, state_image_delete(f->s, &t, tag, &deleter, &outcome, &user, &f->err));
+    assert_int_equal(outcome, expected);
     return gone;
 }
 
@@ -178,9 +188,9 @@ static void test_a_digest_goes_with_its_last_tag(void **state)
     struct build a = push(f, "sha256:a", 1);
     struct build b = push(f, "sha256:b", 1);
 
-    assert_string_equal(delete_tag(f, b.tag, PRESENT).text, ""); /* latest names it still */
-    assert_string_equal(delete_tag(f, "latest", PRESENT).text, "sha256:b ");
-    assert_string_equal(delete_tag(f, a.tag, PRESENT).text, "sha256:a ");
+    assert_string_equal(delete_tag(f, b.tag, IMAGE_DELETED).text, ""); /* latest names it still */
+    assert_string_equal(delete_tag(f, "latest", IMAGE_DELETED).text, "sha256:b ");
+    assert_string_equal(delete_tag(f, a.tag, IMAGE_DELETED).text, "sha256:a ");
     assert_int_equal(tags_of(f).n, 0);
 }
 
@@ -192,11 +202,11 @@ static void test_a_digest_that_two_builds_share_goes_with_the_second(void **stat
     const struct target t = sandbox("one");
     bool used;
 
-    delete_tag(f, "latest", PRESENT);
-    assert_int_equal(delete_tag(f, a.tag, PRESENT).n, 0);
+    delete_tag(f, "latest", IMAGE_DELETED);
+    assert_int_equal(delete_tag(f, a.tag, IMAGE_DELETED).n, 0);
     MUST(f, state_digest_in_use(f->s, &t, "sha256:a", &used, &f->err));
     assert_true(used);
-    assert_string_equal(delete_tag(f, b.tag, PRESENT).text, "sha256:a ");
+    assert_string_equal(delete_tag(f, b.tag, IMAGE_DELETED).text, "sha256:a ");
     MUST(f, state_digest_in_use(f->s, &t, "sha256:a", &used, &f->err));
     assert_false(used);
 }
@@ -210,7 +220,7 @@ static void test_deleting_the_image_forgets_all_tags_and_names_each_digest_once(
     push(f, "sha256:a", 1);
     push(f, "sha256:b", 1);
     push(f, "sha256:a", 1);
-    gone = delete_tag(f, NULL, PRESENT);
+    gone = delete_tag(f, NULL, IMAGE_DELETED);
     assert_int_equal(gone.n, 2);
     assert_non_null(strstr(gone.text, "sha256:a"));
     assert_non_null(strstr(gone.text, "sha256:b"));
@@ -222,9 +232,9 @@ static void test_deleting_what_is_not_there_is_absent(void **state)
 {
     struct fixture *f = *state;
 
-    delete_tag(f, NULL, ABSENT);
+    delete_tag(f, NULL, IMAGE_ABSENT);
     push(f, "sha256:a", 1);
-    delete_tag(f, "nosuchtag", ABSENT);
+    delete_tag(f, "nosuchtag", IMAGE_ABSENT);
     assert_int_equal(tags_of(f).n, 2);
 }
 
@@ -237,10 +247,10 @@ static void test_deleting_the_image_cancels_its_builds_and_deleting_a_tag_does_n
     push(f, "sha256:a", 1);
     b = queue_build(f, "one");
     must_claim(f, "w");
-    delete_tag(f, "latest", PRESENT);
+    delete_tag(f, "latest", IMAGE_DELETED);
     MUST(f, state_heartbeat(f->s, b.id, "w", LEASE, &verdict, &f->err));
     assert_int_equal(verdict, LEASE_KEPT);
-    delete_tag(f, NULL, PRESENT);
+    delete_tag(f, NULL, IMAGE_DELETED);
     MUST(f, state_heartbeat(f->s, b.id, "w", LEASE, &verdict, &f->err));
     assert_int_equal(verdict, LEASE_CANCELLED);
 }
@@ -261,7 +271,7 @@ static void test_another_workspaces_digest_does_not_count(void **state)
     must_claim(f, "w");
     MUST(f, state_finish(f->s, b.id, "w", &result, &verdict, &phase, &f->err));
     push(f, "sha256:a", 1);
-    assert_string_equal(delete_tag(f, NULL, PRESENT).text, "sha256:a ");
+    assert_string_equal(delete_tag(f, NULL, IMAGE_DELETED).text, "sha256:a ");
     MUST(f, state_digest_in_use(f->s, &foreign, "sha256:a", &used, &f->err));
     assert_true(used);
 }
@@ -281,10 +291,11 @@ static void *look_at_the_image(void *self)
     return NULL;
 }
 
-static void note_what_others_see(void *self, const char *digest)
+static void note_what_others_see(void *self, const struct target *t, const char *digest)
 {
     pthread_t thread;
 
+    (void)t;
     (void)digest;
     assert_int_equal(pthread_create(&thread, NULL, look_at_the_image, self), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
@@ -295,11 +306,14 @@ static void test_nobody_waits_while_a_digest_is_deleted_elsewhere(void **state)
     const struct target t = sandbox("one");
     struct fixture *f = *state;
     struct onlooker o = {f, PRESENT};
-    enum presence presence;
+    const struct image_deleter deleter = {"registry.test", ignore_deleted, note_what_others_see,
+                                          &o};
+    enum image_deletion outcome;
+    struct image_user user;
 
     push(f, "sha256:a", 1);
-    MUST(f, state_image_delete(f->s, &t, NULL, note_what_others_see, &o, &presence, &f->err));
-    assert_int_equal(presence, PRESENT);
+    MUST(f, state_image_delete(f->s, &t, NULL, &deleter, &outcome, &user, &f->err));
+    assert_int_equal(outcome, IMAGE_DELETED);
     assert_int_equal(o.seen, ABSENT);
 }
 
