@@ -65,7 +65,7 @@ static int get(const struct registry *r, const char *repository, const char *tag
 {
     CLEANUP(registry_manifest_release) struct registry_manifest m = {.size = 0};
     char digest[REGISTRY_DIGEST];
-    uint64_t size;
+    uint64_t size = 0;
 
     if (registry_get_manifest(r, repository, tag, ret_presence, &m, err) < 0)
         return -1;
