@@ -96,7 +96,8 @@ int api_describe_volume(struct api_call *c, const struct resource *r, json_t *an
 /* volume_templates.c: a size in MB of a spec; 0 without.  False: resp holds the refusal. */
 bool api_size_of_spec(struct api_call *c, const json_t *spec, const char *field, uint64_t *ret);
 
-/* resources.c: what handlers of special kinds share with it. */
+/* resources.c: what handlers of special kinds share with it.  ABSENT: resp holds the refusal, be it
+ * that there is no such resource or that its answer's URLs could not be made (api_check_host). */
 MUST_CHECK int api_load_resource(struct api_call *c, const char *name, enum presence *ret_presence,
                                  struct resource *ret, struct error *err);
 MUST_CHECK int api_answer_resource(struct api_call *c, const struct resource *r, const char *status,

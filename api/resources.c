@@ -34,12 +34,14 @@ int api_answer_resource(struct api_call *c, const struct resource *r, const char
     return api_response_json(c->resp, 200, answer, err);
 }
 
-/* The resource; a 404 in resp if it is not there. */
 int api_load_resource(struct api_call *c, const char *name, enum presence *ret_presence,
                       struct resource *ret, struct error *err)
 {
     struct target t = target_of(c, name);
 
+    *ret_presence = ABSENT;
+    if (!api_check_host(c))
+        return 0;
     if (state_resource_get(c->config->state, &t, ret_presence, ret, err) < 0)
         return -1;
     if (*ret_presence == ABSENT)
@@ -52,8 +54,6 @@ int api_get_resource(struct api_call *c, struct error *err)
     CLEANUP(resource_release) struct resource r = {.created = 0};
     enum presence presence;
 
-    if (!api_check_host(c))
-        return 0;
     if (api_load_resource(c, c->args[0], &presence, &r, err) < 0)
         return -1;
     return presence == PRESENT ? api_answer_resource(c, &r, NULL, err) : 0;
@@ -65,8 +65,6 @@ int api_delete_resource(struct api_call *c, struct error *err)
     struct target t = target_of(c, c->args[0]);
     enum presence presence;
 
-    if (!api_check_host(c))
-        return 0;
     if (api_load_resource(c, c->args[0], &presence, &r, err) < 0)
         return -1;
     if (presence == ABSENT)

@@ -131,8 +131,6 @@ int api_delete_template(struct api_call *c, struct error *err)
     enum presence presence;
 
     c->kind = api_kind_of_type(TYPE_TEMPLATE);
-    if (!api_check_host(c))
-        return 0;
     if (api_load_resource(c, c->args[0], &presence, &r, err) < 0)
         return -1;
     if (presence == ABSENT)
@@ -193,8 +191,6 @@ int api_delete_template_version(struct api_call *c, struct error *err)
     struct wanted w;
 
     c->kind = api_kind_of_type(TYPE_TEMPLATE);
-    if (!api_check_host(c))
-        return 0;
     if (api_load_resource(c, c->args[0], &presence, &r, err) < 0)
         return -1;
     if (presence == ABSENT)

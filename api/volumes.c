@@ -419,8 +419,6 @@ int api_delete_volume(struct api_call *c, struct error *err)
     enum presence presence;
 
     c->kind = api_kind_of_type(TYPE_VOLUME);
-    if (!api_check_host(c))
-        return 0;
     if (api_load_resource(c, c->args[0], &presence, &r, err) < 0)
         return -1;
     if (presence == ABSENT)

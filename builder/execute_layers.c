@@ -1,9 +1,5 @@
 /* builder/execute_layers — layers of steps that are done are made while later steps run: in one
  * thread, in the order in which the steps became done. */
-#include <errno.h>
-#include <string.h>
-#include <sys/stat.h>
-
 #include "builder/execute.h"
 
 struct layer_options execute_layer_options(const struct execution *x)

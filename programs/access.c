@@ -74,7 +74,7 @@ static int read_expiry(const char *text, int64_t *ret, struct error *err)
             continue;
         (void)snprintf(number, sizeof(number), "%.*s", (int)(strlen(text) - strlen(units[i].unit)),
                        text);
-        if (!text_to_u64(number, 3650, &value) && !text_to_u64(number, 315360000, &value))
+        if (!text_to_u64(number, 315360000, &value))
             break;
         *ret = (int64_t)value * units[i].seconds;
         if (*ret > 0 && *ret <= 3650 * 86400LL)

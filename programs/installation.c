@@ -61,22 +61,17 @@ static void set_registry(struct installation *i)
 static int open_signer(struct installation *i, struct error *err)
 {
     const struct config *c = i->config;
+    char dir[4000];
     char path[4096];
-    char *slash;
 
     if (strcmp(c->registry_auth, "none") == 0)
         return 0;
+    (void)snprintf(dir, sizeof(dir), "%s/registry", c->data_dir);
+    (void)snprintf(path, sizeof(path), "%s/token-key.pem", dir);
     if (c->registry_key[0])
         (void)snprintf(path, sizeof(path), "%s", c->registry_key);
-    else
-        (void)snprintf(path, sizeof(path), "%s/registry/token-key.pem", c->data_dir);
-    slash = strrchr(path, '/');
-    if (!c->registry_key[0]) {
-        *slash = '\0';
-        if (fs_mkdirs(path, 0755, err) < 0)
-            return -1;
-        *slash = '/';
-    }
+    else if (fs_mkdirs(dir, 0755, err) < 0)
+        return -1;
     if (es256_open(path, &i->registry_key, err) < 0)
         return error_wrap(err, "registry_key");
     i->signer = (struct registry_signer){

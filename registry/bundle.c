@@ -9,13 +9,10 @@
 #include "base/digest.h"
 #include "base/fs.h"
 #include "registry/exchange.h"
-#include "registry/names.h"
 
 #define MANIFEST_TYPE "application/vnd.oci.image.manifest.v1+json"
 #define MANIFEST_MAX  (4 << 20)
 #define CREATED       "io.kiln.created" /* annotation: seconds since 1970 */
-#define TAGS_MAX      (1 << 20)         /* bytes of a list of tags */
-#define TAGS_AT_ONCE  1000
 
 void registry_bundle_release(struct registry_bundle *a)
 {
@@ -157,40 +154,9 @@ int registry_put_bundle(const struct registry *r, const struct registry_image *i
 
 /* ---- tags ---- */
 
-static int read_tags(const struct http_response *resp, struct argv *ret, struct error *err)
+static void add_tag(void *self, const char *tag)
 {
-    json_auto_t *root = json_loadb(buf_str(&resp->body), resp->body.len, 0, NULL);
-    const json_t *tags = json_object_get(root, "tags"), *tag;
-    size_t i;
-
-    if (!json_is_object(root))
-        return error_set(err, ERR_REMOTE, "the answer is no list of tags");
-    json_array_foreach (tags, i, tag)
-        if (json_is_string(tag) && registry_tag_is_valid(json_string_value(tag)))
-            argv_push1(ret, json_string_value(tag));
-    return ret->failed ? error_set(err, ERR_SYSTEM, "list tags: out of memory") : 0;
-}
-
-static int list_tags(const struct registry *r, const char *repository, struct argv *ret,
-                     struct error *err)
-{
-    CLEANUP(http_response_release) struct http_response resp = HTTP_RESPONSE_INIT(TAGS_MAX);
-    char url[REGISTRY_URL_MAX];
-
-    if (!registry_repository_is_valid(repository))
-        return error_set(err, ERR_INPUT, "\"%.300s\" is no valid repository name", repository);
-    if (snprintf(url, sizeof(url), "%s/v2/%s/tags/list?n=%d", r->url, repository, TAGS_AT_ONCE) >=
-        (int)sizeof(url))
-        return error_set(err, ERR_SYSTEM, "the registry's URL is too long");
-    if (registry_ask(r, &(struct http_request){.method = "GET", .url = url}, &resp, err) < 0)
-        return error_wrap(err, "list the tags of %s", repository);
-    if (resp.status == 404)
-        return 0;
-    if (resp.status != 200) {
-        (void)registry_unexpected(&resp, err);
-        return error_wrap(err, "list the tags of %s", repository);
-    }
-    return read_tags(&resp, ret, err);
+    argv_push1(self, tag);
 }
 
 struct aged {
@@ -232,10 +198,13 @@ int registry_trim_bundles(const struct registry *r, const char *repository, size
 {
     CLEANUP(argv_release) struct argv tags = ARGV_INIT;
     CLEANUP_FREE struct aged *v = NULL;
+    enum registry_presence presence;
 
     *ret_removed = 0;
-    if (list_tags(r, repository, &tags, err) < 0)
+    if (registry_list_tags(r, repository, &presence, add_tag, &tags, err) < 0)
         return -1;
+    if (tags.failed)
+        return error_set(err, ERR_SYSTEM, "list tags: out of memory");
     if (tags.n <= max)
         return 0;
     v = calloc(tags.n, sizeof(*v));
