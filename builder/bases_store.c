@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "builder/bases.h"
 #include "builder/cache_measure.h"
 #include "builder/state.h"
 
@@ -97,6 +98,29 @@ static int is_still_it(const struct builder *b, const char *workspace, uint64_t 
     return 0;
 }
 
+static bool has(const char *store, const char *name)
+{
+    char path[2 * PATH_MAX];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", store, name);
+    return access(path, F_OK) == 0;
+}
+
+/* Its blobs' directory is there before buildah's is, so a store that has but the latter has lost
+ * the former; the order of the questions matters beside whoever makes them. */
+static bool has_lost_blobs(const char *store)
+{
+    return has(store, "overlay") && !has(store, BASES_BLOBS);
+}
+
+static int make_blobs(const struct builder *b, const char *store, struct error *err)
+{
+    char path[2 * PATH_MAX];
+
+    (void)snprintf(path, sizeof(path), "%s/" BASES_BLOBS, store);
+    return builder_make_dir(b, path, err);
+}
+
 int bases_store_enter(const struct builder *b, const char *workspace, char path[PATH_MAX],
                       int *ret_lock, struct error *err)
 {
@@ -113,6 +137,13 @@ int bases_store_enter(const struct builder *b, const char *workspace, char path[
             return -1;
         if (!is_it)
             continue;
+        if (has_lost_blobs(path)) {
+            if (bases_store_renew(b, workspace, err) < 0)
+                return -1;
+            continue;
+        }
+        if (make_blobs(b, path, err) < 0)
+            return -1;
         *ret_lock = TAKE_FD(fd);
         return 0;
     }

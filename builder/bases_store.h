@@ -11,8 +11,8 @@
 
 #include "builder/builder.h"
 
-/* For a job that begins: path is that of the store, which is made if need be, and *ret_lock keeps
- * it until it is closed. */
+/* For a job that begins: path is that of the store, which is made if need be with its directory of
+ * blobs, and *ret_lock keeps it until it is closed.  One that has lost its blobs is renewed. */
 MUST_CHECK int bases_store_enter(const struct builder *b, const char *workspace,
                                  char path[PATH_MAX], int *ret_lock, struct error *err);
 
@@ -27,7 +27,7 @@ MUST_CHECK int bases_store_measure(const struct builder *b, const char *workspac
 /* Removes those that nobody uses and that no build will. */
 MUST_CHECK int bases_store_tidy(const struct builder *b, const char *workspace, struct error *err);
 
-/* Begins another one. */
+/* Begins another one, for the builds that begin; those that use the present one keep it. */
 MUST_CHECK int bases_store_renew(const struct builder *b, const char *workspace, struct error *err);
 
 /* Removes all, to be fetched anew; for whoever knows that no build is running there. */

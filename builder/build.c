@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "builder/bases_store.h"
 #include "builder/cache_link.h"
 #include "builder/document.h"
 #include "builder/egress.h"
@@ -339,7 +340,7 @@ int builder_open_blob(const struct builder_job *j, const struct builder_layer *l
     if (*ret_fd >= 0)
         return 0;
     (void)error_errno(err, errno, "open the layer %s", layer->digest);
-    if (layer->base)
-        (void)!builder_drop_bases(j, &ignored); /* the next try fetches it with its blobs */
+    if (layer->base) /* the next try fetches it with its blobs */
+        (void)!bases_store_renew(j->b, j->workspace, &ignored);
     return -1;
 }

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
-#include "builder/bases.h"
 #include "builder/bases_store.h"
 #include "builder/cache_keeper.h"
 #include "builder/state.h"
@@ -68,15 +67,6 @@ static int remove_job(const struct builder *b, const char *jobs, const char *id,
     return builder_remove(b, jobs, id, err);
 }
 
-int builder_drop_bases(const struct builder_job *j, struct error *err)
-{
-    const char *name = strrchr(j->bases, '/') + 1;
-    char parent[PATH_MAX];
-
-    (void)snprintf(parent, sizeof(parent), "%.*s", (int)(name - 1 - j->bases), j->bases);
-    return builder_remove(j->b, parent, name, err);
-}
-
 static int make_dirs(const struct builder_job *j, struct error *err)
 {
     static const char *const names[] = {"tmp", "out"};
@@ -92,16 +82,7 @@ static int make_dirs(const struct builder_job *j, struct error *err)
         if (builder_make_dir(j->b, path, err) < 0)
             return -1;
     }
-    if (snprintf(path, sizeof(path), "%s/" BASES_BLOBS, j->bases) >= (int)sizeof(path))
-        return error_set(err, ERR_SYSTEM, "begin a build: path too long");
-    if (cache_keeper_note_begin(j->dir, err) < 0)
-        return -1;
-    /* A store without it is of a version that did not keep blobs: all is fetched anew. */
-    if (access(path, F_OK) < 0 && builder_drop_bases(j, err) < 0)
-        return -1;
-    if (builder_make_dir(j->b, j->bases, err) < 0 || builder_make_dir(j->b, path, err) < 0)
-        return -1;
-    return make_context(j, err);
+    return cache_keeper_note_begin(j->dir, err) < 0 ? -1 : make_context(j, err);
 }
 
 /* Until the job ends, or its process: a job whose build is done, or not ours any more, may still be

@@ -58,10 +58,6 @@ MUST_CHECK int builder_make_dir(const struct builder *b, const char *path, struc
 MUST_CHECK int builder_remove(const struct builder *b, const char *parent, const char *name,
                               struct error *err);
 
-/* Removes the workspace's base store, so that what is needed is fetched anew.  A build that is
- * using it fails and is tried again. */
-MUST_CHECK int builder_drop_bases(const struct builder_job *j, struct error *err);
-
 /* The absolute path of a program in path ("/a:/b"); false when there is none. */
 bool builder_find_program(const char *path, const char *name, char ret[PATH_MAX]);
 

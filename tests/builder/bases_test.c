@@ -2,6 +2,7 @@
 #include "machine.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -14,6 +15,8 @@
 #define TOP    "1111111111111111111111111111111111111111111111111111111111111111"
 #define MIDDLE "2222222222222222222222222222222222222222222222222222222222222222"
 #define BOTTOM "3333333333333333333333333333333333333333333333333333333333333333"
+
+#define BEGINNERS 4 /* at once */
 
 /* ---- a store made by hand: what buildah writes, with layers as a test wants them ---- */
 
@@ -267,6 +270,65 @@ static void test_a_copy_from_an_image_by_its_digest_finds_what_was_pulled_by_tag
 
 #define STORE(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
 
+struct beginner {
+    const struct machine *m;
+    pthread_barrier_t *together;
+    const char *workspace;
+    char id[32];
+    struct builder_job *job;
+};
+
+/* With a file of its own in the store, as one that pulls. */
+static void *begin(void *self)
+{
+    struct beginner *r = self;
+    struct error err = ERROR_INIT;
+    char path[512];
+
+    (void)pthread_barrier_wait(r->together);
+    if (builder_job_begin(r->m->b, r->workspace, r->id, &r->job, &err) < 0)
+        return NULL;
+    (void)snprintf(path, sizeof(path), "%s/bases/%s/blobs/%s", r->m->config.dir, r->workspace,
+                   r->id);
+    (void)!fs_write_file(AT_FDCWD, path, "", 0, 0600, &err);
+    return NULL;
+}
+
+static void begin_all(const struct machine *m, const char *workspace)
+{
+    struct beginner all[BEGINNERS];
+    pthread_t threads[BEGINNERS];
+    pthread_barrier_t together;
+    char path[512];
+
+    assert_int_equal(pthread_barrier_init(&together, NULL, BEGINNERS), 0);
+    for (size_t i = 0; i < BEGINNERS; i++) {
+        all[i] = (struct beginner){.m = m, .together = &together, .workspace = workspace};
+        (void)snprintf(all[i].id, sizeof(all[i].id), "first-%zu", i);
+        assert_int_equal(pthread_create(&threads[i], NULL, begin, &all[i]), 0);
+    }
+    for (size_t i = 0; i < BEGINNERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    for (size_t i = 0; i < BEGINNERS; i++) {
+        assert_non_null(all[i].job);
+        (void)snprintf(path, sizeof(path), "%s/bases/%s/blobs/%s", m->config.dir, workspace,
+                       all[i].id);
+        assert_int_equal(access(path, F_OK), 0);
+        builder_job_end(all[i].job);
+    }
+    (void)pthread_barrier_destroy(&together);
+}
+
+static void test_jobs_that_begin_at_once_share_a_workspaces_first_store(void **state)
+{
+    char workspace[32];
+
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(workspace, sizeof(workspace), "new-%d", i);
+        begin_all(*state, workspace);
+    }
+}
+
 /* Of a version before that, or damaged. */
 static void test_a_store_that_keeps_no_blobs_is_fetched_anew(void **state)
 {
@@ -305,6 +367,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest by_buildah[] = {
         cmocka_unit_test(test_a_pulled_image_is_described),
         cmocka_unit_test(test_a_copy_from_an_image_by_its_digest_finds_what_was_pulled_by_tag),
+        cmocka_unit_test(test_jobs_that_begin_at_once_share_a_workspaces_first_store),
         cmocka_unit_test(test_a_store_that_keeps_no_blobs_is_fetched_anew),
     };
     int failed;
