@@ -24,6 +24,7 @@ struct api_call {
     struct api_key key;             /* key.workspace is the workspace of the call, "" for none */
     bool whole_account;             /* the key is of an account, not of one workspace */
     bool enveloped;                 /* lists are {data,meta}: Blaxel-Version 2026-04-28 */
+    bool catalog;                   /* images are summaries, in pages: since 2026-09-22 */
     int64_t now;                    /* ns: one moment for the whole call */
 };
 
@@ -40,7 +41,7 @@ void api_log(const struct api_config *config, const char *fmt, ...) PRINTF(2, 3)
 /* auth.c: sets key.  False: resp holds the refusal. */
 MUST_CHECK int api_authorize(struct api_call *c, bool *ret_allowed, struct error *err);
 
-/* version.c: sets enveloped.  False: resp holds the refusal. */
+/* version.c: sets enveloped and catalog.  False: resp holds the refusal. */
 bool api_negotiate(struct api_call *c);
 
 /* body.c: the request's body as a JSON object, NULL when resp holds the refusal. */
@@ -105,9 +106,9 @@ MUST_CHECK int api_answer_resource(struct api_call *c, const struct resource *r,
 void api_refuse_absent(struct api_call *c, const char *name);
 
 /* Handlers. */
-api_handler api_list_images, api_post_image, api_get_image, api_delete_image, api_delete_image_tag,
-    api_clean_images, api_get_image_dockerfile, api_get_image_provenance, api_get_image_sbom,
-    api_list_shares, api_post_share, api_delete_share, api_list_pending_shares;
+api_handler api_list_images, api_list_image_tags, api_post_image, api_get_image, api_delete_image,
+    api_delete_image_tag, api_clean_images, api_get_image_dockerfile, api_get_image_provenance,
+    api_get_image_sbom, api_list_shares, api_post_share, api_delete_share, api_list_pending_shares;
 api_handler api_list_resources, api_post_resource, api_get_resource, api_put_resource,
     api_delete_resource;
 api_handler api_delete_template, api_delete_template_version;

@@ -1,87 +1,9 @@
-/* api/images — images as PROTOCOL.md 1.2, 2.8 and 5 show them. */
+/* api/images — the images of a workspace: their list, one of them, its Dockerfile. */
 #include <string.h>
 
-#include "api/call.h"
+#include "api/image_json.h"
 #include "api/image_ref.h"
-
-static json_t *tag_json(const struct image_tag *g)
-{
-    return json_pack("{s:s, s:o, s:o, s:I}", "name", g->name, "createdAt",
-                     api_json_time(g->created), "updatedAt", api_json_time(g->updated), "size",
-                     (json_int_t)g->size);
-}
-
-struct tags {
-    const char *only; /* NULL: all */
-    json_t *array;
-    int bad;
-};
-
-static void add_tag(void *self, const struct image_tag *g)
-{
-    struct tags *tags = self;
-
-    if (!tags->only || strcmp(tags->only, g->name) == 0)
-        tags->bad |= json_array_append_new(tags->array, tag_json(g));
-}
-
-/* What clients are told, and that they were told it.  An image whose builds were all cancelled
- * before one succeeded has failed: whoever waits for it should stop. */
-static int image_status(struct api_call *c, const struct target *t, const struct image *i,
-                        const char **ret, struct error *err)
-{
-    enum presence presence;
-    enum status status;
-    struct build b;
-
-    if (state_build_newest(c->config->state, t, &presence, &b, err) < 0)
-        return -1;
-    if (presence == ABSENT) {
-        *ret = status_name(i->deployed ? STATUS_BUILT : STATUS_FAILED);
-        return 0;
-    }
-    status = build_status(&b, BUILD_FOR_IMAGE, c->now);
-    if (status == STATUS_BUILDING && !b.building_seen &&
-        state_build_seen(c->config->state, b.id, err) < 0)
-        return -1;
-    *ret = status_name(status);
-    return 0;
-}
-
-/* only: the one tag to show, NULL for all.  *ret_tags: how many are shown. */
-static int image_json(struct api_call *c, const struct image *i, const char *only, json_t **ret,
-                      size_t *ret_tags, struct error *err)
-{
-    struct target t = {i->workspace, i->type, i->name};
-    bool shared = strcmp(i->workspace, c->key.workspace) != 0;
-    json_auto_t *tag_array = json_array();
-    json_auto_t *events = NULL;
-    struct tags tags = {.only = only, .array = tag_array};
-    const char *status;
-    char display[512];
-    json_t *image;
-
-    if (image_status(c, &t, i, &status, err) < 0 ||
-        state_image_tags(c->config->state, &t, add_tag, &tags, err) < 0 ||
-        api_json_check(tags.bad, err) < 0 || api_events(c, &t, BUILD_FOR_IMAGE, &events, err) < 0)
-        return -1;
-    (void)snprintf(display, sizeof(display), "%s/%s/%s/%s", c->config->registry_name, t.workspace,
-                   t.type, t.name);
-    image =
-        json_pack("{s:{s:s, s:s, s:s, s:s, s:s*, s:s, s:o, s:o, s:o, s:O}, s:{s:I, s:O}}", //
-                  "metadata",                                                              //
-                  "name", i->name, "displayName", display, "resourceType", i->type,        //
-                  "workspace", c->key.workspace, "sourceWorkspace", shared ? t.workspace : NULL,
-                  "status", status, //
-                  "createdAt", api_json_time(i->created), "updatedAt", api_json_time(i->updated),
-                  "lastDeployedAt", api_json_time(i->deployed), "events", events, //
-                  "spec", "size", (json_int_t)i->size, "tags", tag_array);
-    if (api_json_check(!image, err) < 0)
-        return -1;
-    *ret_tags = json_array_size(tag_array);
-    *ret = image;
-    return 0;
-}
+#include "api/page.h"
 
 /* ---- lists ---- */
 
@@ -114,23 +36,67 @@ static void add_row(void *self, const struct image *i)
     all->rows[all->n++] = *i;
 }
 
+static int append_image(struct api_call *c, const struct image *i, json_t *list, struct error *err)
+{
+    json_t *image;
+    size_t n_tags;
+
+    if (image_json(c, i, NULL, &image, &n_tags, err) < 0)
+        return -1;
+    return api_json_check(json_array_append_new(list, image), err);
+}
+
+/* By name, and then by type. */
+struct image_key {
+    char text[sizeof(((struct image *)0)->name) + sizeof(((struct image *)0)->type)];
+};
+
+static int answer_page(struct api_call *c, const struct image_rows *all, struct error *err)
+{
+    CLEANUP_FREE struct page_item *items = calloc(all->n + 1, sizeof(*items));
+    CLEANUP_FREE struct image_key *keys = calloc(all->n + 1, sizeof(*keys));
+    json_auto_t *list = json_array();
+    struct page page;
+    const char *next;
+    size_t n = 0;
+    bool ok;
+
+    if (api_json_check(!items || !keys, err) < 0 || page_parse(c, &page, &ok, err) < 0)
+        return -1;
+    if (!ok)
+        return 0;
+    for (size_t i = 0; i < all->n; i++) {
+        const struct image *row = &all->rows[i];
+
+        (void)snprintf(keys[i].text, sizeof(keys[i].text), "%s/%s", row->name, row->type);
+        if (strstr(row->name, page.q))
+            items[n++] = (struct page_item){keys[i].text, row};
+    }
+    next = page_cut(&page, items, &n);
+    for (size_t i = 0; i < n; i++)
+        if (append_image(c, items[i].of, list, err) < 0)
+            return -1;
+    return api_answer_list(c, json_incref(list), next, (int64_t)all->n, err);
+}
+
+static int answer_all(struct api_call *c, const struct image_rows *all, struct error *err)
+{
+    json_auto_t *list = json_array();
+
+    for (size_t i = 0; i < all->n; i++)
+        if (append_image(c, &all->rows[i], list, err) < 0)
+            return -1;
+    return api_response_json(c->resp, 200, list, err);
+}
+
 int api_list_images(struct api_call *c, struct error *err)
 {
     CLEANUP(rows_release) struct image_rows all = {.n = 0};
-    json_auto_t *list = json_array();
-    size_t n_tags;
 
     if (state_image_list(c->config->state, c->key.workspace, add_row, &all, err) < 0 ||
         api_json_check(all.failed, err) < 0)
         return -1;
-    for (size_t i = 0; i < all.n; i++) {
-        json_t *image;
-
-        if (image_json(c, &all.rows[i], NULL, &image, &n_tags, err) < 0 ||
-            api_json_check(json_array_append_new(list, image), err) < 0)
-            return -1;
-    }
-    return api_response_json(c->resp, 200, list, err); /* bare in every version */
+    return c->catalog ? answer_page(c, &all, err) : answer_all(c, &all, err);
 }
 
 /* ---- one image ---- */

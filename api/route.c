@@ -16,6 +16,8 @@ const struct route api_routes[] = {
     {"DELETE", "/v0/images", api_clean_images,
      .help = "deletes the images and tags that no resource uses"},
     {"GET", "/v0/images/{type}/{image}", api_get_image, .help = "shows an image and its status"},
+    {"GET", "/v0/images/{type}/{image}/tags", api_list_image_tags,
+     .help = "lists the tags of an image, by pages"},
     {"GET", "/v0/images/{type}/{image}/dockerfile", api_get_image_dockerfile,
      .help = "shows the Dockerfile that the image was built with"},
     {"GET", "/v0/images/{type}/{image}/share", api_list_shares,

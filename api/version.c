@@ -5,10 +5,11 @@
 
 static const struct version {
     const char *name;
-    bool enveloped;
+    bool enveloped, catalog;
 } versions[] = {
-    {"2026-04-16", false}, /* what a client without the header gets */
-    {"2026-04-28", true},
+    {"2026-04-16", false, false}, /* what a client without the header gets */
+    {"2026-04-28", true, false},
+    {"2026-09-22", true, true},
 };
 
 bool api_negotiate(struct api_call *c)
@@ -18,11 +19,12 @@ bool api_negotiate(struct api_call *c)
     for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
         if (!asked || !*asked || strcmp(asked, versions[i].name) == 0) {
             c->enveloped = versions[i].enveloped;
+            c->catalog = versions[i].catalog;
             return true;
         }
     }
     api_refuse(c->resp, 400, "invalid_api_version",
-               "This Blaxel-Version is not known. Send 2026-04-28, or 2026-04-16 for lists without "
-               "an envelope.");
+               "This Blaxel-Version is not known. Send 2026-09-22, 2026-04-28, or 2026-04-16 for "
+               "lists without an envelope.");
     return false;
 }

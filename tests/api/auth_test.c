@@ -113,7 +113,7 @@ static void test_an_unknown_version_is_refused(void **state)
     assert_error(ask(f, "GET", "/v0/images", NULL), 400, "invalid_api_version");
 }
 
-/* Bare arrays before 2026-04-28; images are bare in every version. */
+/* Bare arrays before 2026-04-28; images are bare before 2026-09-22. */
 static void test_lists_have_an_envelope_by_version(void **state)
 {
     static const struct {

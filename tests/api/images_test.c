@@ -322,6 +322,112 @@ static void test_images_are_listed_bare(void **state)
     assert_string_equal(text_at(r, "1.metadata.status"), "UPLOADING");
 }
 
+/* Walks a list by pages of `limit`; the names, with blanks between them, in names. */
+static void walk(struct fixture *f, const char *list, const char *name, int limit, char names[256])
+{
+    char target[512] = "", cursor[200] = "";
+    size_t len = 0;
+
+    names[0] = '\0';
+    do {
+        struct reply *r;
+        const json_t *data;
+
+        (void)snprintf(target, sizeof(target), "%slimit=%d&cursor=%s", list, limit, cursor);
+        r = ask(f, "GET", target, NULL);
+        assert_int_equal(r->status, 200);
+        data = at(r, "data");
+        assert_in_range(json_array_size(data), 0, (size_t)limit);
+        for (size_t i = 0; i < json_array_size(data); i++) {
+            char path[64];
+
+            (void)snprintf(path, sizeof(path), "data.%zu.%s", i, name);
+            len += (size_t)snprintf(names + len, 256 - len, "%s ", text_at(r, path));
+        }
+        (void)snprintf(cursor, sizeof(cursor), "%s", text_at(r, "meta.nextCursor"));
+        assert_int_equal(json_is_true(at(r, "meta.hasMore")), cursor[0] != '\0');
+    } while (cursor[0]);
+}
+
+static void ask_for_image(struct fixture *f, const char *type, const char *name)
+{
+    char body[128];
+
+    (void)snprintf(body, sizeof(body), "{\"name\":\"%s\",\"resourceType\":\"%s\"}", name, type);
+    assert_int_equal(ask(f, "POST", "/v0/images?upload=true", body)->status, 200);
+}
+
+static void test_a_later_version_lists_summaries_by_pages(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    char tag[BUILD_TAG];
+    char names[256];
+    struct reply *r;
+
+    f->headers[API_HEADER_VERSION] = "2026-09-22";
+    build_image(f, tag);
+    for (int i = 0; i < 5; i++) {
+        char name[2] = {(char)('e' - i), '\0'};
+
+        ask_for_image(f, "job", name);
+    }
+    ask_for_image(f, "agent", "c");
+    for (int limit = 1; limit < 9; limit++) {
+        walk(f, "/v0/images?", "metadata.name", limit, names);
+        assert_string_equal(names, "a b c c d e my-sandbox-1 ");
+        walk(f, "/v0/images?sort=name:desc&", "metadata.name", limit, names);
+        assert_string_equal(names, "my-sandbox-1 e d c c b a ");
+    }
+    walk(f, "/v0/images?q=sand&", "metadata.name", 1, names);
+    assert_string_equal(names, "my-sandbox-1 ");
+    r = ask(f, "GET", "/v0/images?q=sand", NULL);
+    assert_int_equal(json_integer_value(at(r, "meta.total")), 7);
+    assert_int_equal(json_integer_value(at(r, "data.0.spec.tagCount")), 2);
+    assert_null(at(r, "data.0.spec.tags"));
+    r = ask(f, "GET", IMAGE, NULL);
+    assert_int_equal(json_integer_value(at(r, "spec.tagCount")), 2);
+    assert_string_equal(text_at(r, "metadata.status"), "BUILT");
+    assert_null(at(r, "spec.tags"));
+    assert_error(ask(f, "GET", "/v0/images?sort=size:asc", NULL), 400, "invalid_sort");
+}
+
+static void test_tags_are_listed_by_pages(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    char first[BUILD_TAG], second[BUILD_TAG], expected[256], names[256], target[256];
+    struct reply *r;
+
+    build_image(f, first);
+    build_image(f, second);
+    if (strcmp(first, second) > 0)
+        (void)snprintf(expected, sizeof(expected), "%s %s ", second, first);
+    else
+        (void)snprintf(expected, sizeof(expected), "%s %s ", first, second);
+    for (int limit = 1; limit < 4; limit++) {
+        char *latest;
+
+        walk(f, IMAGE "/tags?sort=name:asc&", "name", limit, names);
+        latest = strstr(names, "latest ");
+        assert_non_null(latest);
+        memmove(latest, latest + 7, strlen(latest + 7) + 1);
+        assert_string_equal(names, expected);
+    }
+    walk(f, IMAGE "/tags?q=lat&", "name", 1, names);
+    assert_string_equal(names, "latest ");
+    walk(f, IMAGE "/tags?q=atest&", "name", 1, names);
+    assert_string_equal(names, "");
+    (void)snprintf(target, sizeof(target), IMAGE "/tags?name=%s", first);
+    r = ask(f, "GET", target, NULL);
+    assert_int_equal(json_array_size(at(r, "data")), 1);
+    assert_string_equal(text_at(r, "data.0.name"), first);
+    assert_int_equal(json_integer_value(at(r, "data.0.size")), 1234);
+    assert_int_equal(json_integer_value(at(r, "meta.total")), 3);
+    assert_int_equal(ask(f, "GET", IMAGE "/tags?sourceWorkspace=acme", NULL)->status, 200);
+    assert_error(ask(f, "GET", IMAGE "/tags?sourceWorkspace=rival", NULL), 404, "image not found");
+    assert_error(ask(f, "GET", "/v0/images/sandbox/none/tags", NULL), 404, "image not found");
+    assert_error(ask(f, "GET", IMAGE "/tags?sort=x", NULL), 400, "invalid_sort");
+}
+
 static void test_deleting_an_image_deletes_its_manifests(void **state)
 {
     struct fixture *f = fixture_of(state);
@@ -465,6 +571,8 @@ int main(void)
         TEST(test_one_tag_can_be_shown),
         TEST(test_an_unknown_image_is_not_found),
         TEST(test_images_are_listed_bare),
+        TEST(test_a_later_version_lists_summaries_by_pages),
+        TEST(test_tags_are_listed_by_pages),
         TEST(test_deleting_an_image_deletes_its_manifests),
         TEST(test_a_tag_is_deleted_as_bl_does_it),
         TEST(test_a_tag_is_deleted_as_the_sdks_do_it),
