@@ -22,6 +22,7 @@ struct api_config { /* borrowed until api_server_stop */
     uint64_t upload_max;         /* bytes */
     const struct places *places; /* of template stores and volumes */
     int64_t volume_wait; /* ns that the answer to a POST waits for a volume to be made; 0: none */
+    bool operators; /* answers /metrics, /healthz and /readyz without a key, and nothing else */
     struct planner *planner; /* for POST /v0/plan; NULL: it is answered with 501 */
     /* The operator's log, as in worker_config. */
     void (*log)(void *self, const char *line);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "api/route.h"
+#include "api/metrics.h"
 
 struct exchange *exchange_new(const struct api_config *config, const char *target,
                               int64_t slow_after)
@@ -101,7 +101,7 @@ static bool judge_head(struct exchange *x, const struct exchange_head *head)
                    "Transfer-Encoding: chunked.");
         return false;
     }
-    route = find_route(x);
+    route = x->route = find_route(x);
     if (route && route->body_max && !admit_large_body(x, route))
         return false;
     if (route && route->streams) {
@@ -183,15 +183,18 @@ static void copy_plain(const char *from, char *to, size_t size)
 
 void exchange_log(const struct exchange *x, bool lost)
 {
-    long long ms = (long long)((clock_monotonic() - x->started) / NS_PER_MS);
+    int64_t ns = clock_monotonic() - x->started;
     char method[24];
     char path[300];
     char status[8];
 
+    if (!x->config->operators)
+        metrics_note_request(x->route, x->resp.status, ns);
     copy_plain(x->req.method, method, sizeof(method));
     copy_plain(x->req.path, path, sizeof(path));
     (void)snprintf(status, sizeof(status), "%d", x->resp.status);
     api_log(x->config, "%s %s %s %llu/%zu B %lld ms %s%s", method[0] ? method : "-", path,
-            x->resp.status ? status : "-", (unsigned long long)x->received, x->sent, ms,
-            x->resp.workspace[0] ? x->resp.workspace : "-", lost ? " (connection lost)" : "");
+            x->resp.status ? status : "-", (unsigned long long)x->received, x->sent,
+            (long long)(ns / NS_PER_MS), x->resp.workspace[0] ? x->resp.workspace : "-",
+            lost ? " (connection lost)" : "");
 }

@@ -26,10 +26,11 @@ struct exchange {
     struct buf body;
     struct receipt *receipt; /* of an upload on its way */
     struct error target_error;
-    int64_t started;     /* monotonic, ns */
-    int64_t slow_after;  /* ns; after that a body must come at EXCHANGE_RATE_MIN */
-    uint64_t received;   /* bytes of body */
-    uint64_t refused_at; /* of them, when the answer was known */
+    int64_t started;           /* monotonic, ns */
+    int64_t slow_after;        /* ns; after that a body must come at EXCHANGE_RATE_MIN */
+    uint64_t received;         /* bytes of body */
+    uint64_t refused_at;       /* of them, when the answer was known */
+    const struct route *route; /* NULL: none matches */
     bool begun, refused;
     bool answered_early; /* before the body was read */
     size_t sent;         /* bytes of the answer's body */
@@ -51,8 +52,8 @@ bool exchange_data(struct exchange *x, const void *data, size_t len);
 /* The request is whole; afterwards resp holds the answer. */
 void exchange_end(struct exchange *x);
 
-/* The operator's line: method, path, status, bytes of body in and out, ms, workspace.  lost: the
- * client went away before its answer. */
+/* The request is counted, and told in the operator's line: method, path, status, bytes of body in
+ * and out, ms, workspace.  lost: the client went away before its answer. */
 void exchange_log(const struct exchange *x, bool lost);
 
 #endif

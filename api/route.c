@@ -6,7 +6,9 @@
 #define API_PLAN_MAX (8 << 20) /* bytes of an archive that is only looked at */
 
 const struct route api_routes[] = {
-    {"GET", "/healthz", api_get_health, .open = true, .help = "says whether Kiln can work"},
+    {"GET", "/healthz", api_get_health, .open = true, .help = "says whether Kiln lives"},
+    {"GET", "/readyz", api_get_ready, .open = true,
+     .help = "says whether Kiln can work: its registry answers, too"},
     {"PUT", "/uploads/{workspace}/{object}", api_put_upload, .open = true, .streams = true,
      .help = "takes an archive at a presigned URL"},
     {"GET", "/v0/openapi.json", api_get_openapi, .open = true,
@@ -126,12 +128,21 @@ static void refuse_method(struct api_call *c, const char *allowed)
     api_response_header(c->resp, "Allow", allowed);
 }
 
+static const struct route operator_routes[] = {
+    {"GET", "/healthz", api_get_health, .open = true},
+    {"GET", "/readyz", api_get_ready, .open = true},
+    {"GET", "/metrics", api_get_metrics, .open = true},
+};
+
 const struct route *api_route_find(struct api_call *c)
 {
     CLEANUP(buf_release) struct buf allowed = BUF_INIT(64);
+    const bool operators = c->config->operators;
+    const size_t n =
+        operators ? sizeof(operator_routes) / sizeof(operator_routes[0]) : api_routes_count;
 
-    for (size_t i = 0; i < api_routes_count; i++) {
-        const struct route *r = &api_routes[i];
+    for (size_t i = 0; i < n; i++) {
+        const struct route *r = operators ? &operator_routes[i] : &api_routes[i];
 
         if (!match(c, r->pattern))
             continue;

@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 43
+#define CONFIG_KEYS 44
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -31,6 +31,7 @@ struct config_source {
 struct config {
     char *data_dir; /* absolute */
     char *listen;
+    char *operator_listen;
     char *public_url;
     int64_t workers;
     char *registry_listen;

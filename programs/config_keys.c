@@ -14,6 +14,7 @@
 /* ---- the table ---- */
 
 static bool is_address(const char *value);
+static bool is_address_or_empty(const char *value);
 static bool is_url(const char *value);
 static bool is_word(const char *value);
 static bool is_mirror(const char *value);
@@ -38,6 +39,10 @@ const struct key config_keys[CONFIG_KEYS] = {
      "where everything is kept: state, uploads, images, jobs"},
     {"listen", STRING, AT(listen), "127.0.0.1:8080", NULL, 0, 0, is_address, ADDRESS,
      "where the API listens"},
+    {"operator_listen", STRING, AT(operator_listen), "", NULL, 0, 0, is_address_or_empty,
+     "empty or " ADDRESS,
+     "where /metrics, /healthz and /readyz are answered without a key, for the operator's own "
+     "tools; empty: nowhere"},
     {"public_url", STRING, AT(public_url), "", NULL, 0, 0, is_url, URL,
      "how clients reach the API, for upload URLs; empty: as the request's Host says"},
     {"workers", INTEGER, AT(workers), NULL, "the number of cores", 0, 256, NULL, NULL,
@@ -176,6 +181,11 @@ static bool is_address(const char *value)
     /* More colons are an IPv6 address, which stands in brackets. */
     return memchr(value, ':', (size_t)(colon - value)) == NULL ||
            (value[0] == '[' && colon[-1] == ']');
+}
+
+static bool is_address_or_empty(const char *value)
+{
+    return !*value || is_address(value);
 }
 
 static bool is_url(const char *value)

@@ -25,6 +25,24 @@ static void say(const char *fmt, ...)
     operator_log(NULL, line);
 }
 
+/* For Prometheus and the like; *ret NULL: it was not asked for. */
+static int start_operators(const struct installation *i, struct api_config *ret_config,
+                           struct api_server **ret, struct error *err)
+{
+    *ret = NULL;
+    if (!i->config->operator_listen[0])
+        return 0;
+    *ret_config = (struct api_config){.state = i->state,
+                                      .registry = &i->registry,
+                                      .clock = &clock_system,
+                                      .operators = true,
+                                      .log = operator_log};
+    if (api_server_start(ret_config, i->config->operator_listen, ret, err) < 0)
+        return error_wrap(err, "operator_listen");
+    say("metrics are at http://%s/metrics", i->config->operator_listen);
+    return 0;
+}
+
 /* Until SIGINT or SIGTERM; meanwhile sees to it that the registry lives. */
 static void wait_for_signal(struct registry_server *registry)
 {
@@ -88,8 +106,8 @@ struct service {
     struct worker *worker;
     struct planner planner;
     unsigned char upload_key[UPLOAD_KEY_SIZE];
-    struct api_config api_config;
-    struct api_server *api;
+    struct api_config api_config, operator_config;
+    struct api_server *api, *operators;
 };
 
 static void service_stop(struct service *s)
@@ -97,6 +115,7 @@ static void service_stop(struct service *s)
     api_server_stop(s->api);
     worker_stop(s->worker, DRAIN_MS);
     registry_server_free(s->registry);
+    api_server_stop(s->operators);
     installation_release(&s->installation);
 }
 
@@ -145,7 +164,8 @@ static int service_start(struct service *s, const struct config *c, char ret_url
     s->planner.config = &s->worker_config;
     s->planner.max = PLANS_AT_ONCE;
     set_api_config(s, c);
-    if (api_server_start(&s->api_config, c->listen, &s->api, err) < 0)
+    if (start_operators(&s->installation, &s->operator_config, &s->operators, err) < 0 ||
+        api_server_start(&s->api_config, c->listen, &s->api, err) < 0)
         return -1;
     url_of(c, s->api, ret_url);
     if (installation_start_registry(&s->installation, ret_url, &s->registry, err) < 0)
@@ -183,6 +203,8 @@ int command_worker(const struct config *c, int argc, char **argv)
 {
     CLEANUP(installation_release) struct installation i = {.config = c};
     struct worker_config config;
+    struct api_config operator_config;
+    struct api_server *operators = NULL;
     struct worker *worker = NULL;
     struct error err = ERROR_INIT;
 
@@ -197,13 +219,16 @@ int command_worker(const struct config *c, int argc, char **argv)
     if (installation_open(c, c->data_dir, NULL, &i, &err) < 0)
         goto fail;
     config = installation_worker(&i, (int)c->workers, operator_log);
-    if (worker_start(&config, &worker, &err) < 0)
+    if (start_operators(&i, &operator_config, &operators, &err) < 0 ||
+        worker_start(&config, &worker, &err) < 0)
         goto fail;
     say("worker %s: %d builds at once, data is in %s", config.name, config.threads, c->data_dir);
     wait_for_signal(NULL);
     worker_stop(worker, DRAIN_MS);
+    api_server_stop(operators);
     return 0;
 fail:
+    api_server_stop(operators);
     fprintf(stderr, "kiln worker: %s\n", err.msg);
     return 1;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "worker/cache_registry.h"
+#include "worker/counts.h"
 #include "worker/credentials.h"
 #include "worker/pack.h"
 
@@ -112,6 +113,7 @@ static int run_init(struct run *r, const struct worker_config *config, const str
     *r = (struct run){.config = config,
                       .build = *build,
                       .epoch = -1,
+                      .begun = clock_monotonic(),
                       .dockerfile_text = BUF_INIT(TEXT_MAX),
                       .failure = BUF_INIT(TEXT_MAX)};
     (void)snprintf(r->holder, sizeof(r->holder), "%s", holder);
@@ -159,11 +161,21 @@ static bool is_final(enum build_phase phase)
     return phase == BUILD_SUCCEEDED || phase == BUILD_FAILED || phase == BUILD_CANCELLED;
 }
 
+static enum try_end end_of(enum lease_verdict verdict, enum build_phase phase)
+{
+    return verdict == LEASE_LOST      ? TRY_LOST
+           : phase == BUILD_SUCCEEDED ? TRY_SUCCEEDED
+           : phase == BUILD_QUEUED    ? TRY_QUEUED
+           : phase == BUILD_CANCELLED ? TRY_CANCELLED
+                                      : TRY_FAILED;
+}
+
 static void settle(struct run *r, const struct build_result *result)
 {
     const struct worker_config *c = r->config;
     enum lease_verdict verdict;
     enum build_phase phase;
+    enum try_end end;
     struct error err = ERROR_INIT;
 
     if (state_finish(c->state, r->build.id, r->holder, result, &verdict, &phase, &err) < 0) {
@@ -181,14 +193,11 @@ static void settle(struct run *r, const struct build_result *result)
         run_log(c, "build %s: remove its archive: %s", r->build.id, err.msg);
     if (verdict != LEASE_LOST && is_final(phase))
         credentials_forget(c->credentials_dir, r->build.id);
+    end = end_of(verdict, phase);
+    counts_add(end, clock_monotonic() - r->begun);
     run_log(c, "build %s %s/%s/%s: %s%s%s", r->build.id, r->build.workspace, r->build.type,
-            r->build.name,
-            verdict == LEASE_LOST      ? "lease lost"
-            : phase == BUILD_SUCCEEDED ? "succeeded"
-            : phase == BUILD_QUEUED    ? "will be tried again"
-            : phase == BUILD_CANCELLED ? "cancelled"
-                                       : "failed",
-            result->kind ? ": " : "", result->kind ? result->message : "");
+            r->build.name, try_end_names[end], result->kind ? ": " : "",
+            result->kind ? result->message : "");
 }
 
 /* Tells the log that a fault is not the user's, and what comes of it. */

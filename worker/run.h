@@ -30,6 +30,7 @@ struct run {
     struct cancel cancel;       /* thrown when the lease says stop, or the worker drains */
     atomic_bool lost;           /* the lease is gone: write nothing more */
     char holder[WORKER_HOLDER]; /* of the lease: this try and no other */
+    int64_t begun;              /* monotonic, ns */
 
     /* What the steps leave for each other. */
     struct builder_job *job;

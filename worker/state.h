@@ -455,6 +455,14 @@ MUST_CHECK int state_resource_list(struct state *s, const char *workspace, const
 MUST_CHECK int state_resource_delete(struct state *s, const struct target *t,
                                      enum presence *ret_presence, struct error *err);
 
+/* ---- load ---- */
+
+struct state_load {
+    int64_t uploading, queued, running; /* builds */
+    int64_t queued_since;               /* ns: of the queued build that waits longest; 0: of none */
+};
+MUST_CHECK int state_load(struct state *s, struct state_load *ret, struct error *err);
+
 /* ---- images ---- */
 
 struct image_tag {

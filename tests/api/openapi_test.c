@@ -58,8 +58,9 @@ static void test_every_route_is_described(void **state)
 static void check_operation(const char *method, const char *path, const json_t *operation)
 {
     struct api_response resp = API_RESPONSE_INIT;
+    const struct api_config config = {.operators = false};
     struct api_request req = {.method = NULL};
-    struct api_call c = {.req = &req, .resp = &resp};
+    struct api_call c = {.config = &config, .req = &req, .resp = &resp};
     const json_t *keys = json_array_get(json_object_get(operation, "security"), 0);
     char upper[16];
     struct error err;
