@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 43
+#define CONFIG_KEYS 44
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -30,6 +30,7 @@ struct config_source {
 /* Strings are never NULL; "" stands for none.  Sizes are bytes, durations seconds. */
 struct config {
     char *data_dir; /* absolute */
+    char *database; /* a PostgreSQL database's URL; "": a file in data_dir */
     char *listen;
     char *public_url;
     int64_t workers;
