@@ -58,6 +58,11 @@ bool text_is_utf8(const char *s, size_t len)
     return true;
 }
 
+size_t text_utf8_length(const char *s, size_t len)
+{
+    return len ? utf8_sequence((const unsigned char *)s, len) : 0;
+}
+
 bool text_has_control(const char *s, size_t len)
 {
     for (size_t i = 0; i < len; i++)
@@ -148,10 +153,7 @@ static size_t printable(const char *s, size_t len)
 {
     if (text_has_control(s, 1) || *s == '"' || *s == '\\')
         return 0;
-    for (size_t n = 1; n <= 4 && n <= len; n++)
-        if (text_is_utf8(s, n))
-            return n;
-    return 0;
+    return text_utf8_length(s, len);
 }
 
 struct text_shown text_show(const char *name)

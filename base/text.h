@@ -9,6 +9,9 @@
 /* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool text_is_utf8(const char *s, size_t len);
 
+/* Bytes of the character that s begins with; 0 if that is none. */
+size_t text_utf8_length(const char *s, size_t len);
+
 /* Holds a byte below 0x20 or 0x7f. */
 bool text_has_control(const char *s, size_t len);
 

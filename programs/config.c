@@ -53,6 +53,8 @@ static int refuse_value(const struct config *c, const struct key *k, struct conf
 {
     char quoted[204];
 
+    if (key_is_hidden(k))
+        return refuse(c, k, source, "what is there", err);
     (void)snprintf(quoted, sizeof(quoted), "\"%.200s\"", value);
     return refuse(c, k, source, quoted, err);
 }

@@ -30,6 +30,7 @@ struct config_source {
 /* Strings are never NULL; "" stands for none.  Sizes are bytes, durations seconds. */
 struct config {
     char *data_dir; /* absolute */
+    char *database; /* a PostgreSQL database's URL; "": a file in data_dir */
     char *listen;
     char *operator_listen;
     char *public_url;

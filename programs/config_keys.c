@@ -16,6 +16,7 @@
 static bool is_address(const char *value);
 static bool is_address_or_empty(const char *value);
 static bool is_url(const char *value);
+static bool is_database(const char *value);
 static bool is_word(const char *value);
 static bool is_mirror(const char *value);
 static bool is_absolute(const char *value);
@@ -37,6 +38,9 @@ const struct key config_keys[CONFIG_KEYS] = {
     {"data_dir", PATH, AT(data_dir), NULL,
      "/var/lib/kiln as root, else $XDG_DATA_HOME/kiln or ~/.local/share/kiln", 0, 0, NULL, NULL,
      "where everything is kept: state, uploads, images, jobs"},
+    {"database", STRING, AT(database), "", "a file in the data directory", 0, 0, is_database,
+     "empty or a URL with postgres:// or postgresql://, without a password",
+     "the PostgreSQL database of the state and the queue, for several machines"},
     {"listen", STRING, AT(listen), "127.0.0.1:8080", NULL, 0, 0, is_address, ADDRESS,
      "where the API listens"},
     {"operator_listen", STRING, AT(operator_listen), "", NULL, 0, 0, is_address_or_empty,
@@ -159,6 +163,11 @@ bool key_is_string(const struct key *k)
     return k->kind == STRING || k->kind == PATH;
 }
 
+bool key_is_hidden(const struct key *k)
+{
+    return k->valid == is_database;
+}
+
 bool key_is_number(const struct key *k)
 {
     return k->kind == INTEGER || k->kind == SIZE || k->kind == DURATION;
@@ -196,6 +205,23 @@ static bool is_url(const char *value)
         return true;
     return (text_starts(value, "http://") || text_starts(value, "https://")) && host[3] &&
            !strpbrk(value, " @?#") && !text_ends(value, "/");
+}
+
+/* libpq's URL; the password belongs where `kiln config` and the list of processes do not show it.
+ */
+static bool is_database(const char *value)
+{
+    const char *user = strstr(value, "://");
+    size_t end;
+
+    if (!*value)
+        return true;
+    if ((!text_starts(value, "postgres://") && !text_starts(value, "postgresql://")) ||
+        strpbrk(value, " \t") || strstr(value, "password="))
+        return false;
+    user += strlen("://");
+    end = strcspn(user, "/?@");
+    return user[end] != '@' || !memchr(user, ':', end);
 }
 
 static bool is_mirror(const char *value)

@@ -24,6 +24,8 @@ extern const struct key config_keys[CONFIG_KEYS];
 
 bool key_is_string(const struct key *k); /* STRING or PATH */
 bool key_is_number(const struct key *k);
+/* A wrong value is not repeated, for it may hold a password. */
+bool key_is_hidden(const struct key *k);
 
 /* Where the key's value is in c. */
 char **key_string(const struct config *c, const struct key *k);

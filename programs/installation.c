@@ -139,8 +139,10 @@ int installation_open_state(const struct config *config, const char *path, struc
                             struct error *err)
 {
     char file[4096];
-    const struct state_config state = {.path = path ? path : file,
-                                       .clock = &clock_system,
+    const bool remote = config->database[0] != '\0';
+    const struct state_config state = {.path = path     ? path
+                                               : remote ? config->database
+                                                        : file,
                                        .attempts_max = (int)config->attempts,
                                        .upload_ns = config->upload_expiry * NS_PER_SEC,
                                        .limits = {.builds = config->builds_max,
@@ -148,7 +150,7 @@ int installation_open_state(const struct config *config, const char *path, struc
                                                   .templates = config->templates_max}};
 
     (void)snprintf(file, sizeof(file), "%s/kiln.db", config->data_dir);
-    if (!path && fs_mkdirs(config->data_dir, 0755, err) < 0)
+    if (!path && !remote && fs_mkdirs(config->data_dir, 0755, err) < 0)
         return -1;
     return state_open(&state, ret, err);
 }

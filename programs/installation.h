@@ -3,7 +3,8 @@
  *   DATA/kiln.db      state            DATA/builder/   job directories and base images
  *   DATA/uploads/     archives         DATA/registry/  the supervised docker-registry's
  *   DATA/templates/   template stores  DATA/volumes/   volumes, both by workspace
- */
+ *
+ * The state is on a PostgreSQL server instead where `database` names one. */
 #ifndef PROGRAMS_INSTALLATION_H
 #define PROGRAMS_INSTALLATION_H
 
@@ -35,14 +36,14 @@ struct installation {
     char worker_name[WORKER_NAME];
 };
 
-/* dir: where the parts live.  state_path: NULL for DATA/kiln.db, or ":memory:".  Release also after
- * -1. */
+/* dir: where the parts live.  state_path: NULL for the configured database, else DATA/kiln.db; or
+ * ":memory:".  Release also after -1. */
 MUST_CHECK int installation_open(const struct config *config, const char *dir,
                                  const char *state_path, struct installation *ret,
                                  struct error *err);
 void installation_release(struct installation *i);
 
-/* The state alone: path as above, NULL for DATA/kiln.db, whose directory is made. */
+/* The state alone: path as above; the directory of DATA/kiln.db is made. */
 MUST_CHECK int installation_open_state(const struct config *config, const char *path,
                                        struct state **ret, struct error *err);
 

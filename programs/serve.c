@@ -135,7 +135,7 @@ static void set_api_config(struct service *s, const struct config *c)
         .registry_name = s->installation.registry_name,
         .credentials_dir = s->installation.credentials_dir,
         .public_url = c->public_url[0] ? c->public_url : NULL,
-        .clock = &clock_system,
+        .clock = state_clock(s->installation.state),
         .upload_seconds = c->upload_expiry,
         .upload_max = (uint64_t)c->upload_max,
         .places = &s->installation.places,

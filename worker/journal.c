@@ -65,19 +65,11 @@ static size_t escape_length(const char *s, size_t len)
     return 2;
 }
 
-static size_t utf8_length(const char *s, size_t len)
-{
-    for (size_t n = 1; n <= 4 && n <= len; n++)
-        if (text_is_utf8(s, n))
-            return n;
-    return 0;
-}
-
 static void add_clean(struct buf *out, const char *s, size_t len)
 {
     for (size_t i = 0; i < len;) {
         size_t escape = escape_length(s + i, len - i);
-        size_t n = utf8_length(s + i, len - i);
+        size_t n = text_utf8_length(s + i, len - i);
         bool control = n == 1 && text_has_control(s + i, 1) && s[i] != '\t';
 
         if (escape) {

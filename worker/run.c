@@ -16,6 +16,7 @@
 #define TICK_MS       200
 #define HEARTBEAT_MAX (2 * NS_PER_SEC) /* so that a cancelled build ends soon */
 #define TEXT_MAX      (4 << 20)
+#define RECORD_MS     500 /* before an end is recorded again */
 
 /* ---- the ticking thread ---- */
 
@@ -27,6 +28,7 @@ struct ticker {
     int64_t next_beat; /* clock_monotonic */
     int64_t kept;      /* when the lease was last renewed */
     atomic_bool drained;
+    bool failing; /* the log's lines are not written, and that was said */
 };
 
 void run_log(const struct worker_config *c, const char *fmt, ...)
@@ -66,15 +68,24 @@ static void beat(struct ticker *t)
         cancel_throw(&t->run->cancel);
 }
 
+/* What is not written stays, and is tried again at the next tick. */
+static void flush(struct ticker *t)
+{
+    struct error err = ERROR_INIT;
+    bool failed = !atomic_load(&t->run->lost) && journal_flush(&t->run->journal, &err) < 0;
+
+    if (failed && !t->failing)
+        run_log(t->run->config, "build %s: write its log: %s", t->run->build.id, err.msg);
+    t->failing = failed;
+}
+
 static void *tick(void *self)
 {
     struct ticker *t = self;
-    struct error err = ERROR_INIT;
     struct pollfd stop = {.fd = t->stop.fd, .events = POLLIN};
 
     while (poll(&stop, 1, TICK_MS) <= 0) {
-        if (!atomic_load(&t->run->lost) && journal_flush(&t->run->journal, &err) < 0)
-            run_log(t->run->config, "build %s: write its log: %s", t->run->build.id, err.msg);
+        flush(t);
         beat(t);
         if (cancel_is_thrown(t->drain) && !atomic_exchange(&t->drained, true))
             cancel_throw(&t->run->cancel);
@@ -170,7 +181,38 @@ static enum try_end end_of(enum lease_verdict verdict, enum build_phase phase)
                                       : TRY_FAILED;
 }
 
-static void settle(struct run *r, const struct build_result *result)
+/* The rest of the log, and the end.  While the database is not to be reached it is tried again, as
+ * nobody else knows it. */
+static int record_end(struct run *r, const struct build_result *result, const struct cancel *drain,
+                      enum lease_verdict *ret_verdict, enum build_phase *ret_phase,
+                      struct error *err)
+{
+    struct pollfd quit = {.fd = drain->fd, .events = POLLIN};
+    bool told = false;
+
+    for (;;) {
+        struct error why = ERROR_INIT;
+        bool flushed = atomic_load(&r->lost) || journal_flush(&r->journal, &why) == 0;
+
+        if (!flushed && why.kind != ERR_REMOTE)
+            run_log(r->config, "build %s: write its log: %s", r->build.id, why.msg);
+        if ((flushed || why.kind != ERR_REMOTE) &&
+            state_finish(r->config->state, r->build.id, r->holder, result, ret_verdict, ret_phase,
+                         &why) == 0)
+            return 0;
+        if (why.kind != ERR_REMOTE || cancel_is_thrown(drain)) {
+            *err = why;
+            return -1;
+        }
+        if (!told)
+            run_log(r->config, "build %s: its end is recorded when the database is back: %s",
+                    r->build.id, why.msg);
+        told = true;
+        (void)poll(&quit, 1, RECORD_MS);
+    }
+}
+
+static void settle(struct run *r, const struct build_result *result, const struct cancel *drain)
 {
     const struct worker_config *c = r->config;
     enum lease_verdict verdict;
@@ -178,7 +220,7 @@ static void settle(struct run *r, const struct build_result *result)
     enum try_end end;
     struct error err = ERROR_INIT;
 
-    if (state_finish(c->state, r->build.id, r->holder, result, &verdict, &phase, &err) < 0) {
+    if (record_end(r, result, drain, &verdict, &phase, &err) < 0) {
         run_log(c, "build %s: record its end: %s", r->build.id, err.msg);
         return; /* the lease runs out, and another try is made */
     }
@@ -212,11 +254,11 @@ static void tell_fault(struct run *r, const struct error *err)
                      r->build.attempts, r->config->attempts);
 }
 
-static void conclude(struct run *r, int outcome, struct error *err, bool drained)
+static void conclude(struct run *r, int outcome, struct error *err, bool drained,
+                     const struct cancel *drain)
 {
     const struct worker_config *c = r->config;
     struct build_result result = {.kind = ERR_NONE, .digest = r->digest};
-    struct error flush = ERROR_INIT;
 
     if (outcome < 0 && err->kind == ERR_NONE && drained && !atomic_load(&r->lost)) {
         builder_job_end(TAKE(r->job)); /* this try is not counted: the next has the same name */
@@ -236,9 +278,7 @@ static void conclude(struct run *r, int outcome, struct error *err, bool drained
         if (r->failure.len)
             result.event = buf_str(&r->failure);
     }
-    if (!atomic_load(&r->lost) && journal_flush(&r->journal, &flush) < 0)
-        run_log(c, "build %s: write its log: %s", r->build.id, flush.msg);
-    settle(r, &result);
+    settle(r, &result, drain);
 }
 
 void run_build(const struct worker_config *config, const struct build *build, const char *holder,
@@ -257,7 +297,7 @@ void run_build(const struct worker_config *config, const struct build *build, co
     }
     outcome = pipeline_run(&r, &err);
     ticker_stop(&ticker);
-    conclude(&r, outcome, &err, atomic_load(&ticker.drained));
+    conclude(&r, outcome, &err, atomic_load(&ticker.drained), drain);
     if (outcome == 0 && !atomic_load(&r.lost))
         cache_registry_export(&r, drain);
     run_release(&r); /* removes the job directory, which may take long and nobody waits for */

@@ -18,7 +18,6 @@ int state_open(const struct state_config *config, struct state **ret, struct err
 
     if (!s)
         return error_set(err, ERR_SYSTEM, "open the state: out of memory");
-    s->clock = *config->clock;
     s->attempts_max = config->attempts_max;
     s->upload_ns = config->upload_ns;
     s->limits = config->limits;
@@ -31,6 +30,7 @@ int state_open(const struct state_config *config, struct state **ret, struct err
         state_close(s);
         return -1;
     }
+    s->clock = config->clock ? *config->clock : db_clock(s->db);
     *ret = s;
     return 0;
 }
@@ -43,6 +43,24 @@ void state_close(struct state *s)
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->wake_lock);
     free(s);
+}
+
+const struct clock *state_clock(const struct state *s)
+{
+    return &s->clock;
+}
+
+static void wake_itself(void *self)
+{
+    state_wake(self);
+}
+
+bool state_hears(struct state *s)
+{
+    struct error ignored = ERROR_INIT;
+    bool hears;
+
+    return db_listen(s->db, wake_itself, s, &hears, &ignored) == 0 && hears;
 }
 
 void state_wake(struct state *s)
@@ -69,6 +87,7 @@ void state_wait(struct state *s, int timeout_ms)
     struct timespec deadline = {until / NS_PER_SEC, until % NS_PER_SEC};
     unsigned seen = count_wakes(s);
 
+    (void)state_hears(s);
     /* A build may have come between the caller's claim and now. */
     if (queue_has_work(s))
         return;

@@ -1,4 +1,5 @@
-/* worker/state — workspaces, keys, resources, builds, logs and events, in SQLite. */
+/* worker/state — workspaces, keys, resources, builds, logs and events, in a database (worker/db.h).
+ */
 #ifndef WORKER_STATE_H
 #define WORKER_STATE_H
 
@@ -24,7 +25,8 @@ struct workspace_limits { /* 0: none */
     int64_t templates;    /* the same for versions of volume templates */
 };
 
-/* path: a file, or ":memory:".  attempts_max: how often a build is tried in all. */
+/* path: a file, ":memory:", or the URL of a PostgreSQL database.  clock: NULL for the one that all
+ * who use the database share.  attempts_max: how often a build is tried in all. */
 struct state_config {
     const char *path;
     const struct clock *clock;
@@ -34,6 +36,8 @@ struct state_config {
 };
 MUST_CHECK int state_open(const struct state_config *config, struct state **ret, struct error *err);
 void state_close(struct state *s);
+/* The clock that what it stores is dated by. */
+const struct clock *state_clock(const struct state *s);
 
 /* ---- workspaces and API keys ---- */
 
@@ -315,8 +319,10 @@ MUST_CHECK int state_give_back(struct state *s, const char *id, const char *work
                                struct error *err);
 
 /* Waits until a build may be there to claim, at most timeout_ms.  Builds queued by other processes
- * are noticed at the timeout. */
+ * are noticed at once while state_hears, and else at the timeout, as are those whose pause is over.
+ */
 void state_wait(struct state *s, int timeout_ms);
+bool state_hears(struct state *s);
 void state_wake(struct state *s); /* lets all state_wait return */
 
 /* Ends what nobody will: uploads past their time, leases past theirs.  Cheap; call every second. */

@@ -12,7 +12,9 @@ int state_attestation_keep(struct state *s, const char *build, enum attestation 
 
     if (tx_begin(&tx, s->db, TX_NOTE, err) < 0)
         return -1;
-    QUERY(q, s->db, "insert or replace into attestations values (?, ?, ?)");
+    QUERY(q, s->db,
+          "insert into attestations values (?, ?, ?)"
+          " on conflict (build, kind) do update set text = excluded.text");
     query_text(&q, build);
     query_text(&q, kinds[kind]);
     query_text(&q, text);
@@ -56,7 +58,9 @@ int state_layers_keep(struct state *s, const struct target *t, const struct argv
     if (tx_begin(&tx, s->db, TX_NOTE, err) < 0)
         return -1;
     QUERY(q, s->db,
-          "insert or replace into layers (workspace, type, name, digest) values (?, ?, ?, ?)");
+          "insert into layers (workspace, type, name, digest) values (?, ?, ?, ?)"
+          " on conflict (workspace, digest) do update set type = excluded.type,"
+          " name = excluded.name");
     for (size_t i = 0; i < digests->n; i++) {
         query_reset(&q);
         bind_target(&q, t);

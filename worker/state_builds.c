@@ -51,6 +51,15 @@ static int load_one(struct query *q, enum presence *ret_presence, struct build *
     return 0;
 }
 
+int build_lock(struct state *s, const char *id, struct error *err)
+{
+    bool row;
+
+    QUERY(q, s->db, "select 1 from builds where id = ? for update");
+    query_text(&q, id);
+    return query_next(&q, &row, err);
+}
+
 int build_load(struct state *s, const char *id, enum presence *ret_presence, struct build *ret,
                struct error *err)
 {
@@ -87,7 +96,7 @@ static int image_touch(struct state *s, const struct target *t, int64_t now, str
 {
     QUERY(q, s->db,
           "insert into images (workspace, type, name, created, updated) values (?1, ?2, ?3, ?4, ?4)"
-          " on conflict do update set updated = excluded.updated");
+          " on conflict (workspace, type, name) do update set updated = excluded.updated");
     bind_target(&q, t);
     query_int(&q, now);
     return query_run(&q, NULL, err);
@@ -171,7 +180,8 @@ static int ask_for_upload(struct state *s, const struct target *t, const struct 
         .purpose = order->purpose, .phase = BUILD_UPLOADING, .no_cache = order->no_cache};
 
     draw_names(&b, t);
-    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || creation_time(s, t, &b.created, err) < 0)
+    if (tx_begin_in(&tx, s->db, TX_WRITE, t->workspace, err) < 0 ||
+        creation_time(s, t, &b.created, err) < 0)
         return -1;
     b.upload_expires = b.created + s->upload_ns;
 
@@ -197,8 +207,10 @@ static int ask_of_source(struct state *s, const struct target *t, const struct b
     if (order->id)
         COPY_TEXT(b.id, order->id);
     COPY_TEXT(b.source, order->source);
-    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || creation_time(s, t, &b.created, err) < 0)
+    if (tx_begin_in(&tx, s->db, TX_WRITE, t->workspace, err) < 0 ||
+        creation_time(s, t, &b.created, err) < 0)
         return -1;
+    tx_tell(&tx);
     b.upload_expires = b.uploaded = b.created;
     if (begin(s, t, &b, err) < 0 ||
         builds_cancel(s, t, b.created, "superseded by a newer build", err) < 0 ||
@@ -213,7 +225,8 @@ static int ask_of_source(struct state *s, const struct target *t, const struct b
 int state_build_ask(struct state *s, const struct target *t, const struct build_order *order,
                     struct build *ret, struct error *err)
 {
-    return (order->source ? ask_of_source : ask_for_upload)(s, t, order, ret, err);
+    return DB_RETRY(s->db, err,
+                    (order->source ? ask_of_source : ask_for_upload)(s, t, order, ret, err));
 }
 
 int state_build_begin(struct state *s, const struct target *t, enum build_purpose purpose,
@@ -256,8 +269,9 @@ int state_upload_check(struct state *s, const char *workspace, const char *id,
     return 0;
 }
 
-int state_upload_accept(struct state *s, const char *workspace, const char *id, const char *archive,
-                        uint64_t size, enum upload_outcome *ret_outcome, struct error *err)
+static int accept_upload(struct state *s, const char *workspace, const char *id,
+                         const char *archive, uint64_t size, enum upload_outcome *ret_outcome,
+                         struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
     struct build b = {.created = 0};
@@ -266,7 +280,8 @@ int state_upload_accept(struct state *s, const char *workspace, const char *id, 
     struct target t;
     int64_t now;
 
-    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || build_load(s, id, &presence, &b, err) < 0)
+    if (tx_begin_in(&tx, s->db, TX_WRITE, workspace, err) < 0 ||
+        build_load(s, id, &presence, &b, err) < 0)
         return -1;
     now = clock_now(&s->clock); /* once the turn has come: what follows counts from here */
     outcome = judge_upload(&b, presence, workspace, now);
@@ -281,6 +296,7 @@ int state_upload_accept(struct state *s, const char *workspace, const char *id, 
     query_int(&q, now);
     query_text(&q, id);
     t = build_target(&b);
+    tx_tell(&tx);
     if (query_run(&q, NULL, err) < 0 ||
         builds_cancel(s, &t, b.created, "superseded by a newer upload", err) < 0 ||
         tx_commit(&tx, err) < 0)
@@ -289,6 +305,12 @@ int state_upload_accept(struct state *s, const char *workspace, const char *id, 
     *ret_outcome = UPLOAD_ACCEPTED;
     state_wake(s);
     return 0;
+}
+
+int state_upload_accept(struct state *s, const char *workspace, const char *id, const char *archive,
+                        uint64_t size, enum upload_outcome *ret_outcome, struct error *err)
+{
+    return DB_RETRY(s->db, err, accept_upload(s, workspace, id, archive, size, ret_outcome, err));
 }
 
 int state_build_get(struct state *s, const char *id, enum presence *ret_presence, struct build *ret,
@@ -323,7 +345,8 @@ static int stamp(struct state *s, const char *id, const char *sql, struct error 
     enum presence presence;
     int64_t now;
 
-    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0 || build_load(s, id, &presence, &b, err) < 0)
+    if (tx_begin(&tx, s->db, TX_ROW, err) < 0 || build_lock(s, id, err) < 0 ||
+        build_load(s, id, &presence, &b, err) < 0)
         return -1;
     now = clock_now(&s->clock);
     if (presence == ABSENT || build_status(&b, b.purpose, now) != STATUS_BUILDING)

@@ -8,7 +8,8 @@ static int tag_put(struct state *s, const struct build *b, const char *tag, int6
 
     QUERY(q, s->db,
           "insert into image_tags values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)"
-          " on conflict do update set digest = excluded.digest, size = excluded.size,"
+          " on conflict (workspace, type, name, tag) do update set digest = excluded.digest, size "
+          "= excluded.size,"
           " updated = excluded.updated");
     bind_target(&q, &t);
     query_text(&q, tag);
@@ -26,7 +27,8 @@ int image_record(struct state *s, const struct build *b, struct error *err)
 
     QUERY(q, s->db,
           "insert into images values (?1, ?2, ?3, ?4, ?4, ?4, ?5)"
-          " on conflict do update set updated = ?4, deployed = ?4, size = ?5");
+          " on conflict (workspace, type, name) do update set updated = ?4, deployed = ?4, size = "
+          "?5");
     bind_target(&q, &t);
     query_int(&q, now);
     query_int(&q, (int64_t)b->image_size);
@@ -55,7 +57,7 @@ int image_record(struct state *s, const struct build *b, struct error *err)
     " union all select i.type, i.name, i.created, i.updated, i.deployed, i.size, i.workspace"      \
     " from image_shares s join images i using (workspace, type, name) where s.target = ?1"         \
     " and not exists (select 1 from images o where o.workspace = ?1 and o.type = i.type"           \
-    " and o.name = i.name))"
+    " and o.name = i.name)) seen"
 
 static void image_from_row(struct query *q, struct image *ret)
 {

@@ -32,6 +32,8 @@ void bind_target(struct query *q, const struct target *t);
     "last_line, building_seen, log_read, source, no_cache"
 void build_from_row(struct query *q, struct build *ret);
 
+/* Locks the build for the rest of the transaction, if there is such a one. */
+MUST_CHECK int build_lock(struct state *s, const char *id, struct error *err);
 /* One build by id, within the caller's transaction. */
 MUST_CHECK int build_load(struct state *s, const char *id, enum presence *ret_presence,
                           struct build *ret, struct error *err);

@@ -154,7 +154,7 @@ int state_key_list(struct state *s, const char *account, const char *workspace,
         return -1;
     QUERY(q, s->db,
           "select " COLUMNS " from keys where kind in (0, 1) and (?1 is null or account = ?1)"
-          " and (?2 is null or workspace = ?2) order by account, workspace, created");
+          " and (?2 is null or workspace = ?2) order by account, ifnull(workspace, ''), created");
     query_text(&q, account);
     query_text(&q, workspace);
     for (;;) {

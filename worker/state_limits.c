@@ -58,7 +58,7 @@ int state_images_size(struct state *s, const char *workspace, uint64_t *ret, str
         return -1;
     QUERY(q, s->db,
           "select ifnull(sum(size), 0) from (select max(size) as size from image_tags"
-          " where workspace = ? group by type, name, digest)");
+          " where workspace = ? group by type, name, digest) images");
     query_text(&q, workspace);
     if (query_next(&q, &row, err) < 0)
         return -1;

@@ -54,7 +54,8 @@ int state_log_append(struct state *s, const char *id, const struct log_line *lin
 
     if (n == 0)
         return 0;
-    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0 || log_end(s, id, &seq, &time, err) < 0)
+    if (tx_begin(&tx, s->db, TX_ROW, err) < 0 || build_lock(s, id, err) < 0 ||
+        log_end(s, id, &seq, &time, err) < 0)
         return -1;
     now = clock_now(&s->clock); /* once the turn has come: how long readers could see the lines */
     QUERY(put, s->db, "insert into log_lines values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
@@ -168,7 +169,7 @@ int state_event_list(struct state *s, const struct target *t,
     QUERY(q, s->db,
           "select time, kind, status, message, revision, build, of_resource, final from"
           " (select * from events where workspace = ? and type = ? and name = ?"
-          "  order by id desc limit ?) order by id");
+          "  order by id desc limit ?) last order by id");
     bind_target(&q, t);
     query_int(&q, EVENTS_SHOWN);
     for (;;) {

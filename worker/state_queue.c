@@ -2,26 +2,32 @@
  *
  * A lease is a promise of the worker to come back before lease_until.  Every transition names the
  * worker that it believes to hold the lease, so a worker that was thought dead and comes back can
- * change nothing.  One machine, one clock: SQLite's state is never shared between machines. */
+ * change nothing.  Moments are those of the clock that all who use the database share (db_clock).
+ *
+ * A claim locks the build that it wants and passes those by that others have locked.  Then it has
+ * the claims of that workspace to itself, and looks again whether the build may run: between the
+ * two somebody may have taken another of that target, or the last place. */
 #include <string.h>
 
 #include "worker/state_internal.h"
 
 #define RETRY_PAUSE_MAX_NS (60 * NS_PER_SEC)
 
-/* How many builds a workspace may have RUNNING: b's, or ?2. */
+/* How many builds the workspace of b may have RUNNING: its own limit, or ?2. */
 #define BUILDS_MAX "ifnull((select builds_max from workspaces w where w.name = b.workspace), ?2)"
 
-/* The oldest build that may run at the moment ?1: not paused, none of its target RUNNING, and not
- * as many of its workspace as may be.  Volumes are neither counted nor kept waiting (purpose 3 and
- * 4): they take moments, and somebody waits for the answer. */
-#define NEXT_BUILD                                                                                 \
-    "(select id from builds b where phase = 1 and not_before <= ?1"                                \
-    " and not exists (select 1 from builds r where r.workspace = b.workspace"                      \
+/* Whether b may run at the moment ?1: queued, not paused, none of its target RUNNING, and not as
+ * many of its workspace as may be.  Volumes are neither counted nor kept waiting (purpose 3 and 4):
+ * they take moments, and somebody waits for the answer.  Counting keeps PostgreSQL from a plan that
+ * looks at all builds first. */
+#define MAY_RUN                                                                                    \
+    "phase = 1 and not_before <= ?1"                                                               \
+    " and 0 = (select count(*) from builds r where r.workspace = b.workspace"                      \
     "  and r.type = b.type and r.name = b.name and r.phase = 2)"                                   \
     " and (purpose > 2 or " BUILDS_MAX " = 0 or " BUILDS_MAX " > (select count(*) from builds r"   \
-    "  where r.workspace = b.workspace and r.phase = 2 and r.purpose <= 2))"                       \
-    " order by uploaded limit 1)"
+    "  where r.workspace = b.workspace and r.phase = 2 and r.purpose <= 2))"
+/* The oldest of those. */
+#define NEXT_BUILD "builds b where " MAY_RUN " order by uploaded, rowid limit 1"
 
 bool queue_has_work(struct state *s)
 {
@@ -37,40 +43,82 @@ bool queue_has_work(struct state *s)
     return query_next(&q, &row, &err) == 0 && row;
 }
 
-static int claim(struct state *s, const char *worker, int64_t lease_ns, enum presence *ret_presence,
-                 struct build *ret, struct error *err)
+/* A build to claim, locked; id is "" without any. */
+static int choose(struct state *s, int64_t now, char id[BUILD_ID], char workspace[NAME_SIZE],
+                  struct error *err)
 {
-    CLEANUP(tx_end) struct tx tx = {0};
-    int64_t now;
     bool row;
 
-    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0)
+    QUERY(q, s->db, "select id, workspace from " NEXT_BUILD " for update skip locked");
+    query_int(&q, now);
+    query_int(&q, s->limits.builds);
+    if (query_next(&q, &row, err) < 0)
         return -1;
-    now = clock_now(&s->clock);
+    (void)snprintf(id, BUILD_ID, "%s", row ? query_get_text(&q, 0) : "");
+    (void)snprintf(workspace, NAME_SIZE, "%s", row ? query_get_text(&q, 1) : "");
+    return 0;
+}
+
+/* Gives it to the worker, if it still may run. */
+static int take(struct state *s, const char *id, const char *worker, int64_t now, int64_t lease_ns,
+                bool *ret_taken, struct build *ret, struct error *err)
+{
     QUERY(q, s->db,
-          "update builds set phase = 2, worker = ?3, lease_until = ?4, attempts = attempts + 1,"
-          " step = '', cancel = '', started = case started when 0 then ?1 else started end"
-          " where id = " NEXT_BUILD " returning " BUILD_COLUMNS);
+          "update builds as b set phase = 2, worker = ?3, lease_until = ?4,"
+          " attempts = attempts + 1, step = '', cancel = '',"
+          " started = case started when 0 then ?1 else started end"
+          " where id = ?5 and " MAY_RUN " returning " BUILD_COLUMNS);
     query_int(&q, now);
     query_int(&q, s->limits.builds);
     query_text(&q, worker);
     query_int(&q, now + lease_ns);
-    if (query_next(&q, &row, err) < 0)
+    query_text(&q, id);
+    if (query_next(&q, ret_taken, err) < 0)
         return -1;
-    if (row)
+    if (*ret_taken)
         build_from_row(&q, ret);
-    query_end(&q);
-    if (tx_commit(&tx, err) < 0)
-        return -1;
-    *ret_presence = row ? PRESENT : ABSENT;
     return 0;
+}
+
+/* *ret_again: somebody was quicker. */
+static int claim(struct state *s, const char *worker, int64_t lease_ns, bool *ret_again,
+                 enum presence *ret_presence, struct build *ret, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    char id[BUILD_ID], workspace[NAME_SIZE];
+    bool taken;
+    int64_t now;
+
+    if (tx_begin(&tx, s->db, TX_ROW, err) < 0)
+        return -1;
+    now = clock_now(&s->clock);
+    if (choose(s, now, id, workspace, err) < 0)
+        return -1;
+    *ret_again = false;
+    *ret_presence = ABSENT;
+    if (!*id)
+        return 0;
+    if (tx_lock(&tx, "claims", workspace, err) < 0 ||
+        take(s, id, worker, now, lease_ns, &taken, ret, err) < 0)
+        return -1;
+    *ret_again = !taken;
+    if (!taken)
+        return 0;
+    *ret_presence = PRESENT;
+    return tx_commit(&tx, err);
 }
 
 int state_claim(struct state *s, const char *worker, int64_t lease_ns, enum presence *ret_presence,
                 struct build *ret, struct error *err)
 {
-    int rc = claim(s, worker, lease_ns, ret_presence, ret, err);
+    enum presence presence = ABSENT;
+    bool again = true;
+    int rc = 0;
 
+    while (rc == 0 && again)
+        rc = claim(s, worker, lease_ns, &again, &presence, ret, err);
+    if (rc == 0)
+        *ret_presence = presence;
     atomic_store(&s->claim_failed, rc < 0);
     return rc;
 }
@@ -81,7 +129,8 @@ static int look_at_lease(struct state *s, const char *id, const char *worker,
 {
     bool row;
 
-    QUERY(q, s->db, "select cancel from builds where id = ? and worker = ? and phase = 2");
+    QUERY(q, s->db,
+          "select cancel from builds where id = ? and worker = ? and phase = 2 for update");
     query_text(&q, id);
     query_text(&q, worker);
     if (query_next(&q, &row, err) < 0)
@@ -99,7 +148,7 @@ int state_heartbeat(struct state *s, const char *id, const char *worker, int64_t
     CLEANUP(tx_end) struct tx tx = {0};
     enum lease_verdict verdict;
 
-    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0 || look_at_lease(s, id, worker, &verdict, err) < 0)
+    if (tx_begin(&tx, s->db, TX_ROW, err) < 0 || look_at_lease(s, id, worker, &verdict, err) < 0)
         return -1;
     if (verdict != LEASE_LOST) {
         QUERY(q, s->db, "update builds set lease_until = ? where id = ?");
@@ -112,13 +161,13 @@ int state_heartbeat(struct state *s, const char *id, const char *worker, int64_t
     return 0;
 }
 
-int state_step(struct state *s, const char *id, const char *worker, const char *step,
-               enum lease_verdict *ret_verdict, struct error *err)
+static int note_step(struct state *s, const char *id, const char *worker, const char *step,
+                     enum lease_verdict *ret_verdict, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
     enum lease_verdict verdict;
 
-    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0 || look_at_lease(s, id, worker, &verdict, err) < 0)
+    if (tx_begin(&tx, s->db, TX_ROW, err) < 0 || look_at_lease(s, id, worker, &verdict, err) < 0)
         return -1;
     if (verdict == LEASE_KEPT) {
         QUERY(q, s->db, "update builds set step = ? where id = ?");
@@ -129,6 +178,12 @@ int state_step(struct state *s, const char *id, const char *worker, const char *
     }
     *ret_verdict = verdict;
     return 0;
+}
+
+int state_step(struct state *s, const char *id, const char *worker, const char *step,
+               enum lease_verdict *ret_verdict, struct error *err)
+{
+    return DB_RETRY(s->db, err, note_step(s, id, worker, step, ret_verdict, err));
 }
 
 /* ---- ends ---- */
@@ -253,17 +308,18 @@ static int load_present(struct state *s, const char *id, struct build *ret, stru
     return 0;
 }
 
-int state_finish(struct state *s, const char *id, const char *worker,
-                 const struct build_result *result, enum lease_verdict *ret_verdict,
-                 enum build_phase *ret_phase, struct error *err)
+static int finish(struct state *s, const char *id, const char *worker, const char *workspace,
+                  const struct build_result *result, enum lease_verdict *ret_verdict,
+                  enum build_phase *ret_phase, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
     struct build b = {.created = 0};
     enum lease_verdict verdict;
 
-    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 ||
+    if (tx_begin_in(&tx, s->db, TX_WRITE, workspace, err) < 0 ||
         look_at_lease(s, id, worker, &verdict, err) < 0 || load_present(s, id, &b, err) < 0)
         return -1;
+    tx_tell(&tx); /* the target is free for its next build, or this one is queued again */
     if (verdict == LEASE_KEPT && settle(s, &b, result, err) < 0)
         return -1;
     if (verdict == LEASE_CANCELLED && end_cancelled(s, id, err) < 0)
@@ -273,11 +329,35 @@ int state_finish(struct state *s, const char *id, const char *worker,
     tx_end(&tx);
     *ret_verdict = verdict;
     *ret_phase = b.phase;
-    state_wake(s); /* the target is free for its next build */
+    state_wake(s);
     return 0;
 }
 
-int state_give_back(struct state *s, const char *id, const char *worker, struct error *err)
+/* Which workspace's it is, outside of any transaction: that never changes. */
+static int owner_of(struct state *s, const char *id, char workspace[NAME_SIZE], struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    struct build b = {.created = 0};
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0 || load_present(s, id, &b, err) < 0)
+        return -1;
+    (void)snprintf(workspace, NAME_SIZE, "%s", b.workspace);
+    return 0;
+}
+
+int state_finish(struct state *s, const char *id, const char *worker,
+                 const struct build_result *result, enum lease_verdict *ret_verdict,
+                 enum build_phase *ret_phase, struct error *err)
+{
+    char workspace[NAME_SIZE];
+
+    if (owner_of(s, id, workspace, err) < 0)
+        return -1;
+    return DB_RETRY(s->db, err,
+                    finish(s, id, worker, workspace, result, ret_verdict, ret_phase, err));
+}
+
+static int give_back(struct state *s, const char *id, const char *worker, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
     struct build b = {.created = 0};
@@ -287,6 +367,7 @@ int state_give_back(struct state *s, const char *id, const char *worker, struct 
         return -1;
     if (verdict == LEASE_LOST)
         return 0;
+    tx_tell(&tx);
     COPY_TEXT(b.id, id);
     if ((verdict == LEASE_CANCELLED ? end_cancelled(s, id, err) : requeue(s, &b, 0, false, err)) <
             0 ||
@@ -295,6 +376,11 @@ int state_give_back(struct state *s, const char *id, const char *worker, struct 
     tx_end(&tx);
     state_wake(s);
     return 0;
+}
+
+int state_give_back(struct state *s, const char *id, const char *worker, struct error *err)
+{
+    return DB_RETRY(s->db, err, give_back(s, id, worker, err));
 }
 
 /* ---- what nobody else ends ---- */
@@ -327,63 +413,95 @@ static int expire_lease(struct state *s, const struct build *b, struct error *er
     return end_failed(s, b, &r, err);
 }
 
-/* Ends one build of those the query selects; *ret_more: there was one. */
-static int expire_one(struct state *s, const char *sql, const char *text, int64_t number,
-                      int (*end)(struct state *, const struct build *, struct error *),
-                      bool *ret_more, struct error *err)
-{
-    CLEANUP(tx_end) struct tx tx = {0};
-    struct build b = {.created = 0};
-    bool row;
+/* Builds that are to end: whether there are any, and one of them, locked.  What somebody has locked
+ * is alive. */
+struct ending {
+    const char *look, *choose;
+    int (*end)(struct state *, const struct build *, struct error *);
+};
+#define ENDING(condition, function)                                                                \
+    {                                                                                              \
+        .look = "select 1 from builds where " condition " limit 1",                                \
+        .choose = "select " BUILD_COLUMNS " from builds where " condition                          \
+                  " limit 1 for update skip locked",                                               \
+        .end = (function)                                                                          \
+    }
 
-    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0)
-        return -1;
+/* sql's parameter is text or, without it, number. */
+static int find_ending(struct state *s, const char *sql, const char *text, int64_t number,
+                       bool *ret_row, struct build *ret, struct error *err)
+{
     QUERY(q, s->db, sql);
     if (text)
         query_text(&q, text);
     else
         query_int(&q, number);
-    if (query_next(&q, &row, err) < 0)
+    if (query_next(&q, ret_row, err) < 0)
         return -1;
-    if (row) {
-        build_from_row(&q, &b);
-        query_end(&q);
-        if (end(s, &b, err) < 0 || tx_commit(&tx, err) < 0)
+    if (*ret_row && ret)
+        build_from_row(&q, ret);
+    return 0;
+}
+
+/* A look costs others nothing, where a write keeps them waiting. */
+static int look_for_ending(struct state *s, const struct ending *e, const char *text,
+                           int64_t number, bool *ret_row, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0)
+        return -1;
+    return find_ending(s, e->look, text, number, ret_row, NULL, err);
+}
+
+/* *ret_more: there was one. */
+static int end_one(struct state *s, const struct ending *e, const char *text, int64_t number,
+                   bool *ret_more, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    struct build b = {.created = 0};
+
+    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 ||
+        find_ending(s, e->choose, text, number, ret_more, &b, err) < 0)
+        return -1;
+    if (!*ret_more)
+        return 0;
+    tx_tell(&tx);
+    if (e->end(s, &b, err) < 0)
+        return -1;
+    return tx_commit(&tx, err);
+}
+
+static int end_all(struct state *s, const struct ending *e, const char *text, int64_t number,
+                   struct error *err)
+{
+    bool more;
+
+    if (look_for_ending(s, e, text, number, &more, err) < 0)
+        return -1;
+    while (more)
+        if (end_one(s, e, text, number, &more, err) < 0)
             return -1;
-    }
-    *ret_more = row;
     return 0;
 }
 
 int state_expire(struct state *s, struct error *err)
 {
+    static const struct ending uploads = ENDING("phase = 0 and upload_expires <= ?", expire_upload);
+    static const struct ending leases = ENDING("phase = 2 and lease_until <= ?", expire_lease);
     int64_t now = clock_now(&s->clock);
-    bool more = true;
 
-    while (more)
-        if (expire_one(s,
-                       "select " BUILD_COLUMNS
-                       " from builds where phase = 0 and upload_expires <= ? limit 1",
-                       NULL, now, expire_upload, &more, err) < 0)
-            return -1;
-    for (more = true; more;)
-        if (expire_one(s,
-                       "select " BUILD_COLUMNS
-                       " from builds where phase = 2 and lease_until <= ? limit 1",
-                       NULL, now, expire_lease, &more, err) < 0)
-            return -1;
-    return 0;
+    if (end_all(s, &uploads, NULL, now, err) < 0)
+        return -1;
+    return end_all(s, &leases, NULL, now, err);
 }
 
 int state_worker_died(struct state *s, const char *worker, struct error *err)
 {
-    bool more = true;
+    static const struct ending held = ENDING("phase = 2 and worker = ?", expire_lease);
 
-    while (more)
-        if (expire_one(
-                s, "select " BUILD_COLUMNS " from builds where phase = 2 and worker = ? limit 1",
-                worker, 0, expire_lease, &more, err) < 0)
-            return -1;
+    if (end_all(s, &held, worker, 0, err) < 0)
+        return -1;
     state_wake(s);
     return 0;
 }

@@ -134,10 +134,11 @@ static int resource_upsert(struct state *s, const struct target *t, const struct
         image_of_spec(w->spec, image);
     QUERY(q, s->db,
           "insert into resources values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)"
-          " on conflict do update set metadata = excluded.metadata, spec = excluded.spec,"
-          " build = case when excluded.build = '' and excluded.image = '' then build"
+          " on conflict (workspace, type, name) do update set metadata = excluded.metadata,"
+          " spec = excluded.spec,"
+          " build = case when excluded.build = '' and excluded.image = '' then resources.build"
           "  else excluded.build end,"
-          " image = case excluded.image when '' then image else excluded.image end,"
+          " image = case excluded.image when '' then resources.image else excluded.image end,"
           " updated = excluded.updated");
     bind_target(&q, t);
     query_text(&q, w->metadata);
@@ -169,9 +170,9 @@ static int begin_build(struct state *s, const struct target *t, const struct wri
     return 0;
 }
 
-static int write_resource(struct state *s, const struct target *t, const struct write_request *w,
-                          enum resource_outcome *ret_outcome, struct resource *ret,
-                          struct build *ret_build, struct error *err)
+static int write_once(struct state *s, const struct target *t, const struct write_request *w,
+                      enum resource_outcome *ret_outcome, struct resource *ret,
+                      struct build *ret_build, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
     struct build b = {.created = 0};
@@ -179,7 +180,8 @@ static int write_resource(struct state *s, const struct target *t, const struct 
     enum resource_outcome outcome;
     enum presence presence;
 
-    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || judge_write(s, t, w, &outcome, err) < 0)
+    if (tx_begin_in(&tx, s->db, TX_WRITE, t->workspace, err) < 0 ||
+        judge_write(s, t, w, &outcome, err) < 0)
         return -1;
     if (outcome != RESOURCE_WRITTEN) {
         *ret_outcome = outcome;
@@ -198,6 +200,13 @@ static int write_resource(struct state *s, const struct target *t, const struct 
     if (b.id[0])
         *ret_build = b;
     return 0;
+}
+
+static int write_resource(struct state *s, const struct target *t, const struct write_request *w,
+                          enum resource_outcome *ret_outcome, struct resource *ret,
+                          struct build *ret_build, struct error *err)
+{
+    return DB_RETRY(s->db, err, write_once(s, t, w, ret_outcome, ret, ret_build, err));
 }
 
 int state_resource_write(struct state *s, const struct target *t, const char *metadata,

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/fs.h"
 #include "base/text.h"
@@ -13,7 +14,8 @@
 #include "worker/planner.h"
 #include "worker/run.h"
 
-#define IDLE_MS     500 /* between looks at a queue that another process fills */
+#define IDLE_MS     500  /* between looks at a queue that another process fills */
+#define HEARING_MS  2000 /* the same where that process is heard */
 #define JANITOR_MS  1000
 #define SWEEP_PAUSE (600 * NS_PER_SEC)
 
@@ -28,6 +30,7 @@ struct worker {
     atomic_uint claims;  /* numbers the holders of leases */
     struct cancel drain; /* thrown when running builds shall be handed back */
     struct cancel quit;  /* the janitor's */
+    int64_t expires;     /* clock_monotonic: from when on the janitor ends leases */
 };
 
 static void say(const struct worker_config *c, const char *what, const struct error *err)
@@ -39,10 +42,21 @@ static void say(const struct worker_config *c, const char *what, const struct er
         c->log(c->log_self, line);
 }
 
+/* A claim that failed may have been done all the same, when the connection broke; nobody works on
+ * that build then.  holder: of that claim, and "" once it is known to have nothing. */
+static void let_go(const struct worker_config *c, char holder[WORKER_HOLDER])
+{
+    struct error err = ERROR_INIT;
+
+    if (*holder && state_worker_died(c->state, holder, &err) == 0)
+        *holder = '\0';
+}
+
 static void *build_forever(void *self)
 {
     struct worker *w = self;
     const struct worker_config *c = w->config;
+    char doubtful[WORKER_HOLDER] = "";
 
     while (!atomic_load(&w->stopping)) {
         struct build b = {.created = 0};
@@ -51,10 +65,13 @@ static void *build_forever(void *self)
         char holder[WORKER_HOLDER];
 
         (void)snprintf(holder, sizeof(holder), "%s#%u", c->name, atomic_fetch_add(&w->claims, 1));
-        if (state_claim(c->state, holder, c->lease_ns, &presence, &b, &err) < 0)
+        let_go(c, doubtful);
+        if (!*doubtful && state_claim(c->state, holder, c->lease_ns, &presence, &b, &err) < 0) {
             say(c, "claim a build", &err);
+            memcpy(doubtful, holder, sizeof(doubtful));
+        }
         if (presence == ABSENT) {
-            state_wait(c->state, IDLE_MS);
+            state_wait(c->state, state_hears(c->state) ? HEARING_MS : IDLE_MS);
             continue;
         }
         atomic_fetch_add(&w->busy, 1);
@@ -127,7 +144,7 @@ void worker_sweep(const struct worker_config *c)
     credentials_sweep(c->credentials_dir, keep_credentials, (void *)c);
 }
 
-/* Workers of this machine are named host:pid:start time, so that a dead one is known at once and
+/* Workers of this machine are named machine:pid:start time, so that a dead one is known at once and
  * its builds need not wait for their leases. */
 static bool is_dead_neighbour(const char *self, const char *other)
 {
@@ -143,13 +160,14 @@ static bool is_dead_neighbour(const char *self, const char *other)
 }
 
 /* True when a dead one was found: it may have left something. */
-static bool bury_the_dead(const struct worker_config *c)
+static bool bury_the_dead(const struct worker_config *c, bool *ret_reached)
 {
     CLEANUP(argv_release) struct argv names = ARGV_INIT;
     struct error err = ERROR_INIT;
     bool found = false;
 
-    if (state_worker_list(c->state, &names, &err) < 0)
+    *ret_reached = state_worker_list(c->state, &names, &err) == 0;
+    if (!*ret_reached)
         say(c, "list workers", &err);
     for (size_t i = 0; i < names.n; i++) {
         if (!is_dead_neighbour(c->name, names.v[i]))
@@ -158,9 +176,19 @@ static bool bury_the_dead(const struct worker_config *c)
         if (state_worker_died(c->state, names.v[i], &err) < 0)
             say(c, "take over from a dead worker", &err);
     }
-    if (state_expire(c->state, &err) < 0)
-        say(c, "expire", &err);
     return found;
+}
+
+/* Who could not reach the database does not know whether others could: when it is back, they get
+ * the time of a lease to say that they live. */
+static void expire(struct worker *w, bool reached)
+{
+    struct error err = ERROR_INIT;
+
+    if (!reached)
+        w->expires = clock_monotonic() + w->config->lease_ns;
+    else if (clock_monotonic() >= w->expires && state_expire(w->config->state, &err) < 0)
+        say(w->config, "expire", &err);
 }
 
 static void *clean_forever(void *self)
@@ -170,8 +198,10 @@ static void *clean_forever(void *self)
     int64_t next_sweep = clock_monotonic() + SWEEP_PAUSE;
 
     while (poll(&quit, 1, JANITOR_MS) <= 0) {
-        bool due = bury_the_dead(w->config) || clock_monotonic() >= next_sweep;
+        bool reached;
+        bool due = bury_the_dead(w->config, &reached) || clock_monotonic() >= next_sweep;
 
+        expire(w, reached);
         if (due && w->config->sweep) {
             worker_sweep(w->config);
             next_sweep = clock_monotonic() + SWEEP_PAUSE;
@@ -200,14 +230,31 @@ static bool start_time(int pid, unsigned long long *ret)
                            ret) == 1;
 }
 
+/* What tells apart machines, and containers, that have the same name: when it was booted, and which
+ * processes it sees. */
+static void add_machine(struct buf *name)
+{
+    CLEANUP(buf_release) struct buf boot = BUF_INIT(64);
+    struct error ignored = ERROR_INIT;
+    struct stat ns = {.st_ino = 0};
+
+    if (fs_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &boot, &ignored) == 0)
+        buf_addf(name, "/%.8s", buf_str(&boot));
+    if (stat("/proc/self/ns/pid", &ns) == 0)
+        buf_addf(name, "/%llu", (unsigned long long)ns.st_ino);
+}
+
 bool worker_name_of(int pid, char name[WORKER_NAME])
 {
+    CLEANUP(buf_release) struct buf machine = BUF_INIT(WORKER_NAME);
     char host[HOST_NAME_MAX + 1] = "";
     unsigned long long start;
 
     if (gethostname(host, sizeof(host) - 1) < 0 || !start_time(pid, &start))
         return false;
-    (void)snprintf(name, WORKER_NAME, "%s:%d:%llu", host, pid, start);
+    buf_adds(&machine, host);
+    add_machine(&machine);
+    (void)snprintf(name, WORKER_NAME, "%s:%d:%llu", buf_str(&machine), pid, start);
     return true;
 }
 
@@ -230,6 +277,7 @@ static int start_threads(struct worker *w, struct error *err)
 int worker_start(const struct worker_config *config, struct worker **ret, struct error *err)
 {
     struct worker *w = calloc(1, sizeof(*w));
+    bool reached;
 
     if (w)
         w->threads = calloc((size_t)config->threads, sizeof(*w->threads));
@@ -239,7 +287,8 @@ int worker_start(const struct worker_config *config, struct worker **ret, struct
     }
     w->config = config;
     w->drain.fd = w->quit.fd = -1;
-    (void)bury_the_dead(config);
+    (void)bury_the_dead(config, &reached);
+    expire(w, reached);
     if (config->sweep)
         worker_sweep(config);
     if (cancel_init(&w->drain, err) < 0 || cancel_init(&w->quit, err) < 0 ||

@@ -39,7 +39,7 @@ static void log_line(void *self, const char *line)
 static void open_state(struct fixture *f)
 {
     struct state_config config = {
-        .path = ":memory:",
+        .path = database_is_remote() ? f->database : ":memory:",
         .clock = &f->clock,
         .attempts_max = 3,
         .upload_ns = 3600 * NS_PER_SEC,
@@ -47,6 +47,7 @@ static void open_state(struct fixture *f)
     struct api_key key;
     struct error err;
 
+    assert_true(!database_is_remote() || database_get(f->database));
     assert_int_equal(state_open(&config, &f->config.state, &err), 0);
     assert_int_equal(state_workspace_ensure(f->config.state, "acme", &err), 0);
     assert_int_equal(state_workspace_ensure(f->config.state, "globex", &err), 0);
@@ -133,6 +134,8 @@ int fixture_teardown(void **state)
     json_decref(f->description);
     upload_store_free(f->config.uploads);
     state_close(f->config.state);
+    if (database_is_remote())
+        database_leave(f->database);
     assert_int_equal(fs_remove_tree(AT_FDCWD, f->dir, &err), 0);
     assert_int_equal(fs_remove_tree(AT_FDCWD, f->credentials_dir, &err), 0);
     argv_release(&f->deleted);

@@ -1,5 +1,6 @@
-/* What the API's tests stand on: a state in memory, a real upload store in a directory of its own,
- * a clock that is turned by hand, and a registry that notes what it is asked to delete. */
+/* What the API's tests stand on: a state in memory or on a server, a real upload store in a
+ * directory of its own, a clock that is turned by hand, and a registry that notes what it is asked
+ * to delete. */
 #ifndef TESTS_API_FIXTURE_H
 #define TESTS_API_FIXTURE_H
 
@@ -12,6 +13,7 @@
 #include <pthread.h>
 
 #include "api/call.h"
+#include "tests/postgres/database.h"
 
 #define HOST "kiln.test:8080"
 
@@ -25,6 +27,7 @@ struct reply {
 
 struct fixture {
     char dir[64];
+    char database[DATABASE_URL]; /* the state's, where that is on a server */
     int64_t now;
     struct clock clock;
     struct http http;

@@ -35,6 +35,24 @@ void fixture_reopen(struct fixture *f)
     f->s = fixture_open(f);
 }
 
+void fixture_renew(struct fixture *f)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+
+    fixture_close(f);
+    if (f->remote) {
+        assert_true(database_drop(f->path));
+        assert_true(database_get(f->path));
+        return;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        char file[DATABASE_URL + 8];
+
+        (void)snprintf(file, sizeof(file), "%s%s", f->path, suffixes[i]);
+        (void)unlink(file);
+    }
+}
+
 static int fixture_init(void **state, const char *dir, const char *path)
 {
     struct fixture *f = calloc(1, sizeof(*f));
@@ -43,6 +61,9 @@ static int fixture_init(void **state, const char *dir, const char *path)
         return -1;
     (void)snprintf(f->dir, sizeof(f->dir), "%s", dir);
     (void)snprintf(f->path, sizeof(f->path), "%s", path);
+    f->remote = database_is_remote();
+    if (f->remote && !database_get(f->path))
+        return -1;
     f->now = START;
     f->pid = getpid();
     f->clock = (struct clock){fixture_now, f};
@@ -75,10 +96,18 @@ int fixture_release(void **state)
     int rc = 0;
 
     fixture_close(f);
+    if (f->remote)
+        database_leave(f->path);
     if (f->dir[0])
-        rc = fs_remove_tree(AT_FDCWD, f->dir, &err);
+        rc |= fs_remove_tree(AT_FDCWD, f->dir, &err);
     free(f);
     return rc;
+}
+
+void only_on_a_file(const struct fixture *f)
+{
+    if (f->remote)
+        skip();
 }
 
 void assert_child_succeeds(pid_t pid)

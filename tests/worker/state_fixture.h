@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "tests/postgres/database.h"
 #include "worker/state.h"
 
 #define WORKSPACE    "acme"
@@ -22,8 +23,9 @@
 #define ATTEMPTS_MAX 3
 
 struct fixture {
-    char dir[32]; /* "" for a state in memory */
-    char path[64];
+    char dir[32]; /* of files; "" for a state in memory or on a server */
+    bool remote;  /* on a server, which is then where both kinds are */
+    char path[DATABASE_URL];
     _Atomic int64_t now;
     struct clock clock;
     struct state *s;
@@ -47,11 +49,16 @@ int fixture_release(void **state);
 #f, f, fixture_in_file, fixture_release, NULL                                              \
     }
 
+/* Of what is said of files alone: on a server it is skipped. */
+void only_on_a_file(const struct fixture *f);
+
 /* One more connection to the fixture's file, as another process or another thread would have. */
 struct state *fixture_open(struct fixture *f);
 /* A process must not inherit a connection: close before fork, open again in the parent. */
 void fixture_close(struct fixture *f);
 void fixture_reopen(struct fixture *f);
+/* Closed, with an empty database instead of the one that was. */
+void fixture_renew(struct fixture *f);
 /* Waits for a child and asserts that it exited with 0. */
 void assert_child_succeeds(pid_t pid);
 

@@ -1,8 +1,6 @@
 /* What an older Kiln wrote, each schema version back to the first, is there after an upgrade. */
 #include "tests/worker/state_fixture.h"
 
-#include <unistd.h>
-
 #include "base/digest.h"
 #include "worker/db.h"
 #include "worker/schema.h"
@@ -26,7 +24,7 @@ static void make_older(struct fixture *f, int version)
     char hash[SHA256_HEX];
 
     digest_sha256_hex(KEY_OF_OLD, strlen(KEY_OF_OLD), hash);
-    (void)unlink(f->path);
+    fixture_renew(f);
     MUST(f, db_open_version(f->path, version, &db, &f->err));
     run(f, db, "insert into workspaces (name, created) values ('acme', 5)", NULL);
     run(f, db,
