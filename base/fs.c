@@ -14,11 +14,16 @@ static int make_dir(const char *path, mode_t mode, struct error *err)
 {
     struct stat st;
 
-    if (mkdir(path, mode) == 0)
-        return 0;
-    if (errno == EEXIST && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-        return 0;
-    return error_errno(err, errno, "make directory %s", path);
+    while (mkdir(path, mode) < 0) {
+        if (errno != EEXIST)
+            return error_errno(err, errno, "make directory %s", path);
+        if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+            return 0;
+        if (lstat(path, &st) == 0 || errno != ENOENT)
+            return error_errno(err, EEXIST, "make directory %s", path);
+        /* It was there, and has just been removed. */
+    }
+    return 0;
 }
 
 int fs_mkdirs(const char *path, mode_t mode, struct error *err)
@@ -235,7 +240,8 @@ static int remove_children(struct removal *r, int fd, int depth, struct error *e
     return result;
 }
 
-/* Opens a directory that unlink refused because of `problem`, giving its owner every right. */
+/* Opens a directory that unlink refused because of `problem`, giving its owner every right; -1 in
+ * *ret_fd: it has gone meanwhile. */
 static int open_to_empty(int dirfd, const char *name, int problem, int *ret_fd, struct error *err)
 {
     const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
@@ -243,9 +249,10 @@ static int open_to_empty(int dirfd, const char *name, int problem, int *ret_fd, 
 
     if (fd < 0 && errno == EACCES && fchmodat(dirfd, name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
         fd = openat(dirfd, name, flags);
-    if (fd < 0)
+    if (fd < 0 && errno != ENOENT)
         return error_errno(err, errno == ENOTDIR ? problem : errno, "remove %s", name);
-    (void)fchmod(fd, 0700);
+    if (fd >= 0)
+        (void)fchmod(fd, 0700);
     *ret_fd = fd;
     return 0;
 }
@@ -255,9 +262,10 @@ static int move_up(struct removal *r, int dirfd, const char *name, struct error 
     char fresh[25];
 
     digest_random_name(fresh, sizeof(fresh) - 1);
-    if (renameat(dirfd, name, r->top, fresh) < 0)
+    if (renameat(dirfd, name, r->top, fresh) == 0)
+        r->moved = true;
+    else if (errno != ENOENT)
         return error_errno(err, errno, "move %s up to remove it", name);
-    r->moved = true;
     return 0;
 }
 
@@ -286,6 +294,8 @@ static int remove_at(struct removal *r, int dirfd, const char *name, int depth, 
         return error_errno(err, errno, "remove %s", name);
     if (open_to_empty(dirfd, name, errno, &fd, err) < 0)
         return -1;
+    if (fd < 0)
+        return 0;
     if (depth >= DEPTH_MAX)
         return move_up(r, dirfd, name, err);
     result = depth == 0 ? empty_top(fd, err) : remove_children(r, TAKE_FD(fd), depth + 1, err);

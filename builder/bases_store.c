@@ -16,6 +16,7 @@
 #include "builder/state.h"
 
 #define NUMBER_MAX 1000000000
+#define GONE       ".gone" /* behind the name of a store that is being removed */
 
 static int name_parent(const struct builder *b, char ret[PATH_MAX], struct error *err)
 {
@@ -70,17 +71,27 @@ static int list_stores(const struct builder *b, const char *workspace, struct ar
 
 /* ---- using ---- */
 
+/* -1 in *ret_fd: it has gone. */
 static int lock_shared(const char *path, int *ret_fd, struct error *err)
 {
-    CLEANUP_CLOSE int fd = -1;
+    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (fs_open_dir(AT_FDCWD, path, &fd, err) < 0)
-        return -1;
-    while (flock(fd, LOCK_SH) < 0)
+    if (fd < 0 && errno != ENOENT)
+        return error_errno(err, errno, "open directory %s", path);
+    while (fd >= 0 && flock(fd, LOCK_SH) < 0)
         if (errno != EINTR)
             return error_errno(err, errno, "lock %s", path);
     *ret_fd = TAKE_FD(fd);
     return 0;
+}
+
+/* Whether path is still the name of what was opened. */
+static bool is_named(const char *path, int fd)
+{
+    struct stat now, ours;
+
+    return lstat(path, &now) == 0 && fstat(fd, &ours) == 0 && now.st_dev == ours.st_dev &&
+           now.st_ino == ours.st_ino;
 }
 
 /* What was locked may have been removed, or followed by another, before it was. */
@@ -88,13 +99,11 @@ static int is_still_it(const struct builder *b, const char *workspace, uint64_t 
                        const char *path, int fd, bool *ret, struct error *err)
 {
     CLEANUP(argv_release) struct argv names = ARGV_INIT;
-    struct stat now, ours;
     uint64_t highest;
 
     if (list_stores(b, workspace, &names, &highest, err) < 0)
         return -1;
-    *ret = highest == number && stat(path, &now) == 0 && fstat(fd, &ours) == 0 &&
-           now.st_dev == ours.st_dev && now.st_ino == ours.st_ino;
+    *ret = highest == number && is_named(path, fd);
     return 0;
 }
 
@@ -178,30 +187,60 @@ int bases_store_measure(const struct builder *b, const char *workspace, struct b
     return 0;
 }
 
-/* Its content is buildah's: it goes as a whole, and with the lock of those who pull into it. */
-static int remove_store(const struct builder *b, const char *name, struct error *err)
+/* Its content is buildah's: it goes as a whole, so its name goes before that, as whoever removes it
+ * may be killed.  First goes the lock of those who pull into it: the name's next store has another.
+ */
+static int remove_store(const struct builder *b, const char *parent, const char *name,
+                        struct error *err)
 {
-    char parent[PATH_MAX], lock[PATH_MAX];
+    char path[PATH_MAX], lock[PATH_MAX + 8], gone[PATH_MAX + 8];
+    const char *gone_name = gone + strlen(parent) + 1;
 
-    if (name_parent(b, parent, err) < 0 || builder_remove(b, parent, name, err) < 0)
+    if (snprintf(path, sizeof(path), "%s/%s", parent, name) >= (int)sizeof(path))
+        return error_set(err, ERR_SYSTEM, "remove a base store: path too long");
+    (void)snprintf(lock, sizeof(lock), "%s.lock", path);
+    (void)unlink(lock);
+    (void)snprintf(gone, sizeof(gone), "%s" GONE, path);
+    /* What an earlier one has left is in the way. */
+    if (builder_remove(b, parent, gone_name, err) < 0)
         return -1;
-    if (snprintf(lock, sizeof(lock), "%s/%s.lock", parent, name) < (int)sizeof(lock))
-        (void)unlink(lock);
-    return 0;
+    if (rename(path, gone) < 0)
+        return error_errno(err, errno, "remove %s", path);
+    return builder_remove(b, parent, gone_name, err);
 }
 
-static int remove_unused(const struct builder *b, const char *name, struct error *err)
+/* Under the store's own lock, so that two who remove it do not meet, and none removes what has got
+ * the name since.  wait: for others to let go of it; else it stays while somebody uses it. */
+static int remove_unused(const struct builder *b, const char *name, bool wait, struct error *err)
 {
-    CLEANUP_CLOSE int dir = -1;
     CLEANUP_CLOSE int fd = -1;
+    char parent[PATH_MAX], path[PATH_MAX];
+
+    if (name_parent(b, parent, err) < 0)
+        return -1;
+    if (snprintf(path, sizeof(path), "%s/%s", parent, name) >= (int)sizeof(path))
+        return error_set(err, ERR_SYSTEM, "remove a base store: path too long");
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    while (fd >= 0 && flock(fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB) < 0)
+        if (errno != EINTR)
+            return errno == EWOULDBLOCK ? 0 : error_errno(err, errno, "lock %s", path);
+    return fd >= 0 && is_named(path, fd) ? remove_store(b, parent, name, err) : 0;
+}
+
+/* What was left by those who were killed while they removed a store. */
+static int remove_remains(const struct builder *b, const char *workspace, struct error *err)
+{
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+    const size_t len = strlen(workspace);
     char parent[PATH_MAX];
 
-    if (name_parent(b, parent, err) < 0 || fs_open_dir(AT_FDCWD, parent, &dir, err) < 0)
+    if (name_parent(b, parent, err) < 0 || fs_list(AT_FDCWD, parent, &names, err) < 0)
         return -1;
-    fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return 0;
-    return remove_store(b, name, err);
+    for (size_t i = 0; i < names.n; i++)
+        if (text_starts(names.v[i], workspace) && names.v[i][len] == '.' &&
+            text_ends(names.v[i], GONE) && builder_remove(b, parent, names.v[i], err) < 0)
+            return -1;
+    return 0;
 }
 
 int bases_store_tidy(const struct builder *b, const char *workspace, struct error *err)
@@ -209,11 +248,12 @@ int bases_store_tidy(const struct builder *b, const char *workspace, struct erro
     CLEANUP(argv_release) struct argv names = ARGV_INIT;
     uint64_t highest, number;
 
-    if (list_stores(b, workspace, &names, &highest, err) < 0)
+    if (remove_remains(b, workspace, err) < 0 ||
+        list_stores(b, workspace, &names, &highest, err) < 0)
         return -1;
     for (size_t i = 0; i < names.n; i++)
         if (read_number(names.v[i], workspace, &number) && number < highest &&
-            remove_unused(b, names.v[i], err) < 0)
+            remove_unused(b, names.v[i], false, err) < 0)
             return -1;
     return 0;
 }
@@ -235,10 +275,11 @@ int bases_store_drop(const struct builder *b, const char *workspace, struct erro
     CLEANUP(argv_release) struct argv names = ARGV_INIT;
     uint64_t highest;
 
-    if (list_stores(b, workspace, &names, &highest, err) < 0)
+    if (remove_remains(b, workspace, err) < 0 ||
+        list_stores(b, workspace, &names, &highest, err) < 0)
         return -1;
     for (size_t i = 0; i < names.n; i++)
-        if (remove_store(b, names.v[i], err) < 0)
+        if (remove_unused(b, names.v[i], true, err) < 0)
             return -1;
     return 0;
 }

@@ -24,7 +24,8 @@ struct bases_store_use {
 MUST_CHECK int bases_store_measure(const struct builder *b, const char *workspace,
                                    struct bases_store_use *ret, struct error *err);
 
-/* Removes those that nobody uses and that no build will. */
+/* Removes those that nobody uses and that no build will, and what is left of those whose removal
+ * was killed. */
 MUST_CHECK int bases_store_tidy(const struct builder *b, const char *workspace, struct error *err);
 
 /* Begins another one, for the builds that begin; those that use the present one keep it. */

@@ -36,11 +36,14 @@ bool builder_find_program(const char *path, const char *name, char ret[PATH_MAX]
 
 int builder_make_dir(const struct builder *b, const char *path, struct error *err)
 {
-    if (fs_mkdirs(path, 0700, err) < 0)
-        return -1;
-    if (b->ids.users == JAIL_USERS_DIRECT && lchown(path, b->ids.root_uid, b->ids.root_gid) < 0)
-        return error_errno(err, errno, "give %s to the jail", path);
-    return 0;
+    do {
+        if (fs_mkdirs(path, 0700, err) < 0)
+            return -1;
+        if (b->ids.users != JAIL_USERS_DIRECT ||
+            lchown(path, b->ids.root_uid, b->ids.root_gid) == 0)
+            return 0;
+    } while (errno == ENOENT); /* somebody has just removed it */
+    return error_errno(err, errno, "give %s to the jail", path);
 }
 
 /* ---- what this machine can do ---- */

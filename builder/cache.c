@@ -199,9 +199,11 @@ int cache_write(const struct cache *c, int dir, const char *name, const void *da
 {
     CLEANUP(buf_release) struct buf from = BUF_INIT(CACHE_PATH);
     CLEANUP_CLOSE int fd = -1;
+    char own[13]; /* stages of one build may come to the same step at once */
 
-    buf_addf(&from, "%s/new-%d-%s", c->job, dir, name);
-    fd = openat(c->tmp, buf_str(&from), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    digest_random_name(own, sizeof(own) - 1);
+    buf_addf(&from, "%s/new-%s", c->job, own);
+    fd = openat(c->tmp, buf_str(&from), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_errno(err, errno, "write to the cache");
     if (fs_write_all(fd, data, len, err) < 0)

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-int wire_setup(void **state)
+static int start(void **state, int seconds)
 {
     struct api_server_limits limits = api_server_limits_default;
     struct wire *w = calloc(1, sizeof(*w));
@@ -16,15 +16,25 @@ int wire_setup(void **state)
     assert_non_null(w);
     assert_int_equal(fixture_setup(&fixture), 0);
     w->f = fixture;
-    limits.idle_seconds = 1;
+    limits.idle_seconds = (unsigned)seconds;
     limits.connections_max = 8;
-    limits.slow_after_ns = NS_PER_SEC;
-    limits.stop_ns = NS_PER_SEC;
+    limits.slow_after_ns = seconds * NS_PER_SEC;
+    limits.stop_ns = seconds * NS_PER_SEC;
     assert_int_equal(api_server_start_with(&w->f->config, &limits, "127.0.0.1:0", &w->server, &err),
                      0);
     (void)snprintf(w->host, sizeof(w->host), "127.0.0.1:%d", api_server_port(w->server));
     *state = w;
     return 0;
+}
+
+int wire_setup(void **state)
+{
+    return start(state, 1);
+}
+
+int wire_setup_patient(void **state)
+{
+    return start(state, 60);
 }
 
 int wire_teardown(void **state)
@@ -115,7 +125,7 @@ void wire_read_one(int fd, char answer[ANSWER_MAX])
 
     answer[0] = '\0';
     while (!is_whole(answer, len) && len + 1 < ANSWER_MAX) {
-        if (read_some(fd, 5000, answer + len, 1) <= 0)
+        if (read_some(fd, 60000, answer + len, 1) <= 0)
             return;
         answer[++len] = '\0';
     }

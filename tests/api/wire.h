@@ -11,8 +11,11 @@ struct wire {
     char host[32]; /* "127.0.0.1:12345" */
 };
 
-/* Limits short enough to wait for: 1 s idle, 4 connections, 1 s for a slow body. */
+/* Limits short enough to wait for: 1 s idle, 8 connections, 1 s for a slow body, 1 s to stop. */
 int wire_setup(void **state);
+/* Times of a minute instead: for tests that pause themselves, on a busy machine perhaps for long.
+ */
+int wire_setup_patient(void **state);
 int wire_teardown(void **state);
 
 static inline struct wire *wire_of(void **state)
@@ -40,6 +43,7 @@ void wire_announce(struct wire *w, const char *name, char target[512]);
 /* metadata.status of the image, asked in memory. */
 const char *wire_image_status(struct wire *w, const char *name);
 
-#define WIRE_TEST(name) cmocka_unit_test_setup_teardown(name, wire_setup, wire_teardown)
+#define WIRE_TEST(name)    cmocka_unit_test_setup_teardown(name, wire_setup, wire_teardown)
+#define PATIENT_TEST(name) cmocka_unit_test_setup_teardown(name, wire_setup_patient, wire_teardown)
 
 #endif

@@ -30,7 +30,7 @@ static void wait_for_log(struct wire *w, const char *text)
 {
     bool found = false;
 
-    for (int i = 0; i < 500 && !found; i++) {
+    for (int i = 0; i < 6000 && !found; i++) {
         pthread_mutex_lock(&w->f->log_lock);
         found = strstr(buf_str(&w->f->log), text) != NULL;
         pthread_mutex_unlock(&w->f->log_lock);
@@ -39,11 +39,19 @@ static void wait_for_log(struct wire *w, const char *text)
     assert_true(found);
 }
 
+/* The server may have answered before it has removed what it did not take. */
+static void wait_for_archives(struct wire *w, size_t n)
+{
+    for (int i = 0; i < 6000 && archives(w->f) != n; i++)
+        usleep(10000);
+    assert_int_equal(archives(w->f), n);
+}
+
 static void assert_unchanged(struct wire *w, const char *target)
 {
     char answer[ANSWER_MAX];
 
-    assert_int_equal(archives(w->f), 0);
+    wait_for_archives(w, 0);
     assert_string_equal(wire_image_status(w, "a"), "UPLOADING");
     assert_int_equal(put(w, target, "Content-Length: 2\r\n", "PK", answer), 200);
 }
@@ -129,13 +137,12 @@ static void test_a_truncated_upload_changes_nothing(void **state)
         assert_true(put_head(fd, target, cases[i].headers));
         assert_true(wire_sends(fd, cases[i].body));
         assert_int_equal(shutdown(fd, SHUT_WR), 0);
-        wire_read_all(fd, 5, answer);
+        wire_read_all(fd, 60, answer);
         assert_int_not_equal(wire_status(answer), 200);
         pthread_mutex_lock(&w->f->log_lock);
         buf_clear(&w->f->log);
         pthread_mutex_unlock(&w->f->log_lock);
     }
-    usleep(200000); /* the last connection's thread */
     assert_unchanged(w, target);
 }
 
@@ -148,8 +155,7 @@ static void test_a_lost_connection_leaves_nothing_behind(void **state)
     wire_announce(w, "a", target);
     assert_true(put_head(fd, target, "Content-Length: 100000\r\n"));
     assert_true(wire_sends(fd, "half of it"));
-    usleep(200000);
-    assert_int_equal(archives(w->f), 1); /* on its way */
+    wait_for_archives(w, 1); /* on its way */
     close(fd);
     wait_for_log(w, "(connection lost)");
     assert_unchanged(w, target);
@@ -193,7 +199,7 @@ static void test_a_client_that_sends_all_reads_the_refusal(void **state)
     assert_true(put_head(fd, target, "Content-Length: 20000000\r\n"));
     assert_true(wire_send(fd, body, 20000000));
     free(body);
-    wire_read_all(fd, 5, answer);
+    wire_read_all(fd, 60, answer);
     assert_int_equal(wire_status(answer), 413);
     assert_unchanged(w, target);
 }
@@ -284,7 +290,7 @@ static void test_of_two_uploads_at_once_one_wins(void **state)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
     pthread_barrier_destroy(&start);
     assert_int_equal(racers[0].status + racers[1].status, 200 + 409);
-    assert_int_equal(archives(w->f), 1);
+    wait_for_archives(w, 1);
     assert_string_equal(wire_image_status(w, "a"), "BUILDING");
 }
 
@@ -313,13 +319,13 @@ int main(void)
         WIRE_TEST(test_expect_100_continue_is_answered),
         WIRE_TEST(test_a_refused_upload_need_not_be_sent),
         WIRE_TEST(test_a_truncated_upload_changes_nothing),
-        WIRE_TEST(test_a_lost_connection_leaves_nothing_behind),
+        PATIENT_TEST(test_a_lost_connection_leaves_nothing_behind),
         WIRE_TEST(test_an_oversized_upload_is_refused_before_it_is_sent),
         WIRE_TEST(test_a_used_url_is_refused_before_the_body_is_sent),
         WIRE_TEST(test_a_client_that_sends_all_reads_the_refusal),
         WIRE_TEST(test_a_chunked_upload_that_grows_too_large_is_refused),
         WIRE_TEST(test_expired_replayed_and_foreign_urls_are_refused),
-        WIRE_TEST(test_of_two_uploads_at_once_one_wins),
+        PATIENT_TEST(test_of_two_uploads_at_once_one_wins),
         WIRE_TEST(test_other_methods_are_not_allowed),
     };
 

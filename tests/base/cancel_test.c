@@ -36,7 +36,7 @@ static void run_sleep(const struct cancel *c, struct process_end *ret_end)
 {
     struct argv argv = ARGV_INIT;
     struct process_request req = {
-        .argv = &argv, .stdin_fd = -1, .timeout_ms = 20000, .grace_ms = 5000, .cancel = c};
+        .argv = &argv, .stdin_fd = -1, .timeout_ms = 90000, .grace_ms = 5000, .cancel = c};
     struct error err = ERROR_INIT;
 
     argv_push(&argv, "sleep", "100", NULL);
@@ -65,7 +65,7 @@ static void test_another_thread_cancels_a_run(void **state)
     assert_int_equal(end.how, PROCESS_CANCELLED);
     assert_int_equal(end.code, -1);
     assert_false(process_succeeded(&end));
-    assert_in_range((clock_monotonic() - start) / NS_PER_MS, 200, 4000);
+    assert_in_range((clock_monotonic() - start) / NS_PER_MS, 200, 60000);
     process_describe(&end, text);
     assert_string_equal(text, "was cancelled");
 }
@@ -80,7 +80,7 @@ static void test_thrown_before_the_start_it_still_cancels(void **state)
     assert_true(cancel_is_thrown(*state));
     run_sleep(*state, &end);
     assert_int_equal(end.how, PROCESS_CANCELLED);
-    assert_in_range((clock_monotonic() - start) / NS_PER_MS, 0, 4000);
+    assert_in_range((clock_monotonic() - start) / NS_PER_MS, 0, 60000);
 }
 
 static void test_once_thrown_it_stays_thrown(void **state)

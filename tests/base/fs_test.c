@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -252,6 +253,48 @@ static void test_a_tree_deeper_than_there_are_descriptors_is_removed(void **stat
     assert_false(exists("some-directory"));
 }
 
+struct remover {
+    pthread_barrier_t *together;
+    struct error err;
+};
+
+static void *remove_tree(void *self)
+{
+    struct remover *r = self;
+
+    (void)pthread_barrier_wait(r->together);
+    (void)!fs_remove_tree(AT_FDCWD, "tree", &r->err);
+    return NULL;
+}
+
+static void test_two_may_remove_one_tree_at_once(void **state)
+{
+    pthread_barrier_t together;
+    struct error made = ERROR_INIT;
+    char path[64];
+
+    (void)state;
+    assert_int_equal(pthread_barrier_init(&together, NULL, 2), 0);
+    for (int round = 0; round < 20; round++) {
+        struct remover removers[2] = {{&together, ERROR_INIT}, {&together, ERROR_INIT}};
+        pthread_t threads[2];
+
+        for (int i = 0; i < 50; i++) {
+            (void)snprintf(path, sizeof(path), "tree/%d/%d/below", i % 10, i);
+            assert_int_equal(fs_mkdirs(path, 0755, &made), 0);
+        }
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, remove_tree, &removers[i]), 0);
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+        for (int i = 0; i < 2; i++)
+            if (removers[i].err.kind != ERR_NONE)
+                fail_msg("round %d: %s", round, removers[i].err.msg);
+        assert_false(exists("tree"));
+    }
+    (void)pthread_barrier_destroy(&together);
+}
+
 /* Root passes every permission check, so a child without root's rights does the work. */
 static int remove_unreadable(const char *dir)
 {
@@ -324,6 +367,7 @@ int main(void)
         TEST(test_removing_never_follows_a_symlink),
         TEST(test_every_kind_of_file_can_be_removed),
         TEST(test_a_tree_deeper_than_there_are_descriptors_is_removed),
+        TEST(test_two_may_remove_one_tree_at_once),
         TEST(test_directories_that_their_owner_may_not_read_are_removed),
         cmocka_unit_test(test_bytes_are_read_and_written_at_an_offset),
     };

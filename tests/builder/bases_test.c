@@ -1,16 +1,21 @@
 /* A base image is looked at where it lies: its config, and whether it has a program. */
 #include "machine.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
 #include "base/digest.h"
 #include "base/fs.h"
 #include "builder/bases.h"
+#include "builder/bases_store.h"
 
 #define TOP    "1111111111111111111111111111111111111111111111111111111111111111"
 #define MIDDLE "2222222222222222222222222222222222222222222222222222222222222222"
@@ -329,6 +334,109 @@ static void test_jobs_that_begin_at_once_share_a_workspaces_first_store(void **s
     }
 }
 
+struct renewal {
+    const struct machine *m;
+    atomic_bool done;
+    atomic_int failed; /* jobs that did not begin, or not with a whole store */
+    struct error why;  /* of one of them, or of the renewing */
+};
+
+/* Each in a store of its own time, whose like is removed as soon as nobody uses it. */
+static void *begin_and_end(void *self)
+{
+    struct renewal *r = self;
+    char id[32], path[PATH_MAX + 16];
+
+    for (int i = 0; i < 30; i++) {
+        struct error err = ERROR_INIT;
+        struct builder_job *job;
+
+        (void)snprintf(id, sizeof(id), "job-%d-%ld", i, (long)gettid());
+        if (builder_job_begin(r->m->b, "renewed", id, &job, &err) < 0) {
+            r->why = err;
+            atomic_fetch_add(&r->failed, 1);
+            continue;
+        }
+        (void)snprintf(path, sizeof(path), "%s/" BASES_BLOBS, job->bases);
+        atomic_fetch_add(&r->failed, access(path, F_OK) < 0);
+        builder_job_end(job);
+    }
+    return NULL;
+}
+
+static void *renew(void *self)
+{
+    struct renewal *r = self;
+
+    while (!atomic_load(&r->done) && bases_store_renew(r->m->b, "renewed", &r->why) == 0 &&
+           bases_store_tidy(r->m->b, "renewed", &r->why) == 0)
+        continue;
+    return NULL;
+}
+
+static void test_jobs_begin_while_stores_are_renewed_and_removed(void **state)
+{
+    struct renewal r = {.m = *state, .why = ERROR_INIT};
+    pthread_t beginners[BEGINNERS], renewers[2];
+
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&renewers[i], NULL, renew, &r), 0);
+    for (int i = 0; i < BEGINNERS; i++)
+        assert_int_equal(pthread_create(&beginners[i], NULL, begin_and_end, &r), 0);
+    for (int i = 0; i < BEGINNERS; i++)
+        assert_int_equal(pthread_join(beginners[i], NULL), 0);
+    atomic_store(&r.done, true);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_join(renewers[i], NULL), 0);
+    if (r.failed > 0 || r.why.kind != ERR_NONE)
+        fail_msg("%d jobs: %s", (int)r.failed, r.why.msg);
+}
+
+#define STORED 200 /* files */
+
+/* By the directories that the test has put into it, and that of its blobs. */
+static bool is_away_or_whole(const char *store)
+{
+    return access(store, F_OK) < 0 || count_entries(store) == STORED + 1;
+}
+
+static void drop_until_killed(const struct builder *b, unsigned life_us)
+{
+    const pid_t child = fork();
+    struct error err = ERROR_INIT;
+    int status;
+
+    if (child == 0)
+        _exit(bases_store_drop(b, "killed", &err) < 0);
+    (void)usleep(life_us);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+}
+
+static void test_a_store_whose_removal_is_killed_is_there_as_a_whole_or_not_at_all(void **state)
+{
+    const struct machine *m = *state;
+    struct error err = ERROR_INIT;
+    char store[PATH_MAX], path[PATH_MAX + 32];
+    unsigned seed = 5;
+    int lock;
+
+    for (int round = 0; round < 20; round++) {
+        assert_int_equal(bases_store_enter(m->b, "killed", store, &lock, &err), 0);
+        close(lock);
+        for (int i = 0; i < STORED; i++) {
+            (void)snprintf(path, sizeof(path), "%s/%d", store, i);
+            assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
+        }
+        drop_until_killed(m->b, (unsigned)rand_r(&seed) % 20000);
+        assert_true(is_away_or_whole(store));
+    }
+    assert_int_equal(bases_store_drop(m->b, "killed", &err), 0);
+    (void)snprintf(path, sizeof(path), "%s.gone", store);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
 /* Of a version before that, or damaged. */
 static void test_a_store_that_keeps_no_blobs_is_fetched_anew(void **state)
 {
@@ -368,6 +476,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_pulled_image_is_described),
         cmocka_unit_test(test_a_copy_from_an_image_by_its_digest_finds_what_was_pulled_by_tag),
         cmocka_unit_test(test_jobs_that_begin_at_once_share_a_workspaces_first_store),
+        cmocka_unit_test(test_jobs_begin_while_stores_are_renewed_and_removed),
+        cmocka_unit_test(test_a_store_whose_removal_is_killed_is_there_as_a_whole_or_not_at_all),
         cmocka_unit_test(test_a_store_that_keeps_no_blobs_is_fetched_anew),
     };
     int failed;

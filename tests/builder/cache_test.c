@@ -3,11 +3,14 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "builder/cache.h"
 
 #define RUNC "/usr/sbin/runc"
 
@@ -350,6 +353,59 @@ static void test_builds_at_once_of_one_step_all_succeed(void **state)
     attempt_release(&warm);
 }
 
+/* ---- stages of one build beside one another ---- */
+
+#define WRITERS 4
+#define WRITES  200
+
+struct writers {
+    struct cache cache;
+    const char *key;
+    atomic_int failed, unsound;
+    struct error why; /* of one */
+};
+
+/* Records of different lengths: one that was cut or mixed is none. */
+static void *write_records(void *self)
+{
+    struct writers *w = self;
+    struct cache_record r = {.disk = 1}, found;
+
+    memcpy(r.key, w->key, sizeof(r.key));
+    for (int i = 0; i < WRITES; i++, r.bytes = r.bytes ? 0 : UINT64_C(1) << 40) {
+        struct error err = ERROR_INIT;
+
+        if (cache_store(&w->cache, w->key, &r, &err) < 0) {
+            atomic_fetch_add(&w->failed, 1);
+            w->why = err;
+        }
+        atomic_fetch_add(&w->unsound, !cache_read(w->cache.records, w->key, &found));
+    }
+    return NULL;
+}
+
+static void test_threads_that_write_one_record_at_once_all_write_a_whole_one(void **state)
+{
+    const struct machine *m = *state;
+    struct writers w = {.key = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+                        .why = ERROR_INIT};
+    pthread_t threads[WRITERS];
+    struct error err = ERROR_INIT;
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof(path), "%s/records-at-once", m->dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(cache_open(path, "job", &w.cache, &err), 0);
+    for (int i = 0; i < WRITERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_records, &w), 0);
+    for (int i = 0; i < WRITERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    cache_close(&w.cache);
+    if (w.failed > 0)
+        fail_msg("%d failed: %s", (int)w.failed, w.why.msg);
+    assert_int_equal(w.unsound, 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -365,6 +421,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_changed_build_argument_misses_only_after_its_arg),
         cmocka_unit_test(test_a_step_that_was_killed_is_not_found),
         cmocka_unit_test(test_builds_at_once_of_one_step_all_succeed),
+        cmocka_unit_test(test_threads_that_write_one_record_at_once_all_write_a_whole_one),
     };
 
     builder_jail_main(argc, argv, machine_inner);

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/sanitized.h"
 #include "copy_scene.h"
 
 #define needs_root()                                                                               \
@@ -505,9 +506,8 @@ static void test_twenty_thousand_files_are_linked_in_half_a_second(void **state)
     int64_t time, limit = NS_PER_SEC / 2;
     int result;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    limit *= 10;
-#endif
+    if (SANITIZED)
+        limit *= 10;
     scene_clear(s);
     if (!mkdtemp(path))
         skip();

@@ -27,7 +27,7 @@ static void sleeper_init(struct sleeper *s)
     (void)snprintf(s->marker, sizeof(s->marker), "88%d%ld", getpid(), random() % 100000);
     (void)snprintf(s->dockerfile, sizeof(s->dockerfile),
                    "FROM alpine:3.20\nRUN (setsid sleep %s >/dev/null 2>&1 </dev/null &); "
-                   "echo ready; exec sleep 60\n",
+                   "echo ready; exec sleep 600\n",
                    s->marker);
 }
 
@@ -61,25 +61,37 @@ static void test_a_cancelled_build_leaves_no_process(void **state)
     attempt_release(&a);
 }
 
+/* With a time limit within which it gets to its command: a longer one on a busy machine. */
+static void run_hastily(const struct machine *m, struct attempt *a)
+{
+    struct machine hasty = *m;
+    struct error err = ERROR_INIT;
+
+    for (hasty.config.timeout_ms = 2500; hasty.config.timeout_ms < m->config.timeout_ms;
+         hasty.config.timeout_ms *= 3) {
+        attempt_release(a);
+        assert_int_equal(builder_open_as(&hasty.config, m->b->ids.users, &hasty.b, &err), 0);
+        attempt_run(&hasty, a);
+        builder_free(hasty.b);
+        if (strstr(buf_str(&a->log), "ready"))
+            return;
+    }
+}
+
 static void test_a_build_that_takes_too_long_leaves_no_process(void **state)
 {
     const struct machine *m = *state;
-    struct machine hasty = *m;
     struct sleeper s;
     struct attempt first = {.images = ALPINE, .dockerfile = "FROM alpine:3.20\nRUN true\n"};
     struct attempt a = {.dockerfile = s.dockerfile};
-    struct error err = ERROR_INIT;
 
     sleeper_init(&s);
     attempt_run(m, &first);
     assert_built(&first);
-    hasty.config.timeout_ms = 2500;
-    assert_int_equal(builder_open_as(&hasty.config, m->b->ids.users, &hasty.b, &err), 0);
-    attempt_run(&hasty, &a);
+    run_hastily(m, &a);
     assert_outcome(&a, "build", BUILDER_TIMED_OUT);
     assert_says(&a, "ready");
     assert_int_equal(process_with(s.marker), 0);
-    builder_free(hasty.b);
     attempt_release(&first);
     attempt_release(&a);
 }
@@ -232,7 +244,7 @@ static void test_a_killed_process_leaves_a_job_that_a_sweep_removes(void **state
         attempt_run(m, &a);
         _exit(0);
     }
-    for (int i = 0; i < 500 && process_with(s.marker) == 0; i++)
+    for (int i = 0; i < 15000 && process_with(s.marker) == 0; i++)
         (void)poll(NULL, 0, 20);
     assert_int_equal(kill(worker, SIGKILL), 0);
     assert_int_equal(waitpid(worker, NULL, 0), worker);

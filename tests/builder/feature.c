@@ -254,7 +254,7 @@ void assert_refused(const struct machine *m, struct attempt *a, const char *word
 void features_command(const char *program, ...)
 {
     CLEANUP(argv_release) struct argv argv = ARGV_INIT;
-    const struct process_request req = {.argv = &argv, .stdin_fd = -1, .timeout_ms = 60000};
+    const struct process_request req = {.argv = &argv, .stdin_fd = -1, .timeout_ms = 300000};
     struct process_end end;
     struct error err = ERROR_INIT;
     va_list words;

@@ -50,7 +50,7 @@ static void trial_init(struct trial *t, const struct machine *m, const char *com
                                .out_fd = -1,
                                .sink = &t->sink,
                                .cancel = &t->cancel,
-                               .timeout_ms = 20000};
+                               .timeout_ms = 200000};
     t->spec.rights = JAIL_RIGHTS_MOUNT;
     (void)snprintf(t->marker, sizeof(t->marker), "77%d%d", getpid(), rand() % 100000);
     assert_int_equal(cancel_init(&t->cancel, &err), 0);
@@ -138,8 +138,9 @@ static void test_orphans_are_reaped_and_end_with_the_program(void **state)
 
     run_command(
         state,
-        "for i in 1 2 3; do (sleep 0 & ) ; done; sleep 0.3;"
-        "ps -o stat= -e | grep -c Z; (setsid sleep $1 >/dev/null 2>&1 </dev/null &); exit 5",
+        "for i in 1 2 3; do (sleep 0 & ) ; done;"
+        "for i in $(seq 600); do n=$(ps -o stat= -e | grep -c Z); [ $n = 0 ] && break; sleep 0.1; "
+        "done; echo $n; (setsid sleep $1 >/dev/null 2>&1 </dev/null &); exit 5",
         &t);
     assert_int_equal(t.end.code, 5);
     assert_string_equal(buf_str(&t.said), "0\n");
@@ -184,11 +185,11 @@ static void test_a_program_with_grace_may_end_by_itself(void **state)
 
     trial_init(&t, *state, "trap 'echo bye; exit 0' TERM; echo ready; sleep 60 & wait");
     t.on_line = cancel_now;
-    t.run.grace_ms = 10000;
+    t.run.grace_ms = 100000;
     trial_run(&t);
     assert_int_equal(t.end.how, JAIL_CANCELLED);
     assert_string_equal(buf_str(&t.said), "ready\nbye\n");
-    assert_true(clock_monotonic() - start < 5 * NS_PER_SEC);
+    assert_true(clock_monotonic() - start < 50 * NS_PER_SEC);
     trial_release(&t);
 }
 
@@ -202,7 +203,7 @@ static void test_grace_ends(void **state)
     t.run.grace_ms = 300;
     trial_run(&t);
     assert_int_equal(t.end.how, JAIL_CANCELLED);
-    assert_true(clock_monotonic() - start < 5 * NS_PER_SEC);
+    assert_true(clock_monotonic() - start < 50 * NS_PER_SEC);
     assert_int_equal(process_with(t.marker), 0);
     trial_release(&t);
 }
@@ -281,7 +282,7 @@ static void test_the_jail_dies_with_its_caller(void **state)
 
         _exit(jail_run(&t.run, &t.end, &err) < 0);
     }
-    for (int i = 0; i < 250 && process_with(t.marker) == 0; i++)
+    for (int i = 0; i < 3000 && process_with(t.marker) == 0; i++)
         (void)poll(NULL, 0, 20);
     assert_true(process_with(t.marker) > 0);
     assert_int_equal(kill(caller, SIGKILL), 0);

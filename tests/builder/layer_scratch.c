@@ -256,7 +256,7 @@ void layer_scratch_run(const struct argv *argv, struct argv *out)
     argv_push(&env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "TZ=UTC", NULL);
     must(process_run(
              &(struct process_request){
-                 .argv = argv, .env = &env, .stdin_fd = -1, .timeout_ms = 60000, .sink = &sink},
+                 .argv = argv, .env = &env, .stdin_fd = -1, .timeout_ms = 300000, .sink = &sink},
              &end, &err) == 0,
          err.msg);
     must(process_succeeded(&end), argv->v[0]);

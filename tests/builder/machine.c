@@ -24,6 +24,11 @@
 #define LOG_MAX   (16 << 20)
 #define IMAGE_MAX (256 << 20)
 
+/* What only a machine that is stuck needs: a busy one is slow. */
+#define PATIENCE_MS 300000
+#define PAUSE_MS    20
+#define PORT_TRIES  5
+
 static struct {
     uid_t uid;
     gid_t gid;
@@ -60,8 +65,8 @@ static bool answers(const char *address)
     return yes;
 }
 
-void machine_start_registry(const struct machine *m, const char *name, const char *extra,
-                            struct process *ret, char ret_address[32])
+static void launch_registry(const struct machine *m, const char *name, const char *extra,
+                            const char *address, struct process *ret)
 {
     CLEANUP(argv_release) struct argv argv = ARGV_INIT;
     CLEANUP(buf_release) struct buf yaml = BUF_INIT(4096);
@@ -69,20 +74,40 @@ void machine_start_registry(const struct machine *m, const char *name, const cha
     struct error err = ERROR_INIT;
     char path[PATH_MAX];
 
-    (void)snprintf(ret_address, 32, "127.0.0.1:%d", machine_free_port());
     buf_addf(&yaml,
              "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s/%s}}\n"
              "http: {addr: %s}\n%s",
-             m->dir, name, ret_address, extra);
+             m->dir, name, address, extra);
     (void)snprintf(path, sizeof(path), "%s/%s.yml", m->dir, name);
     assert_int_equal(fs_write_file(AT_FDCWD, path, yaml.data, yaml.len, 0644, &err), 0);
     argv_push(&argv, "docker-registry", "serve", path, NULL);
     (void)snprintf(path, sizeof(path), "%s/%s.log", m->dir, name);
     log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     assert_int_equal(process_start(&argv, NULL, NULL, 0, log_fd, ret, &err), 0);
-    for (int i = 0; i < 500 && !answers(ret_address); i++)
-        (void)poll(NULL, 0, 20);
-    assert_true(answers(ret_address));
+}
+
+static bool comes_up(struct process *registry, const char *address)
+{
+    for (int waited = 0; waited < PATIENCE_MS && process_is_alive(registry); waited += PAUSE_MS) {
+        if (answers(address))
+            return true;
+        (void)poll(NULL, 0, PAUSE_MS);
+    }
+    return false;
+}
+
+void machine_start_registry(const struct machine *m, const char *name, const char *extra,
+                            struct process *ret, char ret_address[32])
+{
+    bool up = false;
+
+    /* Somebody else may get the port before the registry does, which then ends. */
+    for (int i = 0; i < PORT_TRIES && !up; i++) {
+        (void)snprintf(ret_address, 32, "127.0.0.1:%d", machine_free_port());
+        launch_registry(m, name, extra, ret_address, ret);
+        up = comes_up(ret, ret_address);
+    }
+    assert_true(up);
 }
 
 static void make_bases(const struct machine *m)
@@ -90,7 +115,7 @@ static void make_bases(const struct machine *m)
     CLEANUP(argv_release) struct argv argv = ARGV_INIT;
     CLEANUP(argv_release) struct argv env = ARGV_INIT;
     const struct process_request req = {
-        .argv = &argv, .env = &env, .stdin_fd = -1, .timeout_ms = 60000};
+        .argv = &argv, .env = &env, .stdin_fd = -1, .timeout_ms = PATIENCE_MS};
     struct process_end end;
     struct error err = ERROR_INIT;
 
@@ -148,7 +173,7 @@ int machine_start(void **state)
                                             .n_mirrors = 2,
                                             .push_registry = m->address,
                                             .push_insecure = true,
-                                            .timeout_ms = 60000};
+                                            .timeout_ms = PATIENCE_MS};
     }
     return open_builder(m);
 }
@@ -515,10 +540,10 @@ pid_t process_of_ours(const char *text)
 
 bool processes_are_gone(const char *text)
 {
-    for (int i = 0; i < 100; i++) {
+    for (int waited = 0; waited < PATIENCE_MS; waited += PAUSE_MS) {
         if (process_with(text) == 0)
             return true;
-        (void)poll(NULL, 0, 20);
+        (void)poll(NULL, 0, PAUSE_MS);
     }
     return false;
 }

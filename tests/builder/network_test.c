@@ -121,7 +121,7 @@ static void test_slirp4netns_ends_when_the_build_is_killed(void **state)
 
     attempt_run(*state, &a);
     assert_outcome(&a, "build", BUILDER_KILLED);
-    for (int i = 0; i < 100 && access(slirp, F_OK) == 0; i++)
+    for (int i = 0; i < 3000 && access(slirp, F_OK) == 0; i++)
         usleep(20000);
     assert_int_not_equal(access(slirp, F_OK), 0);
     attempt_release(&a);

@@ -281,7 +281,7 @@ static size_t count(const char *dir, bool only_numbers)
 /* Those besides pid 1 and this one; zombies are pid 1's to see to, for which it has a moment. */
 static size_t count_processes(void)
 {
-    for (int i = 0; i < 40 && count("/proc", true) > 2; i++)
+    for (int i = 0; i < 12000 && count("/proc", true) > 2; i++)
         (void)poll(NULL, 0, 5);
     return count("/proc", true) - 2;
 }
@@ -387,7 +387,7 @@ void ran_run(void **state, struct ran *r, const char *const *words)
         .ids = m->b->ids, .net = JAIL_NET_NONE, .rights = JAIL_RIGHTS_BUILD, .inner = true};
     const struct process_sink sink = {keep, r};
     const struct jail_run run = {
-        .spec = &spec, .stdin_fd = -1, .out_fd = -1, .sink = &sink, .timeout_ms = 30000};
+        .spec = &spec, .stdin_fd = -1, .out_fd = -1, .sink = &sink, .timeout_ms = 300000};
     struct jail_end end;
     struct error err = ERROR_INIT;
     char dir[128];

@@ -255,7 +255,7 @@ static void check_cancelled(struct blob *b)
     cancel_release(&cancel);
     assert_int_equal(err.kind, ERR_SYSTEM);
     assert_non_null(strstr(err.msg, "cancelled"));
-    assert_true(clock_monotonic() - before < 5 * NS_PER_SEC);
+    assert_true(clock_monotonic() - before < 50 * NS_PER_SEC);
 }
 
 static void test_it_is_cancelled_while_it_waits(void **state)
