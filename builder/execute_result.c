@@ -25,6 +25,17 @@ static void add_step(json_t *steps, const char *key, const struct cache_record *
                                            "slim", (int)slim, "record", cache_record_json(r)));
 }
 
+/* What is no step, but found by a key as if it was one. */
+static void add_layer(json_t *steps, const char *key, const char *diff, const struct layer *layer,
+                      bool away)
+{
+    struct cache_record r = {.has_layer = true, .layer = *layer, .away = away};
+
+    memcpy(r.key, key, sizeof(r.key));
+    memcpy(r.diff, diff, sizeof(r.diff));
+    add_step(steps, key, &r, false);
+}
+
 /* By each key under which it may be found. */
 static json_t *steps_json(const struct execution *x)
 {
@@ -33,14 +44,19 @@ static json_t *steps_json(const struct execution *x)
     for (size_t i = 0; i < x->doc.program.n_stages; i++)
         for (size_t k = 0; k < x->stages[i].n_made; k++) {
             const struct made *made = &x->stages[i].made[k];
-            bool slim = made->slim && slim_step_changes(x->slim, made->slim);
+            struct known_layer layer;
+            const bool slim = execute_slim_layer(made, &layer);
 
             add_step(a, made->record.key, &made->record, slim);
             if (made->key[0] && strcmp(made->key, made->record.key) != 0)
                 add_step(a, made->key, &made->record, slim);
             if (made->quick[0])
                 add_step(a, made->quick, &made->record, slim);
+            if (slim)
+                add_layer(a, layer.key, made->record.diff, &layer.layer, layer.away);
         }
+    if (x->known.found)
+        add_layer(a, x->known.key, x->known.key, &x->known.layer, false);
     return a;
 }
 
