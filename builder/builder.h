@@ -339,8 +339,9 @@ struct builder_failure {
 };
 
 /* Builds from the job's context; all images it needs must have been pulled.  The image stays in the
- * workspace's cache: see builder_open_blob.  ret_failure is set unless the outcome is
- * BUILDER_DONE, ret_image if it is. */
+ * workspace's cache: see builder_open_blob.  Unless the outcome is BUILDER_DONE, ret_failure is
+ * set, and ret_image has only what builder_export needs of the steps that were done.  ret_image is
+ * to be released in any case. */
 MUST_CHECK int builder_build(struct builder_job *j, const struct builder_program *program,
                              const struct builder_watch *watch, const struct cancel *cancel,
                              enum builder_outcome *ret_outcome, struct builder_image *ret_image,

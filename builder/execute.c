@@ -409,6 +409,7 @@ static int build(struct execution *x, struct error *err)
 static int start_over(struct execution *x, struct error *err)
 {
     release_stages(x);
+    execute_forget_steps();
     cache_remote_give_up(&x->remote);
     atomic_store(&x->remote.failed, false);
     slim_free(x->slim);

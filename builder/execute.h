@@ -265,6 +265,11 @@ MUST_CHECK int image_write_config(const struct builder_program *p, const char *b
 
 /* ---- execute_result.c ---- */
 
+/* Notes a step that is done, for a build that may not come to its end; see read_steps (build.c). */
+void execute_note_step(const struct made *made);
+/* Those that were noted are void. */
+void execute_forget_steps(void);
+
 /* The image, the steps with their keys, and the cache mounts, as JSON; see read_image (build.c). */
 MUST_CHECK int execute_write_result(struct execution *x, const struct image_layer *layers,
                                     size_t n_layers, const struct buf *config, struct error *err);

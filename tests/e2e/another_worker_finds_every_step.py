@@ -218,7 +218,7 @@ class AnotherWorker(unittest.TestCase):
 
     # ---- without a service, and with the layers of the image alone ----
 
-    def kiln_build(self, project, *options, registry=None):
+    def kiln_build(self, project, *options, registry=None, code=0):
         """On an empty disk; the log."""
         with tempfile.TemporaryDirectory(prefix="kiln-e2e-") as data:
             done = self.first.run("build", project, "--type", "job", "--name", "small",
@@ -226,7 +226,7 @@ class AnotherWorker(unittest.TestCase):
                                   "--registry-url", f"http://{registry or self.first.registry}",
                                   "--cache-export", "min", *OPTIONS, *options,
                                   check=False)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done.stdout.splitlines()
 
     def test_min_finds_an_unchanged_image_and_else_makes_the_other_stages_anew(self):
@@ -276,6 +276,19 @@ class AnotherWorker(unittest.TestCase):
                  and "/blobs/" in path}
         self.assertFalse(asked & layers, asked)
         self.assertLessEqual(len(asked), 2, "the index, and what is known of the image")
+
+    def test_what_a_failed_build_has_done_is_found_by_the_next(self):
+        project = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="kiln-e2e-")))
+        steps = ("RUN mkdir /failed && echo one >/failed/1", "COPY lib.txt /failed/lib.txt")
+        start = "\n".join(["FROM alpine:3.20", *steps]) + "\n"
+        (project / "lib.txt").write_text("lib\n")
+        (project / "Dockerfile").write_text(start + "RUN exit 3\n")
+        self.kiln_build(project, code=1)
+        (project / "Dockerfile").write_text(start + "RUN cat /failed/1 /failed/lib.txt >/all\n")
+        found = self.cached(self.kiln_build(project))
+        self.assertEqual({s: found[s] for s in steps}, {s: True for s in steps})
+        _, files = self.first.image("small", kind="job", workspace="local")
+        self.assertEqual(files["/all"], b"one\nlib\n")
 
     # ---- cache mounts ----
 
