@@ -312,6 +312,25 @@ int http_resolve(struct buf *url, const char *location, struct error *err)
     return buf_check(url, "the address of a redirect", err);
 }
 
+int http_add_query(struct buf *url, const char *name, const char *value, struct error *err)
+{
+    CLEANUP(url_cleanup) CURLU *u = curl_url();
+    CLEANUP(string_free) char *whole = NULL;
+    CLEANUP(buf_release) struct buf part = BUF_INIT(url->max);
+
+    buf_addf(&part, "%s=%s", name, value);
+    if (!u || buf_check(&part, "an address", err) < 0)
+        return u ? -1 : error_set(err, ERR_SYSTEM, "make an address: out of memory");
+    if (curl_url_set(u, CURLUPART_URL, buf_str(url), 0) != CURLUE_OK ||
+        curl_url_set(u, CURLUPART_QUERY, buf_str(&part), CURLU_APPENDQUERY | CURLU_URLENCODE) !=
+            CURLUE_OK ||
+        curl_url_get(u, CURLUPART_URL, &whole, 0) != CURLUE_OK)
+        return error_set(err, ERR_INPUT, "what should be an address is none");
+    buf_clear(url);
+    buf_adds(url, whole);
+    return buf_check(url, "an address", err);
+}
+
 void http_response_release(struct http_response *resp)
 {
     argv_release(&resp->headers);

@@ -68,6 +68,10 @@ const char *http_header(const struct http_response *resp, const char *name);
  * is no address, or not of http or https. */
 MUST_CHECK int http_resolve(struct buf *url, const char *location, struct error *err);
 
+/* Adds name=value, escaped, to the query of url.  ERR_INPUT: url is none. */
+MUST_CHECK int http_add_query(struct buf *url, const char *name, const char *value,
+                              struct error *err);
+
 void http_response_release(struct http_response *resp);
 
 /* Once, before any thread is started. */

@@ -46,25 +46,17 @@ static int read_index(const char *dir, const char *what, json_t **ret, struct er
     return 0;
 }
 
-/* The part before tag and digest. */
-static size_t repository_len(const char *name)
-{
-    const char *slash = strrchr(name, '/');
-
-    return (size_t)(slash ? slash - name : 0) + strcspn(slash ? slash : name, ":@");
-}
-
 /* A name with a digest is that of any tag of the repository whose image has the digest, as buildah
  * understands it too. */
 static bool is_name_of(const json_t *image, const char *have, const char *name)
 {
     const char *at = strchr(name, '@');
     const char *digest = json_string_value(json_object_get(image, "digest"));
-    size_t n = repository_len(name);
+    size_t n = reference_name_length(name);
 
     if (strcmp(have, name) == 0)
         return true;
-    return at && digest && strcmp(at + 1, digest) == 0 && repository_len(have) == n &&
+    return at && digest && strcmp(at + 1, digest) == 0 && reference_name_length(have) == n &&
            memcmp(have, name, n) == 0;
 }
 

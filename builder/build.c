@@ -245,6 +245,37 @@ static int read_result(const struct builder_job *j, struct builder_image *ret, s
     return error_set(err, ERR_SYSTEM, "read what was built: it is no image");
 }
 
+static int open_steps(const struct builder_job *j, struct buf *text, struct error *err)
+{
+    char path[PATH_MAX + 16];
+
+    (void)snprintf(path, sizeof(path), "%s/out/steps", j->dir);
+    return access(path, F_OK) < 0 ? 0 : fs_read_file(AT_FDCWD, path, text, err);
+}
+
+/* A line for each step that was done; the last one may be cut off. */
+static void read_steps(const struct builder_job *j, const struct builder_program *p,
+                       struct builder_image *ret)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(RESULT_MAX);
+    json_auto_t *all = json_array();
+    CLEANUP_FREE char *dump = NULL;
+    struct error ignored = ERROR_INIT;
+
+    *ret = (struct builder_image){.keys = BUF_INIT(RESULT_MAX), .epoch = p->epoch};
+    if (open_steps(j, &text, &ignored) < 0 || text.len == 0)
+        return;
+    for (char *rest = text.data, *line; (line = strsep(&rest, "\n"));) {
+        json_auto_t *steps = json_loads(line, 0, NULL);
+
+        if (json_is_array(steps))
+            json_array_extend(all, steps);
+    }
+    dump = json_dumps(all, JSON_COMPACT);
+    if (json_array_size(all) > 0 && dump)
+        buf_adds(&ret->keys, dump);
+}
+
 void builder_image_release(struct builder_image *image)
 {
     buf_release(&image->config);
@@ -323,7 +354,10 @@ int builder_build(struct builder_job *j, const struct builder_program *program,
     cache_link_end(&link);
     if (result < 0 || judge(&events, code, ret_outcome, ret_failure, err) < 0)
         return error_wrap(err, "build");
-    return *ret_outcome == BUILDER_DONE ? read_result(j, ret_image, err) : 0;
+    if (*ret_outcome == BUILDER_DONE)
+        return read_result(j, ret_image, err);
+    read_steps(j, program, ret_image);
+    return 0;
 }
 
 int builder_open_blob(const struct builder_job *j, const struct builder_layer *layer, int *ret_fd,

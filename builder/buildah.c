@@ -5,12 +5,15 @@
  * that FROM oci-archive:… cannot read a file even if the front end let it through. */
 #include "builder/buildah.h"
 
+#include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "base/text.h"
 #include "builder/egress.h"
 
-#define REGISTRIES "/etc/containers/registries.conf"
+#define REGISTRIES BUILDAH_REGISTRIES
 #define POLICY     "/etc/containers/policy.json"
 
 static const char policy[] =
@@ -20,45 +23,8 @@ static const char policy[] =
 
 /* ---- configuration files ---- */
 
-/* A basic string of TOML 1.0. */
-static void add_toml_string(struct buf *out, const char *s)
+static void add_configuration(struct jail_spec *s)
 {
-    buf_addc(out, '"');
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\')
-            buf_addc(out, '\\');
-        buf_addc(out, *s);
-    }
-    buf_addc(out, '"');
-}
-
-static void add_registry(struct buf *out, const char *prefix, const char *location, bool insecure)
-{
-    buf_adds(out, "[[registry]]\nprefix = ");
-    add_toml_string(out, prefix);
-    buf_adds(out, "\nlocation = ");
-    add_toml_string(out, location);
-    buf_addf(out, "\ninsecure = %s\n", insecure ? "true" : "false");
-}
-
-static void add_registries(const struct builder_config *config, struct jail_spec *s)
-{
-    CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 20);
-
-    buf_adds(&text, "unqualified-search-registries = [\"docker.io\"]\n"
-                    "short-name-mode = \"disabled\"\n");
-    for (size_t i = 0; i < config->n_mirrors; i++)
-        add_registry(&text, config->mirrors[i].prefix, config->mirrors[i].location,
-                     config->mirrors[i].insecure);
-    if (config->push_registry)
-        add_registry(&text, config->push_registry, config->push_registry, config->push_insecure);
-    s->failed |= text.full;
-    jail_spec_add(s, JAIL_FILE, "etc/containers/registries.conf", buf_str(&text));
-}
-
-static void add_configuration(const struct builder *b, struct jail_spec *s)
-{
-    add_registries(b->config, s);
     jail_spec_add(s, JAIL_FILE, "etc/containers/storage.conf",
                   "[storage]\ndriver = \"overlay\"\nrunroot = \"/run/kiln\"\n"
                   "graphroot = \"/kiln/bases\"\n");
@@ -101,7 +67,7 @@ static void describe(const struct builder_job *job, enum jail_rights rights, str
     s->ids = job->b->ids;
     s->rights = rights;
     jail_spec_add_base(s);
-    add_configuration(job->b, s);
+    add_configuration(s);
     add_environment(s);
     jail_spec_add_authorities(s, job->b->config->ca_file);
     add_bind(s, "kiln/tmp", job->dir, "tmp");
@@ -117,71 +83,63 @@ static void push_program(const struct builder_job *job, const char *root, struct
 
 /* ---- the commands ---- */
 
-void buildah_describe_pull(const struct builder_job *job, const struct reference *image,
-                           enum reference_place place, const char *docker_config,
-                           const struct progress *p, struct jail_spec *s)
+static void push_relay(const struct builder_config *config, const struct reference *image,
+                       const char *vetted, const struct builder_base_place *from,
+                       struct jail_spec *s)
 {
+    const uint64_t max = config->bases_max;
+
+    s->inner = true;
+    argv_push(&s->argv, BUILDER_FETCH, vetted, from->url, from->repository, NULL);
+    argv_pushf(&s->argv, "%.*s", (int)reference_name_length(image->full), image->full);
+    argv_pushf(&s->argv, "%" PRIu64, max);
+}
+
+void buildah_describe_pull(const struct builder_job *job, const struct reference *image,
+                           enum reference_place place, const struct builder_base_place *from,
+                           const char *docker_config, const struct progress *p, struct jail_spec *s)
+{
+    const char *authority = strstr(from->url, "://") + 3;
+
     s->net = JAIL_NET_HOST;
     if (place == REFERENCE_OUTSIDE)
         egress_describe_pull(job->b->config, p, s);
     describe(job, JAIL_RIGHTS_MOUNT, s);
     jail_spec_add(s, JAIL_BIND, "kiln/bases", job->bases);
-    if (place == REFERENCE_OUTSIDE) {
-        s->inner = true;
-        argv_push(&s->argv, "builder-fetch", image->host, NULL);
-    }
+    if (docker_config)
+        jail_spec_add(s, JAIL_SECRET, BUILDAH_CREDENTIALS + 1, docker_config);
+    push_relay(job->b->config, image, place == REFERENCE_OUTSIDE ? authority : "", from, s);
     push_program(job, "/kiln/bases", s);
     argv_push(&s->argv, "pull", "--policy", strchr(image->full, '@') ? "missing" : "always",
               "--signature-policy", POLICY,
               /* a hidden option: the layers are kept as they came, to be pushed as they came */
               "--blob-cache", "/kiln/bases/blobs", NULL);
-    if (docker_config) {
-        jail_spec_add(s, JAIL_SECRET, "run/auth.json", docker_config);
-        argv_push(&s->argv, "--authfile", "/run/auth.json", NULL);
-    }
     argv_pushf(&s->argv, "docker://%s", image->full);
+}
+
+int buildah_write_registries(const char *name, const char *location, struct error *err)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(8192);
+
+    /* Neither has a character that means something in a string of TOML. */
+    buf_addf(&text,
+             "unqualified-search-registries = [\"docker.io\"]\nshort-name-mode = \"disabled\"\n"
+             "[[registry]]\nprefix = \"%s\"\nlocation = \"%s\"\ninsecure = true\n",
+             name, location);
+    if (buf_check(&text, REGISTRIES, err) < 0)
+        return -1;
+    return fs_write_file(AT_FDCWD, REGISTRIES, buf_str(&text), text.len, 0600, err);
 }
 
 /* ---- what it says ---- */
 
-enum buildah_fault buildah_read_fault(const struct progress *p)
+bool buildah_refuses(const char *fault)
 {
-    /* In this order: an answer of the registry's is quoted after the words for the act. */
-    static const struct {
-        const char *phrase;
-        enum buildah_fault fault;
-    } phrases[] = {
-        {"not allowed:", BUILDAH_FAULT_REFUSED},
-        {"rejected by policy", BUILDAH_FAULT_REFUSED},
-        {"no image found in manifest list", BUILDAH_FAULT_REFUSED},
-        {"no image found in image index", BUILDAH_FAULT_REFUSED},
-        {"no space left on device", BUILDAH_FAULT_OURS},
-        {"manifest unknown", BUILDAH_FAULT_ABSENT},
-        {"name unknown", BUILDAH_FAULT_ABSENT},
-        {"repository name not known", BUILDAH_FAULT_ABSENT},
-        {"StatusCode: 404", BUILDAH_FAULT_ABSENT},
-        {"toomanyrequests", BUILDAH_FAULT_CUT},
-        {"status code 5", BUILDAH_FAULT_CUT},
-        {"HTTP status: 5", BUILDAH_FAULT_CUT},
-        {"dial tcp", BUILDAH_FAULT_REMOTE},
-        {"i/o timeout", BUILDAH_FAULT_REMOTE},
-        {"connection refused", BUILDAH_FAULT_REMOTE},
-        {"connection reset", BUILDAH_FAULT_CUT},
-        {"tls:", BUILDAH_FAULT_REMOTE},
-        {"x509:", BUILDAH_FAULT_REMOTE},
-        {"pinging container registry", BUILDAH_FAULT_REMOTE},
-        {"unauthorized", BUILDAH_FAULT_DENIED},
-        {"authentication required", BUILDAH_FAULT_DENIED},
-        {"invalid username/password", BUILDAH_FAULT_DENIED},
-        {"requested access to the resource is denied", BUILDAH_FAULT_DENIED},
-        {"denied:", BUILDAH_FAULT_DENIED},
-        {"403 (Forbidden)", BUILDAH_FAULT_DENIED},
-        {"unexpected EOF", BUILDAH_FAULT_CUT},
-        {"reading manifest", BUILDAH_FAULT_REMOTE},
-    };
+    static const char *const phrases[] = {"rejected by policy", "no image found in manifest list",
+                                          "no image found in image index"};
 
     for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)
-        if (strstr(p->fault, phrases[i].phrase))
-            return phrases[i].fault;
-    return BUILDAH_FAULT_OURS;
+        if (strstr(fault, phrases[i]))
+            return true;
+    return false;
 }

@@ -11,20 +11,23 @@
  *
  * The paths in the jail: /kiln/{bases,tmp}. */
 
-/* docker_config: NULL: none.  An image from OUTSIDE is pulled by a network of the jail's own. */
+/* By BUILDER_FETCH, from where the image really is.  docker_config: NULL: none.  An image from
+ * OUTSIDE is pulled by a network of the jail's own. */
 void buildah_describe_pull(const struct builder_job *job, const struct reference *image,
-                           enum reference_place place, const char *docker_config,
-                           const struct progress *p, struct jail_spec *s);
+                           enum reference_place place, const struct builder_base_place *from,
+                           const char *docker_config, const struct progress *p,
+                           struct jail_spec *s);
 
-/* Why a pull failed. */
-enum buildah_fault {
-    BUILDAH_FAULT_CUT,     /* the registry was reached, and broke off or was busy */
-    BUILDAH_FAULT_ABSENT,  /* no such image */
-    BUILDAH_FAULT_DENIED,  /* credentials missing or refused */
-    BUILDAH_FAULT_REFUSED, /* not allowed here, or not for this platform */
-    BUILDAH_FAULT_REMOTE,  /* the registry did not answer, or not sensibly */
-    BUILDAH_FAULT_OURS,
-};
-enum buildah_fault buildah_read_fault(const struct progress *p);
+/* ---- inside ---- */
+
+#define BUILDAH_REGISTRIES  "/run/registries.conf"
+#define BUILDAH_CREDENTIALS "/run/auth.json" /* where there are some */
+
+/* Has it fetch the repository of that name ("docker.io/library/alpine") from the location alone, by
+ * plain HTTP. */
+MUST_CHECK int buildah_write_registries(const char *name, const char *location, struct error *err);
+
+/* Whether it has refused the image itself, by the last line that it wrote about an error. */
+bool buildah_refuses(const char *fault);
 
 #endif

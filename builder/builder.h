@@ -43,6 +43,30 @@ void builder_jail_main(int argc, char **argv, const struct builder_inner *inner)
 int builder_execute_main(const struct builder_patterns *patterns, const struct builder_git *git,
                          int argc, char **argv);
 
+/* What stands between buildah and the registry: a pull that breaks off is not buildah's business.
+ */
+struct builder_relay_order {        /* borrowed until the process ends */
+    const char *url;                /* of the registry: "https://registry-1.docker.io" */
+    const char *repository;         /* there: "library/alpine" */
+    const char *docker_config;      /* JSON, whose credentials for that are shown; NULL: none */
+    const char *ca_file;            /* PEM, trusted beside the system's; NULL */
+    uint64_t size_max;              /* bytes of an image's layers as stored */
+    void (*note)(const char *text); /* called on any thread with what the user may want to know */
+};
+struct builder_relay {
+    /* Serves the repository until the process ends, by plain HTTP at "127.0.0.1:port/path". */
+    int (*start)(const struct builder_relay_order *order, void **ret, char ret_location[64],
+                 struct error *err);
+    /* Why something could not be had: ERR_INPUT or ERR_LIMIT, the user's business; ERR_REMOTE;
+     * ERR_NONE: all could. */
+    void (*fault)(void *relay, struct error *ret);
+};
+
+/* The main of the inner program BUILDER_FETCH, which builder_pull starts and every list of inner
+ * programs must have. */
+#define BUILDER_FETCH "builder-fetch"
+int builder_fetch_main(const struct builder_relay *relay, int argc, char **argv);
+
 /* ---- the builder ---- */
 
 enum builder_egress {
@@ -194,7 +218,8 @@ MUST_CHECK int builder_fetch_inside(struct builder_job *j, const char *name,
 
 /* Fetches image into the workspace's base store, with no code of the user's: from a mirror or our
  * own registry with the host's network, from any other with one that leads to no private network
- * that egress_allow does not name, and not to this machine.
+ * that egress_allow does not name, and not to this machine.  A connection that breaks off is made
+ * again, and goes on where it was.
  * docker_config: JSON text as from upload_clean_docker_config, NULL: none; it is kept in memory.
  * BUILDER_FAILED: no such image or not allowed (the sink says which); ERR_REMOTE: the registry
  * could not be reached. */
@@ -314,8 +339,9 @@ struct builder_failure {
 };
 
 /* Builds from the job's context; all images it needs must have been pulled.  The image stays in the
- * workspace's cache: see builder_open_blob.  ret_failure is set unless the outcome is
- * BUILDER_DONE, ret_image if it is. */
+ * workspace's cache: see builder_open_blob.  Unless the outcome is BUILDER_DONE, ret_failure is
+ * set, and ret_image has only what builder_export needs of the steps that were done.  ret_image is
+ * to be released in any case. */
 MUST_CHECK int builder_build(struct builder_job *j, const struct builder_program *program,
                              const struct builder_watch *watch, const struct cancel *cancel,
                              enum builder_outcome *ret_outcome, struct builder_image *ret_image,

@@ -109,6 +109,24 @@ bool cache_remote_find(struct cache_remote *r, const struct cache *c, const char
     return entry != NULL;
 }
 
+bool cache_remote_layer(struct cache_remote *r, const char *key, struct layer *ret)
+{
+    const struct cache_entry *entry;
+
+    if (r->link.fd < 0)
+        return false;
+    pthread_mutex_lock(&r->lock);
+    if (!r->asked)
+        load_index(r);
+    entry = cache_index_find(&r->index, key);
+    if (entry && !entry->record.has_layer)
+        entry = NULL;
+    if (entry)
+        *ret = entry->record.layer;
+    pthread_mutex_unlock(&r->lock);
+    return entry != NULL;
+}
+
 /* ---- files ---- */
 
 static int add_away(struct cache_remote *r, const struct cache_away *a, struct error *err)

@@ -40,6 +40,9 @@ void cache_remote_close(struct cache_remote *r);
 bool cache_remote_find(struct cache_remote *r, const struct cache *c, const char *key, bool whole,
                        struct cache_record *ret);
 
+/* The layer of the record with that key, for which no files need to be here. */
+bool cache_remote_layer(struct cache_remote *r, const char *key, struct layer *ret);
+
 /* Notes that the topmost directory of a stack is that of a record that is away. */
 MUST_CHECK int cache_remote_expect(struct cache_remote *r, const struct stack *files,
                                    const struct cache_record *record, struct error *err);

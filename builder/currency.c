@@ -6,58 +6,10 @@
  * inside the jail, and they may want credentials. */
 #include <string.h>
 
-#include "base/text.h"
 #include "builder/bases.h"
+#include "builder/location.h"
 #include "builder/reference.h"
 #include "builder/state.h"
-
-struct location {
-    size_t prefix; /* bytes of the name that it stands for */
-    const char *authority;
-    bool insecure;
-};
-
-/* The longest prefix wins, as with buildah (containers-registries.conf(5)); the registry that is
- * pushed to stands for itself. */
-static struct location find_location(const struct builder_config *c, const struct reference *ref)
-{
-    struct location best = {.prefix = 0};
-
-    if (c->push_registry && reference_is_below(ref->full, c->push_registry))
-        best = (struct location){strlen(c->push_registry), c->push_registry, c->push_insecure};
-    for (size_t i = 0; i < c->n_mirrors; i++) {
-        const struct builder_mirror *m = &c->mirrors[i];
-
-        if (reference_is_below(ref->full, m->prefix) && strlen(m->prefix) > best.prefix)
-            best = (struct location){strlen(m->prefix), m->location, m->insecure};
-    }
-    return best;
-}
-
-/* "127.0.0.1:5000/mirror" for "docker.io" has "docker.io/library/alpine:3.20" in its repository
- * "mirror/library/alpine". */
-static bool describe_place(const struct builder_config *c, const struct reference *ref,
-                           struct builder_base_place *ret)
-{
-    const struct location at = find_location(c, ref);
-    const char *tag = strrchr(ref->full, ':');
-    const char *path;
-    int n;
-
-    if (!at.prefix || !tag || tag < ref->full + at.prefix)
-        return false;
-    path = at.authority + strcspn(at.authority, "/");
-    n = snprintf(ret->url, sizeof(ret->url), "%s://%.*s", at.insecure ? "http" : "https",
-                 (int)(path - at.authority), at.authority);
-    if (n >= (int)sizeof(ret->url))
-        return false;
-    n = snprintf(ret->repository, sizeof(ret->repository), "%s%.*s", path,
-                 (int)(tag - ref->full - (ptrdiff_t)at.prefix), ref->full + at.prefix);
-    if (n >= (int)sizeof(ret->repository) || ret->repository[0] != '/')
-        return false;
-    memmove(ret->repository, ret->repository + 1, (size_t)n);
-    return snprintf(ret->tag, sizeof(ret->tag), "%s", tag + 1) < (int)sizeof(ret->tag);
-}
 
 int builder_base_currency(const struct builder_job *j, const char *image,
                           enum builder_currency *ret, struct builder_base_place *ret_place,
@@ -76,7 +28,8 @@ int builder_base_currency(const struct builder_job *j, const char *image,
         return -1;
     if (is_there && strchr(ref.full, '@'))
         *ret = BUILDER_BASE_CURRENT;
-    else if (is_there && describe_place(j->b->config, &ref, ret_place))
+    else if (is_there && location_is_configured(j->b->config, &ref) &&
+             location_find(j->b->config, &ref, ret_place))
         *ret = BUILDER_BASE_ASK;
     return 0;
 }

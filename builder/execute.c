@@ -12,6 +12,8 @@
 #define CACHE "/kiln/cache"
 #define BASES "/kiln/bases"
 
+#define REPORT_MAX (64 << 10)
+
 /* ---- stages wait for each other ---- */
 
 int execute_wait(struct execution *x, size_t stage, struct error *err)
@@ -173,9 +175,11 @@ static int export_base(const struct execution *x, const char *name, struct expor
     return 0;
 }
 
-/* A layer that another worker made is not here; one that was made slim of it is. */
+/* A layer that another worker made is not here; one that was made slim of it here is. */
 static bool is_away(const struct made *made, const struct layer *layer)
 {
+    if (made->is_known && made->known.is_slim)
+        return made->known.away;
     return made->record.away && strcmp(layer->digest, made->record.layer.digest) == 0;
 }
 
@@ -236,7 +240,7 @@ static int export_image(struct execution *x, struct error *err)
 {
     const struct builder_program *p = &x->doc.program;
     CLEANUP(release_export) struct export e = {.layers = calloc(count_steps(x), sizeof(*e.layers))};
-    CLEANUP(buf_release) struct buf config = BUF_INIT(16 << 20);
+    CLEANUP(buf_release) struct buf config = BUF_INIT(16 << 20), report = BUF_INIT(REPORT_MAX);
     struct builder_event event = {.stage = p->target, .step = BUILDER_NO_STEP};
 
     e.history = calloc(count_steps(x), sizeof(*e.history));
@@ -247,10 +251,12 @@ static int export_image(struct execution *x, struct error *err)
     events_say(&event);
     if (execute_look_at_stage(x, p->target, err) < 0 || export_stage(x, p->target, &e, err) < 0 ||
         image_write_config(p, e.base_config, e.layers, e.n_layers, e.history, e.n_history, &config,
-                           err) < 0 ||
-        execute_write_result(x, e.layers, e.n_layers, &config, err) < 0)
+                           err) < 0)
         return -1;
-    execute_report_slim(x);
+    execute_report_slim(x, &report);
+    execute_leave_known(x, buf_str(&report));
+    if (execute_write_result(x, e.layers, e.n_layers, &config, err) < 0)
+        return -1;
     event.kind = BUILDER_EVENT_DONE;
     events_say(&event);
     return 0;
@@ -307,7 +313,7 @@ static void note_build(struct execution *x)
 }
 
 /* Slimming and the list of packages look into all layers of the image, also those that other
- * workers made. */
+ * workers made, unless what they find is known. */
 static int bring_target(struct execution *x, struct error *err)
 {
     const struct builder_program *p = &x->doc.program;
@@ -324,9 +330,11 @@ static int finish_stages(struct execution *x, struct error *err)
     for (size_t i = 0; i < x->doc.program.n_stages; i++)
         if (x->stages[i].started)
             pthread_join(x->stages[i].thread, NULL);
-    if (bring_target(x, &missing) < 0 && x->error.kind == ERR_NONE)
-        x->error = missing;
-    execute_start_packages(x);
+    if (!execute_find_known(x)) {
+        if (bring_target(x, &missing) < 0 && x->error.kind == ERR_NONE)
+            x->error = missing;
+        execute_start_packages(x);
+    }
     execute_end_layers(x);
     execute_end_packages(x);
     if (!atomic_load(&x->remote.failed))
@@ -351,6 +359,8 @@ static void release_stages(struct execution *x)
         cache_inputs_release(&x->stages[i].inputs);
     }
     buf_release(&x->packages.list);
+    buf_release(&x->known.report);
+    x->known = (struct known_image){.found = false};
     free(x->stages);
     x->stages = NULL;
 }
@@ -399,6 +409,7 @@ static int build(struct execution *x, struct error *err)
 static int start_over(struct execution *x, struct error *err)
 {
     release_stages(x);
+    execute_forget_steps();
     cache_remote_give_up(&x->remote);
     atomic_store(&x->remote.failed, false);
     slim_free(x->slim);

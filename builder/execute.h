@@ -9,6 +9,7 @@
  *   execute_layers.c  layers, made while later steps run
  *   execute_packages.c  what packages are in the image
  *   execute_slim.c    what is left out of them
+ *   execute_known.c   both, for other workers
  *   image.c           the image's configuration
  *   cache.c cache_key.c cache_inputs.c   what earlier builds left, and how it is found
  *   cache_remote.c cache_link.c cache_index.c cache_mount.c   what other workers left
@@ -35,6 +36,14 @@
 
 struct execution;
 
+/* The layer that an image has of a step whose files need not be looked into for it. */
+struct known_layer {
+    bool is_slim; /* else it is the whole one, as the step's record has it */
+    bool away;    /* it is at other workers */
+    char key[SHA256_HEX];
+    struct layer layer; /* entries 0: there is none */
+};
+
 /* A step that made files. */
 struct made {
     struct stage_run *stage;
@@ -43,6 +52,8 @@ struct made {
     char quick[SHA256_HEX]; /* under which it is found, too; "": none */
     struct cache_record record;
     struct slim_step *slim; /* NULL: not looked at */
+    bool is_known;
+    struct known_layer known; /* if it is */
 };
 
 enum stage_state { STAGE_WAITING, STAGE_RUNNING, STAGE_DONE, STAGE_STOPPED };
@@ -82,6 +93,14 @@ struct package_list {
     pthread_t thread;
 };
 
+/* What other workers find of the image: execute_known.c. */
+struct known_image {
+    bool found; /* or left */
+    char key[SHA256_HEX];
+    struct layer layer; /* the blob that it is in */
+    struct buf report;  /* of slimming, if it was found */
+};
+
 struct execution {
     struct document doc;
     struct cache cache;
@@ -101,6 +120,7 @@ struct execution {
     atomic_ullong disk; /* bytes that the steps made here take */
     struct layer_queue layers;
     struct package_list packages;
+    struct known_image known;
     struct slim *slim; /* NULL: layers are whole */
     json_t *last;      /* the image's last build, to compare with; not written to meanwhile */
     int running;       /* commands, under the lock */
@@ -210,10 +230,21 @@ MUST_CHECK int execute_look(struct execution *x, struct made *made, struct error
  * all steps are looked at it may be another. */
 MUST_CHECK int execute_image_layer(struct execution *x, struct made *made, struct layer *ret,
                                    struct error *err);
-/* Says what was left out of the target's layers. */
-void execute_report_slim(struct execution *x);
+/* The layer, and the key of its record, if slimming has made one of its own; false: the image has
+ * the whole one. */
+bool execute_slim_layer(const struct made *made, struct known_layer *ret);
+/* Says what was left out of the target's layers; adds the same to ret. */
+void execute_report_slim(struct execution *x, struct buf *ret);
 /* The same of all steps that the image has, of a stage and those it is on; before their layers. */
 MUST_CHECK int execute_look_at_stage(struct execution *x, size_t stage, struct error *err);
+
+/* ---- execute_known.c ---- */
+
+/* Once all stages have ended: where files of the image are away, finds what would be found by
+ * looking into them.  False: it is not known, and they have to be had. */
+bool execute_find_known(struct execution *x);
+/* Leaves it, once the layers of the image are made; what fails leaves nothing. */
+void execute_leave_known(struct execution *x, const char *report);
 
 /* ---- image.c ---- */
 
@@ -233,6 +264,11 @@ MUST_CHECK int image_write_config(const struct builder_program *p, const char *b
                                   struct buf *out, struct error *err);
 
 /* ---- execute_result.c ---- */
+
+/* Notes a step that is done, for a build that may not come to its end; see read_steps (build.c). */
+void execute_note_step(const struct made *made);
+/* Those that were noted are void. */
+void execute_forget_steps(void);
 
 /* The image, the steps with their keys, and the cache mounts, as JSON; see read_image (build.c). */
 MUST_CHECK int execute_write_result(struct execution *x, const struct image_layer *layers,

@@ -73,7 +73,7 @@ int execute_look(struct execution *x, struct made *made, struct error *err)
     CLEANUP(release_below) struct below below = {.made = made, .view = {.fd = -1}};
     struct slim_look_request req;
 
-    if (!x->slim || made->slim || !made->record.diff[0])
+    if (!x->slim || made->slim || made->is_known || !made->record.diff[0])
         return 0;
     req = request_of(x, made, &below);
     return slim_look(x->slim, &req, &made->slim, err);
@@ -99,6 +99,10 @@ int execute_image_layer(struct execution *x, struct made *made, struct layer *re
     const struct layer_options options = execute_layer_options(x);
     struct slim_look_request req;
 
+    if (made->is_known && made->known.is_slim) {
+        *ret = made->known.layer;
+        return 0;
+    }
     if (made->slim && slim_step_changes(x->slim, made->slim)) {
         req = request_of(x, made, &below);
         return slim_make_layer(x->slim, made->slim, &req, &options, ret, err);
@@ -107,6 +111,17 @@ int execute_image_layer(struct execution *x, struct made *made, struct layer *re
         return -1;
     *ret = made->record.has_layer ? made->record.layer : (struct layer){.entries = 0};
     return 0;
+}
+
+bool execute_slim_layer(const struct made *made, struct known_layer *ret)
+{
+    *ret = (struct known_layer){.is_slim = false};
+    if (made->is_known)
+        *ret = made->known;
+    else
+        ret->is_slim = made->slim && slim_step_changes(made->stage->x->slim, made->slim) &&
+                       slim_step_layer(made->slim, ret->key, &ret->layer);
+    return ret->is_slim;
 }
 
 /* ---- telling ---- */
@@ -123,21 +138,28 @@ static size_t gather(const struct execution *x, size_t stage, struct slim_step *
     return n;
 }
 
-void execute_report_slim(struct execution *x)
+static void report(const struct execution *x, struct buf *ret)
 {
-    CLEANUP(buf_release) struct buf text = BUF_INIT(64 << 10);
     CLEANUP_FREE struct slim_step **steps = NULL;
-    CLEANUP_FREE char *lines = NULL;
     size_t n = 1;
 
     for (size_t i = 0; i < x->doc.program.n_stages; i++)
         n += x->stages[i].n_made;
     steps = x->slim ? calloc(n, sizeof(*steps)) : NULL;
-    if (!steps)
-        return;
-    slim_report(x->slim, steps, gather(x, x->doc.program.target, steps), &text);
-    lines = buf_take(&text);
-    for (char *rest = lines, *line = strsep(&rest, "\n"); line && *line; line = strsep(&rest, "\n"))
+    if (steps)
+        slim_report(x->slim, steps, gather(x, x->doc.program.target, steps), ret);
+}
+
+void execute_report_slim(struct execution *x, struct buf *ret)
+{
+    CLEANUP_FREE char *lines = NULL;
+
+    if (x->known.found)
+        buf_adds(ret, buf_str(&x->known.report));
+    else
+        report(x, ret);
+    lines = strdup(buf_str(ret));
+    for (char *rest = lines, *line; (line = strsep(&rest, "\n")) && *line;)
         events_say(&(const struct builder_event){.kind = BUILDER_EVENT_NOTE,
                                                  .stage = x->doc.program.target,
                                                  .step = BUILDER_NO_STEP,

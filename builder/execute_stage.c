@@ -273,6 +273,7 @@ static int do_step(struct stage_run *s, size_t index, struct error *err)
         atomic_fetch_add(&s->x->n_cached, 1);
     }
     say(s, index, found ? BUILDER_EVENT_CACHED : BUILDER_EVENT_DONE, "", made->record.bytes, 0);
+    execute_note_step(made);
     s->n_made++;
     execute_queue_layer(s, made);
     return put_on_top(s, made, err);

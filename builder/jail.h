@@ -63,6 +63,8 @@ enum jail_entry_kind {
     JAIL_PROC,      /* the jail's own */
     JAIL_DEVPTS,    /* likewise */
     JAIL_CGROUP,    /* likewise, its cgroup and what is below (version 2), read-only */
+    JAIL_SYSFS,     /* that of the jail's network, read-only; an empty directory where the kernel
+                       refuses it, as it does where the machine hides a part of its own */
     JAIL_LOOPBACK,  /* a network namespace with lo and nothing else; not with JAIL_NET_HOST */
     JAIL_KINDS_END, /* not a kind */
 };

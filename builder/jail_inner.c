@@ -72,8 +72,7 @@ static int pin(const struct addrinfo *list, const char *host)
 
 struct vet {
     const char *host;
-    const char *prefix; /* of messages: "Error: " as buildah writes it, and how it says a lookup */
-    const char *lookup;
+    const char *prefix; /* of messages: "Error: " as buildah writes it */
     bool (*refuses)(const struct sockaddr *address);
     const char *why;
 };
@@ -86,8 +85,7 @@ static int look_up(const struct vet *v)
     int result = 0;
 
     if (problem) {
-        (void)fprintf(stderr, "%s%s %s: %s\n", v->prefix, v->lookup, v->host,
-                      gai_strerror(problem));
+        (void)fprintf(stderr, "%slook up %s: %s\n", v->prefix, v->host, gai_strerror(problem));
         return JAIL_VET_UNKNOWN;
     }
     for (const struct addrinfo *i = list; i && result == 0; i = i->ai_next)
@@ -110,7 +108,7 @@ static bool is_inside(const struct sockaddr *address)
 
 int jail_inner_vet(const char *host)
 {
-    const struct vet vet = {host, "", "look up", is_inside,
+    const struct vet vet = {host, "", is_inside,
                             "is on this machine or in a private network, and the operator's "
                             "git_hosts does not name it"};
 
@@ -156,26 +154,15 @@ static int look_for_way(const char *host, const char *authority)
     return JAIL_VET_REFUSED;
 }
 
-/* builder-fetch AUTHORITY PROGRAM WORDS…: runs the program, unless its host is this machine, or
- * where the jail has no way to. */
-static int fetch_main(int argc, char **argv)
+int jail_inner_vet_registry(const char *authority)
 {
-    char host[ADDRESS_NAME] = "";
-    const struct vet vet = {host, "Error: ", "dial tcp: lookup", address_is_forbidden,
-                            "is an address of this machine"};
-    int result = 1;
+    char host[ADDRESS_NAME];
+    const struct vet vet = {host, "Error: ", address_is_forbidden, "is an address of this machine"};
+    int result;
 
-    if (argc >= 3) {
-        address_name(argv[1], host);
-        result = look_up(&vet);
-    }
-    if (result == 0)
-        result = look_for_way(host, argv[1]);
-    if (result != 0)
-        return result;
-    execve(argv[2], argv + 2, environ);
-    (void)fprintf(stderr, "Error: start %s: %s\n", argv[2], strerror(errno));
-    return 127;
+    address_name(authority, host);
+    result = look_up(&vet);
+    return result == 0 ? look_for_way(host, authority) : result;
 }
 
 /* builder-nothing: for a jail that is made only to see whether it can be. */
@@ -187,7 +174,9 @@ static int nothing_main(int argc, char **argv)
 }
 
 const struct builder_inner builder_own_inner[] = {
-    {"builder-nothing", nothing_main}, {"builder-remove", remove_main},
-    {"builder-probe", probe_main},     {"builder-fetch", fetch_main},
-    {"builder-run", run_probe_main},   {NULL, NULL},
+    {"builder-nothing", nothing_main},
+    {"builder-remove", remove_main},
+    {"builder-probe", probe_main},
+    {"builder-run", run_probe_main},
+    {NULL, NULL},
 };

@@ -114,6 +114,9 @@ void jail_init_main(struct jail_init *init) __attribute__((noreturn));
 /* For JAIL_VET.  0: none of them is this machine's or its private networks', and HOST is pinned to
  * them in the jail's hosts file.  Otherwise an exit code, and a line on stderr. */
 int jail_inner_vet(const char *host);
+/* For a registry that a user has named.  0: it is not this machine, and the jail's network leads to
+ * it.  Otherwise JAIL_VET_UNKNOWN or JAIL_VET_REFUSED, and a line "Error: …" on stderr. */
+int jail_inner_vet_registry(const char *authority);
 
 /* ---- jail.c ---- */
 

@@ -95,6 +95,17 @@ static int make_mount(const struct jail_entry *e, const char *type, unsigned lon
     return 0;
 }
 
+static int make_sysfs(const struct jail_entry *e, struct error *err)
+{
+    const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY;
+
+    if (fs_mkdirs(e->path, 0755, err) < 0)
+        return -1;
+    if (mount("sysfs", e->path, "sysfs", flags, NULL) < 0 && errno != EPERM)
+        return error_errno(err, errno, "mount sysfs");
+    return 0;
+}
+
 static int make_loopback(const struct jail_entry *e, struct error *err)
 {
     const struct jail_entry empty = {.path = e->path, .from = (char[]){""}};
@@ -129,6 +140,8 @@ static int make_entry(const struct jail_entry *e, int fd, struct error *err)
         return make_mount(e, "devpts", MS_NOEXEC, err);
     case JAIL_CGROUP:
         return make_mount(e, "cgroup2", MS_NODEV | MS_NOEXEC | MS_RDONLY, err);
+    case JAIL_SYSFS:
+        return make_sysfs(e, err);
     case JAIL_LOOPBACK:
         return make_loopback(e, err);
     case JAIL_KINDS_END:

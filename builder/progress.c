@@ -14,28 +14,10 @@ static void note_fault(struct progress *p, const char *line)
         (void)snprintf(p->fault, sizeof(p->fault), "%s", at + 7);
 }
 
-/* A copy of line in which "?…" up to a quote, a blank or the end is "?…". */
-static void hide_queries(const char *line, struct buf *out)
-{
-    while (*line) {
-        buf_addc(out, *line);
-        if (*line++ != '?')
-            continue;
-        buf_adds(out, "…");
-        line += strcspn(line, "\" \t,");
-    }
-}
-
 static void on_line(void *self, enum process_stream stream, const char *text, size_t len)
 {
     struct progress *p = self;
-    CLEANUP(buf_release) struct buf clean = BUF_INIT(2 * len + 16);
 
-    if (p->hide_queries && strstr(text, "://") && strchr(text, '?')) {
-        hide_queries(text, &clean);
-        text = buf_str(&clean);
-        len = clean.len;
-    }
     if (stream == PROCESS_STDERR)
         note_fault(p, text);
     if (p->next)

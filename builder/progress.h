@@ -1,4 +1,4 @@
-/* builder/progress — follows what buildah says, and what it ended on. */
+/* builder/progress — follows what a pull says, and what it ended on. */
 #ifndef BUILDER_PROGRESS_H
 #define BUILDER_PROGRESS_H
 
@@ -7,7 +7,6 @@
 
 struct progress {
     const struct process_sink *next; /* every line goes on to it; NULL: dropped */
-    bool hide_queries;               /* cut "?…" off URLs: redirects carry signatures */
     char fault[2048];                /* the last "Error: …" line, without the word; "" */
     char last[512];                  /* the last line on stderr */
 };
@@ -16,7 +15,7 @@ struct progress {
 void progress_init(struct progress *p, const struct process_sink *next);
 struct process_sink progress_sink(struct progress *p);
 
-/* Says one line of ours on the sink, as if buildah had written it to stderr. */
+/* Says one line of ours on the sink, as if the program had written it to stderr. */
 void progress_say(const struct progress *p, const char *fmt, ...) PRINTF(2, 3);
 
 #endif

@@ -15,10 +15,9 @@
 #include "base/fs.h"
 #include "builder/bases.h"
 #include "builder/buildah.h"
+#include "builder/location.h"
 
 #define LOCK_PAUSE_MS 20
-#define PULL_TRIES    4
-#define PULL_PAUSE_MS 1000 /* before the second try; twice that before the third… */
 #define PULL_GRACE_MS 3000 /* buildah leaves its store in order when it is asked to end */
 
 /* ---- the lock ---- */
@@ -59,30 +58,15 @@ static int lock_bases(const struct builder_job *j, const struct builder_io *io, 
 
 /* ---- the verdict ---- */
 
-static int read_verdict(const struct progress *p, const struct reference *image,
+static int read_verdict(const struct progress *p, const struct reference *image, int code,
                         enum builder_outcome *ret_outcome, struct error *err)
 {
     const char *why = p->fault[0] ? p->fault : p->last;
 
-    switch (buildah_read_fault(p)) {
-    case BUILDAH_FAULT_ABSENT:
-        progress_say(p, "%s: not found", image->full);
-        break;
-    case BUILDAH_FAULT_DENIED:
-        progress_say(p,
-                     "%s: access denied: the registry wants other credentials, or there is no "
-                     "such image",
-                     image->full);
-        break;
-    case BUILDAH_FAULT_REFUSED:
-        progress_say(p, "%s: %s", image->full, why);
-        break;
-    case BUILDAH_FAULT_CUT:
-    case BUILDAH_FAULT_REMOTE:
-        return error_set(err, ERR_REMOTE, "pull %s: %s", image->full, why);
-    case BUILDAH_FAULT_OURS:
-        return error_set(err, ERR_SYSTEM, "pull %s: %s", image->full, why);
-    }
+    if (code != JAIL_VET_REFUSED)
+        return error_set(err, code == JAIL_VET_UNKNOWN ? ERR_REMOTE : ERR_SYSTEM, "pull %s: %s",
+                         image->full, why);
+    progress_say(p, "%s: %s", image->full, why);
     *ret_outcome = BUILDER_FAILED;
     return 0;
 }
@@ -94,36 +78,20 @@ static int64_t left_ms(int64_t deadline)
     return !deadline ? 0 : left > 1 ? left : 1;
 }
 
-/* False: it was cancelled meanwhile. */
-static bool pause_for(const struct builder_io *io, int ms)
-{
-    struct pollfd p = {.fd = io->cancel ? io->cancel->fd : -1, .events = POLLIN};
-
-    return poll(&p, 1, ms) <= 0;
-}
-
-/* One pull, and some more while the registry breaks off: blobs that are whole are not asked for
- * again, so each gets further (buildah 1.28 itself goes on within none). */
 static int run(const struct builder_job *j, const struct reference *image,
                enum reference_place place, const char *docker_config, const struct builder_io *io,
                int64_t deadline, struct progress *p, enum builder_outcome *ret_outcome,
                int *ret_code, struct error *err)
 {
     const struct process_sink sink = progress_sink(p);
+    struct jail_spec spec = {.inner = false};
+    struct builder_base_place from;
 
-    for (int n = 1;; n++) {
-        struct jail_spec spec = {.inner = false};
-
-        buildah_describe_pull(j, image, place, docker_config, p, &spec);
-        if (builder_run_step(j, &spec, io, &sink, -1, PULL_GRACE_MS, left_ms(deadline), ret_outcome,
-                             ret_code, err) < 0)
-            return -1;
-        if (*ret_outcome != BUILDER_DONE || *ret_code == 0 || n == PULL_TRIES ||
-            buildah_read_fault(p) != BUILDAH_FAULT_CUT || !pause_for(io, n * PULL_PAUSE_MS))
-            return 0;
-        progress_say(p, "%s: the connection broke off; trying again", image->full);
-        p->fault[0] = '\0';
-    }
+    if (!location_find(j->b->config, image, &from))
+        return error_set(err, ERR_SYSTEM, "pull %s: where it is has too long a name", image->full);
+    buildah_describe_pull(j, image, place, &from, docker_config, p, &spec);
+    return builder_run_step(j, &spec, io, &sink, -1, PULL_GRACE_MS, left_ms(deadline), ret_outcome,
+                            ret_code, err);
 }
 
 static int fetch(const struct builder_job *j, const struct reference *image,
@@ -142,7 +110,7 @@ static int fetch(const struct builder_job *j, const struct reference *image,
         if (run(j, image, place, docker_config, io, deadline, p, &outcome, &code, err) < 0)
             return -1;
         if (outcome == BUILDER_DONE && code != 0)
-            return read_verdict(p, image, ret_outcome, err);
+            return read_verdict(p, image, code, ret_outcome, err);
         bases_trim_blobs(j->bases);
         (void)utimensat(AT_FDCWD, j->bases, NULL, 0); /* what is new may not be on the disk yet */
     }
@@ -159,7 +127,6 @@ int builder_pull(struct builder_job *j, const char *image, const char *docker_co
     enum reference_place place;
 
     progress_init(&p, io->sink);
-    p.hide_queries = true;
     if (reference_parse(image, &ref, &why) < 0) {
         progress_say(&p, "%s", why.msg);
         *ret_outcome = BUILDER_FAILED;

@@ -148,6 +148,13 @@ int reference_parse(const char *image, struct reference *ret, struct error *err)
     return 0;
 }
 
+size_t reference_name_length(const char *full)
+{
+    const char *slash = strrchr(full, '/');
+
+    return (size_t)(slash ? slash - full : 0) + strcspn(slash ? slash : full, ":@");
+}
+
 bool reference_is_below(const char *full, const char *prefix)
 {
     size_t len = strlen(prefix);

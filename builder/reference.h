@@ -13,6 +13,9 @@ struct reference {
  * transport ("oci-archive:…") passes. */
 MUST_CHECK int reference_parse(const char *image, struct reference *ret, struct error *err);
 
+/* Bytes of a full name before its tag or digest. */
+size_t reference_name_length(const char *full);
+
 /* Whether a full name is that of the prefix or below it: "docker.io" and "ghcr.io/blaxel-ai" cover
  * what is below them, not their longer neighbours. */
 bool reference_is_below(const char *full, const char *prefix);

@@ -27,6 +27,9 @@ void run_add_to_jail(struct jail_spec *s)
 {
     jail_spec_add(s, JAIL_CGROUP, "sys/fs/cgroup", "");
     jail_spec_add(s, JAIL_LOOPBACK, &RUN_NO_NETWORK[1], "");
+    /* What of it is the host's root's alone to read is so only in a user namespace. */
+    if (s->ids.users != JAIL_USERS_NONE)
+        jail_spec_add(s, JAIL_SYSFS, &RUN_SYSFS[1], "");
 }
 
 bool run_find_runc(char ret[PATH_MAX])

@@ -4,10 +4,12 @@
  * /proc, /sys and /dev last: so whatever a mount of the user's hides or brings, runc makes device
  * nodes in, and masks paths with, directories that were empty a moment ago and that no other
  * container sees (CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881 need it otherwise). */
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 
 #include "base/text.h"
 #include "builder/run_inside.h"
@@ -20,11 +22,21 @@ const char *const run_capabilities[] = {"CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_
                                         "CAP_SETFCAP", "CAP_SETGID",       "CAP_SETPCAP",
                                         "CAP_SETUID",  "CAP_SYS_CHROOT",   NULL};
 
-/* Docker's lists. */
-static const char *const masked[] = {"/proc/asound",     "/proc/acpi",        "/proc/interrupts",
-                                     "/proc/kcore",      "/proc/keys",        "/proc/latency_stats",
-                                     "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
-                                     "/proc/scsi",       "/sys/firmware",     NULL};
+/* Docker's lists, and what names the machine. */
+static const char *const masked[] = {"/proc/asound",
+                                     "/proc/acpi",
+                                     "/proc/interrupts",
+                                     "/proc/kcore",
+                                     "/proc/keys",
+                                     "/proc/latency_stats",
+                                     "/proc/timer_list",
+                                     "/proc/timer_stats",
+                                     "/proc/sched_debug",
+                                     "/proc/scsi",
+                                     "/sys/firmware",
+                                     "/sys/devices/virtual/powercap",
+                                     "/sys/devices/virtual/dmi",
+                                     NULL};
 static const char *const read_only[] = {"/proc/bus",           "/proc/fs", "/proc/irq", "/proc/sys",
                                         "/proc/sysrq-trigger", NULL};
 
@@ -205,12 +217,23 @@ static void add_mounts_on_tree(const struct run_request *req, json_t *mounts)
         __VA_ARGS__, NULL                                                                          \
     }
 
+/* A new sysfs, as a container has a network of its own with --network=none.  The kernel gives one
+ * only to who sees one already: where the jail could have none, it is empty. */
+static void add_sys(json_t *mounts)
+{
+    struct statfs fs;
+
+    if (statfs(RUN_SYSFS, &fs) == 0 && fs.f_type == SYSFS_MAGIC)
+        add_mount(mounts, "sysfs", "sysfs", "/sys", OPTIONS("nosuid", "noexec", "nodev", "ro"));
+    else
+        add_mount(mounts, "tmpfs", "tmpfs", "/sys",
+                  OPTIONS("nosuid", "noexec", "nodev", "ro", "mode=755", "size=4k"));
+}
+
 static void add_system_mounts(json_t *mounts)
 {
     add_mount(mounts, "proc", "proc", "/proc", OPTIONS("nosuid", "noexec", "nodev"));
-    /* Empty: sysfs tells of the host's devices, and nothing in a build needs them. */
-    add_mount(mounts, "tmpfs", "tmpfs", "/sys",
-              OPTIONS("nosuid", "noexec", "nodev", "ro", "mode=755", "size=4k"));
+    add_sys(mounts);
     add_mount(mounts, "tmpfs", "tmpfs", "/dev",
               OPTIONS("nosuid", "strictatime", "mode=755", "size=65536k"));
     add_mount(mounts, "devpts", "devpts", "/dev/pts",

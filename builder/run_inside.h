@@ -9,6 +9,9 @@
 
 #define RUN_HOSTNAME "localhost"
 
+/* A sysfs of the jail's, or nothing. */
+#define RUN_SYSFS "/kiln/sys"
+
 /* What the command may have: Docker's default less what needs a device, a raw socket or the audit
  * log; SYS_CHROOT stays for package managers.  Ends with NULL. */
 extern const char *const run_capabilities[];

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "builder/cache_key.h"
 #include "builder/layer_place.h"
 #include "builder/slim_store.h"
 
@@ -58,6 +57,25 @@ void slim_step_free(struct slim_step *step)
 
 /* ---- looking ---- */
 
+static void add_places(const struct slim *s, struct cache_key *key)
+{
+    for (size_t i = 0; i < s->config.places.n; i++) {
+        cache_key_add_word(key, s->config.places.v[i].pattern);
+        cache_key_add_word(key, s->config.places.v[i].rule->names);
+        cache_key_add_number(key, s->config.places.v[i].rule - slim_rules);
+    }
+    cache_key_add_words(key, &s->config.volumes);
+}
+
+void slim_add_to_key(const struct slim *s, struct cache_key *key)
+{
+    add_places(s, key);
+    cache_key_add_words(key, &s->config.pins.at);
+    cache_key_add_words(key, &s->config.pins.by);
+    cache_key_add_number(key, s->config.pins.many);
+    cache_key_add_words(key, &s->config.commands);
+}
+
 /* All that a scan depends on beside the code; a change of that needs a new number. */
 static int key_of(const struct slim *s, const struct slim_look_request *req, char ret[SHA256_HEX],
                   struct error *err)
@@ -66,12 +84,7 @@ static int key_of(const struct slim *s, const struct slim_look_request *req, cha
 
     if (cache_key_begin(&key, "slim 1", req->record->diff, err) < 0)
         return -1;
-    for (size_t i = 0; i < s->config.places.n; i++) {
-        cache_key_add_word(&key, s->config.places.v[i].pattern);
-        cache_key_add_word(&key, s->config.places.v[i].rule->names);
-        cache_key_add_number(&key, s->config.places.v[i].rule - slim_rules);
-    }
-    cache_key_add_words(&key, &s->config.volumes);
+    add_places(s, &key);
     cache_key_add_number(&key, s->epoch);
     cache_key_add_number(&key, req->is_run);
     cache_key_end(&key, ret);
@@ -284,6 +297,15 @@ int slim_make_layer(const struct slim *s, struct slim_step *step,
     }
     *ret = step->layer;
     return 0;
+}
+
+bool slim_step_layer(const struct slim_step *step, char ret_key[SHA256_HEX], struct layer *ret)
+{
+    if (!step->made)
+        return false;
+    memcpy(ret_key, step->made_key, SHA256_HEX);
+    *ret = step->layer;
+    return true;
 }
 
 /* ---- the report ---- */

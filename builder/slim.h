@@ -18,6 +18,7 @@
 #define BUILDER_SLIM_H
 
 #include "builder/cache.h"
+#include "builder/cache_key.h"
 #include "builder/program.h"
 
 struct slim;      /* an image's */
@@ -48,6 +49,12 @@ MUST_CHECK int slim_make_layer(const struct slim *s, struct slim_step *step,
                                const struct slim_look_request *req,
                                const struct layer_options *options, struct layer *ret,
                                struct error *err);
+
+/* The layer that was made for it last, and the key of its record.  False: there is none. */
+bool slim_step_layer(const struct slim_step *step, char ret_key[SHA256_HEX], struct layer *ret);
+
+/* Adds to a key all that is decided by besides what layers hold. */
+void slim_add_to_key(const struct slim *s, struct cache_key *key);
 
 /* Appends lines, each ended, that say what of these steps' layers went and what stayed, and why. */
 void slim_report(const struct slim *s, struct slim_step *const *steps, size_t n, struct buf *out);

@@ -374,13 +374,15 @@ static int build_and_watch(struct installation *i, const struct order *order, co
     struct tail tail = {.colour = isatty(STDOUT_FILENO) == 1, .json = order->json};
     int signal = 0;
     int result;
+    bool leaves;
 
     config.sweep = false;
     config.no_slim = order->no_slim;
     if (submit(i, order, dir, &b, err) < 0 || worker_start(&config, &worker, err) < 0)
         return -1;
     result = watch(i->state, b.id, &tail, &b, &signal, err);
-    worker_stop(worker, signal <= 0 && b.phase == BUILD_SUCCEEDED ? EXPORT_MS : 0);
+    leaves = result == 0 && signal <= 0 && b.phase != BUILD_CANCELLED;
+    worker_stop(worker, leaves ? EXPORT_MS : 0);
     if (result == 0)
         result = print_log(i->state, b.id, &tail, err); /* what was said after the end */
     if (b.archive[0]) {

@@ -30,6 +30,8 @@ int inner_extract(int argc, char **argv);
 
 /* The inner main BUILDER_EXECUTE. */
 int inner_execute(int argc, char **argv);
+/* The inner main BUILDER_FETCH. */
+int inner_fetch(int argc, char **argv);
 /* The inner main that fetches a git source: `git RECEIVED_MAX BYTES_MAX ENTRIES_MAX SOURCE`; writes
  * a tar to descriptor 0, and on descriptor 1 a line with the report. */
 int inner_git(int argc, char **argv);

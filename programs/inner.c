@@ -9,5 +9,6 @@ const struct builder_inner inner_mains[] = {
     {"template-volume", inner_volume},
     {"template-collect", inner_template_collect},
     {BUILDER_EXECUTE, inner_execute},
+    {BUILDER_FETCH, inner_fetch},
     {NULL, NULL},
 };

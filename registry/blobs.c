@@ -92,23 +92,14 @@ int registry_mount_blob(const struct registry *r, const char *repository, const 
 /* ---- to here ---- */
 
 struct download {
-    int fd;
+    const struct registry_blob_sink *sink;
     uint64_t size;
-    uint64_t offset; /* so much is in fd, and hashed */
+    uint64_t offset; /* so much the sink has, and is hashed */
+    uint64_t skip;   /* bytes of the current answer that it has already */
     struct sha256 *hash;
     bool begun;    /* a piece of the current answer was taken */
     bool hopeless; /* another try will bring the same */
 };
-
-static int start_over(struct download *d, struct error *err)
-{
-    sha256_free(d->hash);
-    d->hash = NULL;
-    d->offset = 0;
-    if (ftruncate(d->fd, 0) < 0)
-        return error_errno(err, errno, "empty the file");
-    return sha256_new(&d->hash, err);
-}
 
 /* "bytes 100-199/200": begins where we are. */
 static bool continues(const struct download *d, const struct http_response *resp)
@@ -120,30 +111,41 @@ static bool continues(const struct download *d, const struct http_response *resp
     return range && text_starts(range, expected);
 }
 
+/* A registry that knows no ranges begins at the beginning. */
 static int begin_answer(struct download *d, const struct http_response *resp, struct error *err)
 {
     d->begun = true;
+    d->skip = resp->status == 206 ? 0 : d->offset;
     if (resp->status == 206 && !continues(d, resp)) {
         d->hopeless = true;
         return error_set(err, ERR_REMOTE, "the registry sends another range than was asked for");
     }
-    return resp->status == 206 || d->offset == 0 ? 0 : start_over(d, err);
+    if (d->offset > 0 && d->sink->resume)
+        d->sink->resume(d->sink->self, d->skip ? 0 : d->offset);
+    return 0;
 }
 
 static int take(void *self, const struct http_response *resp, const void *data, size_t len,
                 struct error *err)
 {
     struct download *d = self;
+    const char *at = data;
+    size_t skip;
 
     if (!d->begun && begin_answer(d, resp, err) < 0)
         return -1;
+    skip = len < d->skip ? len : (size_t)d->skip;
+    d->skip -= skip;
+    len -= skip;
     if (len > d->size - d->offset) {
         d->hopeless = true;
         return error_set(err, ERR_REMOTE, "it has more than %" PRIu64 " bytes", d->size);
     }
-    sha256_add(d->hash, data, len);
-    if (fs_pwrite(d->fd, data, len, d->offset) < 0)
-        return error_errno(err, errno, "write it");
+    if (len == 0)
+        return 0;
+    sha256_add(d->hash, at + skip, len);
+    if (d->sink->take(d->sink->self, d->offset, at + skip, len, err) < 0)
+        return -1;
     d->offset += len;
     return 0;
 }
@@ -209,23 +211,43 @@ static int download(const struct registry *r, const char *url, struct download *
     }
 }
 
-int registry_get_blob(const struct registry *r, const char *repository, const char *digest,
-                      uint64_t size, int fd, enum registry_presence *ret, struct error *err)
+int registry_stream_blob(const struct registry *r, const char *repository, const char *digest,
+                         uint64_t size, const struct registry_blob_sink *sink,
+                         enum registry_presence *ret, struct error *err)
 {
-    struct download d = {.fd = fd, .size = size};
-    enum registry_presence presence = REGISTRY_ABSENT;
+    struct download d = {.sink = sink, .size = size};
     char url[REGISTRY_URL_MAX];
     int result = make_url(r, repository, digest, url, err);
 
     if (result == 0)
-        result = start_over(&d, err);
+        result = sha256_new(&d.hash, err);
     if (result == 0)
-        result = download(r, url, &d, digest, &presence, err);
+        result = download(r, url, &d, digest, ret, err);
     sha256_free(d.hash);
+    return result < 0 ? error_wrap(err, "fetch %s from %s", digest, repository) : 0;
+}
+
+static int write_to_file(void *self, uint64_t offset, const void *data, size_t len,
+                         struct error *err)
+{
+    const int *fd = self;
+
+    return fs_pwrite(*fd, data, len, offset) < 0 ? error_errno(err, errno, "write it") : 0;
+}
+
+int registry_get_blob(const struct registry *r, const char *repository, const char *digest,
+                      uint64_t size, int fd, enum registry_presence *ret, struct error *err)
+{
+    const struct registry_blob_sink sink = {.take = write_to_file, .self = &fd};
+    enum registry_presence presence = REGISTRY_ABSENT;
+    int result;
+
+    if (ftruncate(fd, 0) < 0)
+        return error_errno(err, errno, "empty a file");
+    result = registry_stream_blob(r, repository, digest, size, &sink, &presence, err);
     if (result < 0 || presence == REGISTRY_ABSENT)
         (void)!ftruncate(fd, 0);
-    if (result < 0)
-        return error_wrap(err, "fetch %s from %s", digest, repository);
-    *ret = presence;
-    return 0;
+    if (result == 0)
+        *ret = presence;
+    return result;
 }

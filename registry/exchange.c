@@ -32,6 +32,8 @@ int registry_exchange(const struct registry *r, const struct http_request *req,
             return -1;
         sent.headers = &headers;
     }
+    if (r->login)
+        return registry_login_exchange(r, &sent, resp, err);
     return r->http->request(r->http->self, &sent, resp, err);
 }
 
@@ -67,8 +69,7 @@ int registry_check_blob(const char *repository, const char *digest, struct error
 
 /* ---- locations ---- */
 
-/* Bytes of "scheme://host:port" at the beginning of a URL, 0 when there is none. */
-static size_t origin_length(const char *url)
+size_t registry_origin_length(const char *url)
 {
     const char *host = strstr(url, "://");
 
@@ -80,7 +81,7 @@ static size_t origin_length(const char *url)
 int registry_own_url(const struct registry *r, const char *said, char ret[REGISTRY_LOCATION_MAX],
                      struct error *err)
 {
-    size_t origin = origin_length(r->url);
+    size_t origin = registry_origin_length(r->url);
     int n;
 
     if (strlen(said) + origin + LOCATION_ROOM >= REGISTRY_LOCATION_MAX)
@@ -89,7 +90,7 @@ int registry_own_url(const struct registry *r, const char *said, char ret[REGIST
         return error_set(err, ERR_REMOTE, "the registry's answer has a Location that is no URL");
     if (said[0] == '/' && said[1] != '/') {
         n = snprintf(ret, REGISTRY_LOCATION_MAX, "%.*s%s", (int)origin, r->url, said);
-    } else if (origin_length(said) == origin && strncasecmp(said, r->url, origin) == 0) {
+    } else if (registry_origin_length(said) == origin && strncasecmp(said, r->url, origin) == 0) {
         n = snprintf(ret, REGISTRY_LOCATION_MAX, "%s", said);
     } else {
         return error_set(err, ERR_REMOTE,

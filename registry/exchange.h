@@ -8,7 +8,7 @@
 #define REGISTRY_LOCATION_MAX 4096 /* docker-registry keeps its state in there */
 
 /* One request: every one passes here, and gets its token, as no URL is ever another host's than the
- * registry's. */
+ * registry's (but with a login, which sees to it itself). */
 MUST_CHECK int registry_exchange(const struct registry *r, const struct http_request *req,
                                  struct http_response *resp, struct error *err);
 
@@ -20,6 +20,11 @@ MUST_CHECK int registry_ask(const struct registry *r, const struct http_request 
 MUST_CHECK int registry_authorize(const struct registry *r, const struct http_request *req,
                                   struct argv *headers, struct error *err);
 
+/* login.c: the request as the registry wants it, wherever it leads.  ERR_INPUT: it is refused, for
+ * want of credentials, or leads to where it must not. */
+MUST_CHECK int registry_login_exchange(const struct registry *r, const struct http_request *req,
+                                       struct http_response *resp, struct error *err);
+
 /* An answer that is none of the expected ones: ERR_REMOTE with what it says. */
 int registry_unexpected(const struct http_response *resp, struct error *err);
 
@@ -29,6 +34,9 @@ MUST_CHECK int registry_check_said_digest(const struct http_response *resp, cons
 
 /* ERR_INPUT for names that are none. */
 MUST_CHECK int registry_check_blob(const char *repository, const char *digest, struct error *err);
+
+/* Bytes of "scheme://host:port" at the beginning of a URL, 0 when there is none. */
+size_t registry_origin_length(const char *url);
 
 /* The URL in the answer's Location, which may leave out the registry's part.  ERR_REMOTE when it is
  * not there, or names another host or scheme: what is sent there is not for others. */

@@ -149,6 +149,46 @@ int registry_manifest_read(const char *bytes, size_t len, const char *content_ty
     return 0;
 }
 
+/* Image specification 1.1, "non-distributable layers"; and Docker's before them. */
+static bool is_foreign(const json_t *descriptor)
+{
+    const char *type = json_string_value(json_object_get(descriptor, "mediaType"));
+
+    return json_object_get(descriptor, "urls") ||
+           (type && (strstr(type, ".foreign.") || strstr(type, ".nondistributable.")));
+}
+
+static struct registry_blob blob_of(const json_t *descriptor, bool layer)
+{
+    return (struct registry_blob){
+        .digest = json_string_value(json_object_get(descriptor, "digest")),
+        .size = (uint64_t)json_integer_value(json_object_get(descriptor, "size")),
+        .layer = layer,
+        .foreign = is_foreign(descriptor),
+    };
+}
+
+int registry_manifest_blobs(const struct registry_manifest *m,
+                            int (*each)(void *self, const struct registry_blob *b,
+                                        struct error *err),
+                            void *self, struct error *err)
+{
+    CLEANUP(json_release) json_t *root = json_loadb(buf_str(&m->body), m->body.len, 0, NULL);
+    const json_t *config = json_object_get(root, "config");
+    struct registry_blob blob = blob_of(config, false);
+    const json_t *layer;
+    size_t i;
+
+    if (config && each(self, &blob, err) < 0)
+        return -1;
+    json_array_foreach (json_object_get(root, "layers"), i, layer) {
+        blob = blob_of(layer, true);
+        if (each(self, &blob, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* At most ERROR_TEXT_MAX bytes of text, if all of it is printable. */
 static bool is_showable(const char *text)
 {

@@ -19,6 +19,20 @@ extern const char registry_manifest_accept[];
 MUST_CHECK int registry_manifest_read(const char *bytes, size_t len, const char *content_type,
                                       struct registry_manifest *ret, struct error *err);
 
+struct registry_blob { /* borrowed */
+    const char *digest;
+    uint64_t size; /* bytes */
+    bool layer;    /* or the config */
+    bool foreign;  /* not in the registry, but at addresses that the manifest gives */
+};
+
+/* Calls each for the config and the layers of an image's manifest that was read; for none of an
+ * index's.  -1: as each has it. */
+MUST_CHECK int registry_manifest_blobs(const struct registry_manifest *m,
+                                       int (*each)(void *self, const struct registry_blob *b,
+                                                   struct error *err),
+                                       void *self, struct error *err);
+
 /* Appends what a registry's error document says ("NAME_UNKNOWN: repository name not known"), as
  * one printable line of bounded length; nothing if it is no such document. */
 void registry_error_read(const char *bytes, size_t len, struct buf *out);

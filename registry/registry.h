@@ -59,10 +59,23 @@ size_t registry_parse_scope(const char *text, struct registry_scope *ret, size_t
 
 /* ---- client ---- */
 
+/* How to ask a registry that is not Kiln's: as it says itself, with credentials where it wants some
+ * (base64 of "user:password"; NULL: none).  Thread-safe. */
+struct registry_login;
+MUST_CHECK int registry_login_new(const char *credentials, struct registry_login **ret,
+                                  struct error *err);
+void registry_login_free(struct registry_login *l);
+
+/* Adds to ret the credentials that a Docker config.json ("auths" with "auth") has for a repository
+ * with its registry ("ghcr.io/team/app"); none: nothing is added. */
+void registry_login_find(const char *docker_config, size_t len, const char *repository,
+                         struct buf *ret);
+
 struct registry {    /* borrowed by every call */
     const char *url; /* "http://127.0.0.1:5000", no slash at the end */
     const struct http *http;
     const struct registry_signer *signer; /* each request gets a token of its own; NULL: none */
+    struct registry_login *login;         /* for pulling, redirects are followed too; NULL: none */
     const char *ca_file;         /* certificates to trust beside the system's, PEM; NULL: none */
     const struct cancel *cancel; /* ends any call with ERR_SYSTEM; NULL: none */
 
@@ -147,6 +160,21 @@ MUST_CHECK int registry_mount_blob(const struct registry *r, const char *reposit
  * registry says it is, or anew.  The registry checks the digest. */
 MUST_CHECK int registry_put_blob(const struct registry *r, const char *repository,
                                  const char *digest, int fd, uint64_t size, struct error *err);
+
+/* Takes a blob, in order. */
+struct registry_blob_sink {
+    int (*take)(void *self, uint64_t offset, const void *data, size_t len, struct error *err);
+    /* After a lost connection it goes on at that byte.  NULL: nobody wants to know. */
+    void (*resume)(void *self, uint64_t offset);
+    void *self;
+};
+
+/* Hands the blob over; size is what the manifest says.  After a lost connection it goes on where it
+ * was.  ERR_REMOTE also when it turns out not to be size bytes of that digest. */
+MUST_CHECK int registry_stream_blob(const struct registry *r, const char *repository,
+                                    const char *digest, uint64_t size,
+                                    const struct registry_blob_sink *sink,
+                                    enum registry_presence *ret, struct error *err);
 
 /* Writes the blob to fd, from its beginning; size is what the manifest says.  After a lost
  * connection it goes on where it was.  ERR_REMOTE also when it is not size bytes of that digest;
@@ -257,6 +285,34 @@ MUST_CHECK int registry_put_bundle(const struct registry *r, const struct regist
  * more than 1000 the others are looked at another time. */
 MUST_CHECK int registry_trim_bundles(const struct registry *r, const char *repository, size_t max,
                                      size_t keep, size_t *ret_removed, struct error *err);
+
+/* ---- relay ----
+ *
+ * For a program that pulls and gives up when a connection breaks: it asks the relay, on loopback,
+ * without credentials, and the relay asks the registry, for as long as it takes. */
+
+struct registry_relay_config { /* borrowed for as long as the program runs */
+    const struct registry *registry;
+    const char *repository;
+    uint64_t size_max; /* of all layers together, as stored (compressed); 0: any */
+    /* Where connections break, and go on; called on any thread.  NULL: nobody wants to know. */
+    void (*note)(const char *text);
+};
+
+struct registry_relay;
+
+/* Serves the manifests of one repository, and the blobs that those name, until this process ends.
+ * location: what stands for the repository ("127.0.0.1:40001/<secret>"), by plain HTTP: whoever on
+ * this machine does not know the secret gets nothing. */
+#define REGISTRY_RELAY_LOCATION 64
+MUST_CHECK int registry_relay_start(const struct registry_relay_config *config,
+                                    struct registry_relay **ret,
+                                    char ret_location[REGISTRY_RELAY_LOCATION], struct error *err);
+
+/* Why something could not be had, for the first that could not; ERR_NONE: all could.  ERR_INPUT:
+ * there is no such image, or not for these credentials, or it is of a kind that is refused;
+ * ERR_LIMIT: it is too large; ERR_REMOTE: the registry, or the way to it. */
+void registry_relay_fault(struct registry_relay *relay, struct error *ret);
 
 /* ---- server ---- */
 

@@ -298,7 +298,7 @@ void run_build(const struct worker_config *config, const struct build *build, co
     outcome = pipeline_run(&r, &err);
     ticker_stop(&ticker);
     conclude(&r, outcome, &err, atomic_load(&ticker.drained), drain);
-    if (outcome == 0 && !atomic_load(&r.lost))
+    if (!atomic_load(&r.lost) && (outcome == 0 || err.kind != ERR_NONE)) /* and not cancelled */
         cache_registry_export(&r, drain);
     run_release(&r); /* removes the job directory, which may take long and nobody waits for */
 }

@@ -34,7 +34,8 @@ static struct {
     gid_t gid;
 } root_of_jail; /* nftw has no argument of the caller's */
 
-const struct builder_inner machine_inner[] = {{BUILDER_EXECUTE, inner_execute}, {NULL, NULL}};
+const struct builder_inner machine_inner[] = {
+    {BUILDER_EXECUTE, inner_execute}, {BUILDER_FETCH, inner_fetch}, {NULL, NULL}};
 
 /* ---- start and stop ---- */
 

@@ -33,7 +33,7 @@ static void listen_everywhere(char victim[64])
     assert_int_equal(bind(there.victim, (struct sockaddr *)&in, len), 0);
     assert_int_equal(listen(there.victim, 8), 0);
     assert_int_equal(getsockname(there.victim, (struct sockaddr *)&in, &len), 0);
-    (void)snprintf(victim, 64, "http://198.51.100.1:%u", ntohs(in.sin_port));
+    (void)snprintf(victim, 64, "https://198.51.100.1:%u", ntohs(in.sin_port));
 }
 
 static int start(void **state)
@@ -76,6 +76,13 @@ static int stop(void **state)
     process_stop(&there.process, 0);
     close(there.victim);
     return machine_stop(state);
+}
+
+static void keep_line(void *self, enum process_stream stream, const char *text, size_t len)
+{
+    (void)stream;
+    buf_add(self, text, len);
+    buf_addc(self, '\n');
 }
 
 static void build_on(const struct machine *m, const char *image, struct attempt *a)
@@ -121,15 +128,14 @@ static void test_an_image_comes_from_another_machine_whatever_runs_may_reach(voi
     }
 }
 
-static void test_a_pull_that_was_cut_is_tried_again(void **state)
+static void test_a_pull_that_was_cut_goes_on(void **state)
 {
     struct attempt a;
 
     build_on(*state, REGISTRY "/app/flaky:1", &a);
     assert_built(&a);
-    assert_says(&a, "the connection broke off; trying again");
-    /* the layer twice, the configuration as often as buildah likes */
-    assert_true(count_requests("/v2/app/flaky/blobs/", "") >= 3);
+    assert_says(&a, "the connection broke off; blob sha256:");
+    assert_int_equal(count_requests("/v2/app/flaky/blobs/", "bytes="), 1);
     attempt_release(&a);
 }
 
@@ -162,6 +168,64 @@ static void test_no_registry_sends_a_pull_to_this_machine(void **state)
     assert_true(count_requests("/v2/evil/redirect/blobs/", "") > 0);
 }
 
+/* Each in a workspace of its own: nothing of the others is there. */
+static void pull_with(const struct machine *m, const char *image, const char *docker_config,
+                      enum builder_outcome expected, const char *says)
+{
+    CLEANUP(buf_release) struct buf log = BUF_INIT(1 << 20);
+    const struct process_sink sink = {keep_line, &log};
+    const struct builder_io io = {&sink, NULL};
+    enum builder_outcome outcome = BUILDER_KILLED;
+    struct builder_job *job;
+    struct error err = ERROR_INIT;
+    static int pulls;
+    char workspace[32];
+
+    (void)snprintf(workspace, sizeof(workspace), "other-%d", pulls++);
+    if (builder_job_begin(m->b, workspace, "pull", &job, &err) < 0)
+        fail_msg("%s", err.msg);
+    if (builder_pull(job, image, docker_config, &io, &outcome, &err) < 0)
+        fail_msg("%s\n%s", buf_str(&log), err.msg);
+    builder_job_end(job);
+    if (outcome != expected || !strstr(buf_str(&log), says))
+        fail_msg("%s: outcome %d\n%s", image, (int)outcome, buf_str(&log));
+}
+
+/* "kiln:opensesame" */
+#define CREDENTIALS                                                                                \
+    "{\"auths\":{\"https://" REGISTRY "/v1/\":{\"auth\":\"a2lsbjpvcGVuc2VzYW1l\"},"                \
+    "\"elsewhere.example\":{\"auth\":\"b3RoZXI6b3RoZXI=\"}}}"
+
+static void test_credentials_are_shown_to_the_registry_and_its_tokens_server_alone(void **state)
+{
+    pull_with(*state, REGISTRY "/private/token:1", NULL, BUILDER_FAILED, "access denied");
+    pull_with(*state, REGISTRY "/private/basic:1", NULL, BUILDER_FAILED, "access denied");
+    pull_with(*state, REGISTRY "/private/token:1", CREDENTIALS, BUILDER_DONE, "Copying blob");
+    pull_with(*state, REGISTRY "/private/basic:1", CREDENTIALS, BUILDER_DONE, "Copying blob");
+    /* Their layers are said to be on another port, which is another server. */
+    assert_true(count_requests("8446 /v2/private/token/blobs/", "") > 0);
+    assert_int_equal(count_requests("8446 ", "authorized"), 0);
+    assert_true(count_requests("8444 /v2/private/token/", "authorized") > 0);
+    assert_true(count_requests("8446 /token", "") == 0);
+}
+
+static void test_plain_http_is_not_what_a_registry_leads_to(void **state)
+{
+    pull_with(*state, REGISTRY "/plain/redirect:1", NULL, BUILDER_FAILED,
+              "leads from HTTPS to plain HTTP");
+    pull_with(*state, REGISTRY "/plain/realm:1", CREDENTIALS, BUILDER_FAILED,
+              "tokens that come by plain HTTP");
+}
+
+static void test_what_an_image_may_not_be_is_said(void **state)
+{
+    pull_with(*state, REGISTRY "/odd/foreign:1", NULL, BUILDER_FAILED, "a foreign layer");
+    pull_with(*state, REGISTRY "/odd/platform:1", NULL, BUILDER_FAILED,
+              "no image found in manifest list");
+    pull_with(*state, REGISTRY "/odd/index:1", NULL, BUILDER_DONE, "Copying blob");
+    pull_with(*state, REGISTRY "/odd/layers:1", NULL, BUILDER_FAILED, "more than 500 layers");
+}
+
 static void test_a_registry_in_a_private_network_has_to_be_allowed(void **state)
 {
     CLEANUP(argv_release) struct argv allowed = ARGV_INIT;
@@ -178,7 +242,7 @@ static void test_a_registry_in_a_private_network_has_to_be_allowed(void **state)
     assert_int_equal(builder_open(&other.config, &other.b, &err), 0);
     build_on(&other, "10.77.0.2:" PORT "/app/plain:1", &a);
     assert_does_not_say(&a, "not allowed:"); /* it is reached, and its certificate is another's */
-    assert_non_null(strstr(a.err.msg, "x509: certificate is valid for 198.51.100.2"));
+    assert_non_null(strstr(a.err.msg, "certificate subject name"));
     attempt_release(&a);
     builder_free(other.b);
 }
@@ -187,9 +251,12 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_image_comes_from_another_machine_whatever_runs_may_reach),
-        cmocka_unit_test(test_a_pull_that_was_cut_is_tried_again),
+        cmocka_unit_test(test_a_pull_that_was_cut_goes_on),
         cmocka_unit_test(test_a_pull_that_was_hung_up_on_is_tried_again),
         cmocka_unit_test(test_no_registry_sends_a_pull_to_this_machine),
+        cmocka_unit_test(test_credentials_are_shown_to_the_registry_and_its_tokens_server_alone),
+        cmocka_unit_test(test_plain_http_is_not_what_a_registry_leads_to),
+        cmocka_unit_test(test_what_an_image_may_not_be_is_said),
         cmocka_unit_test(test_a_registry_in_a_private_network_has_to_be_allowed),
     };
 

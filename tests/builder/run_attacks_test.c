@@ -127,10 +127,43 @@ static void test_procs_dangerous_files_cannot_be_written_or_read(void **state)
         "irq/default_smp_affinity; do (echo 1 >/proc/$f) 2>/dev/null && echo written $f; done; "
         "for f in kcore keys timer_list interrupts; do "
         "[ \"$(head -c 1 /proc/$f 2>/dev/null | wc -c)\" = 0 ] || echo read $f; done; "
-        "ls -A /sys; touch /sys/x 2>/dev/null && echo made; true");
+        "touch /sys/x 2>/dev/null && echo made; true");
     assert_not_said(&r, "\n1 ");
     assert_line(&r, "exited 0");
     ran_release(&r);
+}
+
+static bool kernel_gives_sysfs(void)
+{
+    const char *users = getenv("KILN_TEST_USERS");
+
+    return !(users && strcmp(users, "none") == 0) &&
+           system("unshare --user --map-root-user --net --mount "
+                  "mount -t sysfs -o ro sysfs /mnt 2>/dev/null") == 0;
+}
+
+static void test_sys_is_that_of_its_network_and_only_to_be_read(void **state)
+{
+    static const char *const networks[] = {"user=", "no-network="};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct ran r;
+
+        RAN(state, &r, networks[i],
+            "sh=cd /sys; echo networks $(ls class/net 2>/dev/null); "
+            "for f in $(find . -type f -perm -200 2>/dev/null | head -n 300); do "
+            "(echo 1 >$f) 2>/dev/null && echo written $f; done; "
+            "for d in firmware devices/virtual/dmi devices/virtual/powercap; do "
+            "[ -z \"$(ls -A $d 2>/dev/null)\" ] || echo seen $d; done; "
+            "mount -o remount,rw /sys 2>/dev/null && echo mounted; "
+            "umount firmware 2>/dev/null && echo unmounted; true");
+        assert_line(&r, kernel_gives_sysfs() ? "1 networks lo" : "1 networks");
+        assert_not_said(&r, "\n1 written");
+        assert_not_said(&r, "\n1 seen");
+        assert_not_said(&r, "mounted");
+        assert_line(&r, "exited 0");
+        ran_release(&r);
+    }
 }
 
 static void test_cgroups_are_not_to_be_seen(void **state)
@@ -138,7 +171,7 @@ static void test_cgroups_are_not_to_be_seen(void **state)
     struct ran r;
 
     RAN(state, &r,
-        "sh=grep cgroup /proc/self/mountinfo && echo seen; ls -A /sys; "
+        "sh=grep cgroup /proc/self/mountinfo && echo seen; ls -A /sys/fs/cgroup 2>/dev/null; "
         "mkdir -p /scratch/c; mount -t cgroup2 x /scratch/c 2>/dev/null && echo seen; "
         "cat /proc/self/cgroup | grep -v '::\\?/\\|:/$' ; true");
     assert_not_said(&r, "\n1 ");
@@ -209,6 +242,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_descriptor_of_runcs_is_no_working_directory),
         cmocka_unit_test(test_a_command_has_three_descriptors),
+        cmocka_unit_test(test_sys_is_that_of_its_network_and_only_to_be_read),
         cmocka_unit_test(test_proc_sys_and_dev_are_directories_of_the_tree),
         cmocka_unit_test(test_a_mount_by_way_of_a_link_does_not_hide_dev_or_proc),
         cmocka_unit_test(test_a_mounts_place_is_looked_for_in_the_tree_only),

@@ -40,12 +40,13 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 KEPT = "its cache is in the registry"
 
 
-class WithoutCache(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    """The registry behind a proxy that does not let <workspace>/cache through."""
+class Proxy(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    """The registry behind a proxy that notes what it is asked for, and may refuse the cache of a
+    workspace."""
     daemon_threads = True
 
-    def __init__(self, registry):
-        self.registry, self.refused = registry, 0
+    def __init__(self, registry, refuses=None):
+        self.registry, self.refuses, self.refused, self.asked = registry, refuses, 0, []
         super().__init__(("127.0.0.1", 0), Forward)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -55,7 +56,8 @@ class Forward(http.server.BaseHTTPRequestHandler):
 
     def forward(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if f"/v2/{WORKSPACE}/cache/" in self.path:
+        self.server.asked.append(f"{self.command} {self.path}")
+        if self.server.refuses and f"/v2/{self.server.refuses}/cache/" in self.path:
             self.server.refused += 1
             self.close_connection = True
             return
@@ -178,6 +180,7 @@ class AnotherWorker(unittest.TestCase):
         self.assertTrue(all(self.cached(log).values()), log)
         self.assertEqual(self.digest("slim"), first)
         self.assertNotIn("/var/cache/apt/archives/a.deb", self.first.image("slim")[1])
+        self.assertEqual(self.parts(self.second, "diffs"), [])
 
     def test_only_steps_after_a_change_are_run(self):
         self.build(self.first, "changed", FILES)
@@ -215,15 +218,15 @@ class AnotherWorker(unittest.TestCase):
 
     # ---- without a service, and with the layers of the image alone ----
 
-    def kiln_build(self, project, *options):
+    def kiln_build(self, project, *options, registry=None, code=0):
         """On an empty disk; the log."""
         with tempfile.TemporaryDirectory(prefix="kiln-e2e-") as data:
             done = self.first.run("build", project, "--type", "job", "--name", "small",
                                   "--data-dir", data, "--mirrors", self.first.mirrors,
-                                  "--registry-url", f"http://{self.first.registry}",
+                                  "--registry-url", f"http://{registry or self.first.registry}",
                                   "--cache-export", "min", *OPTIONS, *options,
                                   check=False)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done.stdout.splitlines()
 
     def test_min_finds_an_unchanged_image_and_else_makes_the_other_stages_anew(self):
@@ -239,6 +242,53 @@ class AnotherWorker(unittest.TestCase):
         self.assertIn("its files were not kept", "\n".join(log))
         _, files = self.first.image("small", kind="job", workspace="local")
         self.assertEqual(files["/all.txt"], b"tool\nother\nlib\nlib\n")
+
+    def test_what_slimming_and_the_sbom_found_is_known_without_a_layer(self):
+        project = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="kiln-e2e-")))
+        (project / "Dockerfile").write_text(
+            "FROM alpine:3.20\nRUN mkdir -p /var/cache/apt /lib/apk/db && echo deb >/var/cache/apt/a "
+            "&& printf 'P:musl\\nV:1.2\\n\\n' >/lib/apk/db/installed\n"
+            "RUN rm -rf /none && mkdir -p /var/cache/apk && echo x >/var/cache/apk/x\n")
+        boms = project.parent / f"{project.name}.1", project.parent / f"{project.name}.2"
+        for bom in boms:
+            self.addCleanup(bom.unlink)
+        first = self.kiln_build(project, "--attest", "on", "--sbom", boms[0])
+        proxy = Proxy(self.first.registry)
+        self.addCleanup(proxy.server_close)
+        self.addCleanup(proxy.shutdown)
+        log = self.kiln_build(project, "--attest", "on", "--sbom", boms[1],
+                              registry=f"127.0.0.1:{proxy.server_port}")
+        self.assertEqual(set(self.cached(log).values()), {True}, log)
+
+        def slim(lines):
+            return sorted(line.partition("slim: ")[2] for line in lines if "slim: " in line)
+        self.assertIn("removed", "".join(slim(first)))
+        self.assertEqual(slim(first), slim(log))
+
+        def packages(bom):
+            return sorted(p["name"] for p in json.loads(bom.read_text())["packages"]
+                          if "/" not in p["name"])  # without the image's own name
+        self.assertIn("musl", packages(boms[0]))
+        self.assertEqual(packages(boms[0]), packages(boms[1]))
+        image = self.first.manifest("small", kind="job", workspace="local")
+        layers = {layer["digest"] for layer in image.json["layers"]}
+        asked = {path.rsplit("/", 1)[1] for path in proxy.asked if path.startswith("GET /v2/local/")
+                 and "/blobs/" in path}
+        self.assertFalse(asked & layers, asked)
+        self.assertLessEqual(len(asked), 2, "the index, and what is known of the image")
+
+    def test_what_a_failed_build_has_done_is_found_by_the_next(self):
+        project = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="kiln-e2e-")))
+        steps = ("RUN mkdir /failed && echo one >/failed/1", "COPY lib.txt /failed/lib.txt")
+        start = "\n".join(["FROM alpine:3.20", *steps]) + "\n"
+        (project / "lib.txt").write_text("lib\n")
+        (project / "Dockerfile").write_text(start + "RUN exit 3\n")
+        self.kiln_build(project, code=1)
+        (project / "Dockerfile").write_text(start + "RUN cat /failed/1 /failed/lib.txt >/all\n")
+        found = self.cached(self.kiln_build(project))
+        self.assertEqual({s: found[s] for s in steps}, {s: True for s in steps})
+        _, files = self.first.image("small", kind="job", workspace="local")
+        self.assertEqual(files["/all"], b"one\nlib\n")
 
     # ---- cache mounts ----
 
@@ -275,7 +325,7 @@ class AnotherWorker(unittest.TestCase):
         self.assertEqual(files["/all.txt"], b"tool\nmine\nlib\nlib\n")
 
     def test_a_cache_that_is_not_to_be_reached_fails_no_build(self):
-        proxy = WithoutCache(self.first.registry)
+        proxy = Proxy(self.first.registry, WORKSPACE)
         self.addCleanup(proxy.server_close)
         self.addCleanup(proxy.shutdown)
         other = Kiln(self.bases, options=[*OPTIONS, "--registry-url",
