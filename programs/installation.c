@@ -266,6 +266,7 @@ struct worker_config installation_worker(const struct installation *i, int threa
         .name = i->worker_name,
         .threads = threads,
         .attempts = (int)i->config->attempts,
+        .pull_ns = i->config->build_timeout * NS_PER_SEC,
         .lease_ns = i->config->lease * NS_PER_SEC,
         .log_max = (uint64_t)i->config->log_max,
         .sweep = true,

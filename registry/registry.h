@@ -39,20 +39,23 @@ struct registry_claims { /* borrowed */
 MUST_CHECK int registry_token(const struct registry_signer *s, const struct registry_claims *claims,
                               struct buf *out, struct error *err);
 
-/* The password of a build, by which the API knows whose it is, good until then (ns since 1970). */
-#define REGISTRY_TICKET    176
-#define REGISTRY_WORKSPACE 64
-void registry_ticket(const struct es256_key *k, const char *workspace, int64_t until,
-                     char ret[REGISTRY_TICKET]);
+/* The password of a build, by which the API knows whose it is and what it is to pull, good until
+ * then (ns since 1970). */
+#define REGISTRY_TICKET     432
+#define REGISTRY_WORKSPACE  64
+#define REGISTRY_REPOSITORY 256
+void registry_ticket(const struct es256_key *k, const char *workspace, const char *repository,
+                     int64_t until, char ret[REGISTRY_TICKET]);
 /* False: it is none, or its time is over. */
 bool registry_ticket_check(const struct es256_key *k, const char *text, int64_t now,
-                           char ret_workspace[REGISTRY_WORKSPACE]);
+                           char ret_workspace[REGISTRY_WORKSPACE],
+                           char ret_repository[REGISTRY_REPOSITORY]);
 
 /* What a client asks for: the scopes of "repository:ws/app:pull,push repository:ws/base:pull" that
  * name a repository within the grammar and an action of the above; the others are passed over.
  * Returns how many, at most max. */
 struct registry_scope {
-    char repository[256];
+    char repository[REGISTRY_REPOSITORY];
     unsigned actions;
 };
 size_t registry_parse_scope(const char *text, struct registry_scope *ret, size_t max);

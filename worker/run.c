@@ -132,6 +132,7 @@ static void run_release(struct run *r)
     dockerfile_free(r->dockerfile);
     buf_release(&r->dockerfile_text);
     argv_release(&r->images);
+    argv_release(&r->open);
     builder_image_release(&r->image);
     buf_release(&r->failure);
     journal_release(&r->journal);

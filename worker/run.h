@@ -42,6 +42,7 @@ struct run {
     struct dockerfile *dockerfile;
     struct buf dockerfile_text; /* what is built: the user's, with what was injected */
     struct argv images;         /* to be fetched */
+    struct argv open;           /* repositories of Kiln's registry that it may pull them from */
     bool reused;                /* the image is an earlier build's: nothing is built or pushed */
     struct builder_image image; /* what was built */
     int64_t epoch;              /* seconds: SOURCE_DATE_EPOCH; -1: none */
