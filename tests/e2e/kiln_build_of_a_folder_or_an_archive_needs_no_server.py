@@ -90,7 +90,7 @@ class KilnBuild(unittest.TestCase):
     def test_a_build_stands_on_the_image_of_another(self):
         for name, dockerfile in (
                 ("first", "FROM alpine:3.20\nRUN echo one > /one\nCMD [\"true\"]\n"),
-                ("second", f"FROM {self.kiln.registry}/local/job/first\nRUN cat /one >> /one\n")):
+                ("second", f"FROM {self.kiln.registry}/local/job/first\nRUN cat /one /one > /two\n")):
             folder = self.kiln.directory / name
             folder.mkdir()
             (folder / "Dockerfile").write_text(dockerfile)
