@@ -69,7 +69,8 @@ struct registry {    /* borrowed by every call */
     const char *ca_file;         /* certificates to trust beside the system's, PEM; NULL: none */
     const struct cancel *cancel; /* ends any call with ERR_SYSTEM; NULL: none */
 
-    /* For the calls that try again: those about blobs, registry_put_manifest, registry_push. */
+    /* For the calls that try again: all but those that say otherwise.  A lost connection, HTTP 408,
+     * 425, 429 and 5xx are worth another try. */
     int tries;       /* in all, without a byte of progress between them; 0: 6 */
     uint64_t chunk;  /* bytes of a blob in one request, at most; 0: all of it */
     int64_t wait_ms; /* before the second, then doubled up to 30 s; 0: 500.  A Retry-After that asks
@@ -126,15 +127,14 @@ MUST_CHECK int registry_list_tags(const struct registry *r, const char *reposito
                                   void (*each)(void *self, const char *tag), void *self,
                                   struct error *err);
 
-/* GET /v2/: -1 with the reason when it does not answer as a registry (that takes the signer's
+/* GET /v2/, once: -1 with the reason when it does not answer as a registry (that takes the signer's
  * tokens, or wants none). */
 MUST_CHECK int registry_ping(const struct registry *r, struct error *err);
 
 /* ---- blobs and images ----
  *
- * A lost connection, HTTP 408, 425, 429 and 5xx are tried again.  Errors as above: ERR_REMOTE where
- * the registry or the way to it is at fault, ERR_INPUT for names outside the grammar; ERR_SYSTEM
- * for a file that cannot be read or written, and when cancelled. */
+ * Errors as above: ERR_REMOTE where the registry or the way to it is at fault, ERR_INPUT for names
+ * outside the grammar; ERR_SYSTEM for a file that cannot be read or written, and when cancelled. */
 
 MUST_CHECK int registry_has_blob(const struct registry *r, const char *repository,
                                  const char *digest, enum registry_presence *ret,

@@ -134,22 +134,18 @@ static int begin_attest(struct run *r, struct error *err)
 
 int step_push(struct run *r, struct error *err)
 {
-    struct registry registry = *r->config->registry;
+    const struct registry registry = run_registry(r);
     struct registry_pushed pushed;
     char repository[3 * NAME_SIZE], cache[CACHE_REPOSITORY];
     char sent[TEXT_SIZE], skipped[TEXT_SIZE];
 
-    registry.cancel = &r->cancel;
     pipeline_repository(&r->build, repository);
     cache_repository(&r->build, cache);
     plain_log_begin(&r->plain_log, "pushing image to %s/%s:%s", r->config->registry_name,
                     repository, r->build.tag);
     if (begin_attest(r, err) < 0 ||
-        push_with_known(r, &registry, repository, cache, &pushed, err) < 0) {
-        if (cancel_is_thrown(&r->cancel))
-            err->kind = ERR_NONE;
+        push_with_known(r, &registry, repository, cache, &pushed, err) < 0)
         return -1;
-    }
     (void)snprintf(r->digest, sizeof(r->digest), "%s", pushed.digest);
     text_size(pushed.sent, sent);
     text_size(pushed.skipped, skipped);

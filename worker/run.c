@@ -104,6 +104,14 @@ static void ticker_stop(struct ticker *t)
     cancel_release(&t->stop);
 }
 
+struct registry run_registry(const struct run *r)
+{
+    struct registry ret = *r->config->registry;
+
+    ret.cancel = &r->cancel;
+    return ret;
+}
+
 /* ---- the run ---- */
 
 static int run_init(struct run *r, const struct worker_config *config, const struct build *build,

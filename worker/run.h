@@ -64,6 +64,9 @@ static inline bool run_is_slim(const struct run *r)
     return r->plan.settings.build_slim && !r->config->no_slim;
 }
 
+/* The registry, of which every call ends when the run is stopped. */
+struct registry run_registry(const struct run *r);
+
 /* A line for the operator. */
 void run_log(const struct worker_config *c, const char *fmt, ...) PRINTF(2, 3);
 

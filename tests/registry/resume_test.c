@@ -244,6 +244,31 @@ static void test_a_retry_after_is_waited_for(void **state)
     assert_string_equal(buf_str(&b->log), "POST\nPOST\nPUT\n");
 }
 
+/* Also where a manifest is put, read and tagged: whatever a push or a pull has to do. */
+static void test_manifests_wait_for_a_busy_registry_too(void **state)
+{
+    static const char *const methods[] = {"PUT", "GET", "DELETE"};
+    struct between *b = *state;
+    const struct registry *r = &b->fixture->registry;
+    enum registry_presence presence = REGISTRY_ABSENT;
+    struct error err = ERROR_INIT;
+    char digest[REGISTRY_DIGEST];
+
+    fixture_push_image(b->fixture, REPO, "one", "layer", digest);
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        CLEANUP(registry_manifest_release) struct registry_manifest m = {.size = 0};
+
+        let(b, methods[i], 1, BUSY, 0);
+        if (registry_get_manifest(r, REPO, "one", &presence, &m, &err) < 0 ||
+            registry_tag(r, REPO, &m, "two", &err) < 0)
+            fail_msg("%s", err.msg);
+        assert_int_equal(presence, REGISTRY_PRESENT);
+        if (i == 2 && registry_delete_manifest(r, REPO, digest, &err) < 0)
+            fail_msg("%s", err.msg);
+        assert_true(b->seen >= 2);
+    }
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -253,6 +278,7 @@ int main(void)
         TEST(test_an_upload_in_one_request_that_is_cut_arrives),
         TEST(test_a_download_goes_on_where_it_was_cut),
         TEST(test_a_retry_after_is_waited_for),
+        TEST(test_manifests_wait_for_a_busy_registry_too),
     };
     struct error err = ERROR_INIT;
 
