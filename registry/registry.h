@@ -286,6 +286,11 @@ MUST_CHECK int registry_server_start(const struct registry_server_config *config
 MUST_CHECK int registry_server_check(struct registry_server *s, bool *ret_restarted,
                                      struct error *err);
 
+/* Frees the room of what was deleted, in the directory of a server that was started there once.
+ * *ret_busy: one runs there now, and nothing was done.  *ret_removed counts blobs. */
+MUST_CHECK int registry_server_collect(const struct registry_server_config *config, bool *ret_busy,
+                                       size_t *ret_removed, struct error *err);
+
 /* Stops and reaps it.  NULL is fine. */
 void registry_server_free(struct registry_server *s);
 
