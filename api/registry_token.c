@@ -25,7 +25,8 @@ static int refuse_password(struct api_call *c)
 struct reader {
     char subject[NAME_SIZE];
     char account[NAME_SIZE];
-    char workspace[NAME_SIZE]; /* "": each of the account */
+    char workspace[NAME_SIZE];            /* "": each of the account */
+    char repository[REGISTRY_REPOSITORY]; /* of a build: the only one; "": of any */
 };
 
 static int find_reader(struct api_call *c, const char *password, bool *ret_known,
@@ -34,8 +35,8 @@ static int find_reader(struct api_call *c, const char *password, bool *ret_known
     struct api_key key;
     enum key_verdict verdict;
 
-    *ret_known =
-        registry_ticket_check(c->config->registry->signer->key, password, c->now, ret->workspace);
+    *ret_known = registry_ticket_check(c->config->registry->signer->key, password, c->now,
+                                       ret->workspace, ret->repository);
     if (*ret_known) {
         (void)snprintf(ret->subject, sizeof(ret->subject), "build");
         return 0;
@@ -43,6 +44,7 @@ static int find_reader(struct api_call *c, const char *password, bool *ret_known
     if (state_key_check(c->config->state, password, &verdict, &key, err) < 0)
         return -1;
     *ret_known = verdict == KEY_VALID;
+    ret->repository[0] = '\0';
     if (*ret_known) {
         memcpy(ret->account, key.account, sizeof(ret->account));
         memcpy(ret->workspace, key.workspace, sizeof(ret->workspace));
@@ -53,52 +55,15 @@ static int find_reader(struct api_call *c, const char *password, bool *ret_known
 
 /* ---- what it may do ---- */
 
-/* "workspace/type/name" taken apart; names that are none stay empty. */
-struct repository {
-    char workspace[NAME_SIZE], type[NAME_SIZE], name[NAME_SIZE];
-};
-
-static void split_repository(const char *text, struct repository *ret)
-{
-    char *const parts[] = {ret->workspace, ret->type, ret->name};
-
-    memset(ret, 0, sizeof(*ret));
-    for (size_t i = 0; i < 3 && *text; i++) {
-        size_t len = i < 2 ? strcspn(text, "/") : strlen(text);
-
-        if (len < NAME_SIZE)
-            memcpy(parts[i], text, len);
-        text += len + (text[len] == '/');
-    }
-}
-
-/* Its own, and what others share with it. */
-static int workspace_may_pull(struct api_call *c, const char *workspace,
-                              const struct repository *from, bool *ret, struct error *err)
-{
-    const struct target t = {from->workspace, from->type, from->name};
-
-    *ret = strcmp(workspace, from->workspace) == 0;
-    return *ret ? 0 : state_share_exists(c->config->state, &t, workspace, ret, err);
-}
-
 static int may_pull(struct api_call *c, const struct reader *reader, const char *repository,
                     bool *ret, struct error *err)
 {
-    struct repository from;
-    enum presence presence;
-    struct workspace w;
-
     *ret = false;
-    split_repository(repository, &from);
-    if (!*from.workspace || !*from.type)
+    if (*reader->repository && strcmp(reader->repository, repository) != 0)
         return 0;
-    if (*reader->workspace)
-        return workspace_may_pull(c, reader->workspace, &from, ret, err);
-    if (state_workspace_get(c->config->state, from.workspace, &presence, &w, err) < 0)
-        return -1;
-    *ret = presence == PRESENT && strcmp(w.account, reader->account) == 0;
-    return 0;
+    return *reader->workspace
+               ? state_may_pull(c->config->state, reader->workspace, repository, ret, err)
+               : state_account_may_pull(c->config->state, reader->account, repository, ret, err);
 }
 
 static int answer(struct api_call *c, const struct registry_claims *claims, struct error *err)

@@ -282,6 +282,10 @@ struct builder_remote {
  * NULL. */
 void builder_job_use_remote(struct builder_job *j, const struct builder_remote *remote);
 
+/* Repositories of other workspaces in the registry that is pushed to, "globex/sandbox/app", which
+ * builder_pull and builder_base_currency shall not refuse; they live as long as the job. */
+void builder_job_use_shared(struct builder_job *j, const struct argv *repositories);
+
 /* What a build says while it runs; called on the caller's thread.  Stages run beside each other, so
  * lines of several steps come mixed. */
 enum builder_event_kind {

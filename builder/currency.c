@@ -16,13 +16,15 @@ int builder_base_currency(const struct builder_job *j, const char *image,
                           struct error *err)
 {
     struct bases_image found;
+    enum reference_place place;
     struct reference ref;
     bool is_there;
 
     *ret = BUILDER_BASE_UNKNOWN;
     if (reference_parse(image, &ref, err) < 0)
         return -1;
-    if (reference_where(&ref, j->b->config, j->workspace) == REFERENCE_FORBIDDEN)
+    place = reference_where(&ref, j->b->config, j->workspace, j->shared);
+    if (place == REFERENCE_FORBIDDEN || place == REFERENCE_FOREIGN)
         return 0;
     if (bases_find(j->bases, ref.full, &is_there, &found, err) < 0)
         return -1;

@@ -155,6 +155,11 @@ void builder_job_use_remote(struct builder_job *j, const struct builder_remote *
     j->remote = remote;
 }
 
+void builder_job_use_shared(struct builder_job *j, const struct argv *repositories)
+{
+    j->shared = repositories;
+}
+
 void builder_job_end(struct builder_job *j)
 {
     CLEANUP(buf_release) struct buf jobs = BUF_INIT(PATH_MAX);

@@ -132,10 +132,12 @@ int builder_pull(struct builder_job *j, const char *image, const char *docker_co
         *ret_outcome = BUILDER_FAILED;
         return 0;
     }
-    place = reference_where(&ref, j->b->config, j->workspace);
-    if (place == REFERENCE_FORBIDDEN) {
-        progress_say(&p, "%s: not allowed: images come from registries on other machines",
-                     ref.full);
+    place = reference_where(&ref, j->b->config, j->workspace, j->shared);
+    if (place == REFERENCE_FORBIDDEN || place == REFERENCE_FOREIGN) {
+        progress_say(&p, "%s: not allowed: %s", ref.full,
+                     place == REFERENCE_FOREIGN
+                         ? "it is not this workspace's, and not shared with it"
+                         : "images come from registries on other machines");
         *ret_outcome = BUILDER_FAILED;
         return 0;
     }

@@ -162,17 +162,33 @@ bool reference_is_below(const char *full, const char *prefix)
     return len > 0 && strncmp(full, prefix, len) == 0 && full[len] && strchr("/:@", full[len]);
 }
 
-enum reference_place reference_where(const struct reference *r, const struct builder_config *config,
-                                     const char *workspace)
+/* Of the registry that is pushed to: what is below the workspace, and the very repositories that
+ * are shared with it. */
+static bool is_open(const struct reference *r, const char *registry, const char *workspace,
+                    const struct argv *shared)
 {
-    char own[512];
+    char prefix[512];
 
+    (void)snprintf(prefix, sizeof(prefix), "%s/%s/", registry, workspace);
+    if (text_starts(r->full, prefix))
+        return true;
+    for (size_t i = 0; shared && i < shared->n; i++) {
+        size_t len = (size_t)snprintf(prefix, sizeof(prefix), "%s/%s", registry, shared->v[i]);
+
+        if (text_starts(r->full, prefix) && (r->full[len] == ':' || r->full[len] == '@'))
+            return true;
+    }
+    return false;
+}
+
+enum reference_place reference_where(const struct reference *r, const struct builder_config *config,
+                                     const char *workspace, const struct argv *shared)
+{
     for (size_t i = 0; i < config->n_mirrors; i++)
         if (reference_is_below(r->full, config->mirrors[i].prefix))
             return REFERENCE_CONFIGURED;
-    if (config->push_registry && strcasecmp(r->host, config->push_registry) == 0) {
-        (void)snprintf(own, sizeof(own), "%s/%s/", config->push_registry, workspace);
-        return text_starts(r->full, own) ? REFERENCE_CONFIGURED : REFERENCE_FORBIDDEN;
-    }
+    if (config->push_registry && strcasecmp(r->host, config->push_registry) == 0)
+        return is_open(r, config->push_registry, workspace, shared) ? REFERENCE_CONFIGURED
+                                                                    : REFERENCE_FOREIGN;
     return address_host_is_forbidden(r->host) ? REFERENCE_FORBIDDEN : REFERENCE_OUTSIDE;
 }

@@ -21,11 +21,13 @@ size_t reference_name_length(const char *full);
 bool reference_is_below(const char *full, const char *prefix);
 
 enum reference_place {
-    REFERENCE_CONFIGURED, /* a mirror answers for it, or it is this workspace's own image */
+    REFERENCE_CONFIGURED, /* a mirror answers for it, or it is this workspace's own or shared */
     REFERENCE_OUTSIDE,    /* some registry; what its name resolves to is still to be looked at */
-    REFERENCE_FORBIDDEN,  /* this machine, or another workspace's image */
+    REFERENCE_FORBIDDEN,  /* this machine */
+    REFERENCE_FOREIGN,    /* in the registry that is pushed to, another workspace's: as forbidden */
 };
+/* shared: see builder_job_use_shared; NULL: nothing. */
 enum reference_place reference_where(const struct reference *r, const struct builder_config *config,
-                                     const char *workspace);
+                                     const char *workspace, const struct argv *shared);
 
 #endif

@@ -33,6 +33,7 @@ struct builder_job {
     char work[PATH_MAX + 80];    /* <cache>/tmp/<id>: what the build is working on */
     char context[PATH_MAX + 96]; /* <work>/context: files of it can be linked to the cache */
     const struct builder_remote *remote; /* NULL: none */
+    const struct argv *shared;           /* see builder_job_use_shared; NULL: nothing */
     struct argv groups;                  /* the directories of the job's control group */
 };
 

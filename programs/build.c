@@ -12,6 +12,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "programs/build_registry.h"
 #include "programs/commands.h"
 #include "programs/context.h"
 #include "programs/installation.h"
@@ -350,21 +351,6 @@ static int write_attestations(struct state *state, const struct build *b, const 
 
 /* ---- the command ---- */
 
-/* `kiln serve` may be running on the same data: then its registry is used as it is. */
-static int ensure_registry(const struct config *c, const struct installation *i,
-                           struct registry_server **ret, struct error *err)
-{
-    struct error unused;
-    char url[300];
-
-    if (registry_ping(&i->registry, &unused) == 0)
-        return 0;
-    if (c->registry_url[0])
-        return registry_ping(&i->registry, err);
-    (void)snprintf(url, sizeof(url), "http://%s", c->listen);
-    return installation_start_registry(i, url, ret, err);
-}
-
 static int build_and_watch(struct installation *i, const struct order *order, const char *dir,
                            struct error *err)
 {
@@ -427,7 +413,7 @@ static int enter_shared_dir(struct installation *i, const char *dir, int *ret_lo
 int command_build(const struct config *c, int argc, char **argv)
 {
     CLEANUP(installation_release) struct installation i = {.config = c};
-    struct registry_server *registry = NULL;
+    struct build_registry registry = {.api = NULL};
     struct error err = ERROR_INIT;
     CLEANUP_CLOSE int lock = -1;
     struct order order;
@@ -439,9 +425,10 @@ int command_build(const struct config *c, int argc, char **argv)
     (void)snprintf(dir, sizeof(dir), "%s/local", c->data_dir);
     if (complete_order(c, &order, &err) == 0 &&
         installation_open(c, dir, ":memory:", &i, &err) == 0 &&
-        enter_shared_dir(&i, dir, &lock, &err) == 0 && ensure_registry(c, &i, &registry, &err) == 0)
+        enter_shared_dir(&i, dir, &lock, &err) == 0 &&
+        build_registry_start(&i, &registry, &err) == 0)
         result = build_and_watch(&i, &order, dir, &err);
-    registry_server_free(registry);
+    build_registry_release(&registry);
     if (result < 0)
         fprintf(stderr, "kiln build: %s\n", err.msg);
     return result < 0 ? 1 : 0;

@@ -175,6 +175,16 @@ int installation_start_registry(const struct installation *i, const char *api_ur
     return registry_server_start(&server, ret, err);
 }
 
+int installation_collect_registry(const struct config *config, bool *ret_busy, size_t *ret_removed,
+                                  struct error *err)
+{
+    char dir[4096];
+    const struct registry_server_config server = {.program = config->registry_program, .dir = dir};
+
+    (void)snprintf(dir, sizeof(dir), "%s/registry", config->data_dir);
+    return registry_server_collect(&server, ret_busy, ret_removed, err);
+}
+
 static void set_places(struct installation *i, const char *dir)
 {
     const struct config *c = i->config;
@@ -268,6 +278,7 @@ struct worker_config installation_worker(const struct installation *i, int threa
         .name = i->worker_name,
         .threads = threads,
         .attempts = (int)i->config->attempts,
+        .pull_ns = i->config->build_timeout * NS_PER_SEC,
         .lease_ns = i->config->lease * NS_PER_SEC,
         .log_max = (uint64_t)i->config->log_max,
         .sweep = true,

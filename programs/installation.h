@@ -56,6 +56,10 @@ MUST_CHECK int installation_open_registry(struct installation *i, struct error *
 MUST_CHECK int installation_start_registry(const struct installation *i, const char *api_url,
                                            struct registry_server **ret, struct error *err);
 
+/* Frees the room of what was deleted from it (registry_server_collect). */
+MUST_CHECK int installation_collect_registry(const struct config *config, bool *ret_busy,
+                                             size_t *ret_removed, struct error *err);
+
 /* The issuer of the registry's tokens; and the service they are for, its host. */
 #define REGISTRY_ISSUER "kiln"
 /* Where DATA's API gives them: "http://127.0.0.1:8080/v0/registry/token". */

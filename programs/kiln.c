@@ -171,11 +171,15 @@ static const struct command {
      "usage: kiln account create NAME\n"
      "       kiln account list\n\n"
      "An account owns workspaces.  On a laptop there is no need for any but \"default\".\n"},
-    {"registry", command_registry, "show how a registry of your own is to be configured",
-     "usage: kiln registry [certificate]\n\n"
+    {"registry", command_registry, "configure a registry of your own, or free room in Kiln's",
+     "usage: kiln registry [certificate]\n"
+     "       kiln registry collect\n\n"
      "With registry_url, images go to a registry that you run.  It keeps workspaces apart if it\n"
      "trusts the tokens that Kiln signs: this prints the part of docker-registry's configuration\n"
-     "for that, and with \"certificate\" the file that it names.\n"},
+     "for that, and with \"certificate\" the file that it names.\n\n"
+     "Without registry_url, collect frees the room of what was deleted from the registry that "
+     "Kiln\n"
+     "runs, which does not do so itself.  kiln serve must be stopped for it.\n"},
     {"doctor", command_doctor, "say whether this machine can build, and what is missing",
      "usage: kiln doctor [OPTION]...\n\n"
      "Tries what a build needs (namespaces, an overlay, buildah, network for RUN, a registry) and\n"

@@ -1,7 +1,9 @@
-/* programs/registry — `kiln registry`: what a registry that the operator runs has to know of Kiln.
+/* programs/registry — `kiln registry`: what a registry that the operator runs has to know of Kiln;
+ * and the garbage of the one that Kiln runs.
  */
 #include <string.h>
 
+#include "base/text.h"
 #include "programs/commands.h"
 #include "programs/installation.h"
 
@@ -31,25 +33,52 @@ static void print_configuration(const struct installation *i)
            i->signer.service, i->signer.issuer);
 }
 
-int command_registry(const struct config *c, int argc, char **argv)
+static int collect(const struct config *c, struct error *err)
+{
+    size_t removed;
+    bool busy;
+
+    if (c->registry_url[0])
+        return error_set(err, ERR_INPUT,
+                         "%s is a registry of your own: collect its garbage as it wants it",
+                         c->registry_url);
+    if (installation_collect_registry(c, &busy, &removed, err) < 0)
+        return -1;
+    if (busy)
+        return error_set(err, ERR_INPUT, "the registry runs: stop kiln serve first");
+    printf("%zu blobs removed\n", removed);
+    return 0;
+}
+
+/* What a registry of the operator's is told. */
+static int print(const struct config *c, bool certificate, struct error *err)
 {
     CLEANUP(installation_release) struct installation i = {.config = c};
-    bool certificate = argc == 2 && strcmp(argv[1], "certificate") == 0;
+
+    if (installation_open_registry(&i, err) < 0)
+        return -1;
+    if (!i.registry_key)
+        return error_set(err, ERR_INPUT, "registry_auth is none: there is nothing to trust");
+    if (certificate)
+        return print_certificate(&i, err);
+    print_configuration(&i);
+    return 0;
+}
+
+int command_registry(const struct config *c, int argc, char **argv)
+{
+    const char *word = argc > 1 ? argv[1] : "";
+    bool known =
+        argc <= 2 && text_is_among(word, (const char *const[]){"", "certificate", "collect", NULL});
     struct error err = ERROR_INIT;
     int result;
 
-    if (argc > 1 && !certificate) {
+    if (!known) {
         fprintf(stderr, "kiln registry: unexpected word \"%s\"; see kiln registry --help\n",
-                argv[1]);
+                argv[argc - 1]);
         return 2;
     }
-    result = installation_open_registry(&i, &err);
-    if (result == 0 && !i.registry_key)
-        result = error_set(&err, ERR_INPUT, "registry_auth is none: there is nothing to trust");
-    if (result == 0 && certificate)
-        result = print_certificate(&i, &err);
-    else if (result == 0)
-        print_configuration(&i);
+    result = strcmp(word, "collect") == 0 ? collect(c, &err) : print(c, *word, &err);
     if (result < 0)
         fprintf(stderr, "kiln registry: %s\n", err.msg);
     return result < 0 ? 1 : 0;

@@ -1,5 +1,4 @@
-/* registry — questions about manifests: one HTTP exchange for each; trying again is the caller's.
- */
+/* registry — manifests and tags. */
 #include <string.h>
 
 #include "base/digest.h"
@@ -47,16 +46,17 @@ static int make_url(const struct registry *r, const char *repository, const char
     return 0;
 }
 
-/* Method and body against /v2/<repository>/manifests/<reference>. */
-static int exchange(const struct registry *r, const char *repository, const char *reference,
-                    struct http_request req, struct http_response *resp, struct error *err)
+/* Method and body against /v2/<repository>/manifests/<reference>, as often as it takes: each of
+ * these can be done twice. */
+static int ask(const struct registry *r, const char *repository, const char *reference,
+               struct http_request req, struct http_response *resp, struct error *err)
 {
     char url[URL_MAX];
 
     if (make_url(r, repository, reference, url, err) < 0)
         return -1;
     req.url = url;
-    return registry_exchange(r, &req, resp, err);
+    return registry_ask(r, &req, resp, err);
 }
 
 /* ---- questions ---- */
@@ -81,8 +81,8 @@ static int get(const struct registry *r, const char *repository, const char *ref
     struct registry_manifest m = {.size = 0};
 
     argv_push1(&headers, registry_manifest_accept);
-    if (exchange(r, repository, reference,
-                 (struct http_request){.method = "GET", .headers = &headers}, &resp, err) < 0)
+    if (ask(r, repository, reference, (struct http_request){.method = "GET", .headers = &headers},
+            &resp, err) < 0)
         return -1;
     if (resp.status == 404) {
         *ret_presence = REGISTRY_ABSENT;
@@ -121,11 +121,14 @@ static int head(const struct registry *r, const char *repository, const char *re
 {
     CLEANUP(http_response_release) struct http_response resp = HTTP_RESPONSE_INIT(MANIFEST_MAX);
     CLEANUP(argv_release) struct argv headers = ARGV_INIT;
-    const struct http_request req = {.method = "HEAD", .headers = &headers, .timeout_ms = HEAD_MS};
+    char url[URL_MAX];
+    const struct http_request req = {
+        .method = "HEAD", .url = url, .headers = &headers, .timeout_ms = HEAD_MS};
     const char *said;
 
     argv_push1(&headers, registry_manifest_accept);
-    if (exchange(r, repository, reference, req, &resp, err) < 0)
+    if (make_url(r, repository, reference, url, err) < 0 ||
+        registry_exchange(r, &req, &resp, err) < 0)
         return -1;
     if (resp.status == 404) {
         *ret_presence = REGISTRY_ABSENT;
@@ -157,12 +160,12 @@ static int put(const struct registry *r, const char *repository, const struct re
     CLEANUP(argv_release) struct argv headers = ARGV_INIT;
 
     argv_pushf(&headers, "Content-Type: %s", m->media_type);
-    if (exchange(r, repository, tag,
-                 (struct http_request){.method = "PUT",
-                                       .headers = &headers,
-                                       .body = buf_str(&m->body),
-                                       .body_len = m->body.len},
-                 &resp, err) < 0)
+    if (ask(r, repository, tag,
+            (struct http_request){.method = "PUT",
+                                  .headers = &headers,
+                                  .body = buf_str(&m->body),
+                                  .body_len = m->body.len},
+            &resp, err) < 0)
         return -1;
     return resp.status == 201 ? 0 : registry_unexpected(&resp, err);
 }
@@ -199,14 +202,11 @@ static int put_by(const struct registry *r, const char *repository, const char *
 {
     CLEANUP(http_response_release) struct http_response resp = HTTP_RESPONSE_INIT(MANIFEST_MAX);
     CLEANUP(argv_release) struct argv headers = ARGV_INIT;
-    char url[URL_MAX];
 
     argv_pushf(&headers, "Content-Type: %s", media_type);
-    if (make_url(r, repository, reference, url, err) < 0 ||
-        registry_ask(
-            r,
-            &(struct http_request){
-                .method = "PUT", .url = url, .headers = &headers, .body = bytes, .body_len = len},
+    if (ask(r, repository, reference,
+            (struct http_request){
+                .method = "PUT", .headers = &headers, .body = bytes, .body_len = len},
             &resp, err) < 0)
         return -1;
     if (resp.status != 201)
@@ -247,7 +247,7 @@ int registry_delete_manifest(const struct registry *r, const char *repository, c
 
     if (!registry_digest_is_valid(digest))
         return error_set(err, ERR_INPUT, "\"%.300s\" is no sha256 digest", digest);
-    if (exchange(r, repository, digest, (struct http_request){.method = "DELETE"}, &resp, err) < 0)
+    if (ask(r, repository, digest, (struct http_request){.method = "DELETE"}, &resp, err) < 0)
         return wrap(err, "delete", repository, digest);
     if (resp.status == 404 || resp.status == 202)
         return 0;
@@ -262,7 +262,7 @@ int registry_delete_tag(const struct registry *r, const char *repository, const 
 
     if (!registry_tag_is_valid(tag))
         return error_set(err, ERR_INPUT, "\"%.300s\" is no valid tag", tag);
-    if (exchange(r, repository, tag, (struct http_request){.method = "DELETE"}, &resp, err) < 0)
+    if (ask(r, repository, tag, (struct http_request){.method = "DELETE"}, &resp, err) < 0)
         return wrap(err, "delete", repository, tag);
     *ret_can = resp.status != 400 && resp.status != 405;
     if (!*ret_can || resp.status == 404 || resp.status == 202)

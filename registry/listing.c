@@ -74,13 +74,15 @@ static bool read_descriptor(const json_t *o, struct registry_referrer *ret)
            registry_digest_is_valid(ret->digest);
 }
 
+/* Some say null for none (olareg 0.1). */
 static const json_t *manifests_of(const json_t *root, struct error *err)
 {
     const json_t *manifests = json_object_get(root, "manifests");
 
-    if (!json_is_array(manifests) || json_object_get(root, "layers"))
-        (void)error_set(err, ERR_REMOTE, "the registry's list of what is attached is no index");
-    return json_is_array(manifests) && !json_object_get(root, "layers") ? manifests : NULL;
+    if ((json_is_array(manifests) || json_is_null(manifests)) && !json_object_get(root, "layers"))
+        return manifests;
+    (void)error_set(err, ERR_REMOTE, "the registry's list of what is attached is no index");
+    return NULL;
 }
 
 int registry_referrers_read(const char *bytes, size_t len,

@@ -39,20 +39,23 @@ struct registry_claims { /* borrowed */
 MUST_CHECK int registry_token(const struct registry_signer *s, const struct registry_claims *claims,
                               struct buf *out, struct error *err);
 
-/* The password of a build, by which the API knows whose it is, good until then (ns since 1970). */
-#define REGISTRY_TICKET    176
-#define REGISTRY_WORKSPACE 64
-void registry_ticket(const struct es256_key *k, const char *workspace, int64_t until,
-                     char ret[REGISTRY_TICKET]);
+/* The password of a build, by which the API knows whose it is and what it is to pull, good until
+ * then (ns since 1970). */
+#define REGISTRY_TICKET     432
+#define REGISTRY_WORKSPACE  64
+#define REGISTRY_REPOSITORY 256
+void registry_ticket(const struct es256_key *k, const char *workspace, const char *repository,
+                     int64_t until, char ret[REGISTRY_TICKET]);
 /* False: it is none, or its time is over. */
 bool registry_ticket_check(const struct es256_key *k, const char *text, int64_t now,
-                           char ret_workspace[REGISTRY_WORKSPACE]);
+                           char ret_workspace[REGISTRY_WORKSPACE],
+                           char ret_repository[REGISTRY_REPOSITORY]);
 
 /* What a client asks for: the scopes of "repository:ws/app:pull,push repository:ws/base:pull" that
  * name a repository within the grammar and an action of the above; the others are passed over.
  * Returns how many, at most max. */
 struct registry_scope {
-    char repository[256];
+    char repository[REGISTRY_REPOSITORY];
     unsigned actions;
 };
 size_t registry_parse_scope(const char *text, struct registry_scope *ret, size_t max);
@@ -79,7 +82,8 @@ struct registry {    /* borrowed by every call */
     const char *ca_file;         /* certificates to trust beside the system's, PEM; NULL: none */
     const struct cancel *cancel; /* ends any call with ERR_SYSTEM; NULL: none */
 
-    /* For the calls that try again: those about blobs, registry_put_manifest, registry_push. */
+    /* For the calls that try again: all but those that say otherwise.  A lost connection, HTTP 408,
+     * 425, 429 and 5xx are worth another try. */
     int tries;       /* in all, without a byte of progress between them; 0: 6 */
     uint64_t chunk;  /* bytes of a blob in one request, at most; 0: all of it */
     int64_t wait_ms; /* before the second, then doubled up to 30 s; 0: 500.  A Retry-After that asks
@@ -136,15 +140,14 @@ MUST_CHECK int registry_list_tags(const struct registry *r, const char *reposito
                                   void (*each)(void *self, const char *tag), void *self,
                                   struct error *err);
 
-/* GET /v2/: -1 with the reason when it does not answer as a registry (that takes the signer's
+/* GET /v2/, once: -1 with the reason when it does not answer as a registry (that takes the signer's
  * tokens, or wants none). */
 MUST_CHECK int registry_ping(const struct registry *r, struct error *err);
 
 /* ---- blobs and images ----
  *
- * A lost connection, HTTP 408, 425, 429 and 5xx are tried again.  Errors as above: ERR_REMOTE where
- * the registry or the way to it is at fault, ERR_INPUT for names outside the grammar; ERR_SYSTEM
- * for a file that cannot be read or written, and when cancelled. */
+ * Errors as above: ERR_REMOTE where the registry or the way to it is at fault, ERR_INPUT for names
+ * outside the grammar; ERR_SYSTEM for a file that cannot be read or written, and when cancelled. */
 
 MUST_CHECK int registry_has_blob(const struct registry *r, const char *repository,
                                  const char *digest, enum registry_presence *ret,
@@ -338,6 +341,11 @@ MUST_CHECK int registry_server_start(const struct registry_server_config *config
  * *ret_restarted tells the caller what to log. */
 MUST_CHECK int registry_server_check(struct registry_server *s, bool *ret_restarted,
                                      struct error *err);
+
+/* Frees the room of what was deleted, in the directory of a server that was started there once.
+ * *ret_busy: one runs there now, and nothing was done.  *ret_removed counts blobs. */
+MUST_CHECK int registry_server_collect(const struct registry_server_config *config, bool *ret_busy,
+                                       size_t *ret_removed, struct error *err);
 
 /* Stops and reaps it.  NULL is fine. */
 void registry_server_free(struct registry_server *s);

@@ -17,7 +17,7 @@
 #include "base/digest.h"
 #include "base/fs.h"
 #include "base/text.h"
-#include "registry/registry.h"
+#include "registry/server_lock.h"
 
 #define READY_MS    10000
 #define STOP_MS     5000
@@ -38,6 +38,7 @@ struct registry_server {
     const struct registry_signer *signer;
     char *realm; /* with a signer */
     struct process process;
+    int lock; /* on dir */
 };
 
 /* ---- where it listens ---- */
@@ -281,6 +282,17 @@ static int launch(struct registry_server *s, struct error *err)
     return wait_ready(s, log_fd, log_start, err);
 }
 
+/* Nobody frees room there while it runs. */
+static int hold_dir(struct registry_server *s, struct error *err)
+{
+    bool busy;
+
+    if (fs_mkdirs(s->dir, 0755, err) < 0 ||
+        registry_server_lock(s->dir, false, &busy, &s->lock, err) < 0)
+        return -1;
+    return busy ? error_set(err, ERR_SYSTEM, "the garbage in %s is being collected", s->dir) : 0;
+}
+
 static void registry_server_freep(struct registry_server **s)
 {
     registry_server_free(*s);
@@ -293,6 +305,7 @@ int registry_server_start(const struct registry_server_config *config, struct re
     unsigned char secret[SECRET_SIZE];
 
     if (s) {
+        s->lock = -1;
         s->program = strdup(config->program ? config->program : "docker-registry");
         s->dir = strdup(config->dir);
         s->listen = strdup(config->listen);
@@ -308,7 +321,7 @@ int registry_server_start(const struct registry_server_config *config, struct re
                          "path of plain text");
     digest_random(secret, sizeof(secret));
     digest_hex(secret, sizeof(secret), s->secret);
-    if (parse_listen(s, err) < 0 || launch(s, err) < 0)
+    if (parse_listen(s, err) < 0 || hold_dir(s, err) < 0 || launch(s, err) < 0)
         return error_wrap(err, "start the registry");
     *ret = TAKE(s);
     return 0;
@@ -332,6 +345,7 @@ void registry_server_free(struct registry_server *s)
     if (!s)
         return;
     process_stop(&s->process, STOP_MS);
+    cleanup_close(&s->lock);
     free(s->program);
     free(s->dir);
     free(s->listen);

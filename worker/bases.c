@@ -25,8 +25,10 @@ static void tell_missing_base(struct run *r, const char *image, const struct err
     step_tell(r, err->msg, line, line);
 }
 
-static int pull_one(struct run *r, const char *image, const char *credentials, struct error *err)
+/* users: see pull_credentials. */
+static int pull_one(struct run *r, const char *image, const char *users, struct error *err)
 {
+    CLEANUP(buf_release) struct buf credentials = BUF_INIT(1 << 20);
     const struct process_sink sink = plain_log_sink(&r->plain_log);
     const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
     enum builder_outcome outcome;
@@ -36,7 +38,8 @@ static int pull_one(struct run *r, const char *image, const char *credentials, s
         plain_log_done(&r->plain_log);
         return 0;
     }
-    if (builder_pull(r->job, image, *credentials ? credentials : NULL, &io, &outcome, err) < 0)
+    if (pull_credentials_for(r, image, users, &credentials, err) < 0 ||
+        builder_pull(r->job, image, buf_str(&credentials), &io, &outcome, err) < 0)
         return -1;
     if (step_judge(r, outcome, "loading a base image", err) < 0) {
         if (outcome == BUILDER_FAILED)
@@ -71,7 +74,7 @@ static int pin(const char *image, const char *digest, char *ret, size_t size, st
     return 0;
 }
 
-static int load_sandbox_image(struct run *r, const char *credentials, char *ret, size_t size,
+static int load_sandbox_image(struct run *r, const char *users, char *ret, size_t size,
                               struct error *err)
 {
     static const char *const nothing[] = {NULL};
@@ -79,7 +82,7 @@ static int load_sandbox_image(struct run *r, const char *credentials, char *ret,
     const char *image = r->config->sandbox_image;
     bool is_there;
 
-    if (pull_one(r, image, credentials, err) < 0 ||
+    if (pull_one(r, image, users, err) < 0 ||
         builder_base_find(r->job, image, nothing, &is_there, &found, err) < 0)
         return -1;
     if (!is_there)
@@ -128,7 +131,7 @@ static int inject(struct run *r, const struct dockerfile_sandbox_request *reques
 }
 
 /* What is lacking is asked twice: without the base, to learn which image that is, and with it. */
-static int make_sandbox(struct run *r, const char *credentials, struct error *err)
+static int make_sandbox(struct run *r, const char *users, struct error *err)
 {
     CLEANUP(dockerfile_sandbox_findings_release) struct dockerfile_sandbox_findings first, second;
     CLEANUP(builder_base_release) struct builder_base base = {.program = NULL};
@@ -147,23 +150,45 @@ static int make_sandbox(struct run *r, const char *credentials, struct error *er
     if (dockerfile_find_sandbox_api(r->dockerfile, &request, &second, err) < 0 || result < 0)
         return -1;
     if (second.lacks_copy) {
-        if (load_sandbox_image(r, credentials, pinned, sizeof(pinned), err) < 0)
+        if (load_sandbox_image(r, users, pinned, sizeof(pinned), err) < 0)
             return -1;
         request.image = pinned;
     }
     return inject(r, &request, err);
 }
 
+/* What others share is asked anew for every try: a base that is here already is no better than one
+ * that is not. */
+static int open_shared(struct run *r, struct error *err)
+{
+    char repository[REGISTRY_REPOSITORY];
+
+    for (size_t i = 0; i < r->images.n; i++) {
+        bool may = false;
+
+        if (!pull_is_own(r, r->images.v[i], repository))
+            continue;
+        if (state_may_pull(r->config->state, r->build.workspace, repository, &may, err) < 0)
+            return -1;
+        if (may && !argv_contains(&r->open, repository))
+            argv_push1(&r->open, repository);
+    }
+    if (r->open.failed)
+        return error_set(err, ERR_SYSTEM, "look at the bases: out of memory");
+    builder_job_use_shared(r->job, &r->open);
+    return 0;
+}
+
 int step_pull(struct run *r, struct error *err)
 {
-    CLEANUP(buf_release) struct buf credentials = BUF_INIT(1 << 20);
+    CLEANUP(buf_release) struct buf users = BUF_INIT(1 << 20);
 
-    if (run_credentials(r, &credentials, err) < 0)
+    if (pull_credentials(r, &users, err) < 0 || open_shared(r, err) < 0)
         return -1;
     for (size_t i = 0; i < r->images.n; i++)
-        if (pull_one(r, r->images.v[i], buf_str(&credentials), err) < 0)
+        if (pull_one(r, r->images.v[i], buf_str(&users), err) < 0)
             return -1;
     if (strcmp(r->build.type, "sandbox") != 0)
         return 0;
-    return make_sandbox(r, buf_str(&credentials), err);
+    return make_sandbox(r, buf_str(&users), err);
 }

@@ -4,16 +4,14 @@
 
 #include "worker/steps.h"
 
-/* Who signs tokens for Kiln's own registry: for what is the workspace's own, no others'. */
+/* Who signs tokens for Kiln's own registry: for what the workspace may pull. */
 static const struct registry_signer *signer_for(const struct run *r,
                                                 const struct builder_base_place *place)
 {
-    size_t len = strlen(r->build.workspace);
+    bool may = strcmp(place->url, r->config->registry->url) == 0 &&
+               argv_contains(&r->open, place->repository);
 
-    if (strcmp(place->url, r->config->registry->url) != 0 ||
-        strncmp(place->repository, r->build.workspace, len) != 0 || place->repository[len] != '/')
-        return NULL;
-    return r->config->registry->signer;
+    return may ? r->config->registry->signer : NULL;
 }
 
 /* The digest that the image's name means now; false when its registry does not say. */

@@ -296,14 +296,14 @@ static int step_build(struct run *r, struct error *err)
 /* The image is what was pushed, as the registry gives it out. */
 static int step_deploy(struct run *r, struct error *err)
 {
+    const struct registry registry = run_registry(r);
     CLEANUP(registry_manifest_release) struct registry_manifest manifest = {.size = 0};
     enum registry_presence presence;
     char repository[3 * NAME_SIZE];
     char size[TEXT_SIZE];
 
     pipeline_repository(&r->build, repository);
-    if (registry_get_manifest(r->config->registry, repository, r->build.tag, &presence, &manifest,
-                              err) < 0)
+    if (registry_get_manifest(&registry, repository, r->build.tag, &presence, &manifest, err) < 0)
         return -1;
     if (presence == REGISTRY_ABSENT)
         return error_set(err, ERR_REMOTE, "read back %s:%s: the registry does not have it",
@@ -311,7 +311,7 @@ static int step_deploy(struct run *r, struct error *err)
     if (strcmp(manifest.digest, r->digest) != 0)
         return error_set(err, ERR_REMOTE, "read back %s:%s: it is %s, and %s was pushed",
                          repository, r->build.tag, manifest.digest, r->digest);
-    if (registry_tag(r->config->registry, repository, &manifest, "latest", err) < 0)
+    if (registry_tag(&registry, repository, &manifest, "latest", err) < 0)
         return -1;
     r->image_size = manifest.size;
     text_size(manifest.size, size);
@@ -365,6 +365,16 @@ static const struct step *steps_of(const struct build *b)
     abort();
 }
 
+/* -1; what was cut short because the run was stopped is no failure. */
+static int fail(struct run *r, struct error *err)
+{
+    if (cancel_is_thrown(&r->cancel) && (err->kind == ERR_REMOTE || err->kind == ERR_SYSTEM))
+        err->kind = ERR_NONE;
+    if (err->kind != ERR_NONE && r->failure.len == 0)
+        step_tell(r, err->msg, 0, 0);
+    return -1;
+}
+
 int pipeline_run(struct run *r, struct error *err)
 {
     const struct step *steps = steps_of(&r->build);
@@ -374,11 +384,8 @@ int pipeline_run(struct run *r, struct error *err)
             continue;
         if (begin_step(r, steps[i].name, err) < 0)
             return -1;
-        if (steps[i].run(r, err) < 0) {
-            if (err->kind != ERR_NONE && r->failure.len == 0)
-                step_tell(r, err->msg, 0, 0);
-            return -1;
-        }
+        if (steps[i].run(r, err) < 0)
+            return fail(r, err);
     }
     return begin_step(r, "finish", err);
 }

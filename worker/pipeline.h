@@ -39,6 +39,7 @@ struct worker_config { /* borrowed until worker_free */
     const char *name;                 /* of this worker process: worker_name_of(getpid()) */
     int threads;                      /* builds at once */
     int attempts;                     /* as in state_config, to tell users */
+    int64_t pull_ns;                  /* how long a pull may take */
     int64_t lease_ns; /* how long a silent worker keeps a build; heartbeats at a third */
     uint64_t log_max; /* bytes of log text a build may write */
     struct worker_cache cache;

@@ -91,19 +91,33 @@ int push_image(const struct registry *registry, const struct builder_job *job,
     return registry_push(registry, &what, ret, err);
 }
 
+/* known, and for layers of the base that the workspace has nowhere yet the image that it stands on:
+ * an own one or a shared one, which ret thus does not copy. */
+static int add_bases(const struct run *r, const struct argv *known, struct argv *ret,
+                     struct error *err)
+{
+    for (size_t i = 0; i < known->n; i++) {
+        bool from_base = !known->v[i][0] && r->image.layers[i].base && r->open.n > 0;
+
+        argv_push1(ret, from_base ? r->open.v[0] : known->v[i]);
+    }
+    return ret->failed ? error_set(err, ERR_SYSTEM, "push the image: out of memory") : 0;
+}
+
 /* Other images of the workspace may have its layers: what was pushed once is mounted. */
 static int push_with_known(struct run *r, const struct registry *registry, const char *repository,
                            const char *cache, struct registry_pushed *ret, struct error *err)
 {
     const struct target t = {r->build.workspace, r->build.type, r->build.name};
-    CLEANUP(argv_release) struct argv digests = ARGV_INIT, known = ARGV_INIT;
+    CLEANUP(argv_release) struct argv digests = ARGV_INIT, known = ARGV_INIT, from = ARGV_INIT;
 
     for (size_t i = 0; i < r->image.n_layers; i++)
         argv_push1(&digests, r->image.layers[i].digest);
     if (digests.failed)
         return error_set(err, ERR_SYSTEM, "push the image: out of memory");
     if (state_layers_find(r->config->state, t.workspace, &digests, &known, err) < 0 ||
-        push_image(registry, r->job, &r->image, repository, r->build.tag, cache, &known, ret, err) <
+        add_bases(r, &known, &from, err) < 0 ||
+        push_image(registry, r->job, &r->image, repository, r->build.tag, cache, &from, ret, err) <
             0)
         return -1;
     return state_layers_keep(r->config->state, &t, &digests, err);
@@ -120,22 +134,18 @@ static int begin_attest(struct run *r, struct error *err)
 
 int step_push(struct run *r, struct error *err)
 {
-    struct registry registry = *r->config->registry;
+    const struct registry registry = run_registry(r);
     struct registry_pushed pushed;
     char repository[3 * NAME_SIZE], cache[CACHE_REPOSITORY];
     char sent[TEXT_SIZE], skipped[TEXT_SIZE];
 
-    registry.cancel = &r->cancel;
     pipeline_repository(&r->build, repository);
     cache_repository(&r->build, cache);
     plain_log_begin(&r->plain_log, "pushing image to %s/%s:%s", r->config->registry_name,
                     repository, r->build.tag);
     if (begin_attest(r, err) < 0 ||
-        push_with_known(r, &registry, repository, cache, &pushed, err) < 0) {
-        if (cancel_is_thrown(&r->cancel))
-            err->kind = ERR_NONE;
+        push_with_known(r, &registry, repository, cache, &pushed, err) < 0)
         return -1;
-    }
     (void)snprintf(r->digest, sizeof(r->digest), "%s", pushed.digest);
     text_size(pushed.sent, sent);
     text_size(pushed.skipped, skipped);

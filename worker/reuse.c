@@ -84,18 +84,18 @@ static int digest_inputs(struct run *r, char ret[SHA256_HEX], struct error *err)
 /* The registry may have lost it; then it is built anew. */
 static int tag_for_this(struct run *r, const char *digest, struct error *err)
 {
+    const struct registry registry = run_registry(r);
     CLEANUP(registry_manifest_release) struct registry_manifest manifest = {.size = 0};
     enum registry_presence presence;
     char repository[3 * NAME_SIZE];
 
     pipeline_repository(&r->build, repository);
-    if (registry_get_manifest(r->config->registry, repository, digest, &presence, &manifest, err) <
-        0)
+    if (registry_get_manifest(&registry, repository, digest, &presence, &manifest, err) < 0)
         return -1;
     if (presence == REGISTRY_ABSENT)
         return 0;
     plain_log_begin(&r->plain_log, "[internal] reuse an identical image build");
-    if (registry_tag(r->config->registry, repository, &manifest, r->build.tag, err) < 0)
+    if (registry_tag(&registry, repository, &manifest, r->build.tag, err) < 0)
         return -1;
     (void)snprintf(r->digest, sizeof(r->digest), "%s", digest);
     r->reused = true;

@@ -116,6 +116,14 @@ static void ticker_stop(struct ticker *t)
     cancel_release(&t->stop);
 }
 
+struct registry run_registry(const struct run *r)
+{
+    struct registry ret = *r->config->registry;
+
+    ret.cancel = &r->cancel;
+    return ret;
+}
+
 /* ---- the run ---- */
 
 static int run_init(struct run *r, const struct worker_config *config, const struct build *build,
@@ -145,6 +153,7 @@ static void run_release(struct run *r)
     dockerfile_free(r->dockerfile);
     buf_release(&r->dockerfile_text);
     argv_release(&r->images);
+    argv_release(&r->open);
     builder_image_release(&r->image);
     buf_release(&r->failure);
     journal_release(&r->journal);

@@ -43,6 +43,7 @@ struct run {
     struct dockerfile *dockerfile;
     struct buf dockerfile_text; /* what is built: the user's, with what was injected */
     struct argv images;         /* to be fetched */
+    struct argv open;           /* repositories of Kiln's registry that it may pull them from */
     bool reused;                /* the image is an earlier build's: nothing is built or pushed */
     struct builder_image image; /* what was built */
     int64_t epoch;              /* seconds: SOURCE_DATE_EPOCH; -1: none */
@@ -63,6 +64,9 @@ static inline bool run_is_slim(const struct run *r)
 {
     return r->plan.settings.build_slim && !r->config->no_slim;
 }
+
+/* The registry, of which every call ends when the run is stopped. */
+struct registry run_registry(const struct run *r);
 
 /* A line for the operator. */
 void run_log(const struct worker_config *c, const char *fmt, ...) PRINTF(2, 3);

@@ -549,4 +549,12 @@ MUST_CHECK int state_share_list(struct state *s, const struct target *t,
 MUST_CHECK int state_share_exists(struct state *s, const struct target *t, const char *target,
                                   bool *ret, struct error *err);
 
+/* Whether a workspace may pull from a repository of Kiln's registry, "globex/sandbox/app": its own,
+ * and what is shared with it.  Tokens and builds go by this. */
+MUST_CHECK int state_may_pull(struct state *s, const char *workspace, const char *repository,
+                              bool *ret, struct error *err);
+/* Whether any workspace of the account may. */
+MUST_CHECK int state_account_may_pull(struct state *s, const char *account, const char *repository,
+                                      bool *ret, struct error *err);
+
 #endif

@@ -18,6 +18,57 @@ int state_share_exists(struct state *s, const struct target *t, const char *targ
     return query_next(&q, ret, err);
 }
 
+/* ---- who may pull ---- */
+
+/* "workspace/type/name" taken apart; names that are none stay empty. */
+struct repository {
+    char workspace[NAME_SIZE], type[NAME_SIZE], name[NAME_SIZE];
+};
+
+static void split_repository(const char *text, struct repository *ret)
+{
+    char *const parts[] = {ret->workspace, ret->type, ret->name};
+
+    memset(ret, 0, sizeof(*ret));
+    for (size_t i = 0; i < 3 && *text; i++) {
+        size_t len = i < 2 ? strcspn(text, "/") : strlen(text);
+
+        if (len < NAME_SIZE)
+            memcpy(parts[i], text, len);
+        text += len + (text[len] == '/');
+    }
+}
+
+int state_may_pull(struct state *s, const char *workspace, const char *repository, bool *ret,
+                   struct error *err)
+{
+    struct repository from;
+
+    split_repository(repository, &from);
+    *ret = *from.workspace && *from.type && strcmp(workspace, from.workspace) == 0;
+    if (*ret || !*from.name)
+        return 0;
+    return state_share_exists(s, &(struct target){from.workspace, from.type, from.name}, workspace,
+                              ret, err);
+}
+
+int state_account_may_pull(struct state *s, const char *account, const char *repository, bool *ret,
+                           struct error *err)
+{
+    struct repository from;
+    enum presence presence;
+    struct workspace w;
+
+    *ret = false;
+    split_repository(repository, &from);
+    if (!*from.workspace || !*from.type)
+        return 0;
+    if (state_workspace_get(s, from.workspace, &presence, &w, err) < 0)
+        return -1;
+    *ret = presence == PRESENT && strcmp(w.account, account) == 0;
+    return 0;
+}
+
 /* ---- making one ---- */
 
 /* Its own, not one that it sees by a share: nothing is shared twice over. */

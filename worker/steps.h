@@ -25,8 +25,14 @@ MUST_CHECK int import_source_open(struct run *r, int *ret_fd, struct error *err)
  * adds what that lacks. */
 MUST_CHECK int step_pull(struct run *r, struct error *err);
 
-/* credentials.c: a docker config with what a pull may show to registries (JSON). */
-MUST_CHECK int run_credentials(struct run *r, struct buf *ret, struct error *err);
+/* pull_credentials.c: the docker config (JSON) that came with the build, with what a pull may show
+ * to registries and nothing else; and that for the pull of one image. */
+MUST_CHECK int pull_credentials(struct run *r, struct buf *ret, struct error *err);
+MUST_CHECK int pull_credentials_for(struct run *r, const char *image, const char *users,
+                                    struct buf *ret, struct error *err);
+
+/* pull_credentials.c: whether the image lies in Kiln's own registry, and where. */
+bool pull_is_own(const struct run *r, const char *image, char ret_repository[REGISTRY_REPOSITORY]);
 
 /* current.c: whether the base store has the image as its registry does now; false also when that
  * cannot be told in a moment. */

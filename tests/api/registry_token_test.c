@@ -204,7 +204,7 @@ static void test_what_is_shared_is_pulled_by_who_sees_it(void **state)
     struct error err;
 
     (void)ask(f, "POST", "/v0/sandboxes?upload=true", "{\"metadata\":{\"name\":\"app\"}}");
-    registry_ticket(key, "globex", f->now + 60 * NS_PER_SEC, ticket);
+    registry_ticket(key, "globex", "acme/sandbox/app", f->now + 60 * NS_PER_SEC, ticket);
     assert_access(token(f, f->other_key, scope), "");
     assert_int_equal(state_share_create(f->config.state, &t, "globex", &outcome, &err), 0);
     assert_int_equal(outcome, SHARE_MADE);
@@ -229,14 +229,17 @@ static void test_a_token_says_whom_for_how_long_and_where(void **state)
     json_decref(claims);
 }
 
-static void test_the_password_of_a_build_opens_its_workspace_for_its_time(void **state)
+static void test_the_password_of_a_build_opens_its_one_repository_for_its_time(void **state)
 {
     struct fixture *f = fixture_of(state);
     char ticket[REGISTRY_TICKET];
-    const char *scope = "scope=repository:acme/a:pull%20repository:globex/b:pull";
+    const char *scope = "scope=repository:acme/a/v1.2:pull,push%20repository:acme/a:pull"
+                        "%20repository:acme/b:pull%20repository:globex/b:pull";
 
-    registry_ticket(key, "acme", f->now + 60 * NS_PER_SEC, ticket);
-    assert_access(token(f, ticket, scope), "acme/a:pull");
+    registry_ticket(key, "acme", "globex/b", f->now + 60 * NS_PER_SEC, ticket);
+    assert_access(token(f, ticket, scope), ""); /* which is not the workspace's */
+    registry_ticket(key, "acme", "acme/a/v1.2", f->now + 60 * NS_PER_SEC, ticket);
+    assert_access(token(f, ticket, scope), "acme/a/v1.2:pull");
     f->now += 61 * NS_PER_SEC;
     assert_error(token(f, ticket, scope), 401, "unauthorized");
     f->now -= 61 * NS_PER_SEC;
@@ -273,7 +276,7 @@ int main(void)
         TOKEN(test_an_accounts_key_pulls_from_all_its_workspaces),
         TOKEN(test_what_is_shared_is_pulled_by_who_sees_it),
         TOKEN(test_a_token_says_whom_for_how_long_and_where),
-        TOKEN(test_the_password_of_a_build_opens_its_workspace_for_its_time),
+        TOKEN(test_the_password_of_a_build_opens_its_one_repository_for_its_time),
         TOKEN(test_whoever_is_unknown_is_asked_for_a_password),
     };
 

@@ -86,6 +86,8 @@ static void test_a_pull_goes_to_other_machines_mirrors_and_the_own_workspace(voi
     };
     static const struct builder_config config = {
         .mirrors = mirrors, .n_mirrors = 2, .push_registry = "127.0.0.1:5000"};
+    static char *words[] = {"ws3/sandbox/app"};
+    static const struct argv shared = {.v = words, .n = 1};
     static const struct {
         const char *image;
         enum reference_place place;
@@ -99,8 +101,15 @@ static void test_a_pull_goes_to_other_machines_mirrors_and_the_own_workspace(voi
         {"ghcr.io/x/y", REFERENCE_OUTSIDE},
         {"10.0.0.5:5000/x", REFERENCE_OUTSIDE},
         {"127.0.0.1:5000/ws/sandbox/app", REFERENCE_CONFIGURED},
-        {"127.0.0.1:5000/ws2/sandbox/app", REFERENCE_FORBIDDEN},
-        {"127.0.0.1:5000/ws", REFERENCE_FORBIDDEN},
+        {"127.0.0.1:5000/ws2/sandbox/app", REFERENCE_FOREIGN},
+        {"127.0.0.1:5000/ws", REFERENCE_FOREIGN},
+        {"127.0.0.1:5000/ws3/sandbox/app", REFERENCE_CONFIGURED},
+        {"127.0.0.1:5000/ws3/sandbox/app:one", REFERENCE_CONFIGURED},
+        {"127.0.0.1:5000/ws3/sandbox/app@sha256:" HEX64, REFERENCE_CONFIGURED},
+        {"127.0.0.1:5000/ws3/sandbox/apps", REFERENCE_FOREIGN},
+        {"127.0.0.1:5000/ws3/sandbox/app/more", REFERENCE_FOREIGN},
+        {"127.0.0.1:5000/ws3/agent/app", REFERENCE_FOREIGN},
+        {"127.0.0.1:5001/ws3/sandbox/app", REFERENCE_FORBIDDEN},
         {"127.0.0.1:5001/ws/sandbox/app", REFERENCE_FORBIDDEN},
         {"localhost:5000/ws/sandbox/app", REFERENCE_FORBIDDEN},
         {"localhost./x", REFERENCE_FORBIDDEN},
@@ -129,7 +138,7 @@ static void test_a_pull_goes_to_other_machines_mirrors_and_the_own_workspace(voi
 
         if (reference_parse(cases[i].image, &r, &err) < 0)
             fail_msg("%s", err.msg);
-        if (reference_where(&r, &config, "ws") != cases[i].place)
+        if (reference_where(&r, &config, "ws", &shared) != cases[i].place)
             fail_msg("%s is in another place", cases[i].image);
     }
 }

@@ -87,6 +87,17 @@ class KilnBuild(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("of which no image is built", done.stderr)
 
+    def test_a_build_stands_on_the_image_of_another(self):
+        for name, dockerfile in (
+                ("first", "FROM alpine:3.20\nRUN echo one > /one\nCMD [\"true\"]\n"),
+                ("second", f"FROM {self.kiln.registry}/local/job/first\nRUN cat /one /one > /two\n")):
+            folder = self.kiln.directory / name
+            folder.mkdir()
+            (folder / "Dockerfile").write_text(dockerfile)
+            done = self.build(folder, "--type", "job", check=False)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(self.kiln.leftovers(), [])
+
     def test_a_build_that_fails_says_so_and_exits_with_1(self):
         folder = self.kiln.directory / "broken"
         shutil.copytree(HELLO, folder)

@@ -1,6 +1,5 @@
-/* Tags and attachments, with a real docker-registry, which knows no referrers, and with a registry
- * that gives its lists in pages and knows them; and with another real one where KILN_OTHER_REGISTRY
- * names it ("http://127.0.0.1:5001"). */
+/* Tags and attachments, with a real registry: docker-registry knows no referrers, the other one
+ * does (see the fixture); and with a made-up one that gives its lists in pages. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,9 +12,10 @@
 #include "base/text.h"
 #include "tests/registry/fixture.h"
 
-#define REPO "team/sandbox/attached"
-#define SPDX "application/spdx+json"
-#define TOTO "application/vnd.in-toto+json"
+#define MANY_TAGS 1010 /* of which the client asks for 1000 at a time */
+#define REPO      "team/sandbox/attached"
+#define SPDX      "application/spdx+json"
+#define TOTO      "application/vnd.in-toto+json"
 
 static void add_word(void *self, const char *word)
 {
@@ -32,15 +32,9 @@ static void add_type(void *self, const struct registry_referrer *r)
 static int setup(void **state)
 {
     struct fixture *f = fixture_new();
-    const char *other = getenv("KILN_OTHER_REGISTRY");
 
     *state = f;
-    if (!other) {
-        fixture_start(f);
-        return 0;
-    }
-    (void)snprintf(f->url, sizeof(f->url), "%s", other);
-    f->registry = (struct registry){.url = f->url, .http = &http_curl};
+    fixture_start(f);
     return 0;
 }
 
@@ -82,10 +76,18 @@ static bool has_manifest(const struct fixture *f, const char *reference)
     return presence == REGISTRY_PRESENT;
 }
 
+/* "sha256-…" */
+static const char *fallback_of(const char *digest, char tag[REGISTRY_DIGEST])
+{
+    (void)snprintf(tag, REGISTRY_DIGEST, "%s", digest);
+    tag[6] = '-';
+    return tag;
+}
+
 static void test_what_is_attached_is_found_once_each_and_by_its_type(void **state)
 {
     const struct fixture *f = *state;
-    char digest[REGISTRY_DIGEST];
+    char digest[REGISTRY_DIGEST], tag[REGISTRY_DIGEST];
 
     fixture_push_image(f, REPO, "one", "layer of one", digest);
     check_attached(f, digest, NULL, "");
@@ -95,6 +97,8 @@ static void test_what_is_attached_is_found_once_each_and_by_its_type(void **stat
     check_attached(f, digest, SPDX, SPDX " ");
     check_attached(f, digest, TOTO, TOTO " ");
     check_attached(f, digest, "application/other", "");
+    /* The list that a tag names is for those registries that keep none. */
+    assert_int_equal(has_manifest(f, fallback_of(digest, tag)), !fixture_is_other());
 }
 
 static void test_an_image_goes_with_what_is_attached_to_it(void **state)
@@ -110,9 +114,7 @@ static void test_an_image_goes_with_what_is_attached_to_it(void **state)
     if (registry_delete_image(&f->registry, REPO, digest, &err) < 0)
         fail_msg("%s", err.msg);
     assert_false(has_manifest(f, digest));
-    (void)snprintf(tag, sizeof(tag), "%s", digest);
-    tag[6] = '-';
-    assert_false(has_manifest(f, tag));
+    assert_false(has_manifest(f, fallback_of(digest, tag)));
     check_attached(f, digest, NULL, "");
     check_attached(f, other, NULL, SPDX " ");
     assert_int_equal(registry_delete_image(&f->registry, REPO, digest, &err), 0);
@@ -152,7 +154,39 @@ static void test_tags_are_listed(void **state)
     assert_non_null(strstr(buf_str(&seen), "b "));
     assert_int_equal(registry_list_tags(&f->registry, "no/such", &presence, add_word, &seen, &err),
                      0);
-    assert_int_equal(presence, REGISTRY_ABSENT);
+    /* To the other one a repository that nothing was sent to is an empty one. */
+    assert_int_equal(presence, fixture_is_other() ? REGISTRY_PRESENT : REGISTRY_ABSENT);
+    assert_int_equal(seen.len, strlen("a b "));
+}
+
+/* More than fit on one page of a registry that has pages: docker-registry gives all at once. */
+static void test_tags_on_several_pages_are_all_listed(void **state)
+{
+    const struct fixture *f = *state;
+    CLEANUP(buf_release) struct buf seen = BUF_INIT(65536);
+    CLEANUP(registry_manifest_release) struct registry_manifest m = {.size = 0};
+    enum registry_presence presence = REGISTRY_ABSENT;
+    char digest[REGISTRY_DIGEST], tag[16];
+    struct error err = ERROR_INIT;
+
+    if (!fixture_is_other())
+        skip();
+    fixture_push_image(f, "team/pages", "t0000", "layer", digest);
+    assert_int_equal(registry_get_manifest(&f->registry, "team/pages", digest, &presence, &m, &err),
+                     0);
+    for (int i = 1; i < MANY_TAGS; i++) {
+        (void)snprintf(tag, sizeof(tag), "t%04d", i);
+        if (registry_put_manifest(&f->registry, "team/pages", tag, m.media_type, buf_str(&m.body),
+                                  m.body.len, digest, &err) < 0)
+            fail_msg("%s", err.msg);
+    }
+    assert_int_equal(
+        registry_list_tags(&f->registry, "team/pages", &presence, add_word, &seen, &err), 0);
+    assert_int_equal(seen.len, MANY_TAGS * strlen("t0000 "));
+    for (int i = 0; i < MANY_TAGS; i++) {
+        (void)snprintf(tag, sizeof(tag), "t%04d ", i);
+        assert_non_null(strstr(buf_str(&seen), tag));
+    }
 }
 
 /* ---- one that gives its lists in pages ---- */
@@ -218,6 +252,48 @@ static void test_pages_are_followed_to_the_last(void **state)
     assert_string_equal(buf_str(&seen), "a b c ");
 }
 
+/* RFC 8288, 3: a Link as others write it. */
+static void test_the_next_page_is_found_however_the_link_is_written(void **state)
+{
+    static const struct {
+        const char *link;
+        bool followed;
+    } cases[] = {
+        {"</p>; rel=next", true},
+        {"</p>;rel=\"next\"", true},
+        {"</p>; REL=\"last Next\"; title=\"a;b,c\"", true},
+        {"</q>; rel=\"prev\", </p>; rel=\"next\"", true},
+        {"</q>; title=\", </q>; rel=next\", </p>; rel=next", true},
+        {"</q>; rel=prev", false},
+        {"</q>; rel=nextish", false},
+        {"</q>; rel=\"nextish prev", false},
+        {"</q>; title=\"rel=next\"", false},
+        {"</q>; rel=", false},
+        {"</q>", false},
+        {"</q", false},
+        {"/p; rel=next", false},
+        {"", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct answer answers[] = {
+            {"http://registry.test/v2/a/b/tags/list?n=1000", cases[i].link, "{\"tags\":[\"a\"]}"},
+            {"http://registry.test/p", NULL, "{\"tags\":[\"b\"]}"},
+            {0}};
+        struct paged p = {.answers = answers};
+        CLEANUP(buf_release) struct buf seen = BUF_INIT(4096);
+        enum registry_presence presence;
+        struct error err = ERROR_INIT;
+        PAGED(p, r);
+
+        if (registry_list_tags(&r, "a/b", &presence, add_word, &seen, &err) < 0)
+            fail_msg("%s: %s", cases[i].link, err.msg);
+        if (strcmp(buf_str(&seen), cases[i].followed ? "a b " : "a ") != 0)
+            fail_msg("%s: %s", cases[i].link, buf_str(&seen));
+    }
+}
+
 static void test_no_page_leads_elsewhere_or_in_circles(void **state)
 {
     const char *const links[] = {"<http://evil.test/v2/x>; rel=\"next\"",
@@ -270,7 +346,9 @@ int main(void)
         cmocka_unit_test(test_an_image_goes_with_what_is_attached_to_it),
         cmocka_unit_test(test_a_tag_is_deleted_where_that_can_be),
         cmocka_unit_test(test_tags_are_listed),
+        cmocka_unit_test(test_tags_on_several_pages_are_all_listed),
         cmocka_unit_test(test_pages_are_followed_to_the_last),
+        cmocka_unit_test(test_the_next_page_is_found_however_the_link_is_written),
         cmocka_unit_test(test_no_page_leads_elsewhere_or_in_circles),
         cmocka_unit_test(test_a_registry_that_knows_referrers_is_asked_and_gets_no_index),
     };

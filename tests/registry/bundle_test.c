@@ -1,4 +1,4 @@
-/* Bundles: what is no image and lies in a repository all the same, with a real docker-registry. */
+/* Bundles: what is no image and lies in a repository all the same, with a real registry. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

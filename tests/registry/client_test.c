@@ -1,4 +1,4 @@
-/* The client against a real docker-registry. */
+/* The client against a real registry. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

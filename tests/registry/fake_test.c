@@ -63,7 +63,7 @@ static int get(struct fake *f, const char *repository, const char *reference,
                enum registry_presence *ret_presence, struct error *err)
 {
     struct http http = {.request = fake_request, .self = f};
-    struct registry r = {.url = "http://registry.test", .http = &http};
+    struct registry r = {.url = "http://registry.test", .http = &http, .tries = 1};
     struct registry_manifest m = {.size = 77};
     int result = registry_get_manifest(&r, repository, reference, ret_presence, &m, err);
 
@@ -150,7 +150,7 @@ static int head(struct fake *f, enum registry_presence *ret_presence, char ret[R
                 struct error *err)
 {
     struct http http = {.request = fake_request, .self = f};
-    struct registry r = {.url = "http://registry.test", .http = &http};
+    struct registry r = {.url = "http://registry.test", .http = &http, .tries = 1};
 
     return registry_head_manifest(&r, REPO, "latest", ret_presence, ret, err);
 }
@@ -236,7 +236,7 @@ static void test_a_name_that_is_no_name_never_reaches_the_network(void **state)
 static int tag(struct fake *f, const char *name, struct error *err)
 {
     struct http http = {.request = fake_request, .self = f};
-    struct registry r = {.url = "http://registry.test", .http = &http};
+    struct registry r = {.url = "http://registry.test", .http = &http, .tries = 1};
     struct registry_manifest m = {.media_type = OCI_INDEX, .body = BUF_INIT(1000)};
     int result;
 
@@ -284,7 +284,7 @@ static void test_a_delete_that_is_not_allowed_is_told(void **state)
                                      {0}};
     struct fake f = {.answers = answers};
     struct http http = {.request = fake_request, .self = &f};
-    struct registry r = {.url = "http://registry.test", .http = &http};
+    struct registry r = {.url = "http://registry.test", .http = &http, .tries = 1};
     struct error err = ERROR_INIT;
 
     (void)state;
@@ -315,7 +315,7 @@ static void test_only_a_registry_passes_for_one(void **state)
         const struct answer answers[] = {table[i].answer, {0}};
         struct fake f = {.answers = answers};
         struct http http = {.request = fake_request, .self = &f};
-        struct registry r = {.url = "http://registry.test", .http = &http};
+        struct registry r = {.url = "http://registry.test", .http = &http, .tries = 1};
         struct error err = ERROR_INIT;
 
         if (registry_ping(&r, &err) != table[i].result)

@@ -10,11 +10,15 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/fs.h"
+
+#define START_SECONDS 60
 
 int fixture_free_port(void)
 {
@@ -42,11 +46,39 @@ struct fixture *fixture_new(void)
     return f;
 }
 
+bool fixture_is_other(void)
+{
+    const char *program = getenv("KILN_OTHER_REGISTRY");
+
+    return program && *program;
+}
+
+static void start_other(struct fixture *f)
+{
+    CLEANUP(argv_release) struct argv argv = ARGV_INIT;
+    CLEANUP_CLOSE int log = -1;
+    int64_t end = clock_monotonic() + START_SECONDS * NS_PER_SEC;
+    struct error err = ERROR_INIT;
+
+    argv_push(&argv, getenv("KILN_OTHER_REGISTRY"), "serve", "--api-delete", "--api-blob-delete",
+              "--dir", f->dir, "--addr", "127.0.0.1", "--port", strchr(f->listen, ':') + 1, NULL);
+    log = openat(AT_FDCWD, "/dev/null", O_WRONLY | O_CLOEXEC);
+    if (process_start(&argv, NULL, NULL, 0, log, &f->other, &err) < 0)
+        fail_msg("%s", err.msg);
+    while (registry_ping(&f->registry, &err) < 0) {
+        if (clock_monotonic() > end || !process_is_alive(&f->other))
+            fail_msg("%s: %s", argv.v[0], err.msg);
+        (void)poll(NULL, 0, 20);
+    }
+}
+
 void fixture_start(struct fixture *f)
 {
     struct error err = ERROR_INIT;
 
-    if (registry_server_start(&f->config, &f->server, &err) < 0)
+    if (fixture_is_other())
+        start_other(f);
+    else if (registry_server_start(&f->config, &f->server, &err) < 0)
         fail_msg("%s", err.msg);
 }
 
@@ -55,6 +87,7 @@ void fixture_free(struct fixture *f)
     struct error err = ERROR_INIT;
 
     registry_server_free(f->server);
+    process_stop(&f->other, 5000);
     if (fs_remove_tree(AT_FDCWD, f->dir, &err) < 0)
         fail_msg("%s", err.msg);
     free(f);

@@ -1,4 +1,8 @@
-/* A directory, a free port, a docker-registry on it, and images to push there by plain HTTP. */
+/* A directory, a free port, a docker-registry on it, and images to push there by plain HTTP.
+ *
+ * Where KILN_OTHER_REGISTRY names the program, it is an olareg instead (github.com/olareg/olareg),
+ * which has what docker-registry 2.8 lacks: the API for referrers, pages of tags, and the deletion
+ * of a tag. */
 #ifndef TESTS_REGISTRY_FIXTURE_H
 #define TESTS_REGISTRY_FIXTURE_H
 
@@ -10,8 +14,12 @@ struct fixture {
     char url[64];
     struct registry_server_config config;
     struct registry_server *server;
+    struct process other;
     struct registry registry;
 };
+
+/* Whether fixture_start starts the other one. */
+bool fixture_is_other(void);
 
 /* A directory and a free port, nothing started. */
 struct fixture *fixture_new(void);

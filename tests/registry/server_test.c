@@ -308,6 +308,60 @@ static void test_a_log_that_grew_past_10_mib_starts_over(void **state)
     assert_log_size(*state, 1 << 20, true);
 }
 
+static void collect(const struct fixture *f, bool busy, size_t removed)
+{
+    struct error err = ERROR_INIT;
+    bool was_busy = !busy;
+    size_t n = 77;
+
+    if (registry_server_collect(&f->config, &was_busy, &n, &err) < 0)
+        fail_msg("%s", err.msg);
+    assert_int_equal(was_busy, busy);
+    assert_int_equal(n, removed);
+}
+
+static void test_what_was_deleted_leaves_the_disk_when_nobody_serves_it(void **state)
+{
+    struct fixture *f = *state;
+    enum registry_presence presence = REGISTRY_ABSENT;
+    char kept[REGISTRY_DIGEST], gone[REGISTRY_DIGEST], layer[REGISTRY_DIGEST];
+    struct error err = ERROR_INIT;
+
+    collect(f, false, 0); /* it was never started */
+    fixture_start(f);
+    fixture_push_image(f, REPO, "v1", "kept", kept);
+    fixture_push_image(f, REPO, "v2", "gone", gone);
+    fixture_push_blob(f, REPO, "gone", layer);
+    assert_int_equal(registry_delete_manifest(&f->registry, REPO, gone, &err), 0);
+    collect(f, true, 0);
+    assert_present(f, kept);
+    registry_server_free(f->server);
+    f->server = NULL;
+    collect(f, false, 2); /* the manifest and its layer; the config is the other's, too */
+    fixture_start(f);
+    assert_present(f, kept);
+    assert_int_equal(registry_has_blob(&f->registry, REPO, layer, &presence, &err), 0);
+    assert_int_equal(presence, REGISTRY_ABSENT);
+}
+
+static void test_garbage_that_cannot_be_collected_is_told(void **state)
+{
+    struct fixture *f = *state;
+    char digest[REGISTRY_DIGEST];
+    struct error err = ERROR_INIT;
+    size_t n = 77;
+    bool busy;
+
+    fixture_start(f);
+    fixture_push_image(f, REPO, "v1", "layer", digest);
+    registry_server_free(f->server);
+    f->server = NULL;
+    f->config.program = "false";
+    assert_int_equal(registry_server_collect(&f->config, &busy, &n, &err), -1);
+    assert_non_null(strstr(err.msg, "exited with 1"));
+    assert_int_equal(n, 77);
+}
+
 static void test_freeing_none_is_fine(void **state)
 {
     (void)state;
@@ -331,6 +385,8 @@ int main(void)
         TEST(test_its_configuration_and_log_are_for_the_owner_alone),
         TEST(test_its_environment_cannot_change_its_configuration),
         TEST(test_a_log_that_grew_past_10_mib_starts_over),
+        TEST(test_what_was_deleted_leaves_the_disk_when_nobody_serves_it),
+        TEST(test_garbage_that_cannot_be_collected_is_told),
         TEST(test_freeing_none_is_fine),
     };
 
