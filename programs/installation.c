@@ -268,6 +268,7 @@ struct worker_config installation_worker(const struct installation *i, int threa
         .attempts = (int)i->config->attempts,
         .lease_ns = i->config->lease * NS_PER_SEC,
         .log_max = (uint64_t)i->config->log_max,
+        .log_ns = i->config->log_retention * NS_PER_SEC,
         .sweep = true,
         .log = log,
     };

@@ -214,9 +214,16 @@ static const char version_limits[] = "alter table workspaces add column builds_m
                                      "alter table workspaces add column images_max integer;"
                                      "alter table workspaces add column templates_max integer;";
 
+/* When the lines of a build's log were removed, all of them: they were too old. */
+static const char version_log_retention[] =
+    "alter table builds add column log_removed integer not null default 0;"
+    "create index builds_with_log on builds (finished) where log_removed = 0 and finished <> 0;";
+
 const char *const schema_migrations[] = {
-    version_1,          version_2,        version_3,
-    version_accounts,   version_shares,   version_attestations,
-    version_log_events, version_no_cache, version_limits,
+    version_1,          version_2,
+    version_3,          version_accounts,
+    version_shares,     version_attestations,
+    version_log_events, version_no_cache,
+    version_limits,     version_log_retention,
 };
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

@@ -192,7 +192,8 @@ struct build {
     /* Instead of an upload: a git source, BUILD_IMPORT and an image, or what is to be done with a
      * volume (volumes.h). */
     char source[BUILD_SOURCE];
-    bool no_cache; /* every step is run, and no earlier image reused */
+    bool no_cache;       /* every step is run, and no earlier image reused */
+    int64_t log_removed; /* when its log was, by state_log_remove_old; 0: it is there */
 };
 
 /* Which image or resource a call is about. */
@@ -251,6 +252,11 @@ MUST_CHECK int state_build_get(struct state *s, const char *id, enum presence *r
 MUST_CHECK int state_build_newest(struct state *s, const struct target *t,
                                   enum presence *ret_presence, struct build *ret,
                                   struct error *err);
+/* The same among those that were there between two moments (ns): made by `until`, and not over
+ * before `since`. */
+MUST_CHECK int state_build_newest_between(struct state *s, const struct target *t, int64_t since,
+                                          int64_t until, enum presence *ret_presence,
+                                          struct build *ret, struct error *err);
 
 /* Keeps the Dockerfile that the build uses, for whoever wants to read it; the last one counts. */
 MUST_CHECK int state_build_keep_dockerfile(struct state *s, const char *id, const char *text,
@@ -365,6 +371,12 @@ MUST_CHECK int state_log_append(struct state *s, const char *id, const struct lo
 MUST_CHECK int state_log_read(struct state *s, const char *id, int64_t after, bool newest,
                               int64_t limit, void (*each)(void *self, const struct log_line *l),
                               void *self, int64_t *ret_total, struct error *err);
+/* Removes the first thousand or so lines of the oldest log whose build was over before `before`
+ * (ns); a line in the place of the last of them says so, and when no other is left, log_removed is
+ * set.  *ret_more: there was such a log, so call it again.  Small steps, so that others get their
+ * turns in between. */
+MUST_CHECK int state_log_remove_old(struct state *s, int64_t before, bool *ret_more,
+                                    struct error *err);
 
 /* ---- events ---- */
 

@@ -16,6 +16,9 @@
 #define IDLE_MS     500 /* between looks at a queue that another process fills */
 #define JANITOR_MS  1000
 #define SWEEP_PAUSE (600 * NS_PER_SEC)
+/* Pieces of old logs that go each second, and the rest for everybody else after each. */
+#define LOG_PIECES  20
+#define LOG_REST_MS 10
 
 struct worker {
     const struct worker_config *config;
@@ -163,6 +166,22 @@ static bool bury_the_dead(const struct worker_config *c)
     return found;
 }
 
+static void sweep_logs(const struct worker_config *c, struct pollfd *quit)
+{
+    const int64_t before = clock_now(&clock_system) - c->log_ns;
+    struct error err = ERROR_INIT;
+    bool more = c->log_ns > 0;
+
+    for (int i = 0; more && i < LOG_PIECES; i++) {
+        if (state_log_remove_old(c->state, before, &more, &err) < 0) {
+            say(c, "remove old logs", &err);
+            return;
+        }
+        if (more && poll(quit, 1, LOG_REST_MS) > 0)
+            return;
+    }
+}
+
 static void *clean_forever(void *self)
 {
     struct worker *w = self;
@@ -172,6 +191,8 @@ static void *clean_forever(void *self)
     while (poll(&quit, 1, JANITOR_MS) <= 0) {
         bool due = bury_the_dead(w->config) || clock_monotonic() >= next_sweep;
 
+        if (w->config->sweep)
+            sweep_logs(w->config, &quit);
         if (due && w->config->sweep) {
             worker_sweep(w->config);
             next_sweep = clock_monotonic() + SWEEP_PAUSE;
