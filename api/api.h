@@ -9,7 +9,7 @@
 #include "uploads/uploads.h"
 #include "worker/worker.h"
 
-struct api_config { /* borrowed until api_server_stop */
+struct api_config { /* what it points to is borrowed until api_server_stop */
     struct state *state;
     struct upload_store *uploads;
     const unsigned char *upload_key; /* UPLOAD_KEY_SIZE bytes */
@@ -22,7 +22,8 @@ struct api_config { /* borrowed until api_server_stop */
     uint64_t upload_max;         /* bytes */
     const struct places *places; /* of template stores and volumes */
     int64_t volume_wait; /* ns that the answer to a POST waits for a volume to be made; 0: none */
-    struct planner *planner; /* for POST /v0/plan; NULL: it is answered with 501 */
+    struct planner *planner;     /* for POST /v0/plan; NULL: it is answered with 501 */
+    struct followers *followers; /* the server's own; NULL: logs are not followed, only read */
     /* The operator's log, as in worker_config. */
     void (*log)(void *self, const char *line);
     void *log_self;
