@@ -76,7 +76,7 @@ const struct route api_routes[] = {
     {"PUT", "/v0/{kind}/{name}", api_put_resource, .help = "replaces a resource"},
     {"DELETE", "/v0/{kind}/{name}", api_delete_resource, .help = "deletes a resource"},
     {"GET", "/v0/{kind}/{name}/build-logs", api_get_build_logs,
-     .help = "shows the log of the current build as text"},
+     .help = "shows the log of the current build as text, and follows it"},
 };
 const size_t api_routes_count = sizeof(api_routes) / sizeof(api_routes[0]);
 

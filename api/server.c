@@ -27,10 +27,11 @@
 #include "api/stream.h"
 #include "base/text.h"
 
-#define HEADERS_MAX (64u << 10) /* bytes: request line, headers and the window of a body */
-#define WINDOW      (32u << 10)
-#define STACK_SIZE  (1u << 20)  /* bytes; body.c bounds how deep JSON goes */
-#define PIECE_SIZE  (16u << 10) /* bytes of a chunk */
+#define HEADERS_MAX    (64u << 10) /* bytes: request line, headers and the window of a body */
+#define WINDOW         (32u << 10)
+#define STACK_SIZE     (1u << 20)  /* bytes; body.c bounds how deep JSON goes */
+#define HEARTBEAT_LATE 15          /* seconds, on a machine under load */
+#define PIECE_SIZE     (16u << 10) /* bytes of a chunk */
 
 const struct api_server_limits api_server_limits_default = {
     .idle_seconds = 30,
@@ -150,14 +151,14 @@ static void free_stream(void *self)
     stream_free(self);
 }
 
-/* Its connection may be silent for as long as a heartbeat is away. */
+/* Its connection may be silent until a heartbeat, however late that comes. */
 static struct MHD_Response *stream_response(struct api_server *s, struct exchange *x,
                                             struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     const unsigned silence =
-        s->limits.idle_seconds + 2 * (unsigned)(s->limits.heartbeat_ns / NS_PER_SEC + 1);
+        s->limits.idle_seconds + (unsigned)(s->limits.heartbeat_ns / NS_PER_SEC) + HEARTBEAT_LATE;
     struct MHD_Response *response;
     struct stream *stream;
 

@@ -25,7 +25,7 @@ struct reply {
 
 struct fixture {
     char dir[64];
-    int64_t now;
+    _Atomic int64_t now; /* servers' threads read it, too */
     struct clock clock;
     struct http http;
     struct registry registry;
