@@ -84,6 +84,9 @@ MUST_CHECK int state_limits_set(struct state *s, const char *workspace,
  * or not others have them too. */
 MUST_CHECK int state_images_size(struct state *s, const char *workspace, uint64_t *ret,
                                  struct error *err);
+/* Its builds of images and templates that run now. */
+MUST_CHECK int state_builds_running(struct state *s, const char *workspace, uint64_t *ret,
+                                    struct error *err);
 
 enum key_kind {
     KEY_API,    /* opens the API */
