@@ -470,6 +470,18 @@ MUST_CHECK int state_resource_list(struct state *s, const char *workspace, const
 MUST_CHECK int state_resource_delete(struct state *s, const struct target *t,
                                      enum presence *ret_presence, struct error *err);
 
+struct revision {
+    int64_t number;     /* of the resource's writes, from 1 */
+    char id[BUILD_TAG]; /* "": it has the name of its build, or else its number */
+    char build[BUILD_ID];
+    int64_t created;
+    char created_by[NAME_SIZE];
+};
+/* What the resource was, newest first, the last 100. */
+MUST_CHECK int state_revision_list(struct state *s, const struct target *t,
+                                   void (*each)(void *self, const struct revision *r), void *self,
+                                   struct error *err);
+
 /* ---- images ---- */
 
 struct image_tag {

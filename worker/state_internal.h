@@ -55,6 +55,12 @@ MUST_CHECK int event_add(struct state *s, const struct target *t, const struct b
 MUST_CHECK int log_end(struct state *s, const char *id, int64_t *ret_seq, int64_t *ret_time,
                        struct error *err);
 
+/* state_revisions.c: the resource was written, within the caller's transaction; id: "" for that of
+ * the build, if there is one, or its number. */
+MUST_CHECK int revision_add(struct state *s, const struct target *t, const char *metadata,
+                            const char *id, const char *build, struct error *err);
+MUST_CHECK int revisions_forget(struct state *s, const struct target *t, struct error *err);
+
 /* Cancels the target's unfinished builds made before `before` (ns): those that wait end at once,
  * running ones when their worker next asks. */
 MUST_CHECK int builds_cancel(struct state *s, const struct target *t, int64_t before,
