@@ -9,7 +9,7 @@
 #include "uploads/uploads.h"
 #include "worker/worker.h"
 
-struct api_config { /* borrowed until api_server_stop */
+struct api_config { /* what it points to is borrowed until api_server_stop */
     struct state *state;
     struct upload_store *uploads;
     const unsigned char *upload_key; /* UPLOAD_KEY_SIZE bytes */
@@ -23,7 +23,8 @@ struct api_config { /* borrowed until api_server_stop */
     const struct places *places; /* of template stores and volumes */
     int64_t volume_wait; /* ns that the answer to a POST waits for a volume to be made; 0: none */
     bool operators; /* answers /metrics, /healthz and /readyz without a key, and nothing else */
-    struct planner *planner; /* for POST /v0/plan; NULL: it is answered with 501 */
+    struct planner *planner;     /* for POST /v0/plan; NULL: it is answered with 501 */
+    struct followers *followers; /* the server's own; NULL: logs are not followed, only read */
     /* The operator's log, as in worker_config. */
     void (*log)(void *self, const char *line);
     void *log_self;

@@ -111,7 +111,7 @@ api_handler api_get_ready, api_get_metrics, api_list_images, api_list_image_tags
     api_get_image_dockerfile, api_get_image_provenance, api_get_image_sbom, api_list_shares,
     api_post_share, api_delete_share, api_list_pending_shares;
 api_handler api_list_resources, api_post_resource, api_get_resource, api_put_resource,
-    api_delete_resource;
+    api_delete_resource, api_list_revisions;
 api_handler api_delete_template, api_delete_template_version;
 api_handler api_post_volume, api_put_volume, api_delete_volume;
 api_handler api_get_logs, api_get_build_logs;

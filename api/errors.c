@@ -43,6 +43,9 @@ void api_refuse(struct api_response *r, int status, const char *code, const char
     add_quoted(&r->body, message);
     buf_adds(&r->body, "}\n");
     api_response_header(r, "Content-Type", "application/json");
+    /* The Go SDK would ask twice more (PROTOCOL.md 2.3), and get the same. */
+    if (status == 409)
+        api_response_header(r, "x-should-retry", "false");
 }
 
 /* Library texts are lower case without a full stop; people read sentences. */

@@ -100,8 +100,6 @@ static int answer_deletion(struct api_call *c, const struct target *t, const cha
         refuse_shared(c, t);
         break;
     }
-    /* The Go SDK would ask twice more (PROTOCOL.md 2.3). */
-    api_response_header(c->resp, "x-should-retry", "false");
     return 0;
 }
 

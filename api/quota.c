@@ -27,20 +27,11 @@ static int check_images(struct api_call *c, int64_t max, char message[512], stru
     return 0;
 }
 
-static void add_revision(void *self, const struct template_revision_info *i)
-{
-    uint64_t *used = self;
-
-    *used += i->bytes_added;
-}
-
 static int check_templates(struct api_call *c, int64_t max, char message[512], struct error *err)
 {
-    CLEANUP(template_store_freep) struct template_store *s = NULL;
-    uint64_t used = 0;
+    uint64_t used;
 
-    if (places_open_store(c->config->places, c->key.workspace, &s, err) < 0 ||
-        (s && template_revisions(s, NULL, add_revision, &used, err) < 0))
+    if (places_templates_size(c->config->places, c->key.workspace, &used, err) < 0)
         return -1;
     if (used >= (uint64_t)max)
         describe("volume templates", used, max, "Delete some, or versions of them.", message);

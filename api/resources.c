@@ -88,8 +88,6 @@ static void refuse_existing(struct api_call *c, const char *name)
         c->resp, 409, error,
         "There is a %s called %s already. Replace it with PUT /v0/%s/%s, or delete it first.",
         c->kind->type, name, c->kind->plural, name);
-    /* The Go SDK would ask twice more (PROTOCOL.md 2.3). */
-    api_response_header(c->resp, "x-should-retry", "false");
 }
 
 static int upload_resource(struct api_call *c, const struct draft *d, bool create,

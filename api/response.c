@@ -7,6 +7,14 @@ void api_response_release(struct api_response *r)
 {
     argv_release(&r->headers);
     buf_release(&r->body);
+    api_stream_release(&r->stream);
+}
+
+void api_stream_release(struct api_stream *s)
+{
+    if (s->free)
+        s->free(s->self);
+    *s = (struct api_stream){.read = NULL};
 }
 
 void api_response_header(struct api_response *r, const char *name, const char *value)

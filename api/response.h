@@ -10,10 +10,22 @@
 
 #define API_RESPONSE_MAX (256u << 20) /* bytes of body */
 
+/* A body that comes bit by bit, while its connection is open. */
+struct api_stream {
+    /* Appends what has come since the last call; *ret_ended: that was all.  Never waits.  NULL: the
+     * body is no stream. */
+    int (*read)(void *self, struct buf *out, bool *ret_ended, struct error *err);
+    /* Appends what shows that the connection lives, where nothing has come for long. */
+    void (*beat)(void *self, struct buf *out);
+    void (*free)(void *self);
+    void *self;
+};
+
 struct api_response {
     int status;
     struct argv headers; /* name, value, name, value… */
     struct buf body;
+    struct api_stream stream;  /* what follows body */
     char workspace[NAME_SIZE]; /* whose request it was, for the operator's log; "" unknown */
 };
 #define API_RESPONSE_INIT                                                                          \
@@ -21,6 +33,7 @@ struct api_response {
         .headers = ARGV_INIT, .body = BUF_INIT(API_RESPONSE_MAX)                                   \
     }
 void api_response_release(struct api_response *r);
+void api_stream_release(struct api_stream *s);
 
 void api_response_header(struct api_response *r, const char *name, const char *value);
 /* The value of a header (its case counts), NULL if absent. */

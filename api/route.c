@@ -79,8 +79,10 @@ const struct route api_routes[] = {
     {"GET", "/v0/{kind}/{name}", api_get_resource, .help = "shows a resource and its status"},
     {"PUT", "/v0/{kind}/{name}", api_put_resource, .help = "replaces a resource"},
     {"DELETE", "/v0/{kind}/{name}", api_delete_resource, .help = "deletes a resource"},
+    {"GET", "/v0/{kind}/{name}/revisions", api_list_revisions,
+     .help = "lists what a resource was, newest first"},
     {"GET", "/v0/{kind}/{name}/build-logs", api_get_build_logs,
-     .help = "shows the log of the current build as text"},
+     .help = "shows the log of the current build as text, and follows it"},
 };
 const size_t api_routes_count = sizeof(api_routes) / sizeof(api_routes[0]);
 

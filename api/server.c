@@ -1,9 +1,11 @@
 /* api/server — HTTP by libmicrohttpd, which only this file knows.
  *
  * A thread for each connection: handlers wait for the disk and the database, and there are few
- * clients.  libmicrohttpd calls on_target when the request line is there, on_request when the
- * headers are (first call), for each piece of the body, and at its end, and on_completed when the
- * answer is out or the client is gone.
+ * clients.  An answer that comes bit by bit (api/stream.h) keeps its connection's thread;
+ * libmicrohttpd can only let go of connections where all of them share a thread.  libmicrohttpd
+ * calls on_target when the request line is there, on_request when the headers are (first call), for
+ * each piece of the body, and at its end, and on_completed when the answer is out or the client is
+ * gone.
  *
  * An answer before the body was read closes the connection.  Closed with unread bytes in the
  * socket, it would be reset, and the client might never see the answer (RFC 9112, 9.6): so
@@ -20,12 +22,16 @@
 #include <sys/socket.h>
 
 #include "api/exchange.h"
+#include "api/followers.h"
 #include "api/listen.h"
+#include "api/stream.h"
 #include "base/text.h"
 
-#define HEADERS_MAX (64u << 10) /* bytes: request line, headers and the window of a body */
-#define WINDOW      (32u << 10)
-#define STACK_SIZE  (1u << 20) /* bytes; body.c bounds how deep JSON goes */
+#define HEADERS_MAX    (64u << 10) /* bytes: request line, headers and the window of a body */
+#define WINDOW         (32u << 10)
+#define STACK_SIZE     (1u << 20)  /* bytes; body.c bounds how deep JSON goes */
+#define HEARTBEAT_LATE 15          /* seconds, on a machine under load */
+#define PIECE_SIZE     (16u << 10) /* bytes of a chunk */
 
 const struct api_server_limits api_server_limits_default = {
     .idle_seconds = 30,
@@ -33,10 +39,13 @@ const struct api_server_limits api_server_limits_default = {
     .slow_after_ns = 60 * NS_PER_SEC,
     .linger_ms = 2000,
     .stop_ns = 5 * NS_PER_SEC,
+    .followers_max = 128,
+    .followers_max_each = 32,
+    .heartbeat_ns = 15 * NS_PER_SEC,
 };
 
 struct api_server {
-    const struct api_config *config;
+    struct api_config config;
     struct api_server_limits limits;
     struct MHD_Daemon *daemon;
     int listen_fd; /* ours again once the daemon was quiesced; -1 else */
@@ -58,7 +67,7 @@ static void *on_target(void *self, const char *target, struct MHD_Connection *co
     pthread_mutex_lock(&s->lock);
     s->in_flight++;
     pthread_mutex_unlock(&s->lock);
-    return exchange_new(s->config, target, s->limits.slow_after_ns);
+    return exchange_new(&s->config, target, s->limits.slow_after_ns);
 }
 
 struct body_headers {
@@ -108,25 +117,82 @@ static enum MHD_Result add_headers(struct api_server *s, struct MHD_Response *re
     return ok;
 }
 
-static enum MHD_Result answer(struct api_server *s, struct exchange *x,
-                              struct MHD_Connection *connection)
+static struct MHD_Response *whole_response(struct exchange *x)
 {
-    enum MHD_Result ok = MHD_NO;
     struct MHD_Response *response;
     size_t len = x->resp.body.len;
     char *body = buf_take(&x->resp.body);
 
     if (!body)
-        return MHD_NO;
+        return NULL;
     response = MHD_create_response_from_buffer(len, body, MHD_RESPMEM_MUST_FREE);
-    if (!response) {
+    if (!response)
         free(body);
+    else
+        x->sent = len;
+    return response;
+}
+
+static ssize_t fill(void *self, uint64_t position, char *to, size_t max)
+{
+    struct error err = ERROR_INIT;
+    ssize_t n = stream_fill(self, to, max, &err);
+
+    (void)position;
+    if (n < 0 && err.kind != ERR_NONE)
+        api_log(((struct stream *)self)->config, "error: go on with an answer: %s", err.msg);
+    return n > 0    ? n
+           : n == 0 ? MHD_CONTENT_READER_END_OF_STREAM
+                    : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void free_stream(void *self)
+{
+    stream_free(self);
+}
+
+/* Its connection may be silent until a heartbeat, however late that comes. */
+static struct MHD_Response *stream_response(struct api_server *s, struct exchange *x,
+                                            struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const unsigned silence =
+        s->limits.idle_seconds + (unsigned)(s->limits.heartbeat_ns / NS_PER_SEC) + HEARTBEAT_LATE;
+    struct MHD_Response *response;
+    struct stream *stream;
+
+    if (!info)
+        return NULL;
+    stream = stream_new(&x->resp, &(const struct stream){.config = &s->config,
+                                                         .fd = info->connect_fd,
+                                                         .beat_ns = s->limits.heartbeat_ns,
+                                                         .stopping = &s->stopping,
+                                                         .sent = &x->sent});
+    if (!stream)
+        return NULL;
+    response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECE_SIZE, fill, stream, free_stream);
+    if (!response)
+        stream_free(stream);
+    (void)MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, silence);
+    return response;
+}
+
+static enum MHD_Result answer(struct api_server *s, struct exchange *x,
+                              struct MHD_Connection *connection)
+{
+    enum MHD_Result ok = MHD_NO;
+    struct MHD_Response *response =
+        x->resp.stream.read ? stream_response(s, x, connection) : whole_response(x);
+
+    if (!response)
         return MHD_NO;
-    }
     if (add_headers(s, response, &x->resp.headers) == MHD_YES)
         ok = MHD_queue_response(connection, (unsigned)x->resp.status, response);
     MHD_destroy_response(response);
-    x->sent = ok == MHD_YES ? len : 0;
+    if (ok != MHD_YES)
+        x->sent = 0;
     return ok;
 }
 
@@ -204,7 +270,7 @@ static struct api_server *server_new(const struct api_config *config,
 
     if (!s)
         return NULL;
-    s->config = config;
+    s->config = *config;
     s->limits = *limits;
     s->listen_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
@@ -221,6 +287,7 @@ static void server_free(struct api_server *s)
         close(s->listen_fd);
     pthread_cond_destroy(&s->ended);
     pthread_mutex_destroy(&s->lock);
+    followers_free(s->config.followers);
     free(s);
 }
 
@@ -254,8 +321,13 @@ int api_server_start_with(const struct api_config *config, const struct api_serv
     if (api_listen(listen, &fd, &port, err) < 0)
         return -1;
     s = server_new(config, limits);
-    if (!s)
+    if (s)
+        s->config.followers = followers_new(limits->followers_max, limits->followers_max_each);
+    if (!s || !s->config.followers) {
+        if (s)
+            server_free(s);
         return error_set(err, ERR_SYSTEM, "start the API: out of memory");
+    }
     s->port = port;
     if (!start_daemon(s,
                       MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |

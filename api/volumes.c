@@ -240,7 +240,6 @@ static int answer_existing(struct api_call *c, const char *name, struct error *e
     }
     api_refuse(c->resp, 409, "VOLUME_ALREADY_EXISTS",
                "Volume %s already exists. Choose another name, or delete it first.", name);
-    api_response_header(c->resp, "x-should-retry", "false");
     return 0;
 }
 
@@ -316,7 +315,6 @@ static void refuse_busy(struct api_call *c, const char *name)
                "Volume %s is being made or grown, or could not be made. Try again when its status "
                "is DEPLOYED.",
                name);
-    api_response_header(c->resp, "x-should-retry", "false");
 }
 
 /* What of the volume stays, however it is changed. */

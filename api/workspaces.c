@@ -8,36 +8,75 @@ int api_list_models(struct api_call *c, struct error *err)
     return api_answer_list(c, json_array(), "", 0, err);
 }
 
-static json_t *workspace_json(const struct workspace *w)
+/* Null: it may have as much as it likes. */
+static json_t *limit_json(int64_t max)
 {
-    return json_pack("{s:s, s:s, s:s, s:o}", "name", w->name, "displayName", w->name, "accountId",
-                     w->account, "createdAt", api_json_time(w->created));
+    return max ? json_integer((json_int_t)max) : json_null();
+}
+
+static int workspace_json(struct api_call *c, const struct workspace *w, json_t **ret,
+                          struct error *err)
+{
+    struct workspace_limits may;
+    struct workspace_use has;
+
+    if (state_limits_get(c->config->state, w->name, &may, err) < 0 ||
+        places_use(c->config->places, c->config->state, w->name, &has, err) < 0)
+        return -1;
+    *ret = json_pack("{s:s, s:s, s:s, s:o, s:{s:o, s:o, s:o}, s:{s:I, s:I, s:I}}", //
+                     "name", w->name, "displayName", w->name, "accountId", w->account, "createdAt",
+                     api_json_time(w->created), "limits", "builds", limit_json(may.builds),
+                     "images", limit_json(may.images), "templates", limit_json(may.templates),
+                     "usage", "builds", (json_int_t)has.builds, "images", (json_int_t)has.images,
+                     "templates", (json_int_t)has.templates);
+    return api_json_check(!*ret, err);
 }
 
 /* ---- looking ---- */
 
+/* Collected first: what each takes is not looked up while the database is held. */
 struct listing {
     const char *only; /* the one to show; "": all */
-    json_t *array;
-    int bad;
+    struct workspace *rows;
+    size_t n;
+    bool failed;
 };
+
+static void listing_release(struct listing *l)
+{
+    free(l->rows);
+}
 
 static void add_workspace(void *self, const struct workspace *w)
 {
     struct listing *l = self;
+    struct workspace *rows;
 
-    if (!*l->only || strcmp(l->only, w->name) == 0)
-        l->bad |= json_array_append_new(l->array, workspace_json(w));
+    if (*l->only && strcmp(l->only, w->name) != 0)
+        return;
+    rows = reallocarray(l->rows, l->n + 1, sizeof(*rows));
+    l->failed |= !rows;
+    if (!rows)
+        return;
+    l->rows = rows;
+    l->rows[l->n++] = *w;
 }
 
 int api_list_workspaces(struct api_call *c, struct error *err)
 {
+    CLEANUP(listing_release) struct listing l = {.only = c->key.workspace};
     json_auto_t *array = json_array();
-    struct listing l = {.only = c->key.workspace, .array = array};
 
     if (state_workspace_list(c->config->state, c->key.account, add_workspace, &l, err) < 0 ||
-        api_json_check(l.bad, err) < 0)
+        api_json_check(l.failed, err) < 0)
         return -1;
+    for (size_t i = 0; i < l.n; i++) {
+        json_t *one;
+
+        if (workspace_json(c, &l.rows[i], &one, err) < 0 ||
+            api_json_check(json_array_append_new(array, one), err) < 0)
+            return -1;
+    }
     return api_response_json(c->resp, 200, array, err);
 }
 
@@ -64,9 +103,9 @@ static int find(struct api_call *c, bool *ret_found, struct workspace *ret, stru
 
 static int answer(struct api_call *c, const struct workspace *w, struct error *err)
 {
-    json_auto_t *body = workspace_json(w);
+    json_auto_t *body = NULL;
 
-    if (api_json_check(!body, err) < 0)
+    if (workspace_json(c, w, &body, err) < 0)
         return -1;
     return api_response_json(c->resp, 200, body, err);
 }

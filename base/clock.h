@@ -2,6 +2,7 @@
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define NS_PER_SEC INT64_C(1000000000)
@@ -26,5 +27,9 @@ int64_t clock_monotonic(void);
 /* "2026-01-31T08:09:10.123456789Z" (RFC 3339, UTC).  The buffer form takes CLOCK_TEXT bytes. */
 #define CLOCK_TEXT 40
 void clock_format(int64_t ns, char text[CLOCK_TEXT]);
+
+/* The reverse: "2026-01-31T08:09:10", with a fraction and a zone ("Z", "+01:00") where there are
+ * any; without a zone it is UTC.  1970 to 2261.  False and *ret untouched: it is something else. */
+bool clock_parse(const char *text, int64_t *ret);
 
 #endif

@@ -13,6 +13,7 @@ struct access_order {
     const char *workspace, *account, *label, *role, *expires;
     const char *builds, *images, *templates; /* limits of a workspace */
     bool client;
+    const struct config *config;
 };
 
 static void close_state(struct state **s)
@@ -176,19 +177,73 @@ static int create_workspace(struct state *s, const struct access_order *o, struc
     return 0;
 }
 
+/* What a workspace takes, and may take, as text. */
+struct taken {
+    char builds[64], images[64], templates[64];
+};
+
+/* "1.2 GB of 50GiB"; used alone where nothing limits it. */
+static void describe(const char *key, const char *used, int64_t max, char text[64])
+{
+    CLEANUP(buf_release) struct buf limit = BUF_INIT(64);
+
+    key_add_number(key_find(key), max, &limit);
+    (void)snprintf(text, 64, "%s%s%s", used, max ? " of " : "", max ? buf_str(&limit) : "");
+}
+
+static int load_taken(struct state *s, const struct config *c, const char *workspace,
+                      struct taken *ret, struct error *err)
+{
+    char templates[4096], used[TEXT_SIZE];
+    const struct places places = {.templates = templates};
+    struct workspace_limits may;
+    struct workspace_use has;
+
+    (void)snprintf(templates, sizeof(templates), "%s/templates", c->data_dir);
+    if (state_limits_get(s, workspace, &may, err) < 0 ||
+        places_use(&places, s, workspace, &has, err) < 0)
+        return -1;
+    (void)snprintf(used, sizeof(used), "%llu", (unsigned long long)has.builds);
+    describe("builds_max", used, may.builds, ret->builds);
+    text_size(has.images, used);
+    describe("images_max", used, may.images, ret->images);
+    text_size(has.templates, used);
+    describe("templates_max", used, may.templates, ret->templates);
+    return 0;
+}
+
+struct workspace_table {
+    struct state *state;
+    const struct config *config;
+    struct error err; /* the first; ERR_NONE: none */
+};
+
 static void print_workspace(void *self, const struct workspace *w)
 {
+    struct workspace_table *table = self;
     char created[CLOCK_TEXT];
+    struct taken taken;
 
-    (void)self;
+    if (table->err.kind != ERR_NONE ||
+        load_taken(table->state, table->config, w->name, &taken, &table->err) < 0)
+        return;
     clock_format(w->created, created);
-    printf("%-49s %-24s %.10s\n", w->name, w->account, created);
+    printf("%-24s %-16s %.10s  %-8s %-20s %s\n", w->name, w->account, created, taken.builds,
+           taken.images, taken.templates);
 }
 
 static int list_workspace(struct state *s, const struct access_order *o, struct error *err)
 {
-    printf("%-49s %-24s %s\n", "WORKSPACE", "ACCOUNT", "CREATED");
-    return state_workspace_list(s, o->account, print_workspace, NULL, err);
+    struct workspace_table table = {.state = s, .config = o->config};
+
+    printf("%-24s %-16s %-10s  %-8s %-20s %s\n", "WORKSPACE", "ACCOUNT", "CREATED", "BUILDS",
+           "IMAGES", "TEMPLATES");
+    if (state_workspace_list(s, o->account, print_workspace, &table, err) < 0)
+        return -1;
+    if (table.err.kind == ERR_NONE)
+        return 0;
+    *err = table.err;
+    return -1;
 }
 
 static int delete_workspace(struct state *s, const struct access_order *o, struct error *err)
@@ -230,18 +285,11 @@ static int read_limit(const char *option, const char *key, const char *text, int
                      buf_str(&allowed));
 }
 
-static void print_limit(const char *what, const char *key, int64_t value)
-{
-    CLEANUP(buf_release) struct buf text = BUF_INIT(64);
-
-    key_add_number(key_find(key), value, &text);
-    printf("%-10s %s\n", what, value ? buf_str(&text) : "not limited");
-}
-
 static int set_workspace(struct state *s, const struct access_order *o, struct error *err)
 {
     struct workspace_limits limits;
     enum presence presence;
+    struct taken taken;
 
     if (!o->name)
         return error_set(err, ERR_INPUT, "say which: kiln workspace set NAME --max-builds N");
@@ -253,11 +301,10 @@ static int set_workspace(struct state *s, const struct access_order *o, struct e
     if (presence == ABSENT)
         return error_set(err, ERR_INPUT, "there is no workspace \"%s\": see kiln workspace list",
                          o->name);
-    if (state_limits_get(s, o->name, &limits, err) < 0)
+    if (load_taken(s, o->config, o->name, &taken, err) < 0)
         return -1;
-    print_limit("builds", "builds_max", limits.builds);
-    print_limit("images", "images_max", limits.images);
-    print_limit("templates", "templates_max", limits.templates);
+    printf("builds     %s\nimages     %s\ntemplates  %s\n", taken.builds, taken.images,
+           taken.templates);
     return 0;
 }
 
@@ -305,7 +352,7 @@ static const struct act {
 int command_access(const struct config *c, int argc, char **argv)
 {
     CLEANUP(close_state) struct state *s = NULL;
-    struct access_order order = {.verb = NULL};
+    struct access_order order = {.config = c};
     struct error err = ERROR_INIT;
 
     if (read_words(argc, argv, &order) < 0)

@@ -69,6 +69,7 @@ struct config {
     int64_t bases_max;
     int64_t caches_max;
     int64_t log_max;
+    int64_t log_retention; /* 0: for ever */
     int64_t template_revisions;
     int64_t volume_max;
     int64_t builds_max; /* 0: not limited; so for the two below */

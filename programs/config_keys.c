@@ -128,6 +128,8 @@ const struct key config_keys[CONFIG_KEYS] = {
      "the most bytes that both take of all workspaces together; what was not used for longest goes"},
     {"log_max", SIZE, AT(log_max), "64MiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
      "the most text the log of one build may hold"},
+    {"log_retention", DURATION, AT(log_retention), "720h", NULL, 0, 87600 * HOUR, NULL, NULL,
+     "how long the log of a build that is over is kept; 0s: for ever"},
     {"template_revisions", INTEGER, AT(template_revisions), "10", NULL, 1, 100000, NULL, NULL,
      "how many revisions of a volume template are kept; older ones are dropped"},
     {"volume_max", SIZE, AT(volume_max), "1TiB", NULL, KIB * KIB, 16 * KIB * KIB * KIB * KIB, NULL,

@@ -165,8 +165,10 @@ static const struct command {
      "       kiln workspace delete NAME\n\n"
      "A workspace's images, resources and keys are its own.  Without --account it is made in the\n"
      "account \"default\".  Only an empty one can be deleted; its name is not given out again.\n\n"
-     "set gives a workspace limits of its own, and prints those that it has; \"default\" lets\n"
-     "builds_max, images_max or templates_max hold again, and 0 is no limit at all.\n"},
+     "list and set print what workspaces take now, and of how much where that is limited: builds\n"
+     "that run, bytes of images, bytes of volume templates.  set gives a workspace limits of its\n"
+     "own; \"default\" lets builds_max, images_max or templates_max hold again, and 0 is no limit\n"
+     "at all.\n"},
     {"account", command_access, "make and list accounts",
      "usage: kiln account create NAME\n"
      "       kiln account list\n\n"

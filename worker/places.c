@@ -46,6 +46,39 @@ int places_open_store(const struct places *p, const char *workspace, struct temp
     return template_store_open(dir, &options, ret, err);
 }
 
+static void add_revision(void *self, const struct template_revision_info *i)
+{
+    uint64_t *used = self;
+
+    *used += i->bytes_added;
+}
+
+int places_templates_size(const struct places *p, const char *workspace, uint64_t *ret,
+                          struct error *err)
+{
+    CLEANUP(template_store_freep) struct template_store *s = NULL;
+    uint64_t used = 0;
+
+    if (places_open_store(p, workspace, &s, err) < 0 ||
+        (s && template_revisions(s, NULL, add_revision, &used, err) < 0))
+        return -1;
+    *ret = used;
+    return 0;
+}
+
+int places_use(const struct places *p, struct state *s, const char *workspace,
+               struct workspace_use *ret, struct error *err)
+{
+    struct workspace_use use;
+
+    if (state_builds_running(s, workspace, &use.builds, err) < 0 ||
+        state_images_size(s, workspace, &use.images, err) < 0 ||
+        places_templates_size(p, workspace, &use.templates, err) < 0)
+        return -1;
+    *ret = use;
+    return 0;
+}
+
 int places_collect_later(struct state *s, const char *workspace, struct error *err)
 {
     const struct target t = {workspace, TYPE_STORE, "store"};

@@ -32,6 +32,18 @@ MUST_CHECK int places_store(const struct places *p, const char *workspace, char 
 MUST_CHECK int places_volume(const struct places *p, const char *workspace, const char *name,
                              char ret[PATH_MAX], struct error *err);
 
+/* What a workspace takes of what struct workspace_limits bounds. */
+struct workspace_use {
+    uint64_t builds; /* that run */
+    uint64_t images; /* bytes */
+    uint64_t templates;
+};
+MUST_CHECK int places_use(const struct places *p, struct state *s, const char *workspace,
+                          struct workspace_use *ret, struct error *err);
+/* Its templates alone. */
+MUST_CHECK int places_templates_size(const struct places *p, const char *workspace, uint64_t *ret,
+                                     struct error *err);
+
 /* Lets a worker free what no revision of the workspace needs. */
 MUST_CHECK int places_collect_later(struct state *s, const char *workspace, struct error *err);
 

@@ -214,9 +214,35 @@ static const char version_limits[] = "alter table workspaces add column builds_m
                                      "alter table workspaces add column images_max integer;"
                                      "alter table workspaces add column templates_max integer;";
 
+/* When the lines of a build's log were removed, all of them: they were too old. */
+static const char version_log_retention[] =
+    "alter table builds add column log_removed integer not null default 0;"
+    "create index builds_with_log on builds (finished) where log_removed = 0 and finished <> 0;";
+
+/* What resources were, write by write.  id: a name of its own, or "" for that of its build, or
+ * else for its number. */
+static const char version_revisions[] =
+    "create table revisions ("
+    " workspace text not null,"
+    " type text not null,"
+    " name text not null,"
+    " number integer not null," /* from 1 */
+    " id text not null,"
+    " build text not null," /* that the resource had then; "" for none */
+    " created integer not null,"
+    " created_by text not null,"
+    " primary key (workspace, type, name, number)"
+    ") strict, without rowid;"
+    "insert into revisions"
+    " select r.workspace, r.type, r.name, 1, ifnull(b.tag, ''), r.build, r.updated, ''"
+    " from resources r left join builds b on b.id = r.build;";
+
 const char *const schema_migrations[] = {
-    version_1,          version_2,        version_3,
-    version_accounts,   version_shares,   version_attestations,
-    version_log_events, version_no_cache, version_limits,
+    version_1,          version_2,
+    version_3,          version_accounts,
+    version_shares,     version_attestations,
+    version_log_events, version_no_cache,
+    version_limits,     version_log_retention,
+    version_revisions,
 };
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

@@ -88,6 +88,9 @@ MUST_CHECK int state_limits_set(struct state *s, const char *workspace,
  * or not others have them too. */
 MUST_CHECK int state_images_size(struct state *s, const char *workspace, uint64_t *ret,
                                  struct error *err);
+/* Its builds of images and templates that run now. */
+MUST_CHECK int state_builds_running(struct state *s, const char *workspace, uint64_t *ret,
+                                    struct error *err);
 
 enum key_kind {
     KEY_API,    /* opens the API */
@@ -196,7 +199,8 @@ struct build {
     /* Instead of an upload: a git source, BUILD_IMPORT and an image, or what is to be done with a
      * volume (volumes.h). */
     char source[BUILD_SOURCE];
-    bool no_cache; /* every step is run, and no earlier image reused */
+    bool no_cache;       /* every step is run, and no earlier image reused */
+    int64_t log_removed; /* when its log was, by state_log_remove_old; 0: it is there */
 };
 
 /* Which image or resource a call is about. */
@@ -255,6 +259,11 @@ MUST_CHECK int state_build_get(struct state *s, const char *id, enum presence *r
 MUST_CHECK int state_build_newest(struct state *s, const struct target *t,
                                   enum presence *ret_presence, struct build *ret,
                                   struct error *err);
+/* The same among those that were there between two moments (ns): made by `until`, and not over
+ * before `since`. */
+MUST_CHECK int state_build_newest_between(struct state *s, const struct target *t, int64_t since,
+                                          int64_t until, enum presence *ret_presence,
+                                          struct build *ret, struct error *err);
 
 /* Keeps the Dockerfile that the build uses, for whoever wants to read it; the last one counts. */
 MUST_CHECK int state_build_keep_dockerfile(struct state *s, const char *id, const char *text,
@@ -371,6 +380,12 @@ MUST_CHECK int state_log_append(struct state *s, const char *id, const struct lo
 MUST_CHECK int state_log_read(struct state *s, const char *id, int64_t after, bool newest,
                               int64_t limit, void (*each)(void *self, const struct log_line *l),
                               void *self, int64_t *ret_total, struct error *err);
+/* Removes the first thousand or so lines of the oldest log whose build was over before `before`
+ * (ns); a line in the place of the last of them says so, and when no other is left, log_removed is
+ * set.  *ret_more: there was such a log, so call it again.  Small steps, so that others get their
+ * turns in between. */
+MUST_CHECK int state_log_remove_old(struct state *s, int64_t before, bool *ret_more,
+                                    struct error *err);
 
 /* ---- events ---- */
 
@@ -460,6 +475,18 @@ MUST_CHECK int state_resource_list(struct state *s, const char *workspace, const
 /* Cancels its unfinished builds. */
 MUST_CHECK int state_resource_delete(struct state *s, const struct target *t,
                                      enum presence *ret_presence, struct error *err);
+
+struct revision {
+    int64_t number;     /* of the resource's writes, from 1 */
+    char id[BUILD_TAG]; /* "": it has the name of its build, or else its number */
+    char build[BUILD_ID];
+    int64_t created;
+    char created_by[NAME_SIZE];
+};
+/* What the resource was, newest first, the last 100. */
+MUST_CHECK int state_revision_list(struct state *s, const struct target *t,
+                                   void (*each)(void *self, const struct revision *r), void *self,
+                                   struct error *err);
 
 /* ---- load ---- */
 

@@ -36,6 +36,7 @@ void build_from_row(struct query *q, struct build *ret)
     ret->log_read = query_get_int(q, 22);
     COPY_TEXT(ret->source, query_get_text(q, 23));
     ret->no_cache = query_get_int(q, 24) != 0;
+    ret->log_removed = query_get_int(q, 25);
 }
 
 static int load_one(struct query *q, enum presence *ret_presence, struct build *ret,
@@ -326,14 +327,24 @@ int state_build_get(struct state *s, const char *id, enum presence *ret_presence
 int state_build_newest(struct state *s, const struct target *t, enum presence *ret_presence,
                        struct build *ret, struct error *err)
 {
+    return state_build_newest_between(s, t, 0, INT64_MAX, ret_presence, ret, err);
+}
+
+int state_build_newest_between(struct state *s, const struct target *t, int64_t since,
+                               int64_t until, enum presence *ret_presence, struct build *ret,
+                               struct error *err)
+{
     CLEANUP(tx_end) struct tx tx = {0};
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
     QUERY(q, s->db,
           "select " BUILD_COLUMNS " from builds where workspace = ? and type = ? and name = ?"
-          " and phase <> 5 order by created desc limit 1");
+          " and phase <> 5 and created <= ? and (finished = 0 or finished >= ?)"
+          " order by created desc limit 1");
     bind_target(&q, t);
+    query_int(&q, until);
+    query_int(&q, since);
     return load_one(&q, ret_presence, ret, err);
 }
 

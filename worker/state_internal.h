@@ -29,7 +29,7 @@ void bind_target(struct query *q, const struct target *t);
 #define BUILD_COLUMNS                                                                              \
     "id, workspace, type, name, purpose, phase, tag, archive, archive_size, attempts, step, "      \
     "fault, message, digest, image_size, created, upload_expires, uploaded, started, finished, "   \
-    "last_line, building_seen, log_read, source, no_cache"
+    "last_line, building_seen, log_read, source, no_cache, log_removed"
 void build_from_row(struct query *q, struct build *ret);
 
 /* Locks the build for the rest of the transaction, if there is such a one. */
@@ -52,6 +52,16 @@ struct event_draft {
 };
 MUST_CHECK int event_add(struct state *s, const struct target *t, const struct build *b,
                          const struct event_draft *draft, struct error *err);
+
+/* The last line of the build's log; 0 and 0 without, within the caller's transaction. */
+MUST_CHECK int log_end(struct state *s, const char *id, int64_t *ret_seq, int64_t *ret_time,
+                       struct error *err);
+
+/* state_revisions.c: the resource was written, within the caller's transaction; id: "" for that of
+ * the build, if there is one, or its number. */
+MUST_CHECK int revision_add(struct state *s, const struct target *t, const char *metadata,
+                            const char *id, const char *build, struct error *err);
+MUST_CHECK int revisions_forget(struct state *s, const struct target *t, struct error *err);
 
 /* Cancels the target's unfinished builds made before `before` (ns): those that wait end at once,
  * running ones when their worker next asks. */

@@ -49,19 +49,34 @@ int state_limits_set(struct state *s, const char *workspace, const struct worksp
     return 0;
 }
 
-int state_images_size(struct state *s, const char *workspace, uint64_t *ret, struct error *err)
+/* The one number that sql selects of the workspace. */
+static int measure(struct state *s, const char *sql, const char *workspace, uint64_t *ret,
+                   struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
     bool row;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
-    QUERY(q, s->db,
-          "select ifnull(sum(size), 0) from (select max(size) as size from image_tags"
-          " where workspace = ? group by type, name, digest) images");
+    QUERY(q, s->db, sql);
     query_text(&q, workspace);
     if (query_next(&q, &row, err) < 0)
         return -1;
     *ret = (uint64_t)query_get_int(&q, 0);
     return 0;
+}
+
+int state_images_size(struct state *s, const char *workspace, uint64_t *ret, struct error *err)
+{
+    return measure(s,
+                   "select ifnull(sum(size), 0) from (select max(size) as size from image_tags"
+                   " where workspace = ? group by type, name, digest) images",
+                   workspace, ret, err);
+}
+
+int state_builds_running(struct state *s, const char *workspace, uint64_t *ret, struct error *err)
+{
+    return measure(s,
+                   "select count(*) from builds where workspace = ? and phase = 2 and purpose <= 2",
+                   workspace, ret, err);
 }

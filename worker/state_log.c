@@ -3,8 +3,7 @@
 
 #define EVENTS_SHOWN 100
 
-static int log_end(struct state *s, const char *id, int64_t *ret_seq, int64_t *ret_time,
-                   struct error *err)
+int log_end(struct state *s, const char *id, int64_t *ret_seq, int64_t *ret_time, struct error *err)
 {
     bool row;
 

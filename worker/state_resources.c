@@ -2,6 +2,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "worker/state_internal.h"
 
 #define RESOURCE_COLUMNS "workspace, type, name, metadata, spec, build, image, created, updated"
@@ -170,6 +171,54 @@ static int begin_build(struct state *s, const struct target *t, const struct wri
     return 0;
 }
 
+/* That it is changed, before what comes of that. */
+static int tell_change(struct state *s, const struct target *t, const struct write_request *w,
+                       struct error *err)
+{
+    const bool builds = w->upload || (w->source && w->source[0]);
+    char message[NAME_SIZE + 8];
+    const struct event_draft e = {.type = "api.update",
+                                  .status = builds ? "UPDATING" : "UPDATED",
+                                  .message = message,
+                                  .of_resource = true};
+
+    (void)snprintf(message, sizeof(message), "Update %s", t->type);
+    return w->create ? 0 : event_add(s, t, NULL, &e, err);
+}
+
+/* Without a build there is nothing to wait for. */
+static int tell_deployment(struct state *s, const struct target *t, const char *revision,
+                           struct error *err)
+{
+    static const struct event_draft told[] = {
+        {"deployment.created", "BUILT", "", true, false},
+        {"deployment.ready", "DEPLOYED", "Deployment ready on a cluster", true, false},
+        {"deployment.succeeded", "DEPLOYED", "Deployments successfully done", true, false},
+    };
+    struct build none = {.id = ""};
+
+    COPY_TEXT(none.tag, revision);
+    for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++)
+        if (event_add(s, t, &none, &told[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+/* b: the build that was begun; b->id "": none was. */
+static int add_revision(struct state *s, const struct target *t, const struct write_request *w,
+                        const struct resource *r, const struct build *b, struct error *err)
+{
+    char id[BUILD_TAG] = "";
+
+    if (b->id[0])
+        COPY_TEXT(id, b->tag);
+    else if (purpose_of(t) == BUILD_FOR_RESOURCE)
+        digest_random_name(id, sizeof(id) - 1);
+    if (revision_add(s, t, w->metadata, id, r->build, err) < 0)
+        return -1;
+    return !b->id[0] && id[0] ? tell_deployment(s, t, id, err) : 0;
+}
+
 static int write_once(struct state *s, const struct target *t, const struct write_request *w,
                       enum resource_outcome *ret_outcome, struct resource *ret,
                       struct build *ret_build, struct error *err)
@@ -187,10 +236,10 @@ static int write_once(struct state *s, const struct target *t, const struct writ
         *ret_outcome = outcome;
         return 0;
     }
-    if (begin_build(s, t, w, &b, err) < 0 || resource_upsert(s, t, w, &b, err) < 0 ||
-        resource_load(s, t, &presence, &r, err) < 0)
+    if (tell_change(s, t, w, err) < 0 || begin_build(s, t, w, &b, err) < 0 ||
+        resource_upsert(s, t, w, &b, err) < 0 || resource_load(s, t, &presence, &r, err) < 0)
         return -1;
-    if (tx_commit(&tx, err) < 0) {
+    if (add_revision(s, t, w, &r, &b, err) < 0 || tx_commit(&tx, err) < 0) {
         resource_release(&r);
         return -1;
     }
@@ -335,7 +384,8 @@ int state_resource_delete(struct state *s, const struct target *t, enum presence
     bind_target(&q, t);
     if (query_run(&q, &changed, err) < 0)
         return -1;
-    if (changed && builds_cancel(s, t, INT64_MAX, "its resource was deleted", err) < 0)
+    if (changed && (builds_cancel(s, t, INT64_MAX, "its resource was deleted", err) < 0 ||
+                    revisions_forget(s, t, err) < 0))
         return -1;
     if (tx_commit(&tx, err) < 0)
         return -1;

@@ -18,6 +18,9 @@
 #define HEARING_MS  2000 /* the same where that process is heard */
 #define JANITOR_MS  1000
 #define SWEEP_PAUSE (600 * NS_PER_SEC)
+/* Pieces of old logs that go each second, and the rest for everybody else after each. */
+#define LOG_PIECES  20
+#define LOG_REST_MS 10
 
 struct worker {
     const struct worker_config *config;
@@ -191,6 +194,22 @@ static void expire(struct worker *w, bool reached)
         say(w->config, "expire", &err);
 }
 
+static void sweep_logs(const struct worker_config *c, struct pollfd *quit)
+{
+    const int64_t before = clock_now(&clock_system) - c->log_ns;
+    struct error err = ERROR_INIT;
+    bool more = c->log_ns > 0;
+
+    for (int i = 0; more && i < LOG_PIECES; i++) {
+        if (state_log_remove_old(c->state, before, &more, &err) < 0) {
+            say(c, "remove old logs", &err);
+            return;
+        }
+        if (more && poll(quit, 1, LOG_REST_MS) > 0)
+            return;
+    }
+}
+
 static void *clean_forever(void *self)
 {
     struct worker *w = self;
@@ -202,6 +221,8 @@ static void *clean_forever(void *self)
         bool due = bury_the_dead(w->config, &reached) || clock_monotonic() >= next_sweep;
 
         expire(w, reached);
+        if (w->config->sweep)
+            sweep_logs(w->config, &quit);
         if (due && w->config->sweep) {
             worker_sweep(w->config);
             next_sweep = clock_monotonic() + SWEEP_PAUSE;

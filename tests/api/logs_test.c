@@ -39,6 +39,20 @@ static void check(const struct reply *r, const char *expected, int total)
     assert_int_equal(json_integer_value(at(r, "s.totalCount")), total);
 }
 
+/* The same, of an answer in the other order. */
+static void check_oldest_first(const struct reply *r, const char *expected, int total)
+{
+    json_t *logs = at(r, "s.logs");
+
+    for (size_t i = 0, n = json_array_size(logs); i < n / 2; i++) {
+        json_t *first = json_incref(json_array_get(logs, i));
+
+        json_array_set(logs, i, json_array_get(logs, n - 1 - i));
+        json_array_set_new(logs, n - 1 - i, first);
+    }
+    check(r, expected, total);
+}
+
 /* The whole query as PROTOCOL.md 1.4 traced it. */
 static void test_the_watchers_query_is_answered(void **state)
 {
@@ -129,6 +143,103 @@ static void test_a_log_query_needs_a_name_and_a_type(void **state)
         assert_error(ask(f, "GET", target, NULL), 400, "invalid_log_query");
     }
     assert_error(ask(f, "GET", LOGS "&limit=x", NULL), 400, "invalid_request");
+    assert_error(ask(f, "GET", LOGS "&interval=x", NULL), 400, "invalid_request");
+    assert_error(ask(f, "GET", LOGS "&start=yesterday", NULL), 400, "invalid_log_query");
+    assert_error(ask(f, "GET", LOGS "&end=2026-01-31", NULL), 400, "invalid_log_query");
+}
+
+/* start and end choose the build, and end cuts its log. */
+static void test_the_build_of_the_time_asked_about_is_shown(void **state)
+{
+    static const struct {
+        const char *query, *expected;
+        int total;
+    } cases[] = {
+        {"", "new|newer", 2},
+        {"&start=2026-01-01T00:00:00&end=2026-01-01T00:00:00", "old", 1},
+        {"&start=2026-01-01T00:14:59", "new|newer", 2},
+        {"&start=2026-01-01T00:14:59&end=2026-01-01T01:00:00", "old", 1}, /* over 15 min before */
+        {"&start=2026-01-01T00:15:21&end=2026-01-01T01:00:00", "", 0},
+        {"&end=2025-12-31T23:44:59", "", 0}, /* none had begun */
+        {"&end=2025-12-31T23:59:59", "", 0}, /* begun at a faster clock, without lines yet */
+        {"&end=2026-01-02T00:00:00", "new", 1},
+        {"&end=2026-01-02T00:00:00.5", "new", 1},
+        {"&end=2026-01-01T23:59:59.999999999", "", 0},
+        {"&end=2026-01-02T01:00:01%2B01:00", "new|newer", 2},
+        {"&start=2026-02-01T00:00:00", "new|newer", 2}, /* it runs still */
+    };
+    struct fixture *f = fixture_of(state);
+    struct build b = begin(f);
+
+    say(f, &b, LOG_INFO, "old");
+    f->now += 20 * NS_PER_SEC;
+    succeed(f, &b);
+    f->now += 86380 * NS_PER_SEC;
+    b = begin(f);
+    say(f, &b, LOG_INFO, "new");
+    f->now += NS_PER_SEC;
+    say(f, &b, LOG_INFO, "newer");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char target[256];
+
+        (void)snprintf(target, sizeof(target), "%s%s", LOGS, cases[i].query);
+        check_oldest_first(ask(f, "GET", target, NULL), cases[i].expected, cases[i].total);
+    }
+}
+
+static void test_what_no_line_of_a_build_has_is_not_found(void **state)
+{
+    static const struct {
+        const char *query;
+        int total;
+    } cases[] = {{"&type=all", 4},  {"&type=build", 4},       {"&type=http,Build", 4},
+                 {"&type=", 4},     {"&type=http", 0},        {"&type=application,system", 0},
+                 {"&traceId=", 4},  {"&traceId=4bf92f35", 0}, {"&taskId=1", 0},
+                 {"&interval=", 4}, {"&executionId=e", 0},    {"&interval=60", 4}};
+    struct fixture *f = fixture_of(state);
+
+    (void)begin_with_lines(f);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char target[256];
+
+        (void)snprintf(target, sizeof(target), "%s%s", LOGS, cases[i].query);
+        assert_int_equal(json_integer_value(at(ask(f, "GET", target, NULL), "s.totalCount")),
+                         cases[i].total);
+    }
+}
+
+static void remove_logs(struct fixture *f)
+{
+    struct error err;
+    bool more = true;
+
+    while (more)
+        assert_int_equal(state_log_remove_old(f->config.state, f->now, &more, &err), 0);
+}
+
+static void test_a_log_that_was_removed_is_gone(void **state)
+{
+    static const char *const targets[] = {"/v0/sandboxes/s/build-logs",
+                                          "/v0/sandboxes/s/build-logs?follow=true",
+                                          "/v0/sandboxes/s/build-logs?format=jsonl&after=4"};
+    struct fixture *f = fixture_of(state);
+    struct build b = begin_with_lines(f);
+    struct reply *r;
+
+    succeed(f, &b);
+    f->now += 3600 * NS_PER_SEC;
+    remove_logs(f);
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
+        assert_error(ask(f, "GET", targets[i], NULL), 410, "log_removed");
+    /* The CLI takes any error for a fault, and tries again: it gets a line that says so. */
+    r = ask(f, "GET", LOGS, NULL);
+    assert_int_equal(r->status, 200);
+    assert_int_equal(json_integer_value(at(r, "s.totalCount")), 4);
+    assert_int_equal(json_array_size(at(r, "s.logs")), 1);
+    assert_non_null(strstr(text_at(r, "s.logs.0.message"), "was removed"));
+    b = begin(f);
+    say(f, &b, LOG_INFO, "again");
+    assert_string_equal(ask(f, "GET", targets[0], NULL)->text, "again\n");
 }
 
 static void test_lines_of_an_earlier_build_are_not_shown(void **state)
@@ -189,6 +300,11 @@ static void test_build_logs_are_plain_lines(void **state)
     f->headers[API_HEADER_ACCEPT] = "*/*";
     r = ask(f, "GET", "/v0/sandboxes/s/build-logs", NULL);
     assert_string_equal(r->text, "one\ntwo\nthree\ntwo more\n");
+    assert_string_equal(ask(f, "GET", "/v0/sandboxes/s/build-logs?offset=2", NULL)->text,
+                        "three\ntwo more\n");
+    assert_string_equal(ask(f, "GET", "/v0/sandboxes/s/build-logs?after=1&limit=2", NULL)->text,
+                        "two\nthree\n");
+    assert_string_equal(ask(f, "GET", "/v0/sandboxes/s/build-logs?offset=9", NULL)->text, "");
     assert_string_equal(api_response_find(&r->resp, "Content-Type"), "text/plain; charset=utf-8");
     f->headers[API_HEADER_ACCEPT] = "application/json";
     r = ask(f, "GET", "/v0/sandboxes/s/build-logs", NULL);
@@ -220,6 +336,9 @@ int main(void)
         TEST(test_pages_and_filters_are_honoured),
         TEST(test_the_name_is_always_there),
         TEST(test_a_log_query_needs_a_name_and_a_type),
+        TEST(test_the_build_of_the_time_asked_about_is_shown),
+        TEST(test_what_no_line_of_a_build_has_is_not_found),
+        TEST(test_a_log_that_was_removed_is_gone),
         TEST(test_lines_of_an_earlier_build_are_not_shown),
         TEST(test_the_log_of_another_workspace_is_not_shown),
         TEST(test_reading_is_noted_until_the_end_shows),

@@ -108,6 +108,33 @@ static void test_a_cleanup_makes_room(void **state)
     assert_int_equal(ask(f, "POST", "/v0/images?upload=true", REQUEST)->status, 200);
 }
 
+static void test_a_workspace_is_shown_with_its_limits_and_what_it_takes(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    const struct workspace_limits own = {
+        .builds = 2, .images = LIMIT_OF_SERVER, .templates = 1 << 20};
+    enum presence presence;
+    struct reply *r;
+    struct build b;
+    struct error err;
+
+    assert_int_equal(state_limits_set(f->config.state, "acme", &own, &presence, &err), 0);
+    r = ask(f, "POST", "/v0/images?upload=true", "{\"name\":\"s\",\"resourceType\":\"sandbox\"}");
+    assert_int_equal(ask(f, "PUT", upload_target(r), "PK")->status, 200);
+    b = claim(f);
+    r = ask(f, "GET", "/v0/workspaces/acme", NULL);
+    assert_int_equal(json_integer_value(at(r, "limits.builds")), 2);
+    assert_true(json_is_null(at(r, "limits.images")));
+    assert_int_equal(json_integer_value(at(r, "limits.templates")), 1 << 20);
+    assert_int_equal(json_integer_value(at(r, "usage.builds")), 1);
+    assert_int_equal(json_integer_value(at(r, "usage.images")), 0);
+    succeed(f, &b); /* an image of 1234 bytes */
+    r = ask(f, "GET", "/v0/workspaces", NULL);
+    assert_int_equal(json_integer_value(at(r, "0.usage.builds")), 0);
+    assert_int_equal(json_integer_value(at(r, "0.usage.images")), 1234);
+    assert_int_equal(json_integer_value(at(r, "0.usage.templates")), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +142,7 @@ int main(void)
         TEST(test_a_sandbox_is_refused_as_its_clients_read_it),
         TEST(test_what_builds_nothing_is_not_refused),
         TEST(test_a_cleanup_makes_room),
+        TEST(test_a_workspace_is_shown_with_its_limits_and_what_it_takes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -158,7 +158,7 @@ static void test_a_failed_upload_is_an_error_and_leaves_versions(void **state)
     assert_string_equal(text_at(r, "state.status"), "error");
     assert_string_equal(text_at(r, "status"), "FAILED");
     assert_string_equal(text_at(r, "state.latestVersion"), "1");
-    assert_string_equal(text_at(r, "events.3.message"), "slabs: the link points outside");
+    assert_string_equal(text_at(r, "events.4.message"), "slabs: the link points outside");
 }
 
 /* ---- volumes ---- */

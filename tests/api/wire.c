@@ -20,6 +20,9 @@ static int start(void **state, int seconds)
     limits.connections_max = 8;
     limits.slow_after_ns = seconds * NS_PER_SEC;
     limits.stop_ns = seconds * NS_PER_SEC;
+    limits.followers_max = 3;
+    limits.followers_max_each = 2;
+    limits.heartbeat_ns = 300 * NS_PER_MS;
     assert_int_equal(api_server_start_with(&w->f->config, &limits, "127.0.0.1:0", &w->server, &err),
                      0);
     (void)snprintf(w->host, sizeof(w->host), "127.0.0.1:%d", api_server_port(w->server));

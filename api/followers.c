@@ -1,0 +1,65 @@
+/* api/followers — see the header. */
+#include "api/followers.h"
+
+#include <pthread.h>
+#include <string.h>
+
+struct followers {
+    pthread_mutex_t lock;
+    unsigned max, max_each;
+    unsigned n;
+    char (*of)[NAME_SIZE]; /* the workspaces of the first n */
+};
+
+struct followers *followers_new(unsigned max, unsigned max_each)
+{
+    struct followers *f = calloc(1, sizeof(*f));
+
+    if (!f)
+        return NULL;
+    f->of = calloc(max, sizeof(*f->of));
+    if (!f->of) {
+        free(f);
+        return NULL;
+    }
+    f->max = max;
+    f->max_each = max_each;
+    pthread_mutex_init(&f->lock, NULL);
+    return f;
+}
+
+void followers_free(struct followers *f)
+{
+    if (!f)
+        return;
+    pthread_mutex_destroy(&f->lock);
+    free(f->of);
+    free(f);
+}
+
+bool followers_enter(struct followers *f, const char *workspace)
+{
+    unsigned others = 0;
+    bool may;
+
+    pthread_mutex_lock(&f->lock);
+    for (unsigned i = 0; i < f->n; i++)
+        others += strcmp(f->of[i], workspace) == 0;
+    may = f->n < f->max && others < f->max_each;
+    if (may)
+        (void)snprintf(f->of[f->n++], NAME_SIZE, "%s", workspace);
+    pthread_mutex_unlock(&f->lock);
+    return may;
+}
+
+void followers_leave(struct followers *f, const char *workspace)
+{
+    unsigned i = 0;
+
+    pthread_mutex_lock(&f->lock);
+    while (i < f->n && strcmp(f->of[i], workspace) != 0)
+        i++;
+    if (i < f->n)
+        memcpy(f->of[i], f->of[--f->n], NAME_SIZE);
+    pthread_mutex_unlock(&f->lock);
+}
