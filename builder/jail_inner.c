@@ -12,6 +12,7 @@
 #include "builder/address.h"
 #include "builder/jail_inside.h"
 #include "builder/run_inside.h"
+#include "builder/trial.h"
 
 /* builder-remove PATH: what ids of the user namespace own, an ordinary user cannot remove outside
  * of it. */
@@ -187,7 +188,11 @@ static int nothing_main(int argc, char **argv)
 }
 
 const struct builder_inner builder_own_inner[] = {
-    {"builder-nothing", nothing_main}, {"builder-remove", remove_main},
-    {"builder-probe", probe_main},     {"builder-fetch", fetch_main},
-    {"builder-run", run_probe_main},   {NULL, NULL},
+    {"builder-nothing", nothing_main},
+    {"builder-remove", remove_main},
+    {"builder-probe", probe_main},
+    {"builder-fetch", fetch_main},
+    {"builder-run", run_probe_main},
+    {TRIAL, trial_main},
+    {NULL, NULL},
 };
