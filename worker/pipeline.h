@@ -35,12 +35,13 @@ struct worker_config { /* borrowed until worker_free */
     uint64_t git_max;                 /* bytes that a git server may send */
     const char *program;              /* "kiln 0.1.0", for labels */
     bool attest;                      /* images get an SBOM and provenance */
-    const char *builder_id;           /* a URI: who says so; "": nobody in particular */
-    const char *name;                 /* of this worker process: worker_name_of(getpid()) */
-    int threads;                      /* builds at once */
-    int attempts;                     /* as in state_config, to tell users */
-    int64_t lease_ns; /* how long a silent worker keeps a build; heartbeats at a third */
-    uint64_t log_max; /* bytes of log text a build may write */
+    int64_t probe_ms; /* what is deployed is started, and has so long to answer; 0: it is not */
+    const char *builder_id; /* a URI: who says so; "": nobody in particular */
+    const char *name;       /* of this worker process: worker_name_of(getpid()) */
+    int threads;            /* builds at once */
+    int attempts;           /* as in state_config, to tell users */
+    int64_t lease_ns;       /* how long a silent worker keeps a build; heartbeats at a third */
+    uint64_t log_max;       /* bytes of log text a build may write */
     struct worker_cache cache;
     bool sweep;   /* worker_sweep at the start and now and then */
     bool no_slim; /* layers are whole, whatever blaxel.toml says */

@@ -43,6 +43,7 @@ struct run {
     struct buf dockerfile_text; /* what is built: the user's, with what was injected */
     struct argv images;         /* to be fetched */
     bool reused;                /* the image is an earlier build's: nothing is built or pushed */
+    bool pushed;                /* and read back: the image is there */
     struct builder_image image; /* what was built */
     int64_t epoch;              /* seconds: SOURCE_DATE_EPOCH; -1: none */
     struct attest attest;       /* what is said of it */

@@ -24,5 +24,6 @@
 #include "worker/planner.h"
 #include "worker/state.h"
 #include "worker/status.h"
+#include "worker/webhooks.h"
 
 #endif
