@@ -183,7 +183,7 @@ static int run(struct builder_job *j, int order, const struct builder_io *io, st
     describe_jail(j, &spec);
     if (builder_run_inner(j, &spec, order, out, &inner, &outcome, &code, err) < 0)
         return -1;
-    if (outcome == BUILDER_DONE && code != 0)
+    if (outcome == BUILDER_DONE && code != 0 && code != TRIAL_UNWELL)
         return error_set(err, ERR_SYSTEM, "%s exited with %d", TRIAL, code);
     *ret_outcome = outcome;
     return 0;

@@ -17,7 +17,9 @@
 #define TRIAL "builder-trial"
 
 /* The inner main: reads the order (JSON) from descriptor 0; what the program says goes to
- * descriptor 2, each line behind "o " or "e "; the result (JSON) to descriptor 1. */
+ * descriptor 2, each line behind "o " or "e "; the result (JSON) to descriptor 1.  Its exit code is
+ * TRIAL_UNWELL when that is no answer, so that the job's limits are looked at as the reason. */
+#define TRIAL_UNWELL 3
 int trial_main(int argc, char **argv);
 
 /* What trial_watch is told. */

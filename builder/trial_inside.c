@@ -176,5 +176,5 @@ int trial_main(int argc, char **argv)
     text = o ? json_dumps(o, JSON_COMPACT) : NULL;
     if (!text || fs_write_all(STDOUT_FILENO, text, strlen(text), &err) < 0)
         return 1;
-    return 0;
+    return result == 0 && r.end != BUILDER_TRIAL_ANSWERED ? TRIAL_UNWELL : 0;
 }

@@ -282,6 +282,41 @@ static void test_a_cancel_ends_it_at_once(void **state)
     release(&t);
 }
 
+/* Under small limits, where control groups can be made. */
+static void try_under_limits(const struct machine *m, enum cgroup_controller needed,
+                             const char *dockerfile, enum builder_outcome outcome)
+{
+    struct machine limited = *m;
+    struct tried t = {.fetched = 0};
+
+    if (!m->b->site.parents[needed]) {
+        print_message("no limit here: %s\n", m->b->site.why[needed].msg);
+        skip();
+    }
+    limited.config.limits =
+        (struct builder_limits){.memory = UINT64_C(256) << 20, .pids = 150, .cpus = 1};
+    assert_int_equal(builder_open_as(&limited.config, m->b->ids.users, &limited.b, &t.err), 0);
+    try_dockerfile(&limited, &t, dockerfile, 80, LONG);
+    if (t.result < 0 || t.outcome != outcome)
+        fail_trial(&t, "not the limit that was expected");
+    release(&t);
+    builder_free(limited.b);
+}
+
+static void test_an_image_that_takes_all_memory_is_told_its_limit(void **state)
+{
+    try_under_limits(*state, CGROUP_MEMORY,
+                     "FROM alpine:3.20\nCMD awk 'BEGIN { s = \"x\"; while (1) s = s s }'\n",
+                     BUILDER_OUT_OF_MEMORY);
+}
+
+static void test_an_image_that_starts_processes_without_end_is_told_its_limit(void **state)
+{
+    try_under_limits(*state, CGROUP_PIDS, "FROM alpine:3.20\nCMD while :; do sleep 7266 & done\n",
+                     BUILDER_TOO_MANY_PROCESSES);
+    assert_nothing_runs("sleep 7266");
+}
+
 /* As another worker's layers may be: kept in the registry alone. */
 struct kept {
     int fd;
@@ -383,6 +418,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_program_that_is_not_there_is_the_users_fault),
         cmocka_unit_test(test_it_has_no_network_but_its_own_loopback),
         cmocka_unit_test(test_a_cancel_ends_it_at_once),
+        cmocka_unit_test(test_an_image_that_takes_all_memory_is_told_its_limit),
+        cmocka_unit_test(test_an_image_that_starts_processes_without_end_is_told_its_limit),
         cmocka_unit_test(test_a_layer_that_is_not_here_is_fetched_and_checked),
         cmocka_unit_test(test_nothing_of_it_stays_on_the_disk),
     };
