@@ -25,6 +25,8 @@ static int load_progress(struct api_call *c, const struct resource *r, struct pr
         ret->has_build ? build_status(&ret->build, c->kind->purpose, c->now) : STATUS_DEPLOYED;
     if (ret->status == STATUS_BUILDING && !ret->build.building_seen)
         return state_build_seen(c->config->state, r->build, err);
+    if (ret->status == STATUS_DEPLOYING && !ret->build.deploying_seen)
+        return state_build_deploying_seen(c->config->state, r->build, err);
     return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/text.h"
 
@@ -342,4 +343,20 @@ int http_setup(struct error *err)
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return error_set(err, ERR_SYSTEM, "start libcurl");
     return 0;
+}
+
+int64_t http_retry_after(const struct http_response *resp)
+{
+    const char *said = http_header(resp, "retry-after");
+    struct tm date = {.tm_sec = 0};
+    uint64_t seconds = 0;
+    int64_t wait = 0;
+
+    if (!said)
+        return 0;
+    if (text_to_u64(said, UINT32_MAX, &seconds))
+        wait = (int64_t)seconds * 1000;
+    else if (strptime(said, "%a, %d %b %Y %H:%M:%S GMT", &date))
+        wait = (timegm(&date) - time(NULL)) * 1000;
+    return wait < 0 ? 0 : wait;
 }

@@ -64,6 +64,10 @@ extern const struct http http_curl;
 /* The value of a header (name in lower case), NULL if absent; borrowed from resp. */
 const char *http_header(const struct http_response *resp, const char *name);
 
+/* Milliseconds that its Retry-After asks for (RFC 9110, 10.2.3: seconds, or a date); 0: it asks for
+ * nothing. */
+int64_t http_retry_after(const struct http_response *resp);
+
 /* Makes url what a Location header in its answer points to (RFC 3986 section 5).  ERR_INPUT: that
  * is no address, or not of http or https. */
 MUST_CHECK int http_resolve(struct buf *url, const char *location, struct error *err);

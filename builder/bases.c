@@ -321,6 +321,23 @@ int bases_layers(const char *dir, const struct bases_image *image, struct bases_
     return 0;
 }
 
+int bases_layer_of(const char *dir, const char *diff_id, struct bases_layer *ret, struct error *err)
+{
+    json_auto_t *layers = NULL;
+    const json_t *layer;
+    struct bases_layer found;
+    size_t i;
+
+    if (read_index(dir, "layers", &layers, err) < 0)
+        return -1;
+    json_array_foreach (layers, i, layer)
+        if (read_layer(layer, &found) && strcmp(found.diff_id, diff_id) == 0) {
+            *ret = found;
+            return 0;
+        }
+    return error_set(err, ERR_SYSTEM, "read the base store: it has no layer %s", diff_id);
+}
+
 /* "sha256:A.compressed" says that A is the tar of a blob that lies beside it. */
 void bases_trim_blobs(const char *dir)
 {

@@ -43,6 +43,10 @@ struct bases_layer {
 MUST_CHECK int bases_layers(const char *dir, const struct bases_image *image,
                             struct bases_layer **ret, size_t *ret_n, struct error *err);
 
+/* One with that diff_id, of any image.  ERR_SYSTEM: there is none. */
+MUST_CHECK int bases_layer_of(const char *dir, const char *diff_id, struct bases_layer *ret,
+                              struct error *err);
+
 /* Where in the store pulls keep layers' blobs as they came, each under its digest; and what is to
  * be done there after a pull: buildah keeps them unpacked, too. */
 #define BASES_BLOBS "blobs"

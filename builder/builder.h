@@ -355,6 +355,42 @@ MUST_CHECK int builder_build(struct builder_job *j, const struct builder_program
 MUST_CHECK int builder_open_blob(const struct builder_job *j, const struct builder_layer *layer,
                                  int *ret_fd, struct error *err);
 
+/* ---- starting it ---- */
+
+/* An image that was built is started once, as it was pushed, with lo as its only network and the
+ * job's limits.  It runs as root, with Entrypoint and Cmd, Env and WorkingDir of its configuration.
+ */
+struct builder_trial { /* borrowed */
+    const struct builder_image *image;
+    const struct argv *env; /* "K=V": these count more than the image's own */
+    uint16_t port;          /* that has to answer, at another address than 127.0.0.1 */
+    int64_t timeout_ms;     /* for that */
+    int64_t grace_ms;       /* then, between SIGTERM and SIGKILL */
+    /* Writes a layer that is not here to fd. */
+    int (*fetch)(void *self, const struct builder_layer *layer, int fd, struct error *err);
+    void *self;
+};
+
+enum builder_trial_end {
+    BUILDER_TRIAL_ANSWERED,
+    BUILDER_TRIAL_SILENT, /* the time was over */
+    BUILDER_TRIAL_ENDED,  /* its program did, before anything answered */
+};
+struct builder_trial_result {
+    enum builder_trial_end end;
+    int code; /* ENDED: of the exit; 128 + n by signal n */
+    int64_t took_ms;
+    char listens[256]; /* SILENT: where anything did: "127.0.0.1:3000, [::]:5000"; "" */
+    uint64_t left_out; /* bytes that it said beyond 64 KiB, which io did not get */
+    bool killed;       /* it did not end at SIGTERM */
+};
+
+/* ret is set when the outcome is BUILDER_DONE; BUILDER_FAILED is none here.  ERR_INPUT: the image
+ * cannot be started (no such program…).  io gets what the image's program says. */
+MUST_CHECK int builder_try(struct builder_job *j, const struct builder_trial *t,
+                           const struct builder_io *io, enum builder_outcome *ret_outcome,
+                           struct builder_trial_result *ret, struct error *err);
+
 /* Adds the names of the workspaces that have a cache here. */
 MUST_CHECK int builder_list_caches(const struct builder *b, struct argv *ret, struct error *err);
 

@@ -12,6 +12,7 @@
 #include "builder/address.h"
 #include "builder/jail_inside.h"
 #include "builder/run_inside.h"
+#include "builder/trial.h"
 
 /* builder-remove PATH: what ids of the user namespace own, an ordinary user cannot remove outside
  * of it. */
@@ -178,5 +179,6 @@ const struct builder_inner builder_own_inner[] = {
     {"builder-remove", remove_main},
     {"builder-probe", probe_main},
     {"builder-run", run_probe_main},
+    {TRIAL, trial_main},
     {NULL, NULL},
 };

@@ -268,7 +268,7 @@ static void push_runc(const struct run *r, struct argv *argv)
 
 /* The container's first process, as runc notes it before it lets it go; 0 when it did not get so
  * far. */
-static pid_t read_first_pid(const struct run *r)
+static pid_t read_first_pid(const char *bundle)
 {
     CLEANUP(buf_release) struct buf text = BUF_INIT(16 << 20);
     struct error ignored = ERROR_INIT;
@@ -276,13 +276,21 @@ static pid_t read_first_pid(const struct run *r)
     json_t *state;
     json_int_t pid;
 
-    (void)snprintf(path, sizeof(path), "%s/state/" ID "/state.json", r->req->bundle);
+    (void)snprintf(path, sizeof(path), "%s/state/" ID "/state.json", bundle);
     if (fs_read_file(AT_FDCWD, path, &text, &ignored) < 0)
         return 0;
     state = json_loadb(buf_str(&text), text.len, 0, NULL);
     pid = json_integer_value(json_object_get(state, "init_process_pid"));
     json_decref(state);
     return pid > 1 && pid <= INT32_MAX ? (pid_t)pid : 0;
+}
+
+/* A descriptor of it; -1: there is none. */
+static int open_first(const char *bundle)
+{
+    pid_t pid = read_first_pid(bundle);
+
+    return pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
 }
 
 /* runc has just been killed, and what had not yet left its process group.  The container's first
@@ -292,12 +300,18 @@ static pid_t read_first_pid(const struct run *r)
 static void kill_container(void *self)
 {
     const struct run *r = self;
-    pid_t pid = read_first_pid(r);
-    CLEANUP_CLOSE int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    CLEANUP_CLOSE int fd = open_first(r->req->bundle);
     struct pollfd p = {.fd = fd, .events = POLLIN};
 
     if (fd >= 0 && syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) == 0)
         (void)poll(&p, 1, KILL_MS);
+}
+
+bool run_signal(const char *bundle, int signal)
+{
+    CLEANUP_CLOSE int fd = open_first(bundle);
+
+    return fd >= 0 && syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0) == 0;
 }
 
 static void let_go(struct run *r)

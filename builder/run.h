@@ -69,4 +69,9 @@ struct run_end {
  * ours.  A program that is found and that the kernel refuses to run has exited with 1. */
 MUST_CHECK int run_command(const struct run_request *req, struct run_end *ret, struct error *err);
 
+/* Sends a signal to the command of the run whose bundle that is, from another thread.  False: it
+ * has not begun, or has ended.  As the first process of its pid namespace it hears only what it has
+ * a handler for (pid_namespaces(7)), and SIGKILL. */
+bool run_signal(const char *bundle, int signal);
+
 #endif

@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 44
+#define CONFIG_KEYS 99
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -75,6 +75,11 @@ struct config {
     int64_t builds_max; /* 0: not limited; so for the two below */
     int64_t images_max;
     int64_t templates_max;
+    char *probe; /* "on" or "off" */
+    int64_t probe_timeout;
+    struct argv webhooks; /* URLs */
+    char *webhook_secrets;
+    int64_t webhook_timeout;
 
     char *file;                                /* that was read; NULL: none */
     struct config_source sources[CONFIG_KEYS]; /* of each key, in the table's order */

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "builder/builder.h"
+#include "worker/worker.h"
 
 #define KIB  INT64_C(1024)
 #define HOUR INT64_C(3600)
@@ -25,6 +26,7 @@ static bool is_registry_auth(const char *value);
 static bool is_git_host(const char *value);
 static bool is_switch(const char *value);
 static bool is_cache_export(const char *value);
+static bool is_webhook(const char *value);
 
 #define ADDRESS   "an address and port such as 127.0.0.1:8080 or [::1]:8080"
 #define URL       "empty or a URL with http:// or https://, without user, password or a slash at the end"
@@ -142,6 +144,18 @@ const struct key config_keys[CONFIG_KEYS] = {
     {"templates_max", SIZE, AT(templates_max), "0B", NULL, 0,
      1024 * KIB * KIB * KIB * KIB, NULL, NULL,
      "no version is made while the workspace's volume templates take that many bytes; 0B: any"},
+    {"probe", STRING, AT(probe), "off", NULL, 0, 0, is_switch, "on or off",
+     "whether what is deployed is started once, to see that it listens on its port"},
+    {"probe_timeout", DURATION, AT(probe_timeout), "60s", NULL, 1, HOUR, NULL, NULL,
+     "how long it may take until it does"},
+    {"webhooks", LIST, AT(webhooks), "", NULL, 0, 0, is_webhook,
+     "a list of URLs with http:// or https://, without user, password or query",
+     "where it is told what became of deployments"},
+    {"webhook_secrets", STRING, AT(webhook_secrets), "", "webhook-secrets in the data directory", 0, 0,
+     is_absolute, FILE_PATH,
+     "the file of secrets that this is signed with, one a line, made if it is not there"},
+    {"webhook_timeout", DURATION, AT(webhook_timeout), "10s", NULL, 1, 300, NULL, NULL,
+     "how long a webhook's request may take"},
 };
 /* clang-format on */
 
@@ -224,6 +238,15 @@ static bool is_database(const char *value)
     user += strlen("://");
     end = strcspn(user, "/?@");
     return user[end] != '@' || !memchr(user, ':', end);
+}
+
+static bool is_webhook(const char *value)
+{
+    const char *host = strstr(value, "://");
+
+    return (text_starts(value, "http://") || text_starts(value, "https://")) && host[3] &&
+           !strpbrk(value, " @?#") && !text_has_control(value, strlen(value)) &&
+           strlen(value) < WEBHOOK_URL;
 }
 
 static bool is_mirror(const char *value)

@@ -274,6 +274,7 @@ struct worker_config installation_worker(const struct installation *i, int threa
         .git_max = (uint64_t)i->config->git_max,
         .program = "kiln " KILN_VERSION,
         .attest = strcmp(i->config->attest, "on") == 0,
+        .probe_ms = strcmp(i->config->probe, "on") == 0 ? i->config->probe_timeout * 1000 : 0,
         .builder_id = i->config->public_url,
         .name = i->worker_name,
         .threads = threads,
@@ -285,6 +286,33 @@ struct worker_config installation_worker(const struct installation *i, int threa
         .sweep = true,
         .log = log,
     };
+}
+
+void installation_webhook_secrets(const struct config *config, char path[4096])
+{
+    if (config->webhook_secrets[0])
+        (void)snprintf(path, 4096, "%s", config->webhook_secrets);
+    else
+        (void)snprintf(path, 4096, "%s/webhook-secrets", config->data_dir);
+}
+
+int installation_courier(struct installation *i, void (*log)(void *self, const char *line),
+                         struct courier_config *ret, struct error *err)
+{
+    installation_webhook_secrets(i->config, i->webhook_secrets);
+    if (i->config->webhooks.n > 0 && webhook_secrets_make(i->webhook_secrets, err) < 0)
+        return error_wrap(err, "webhook_secrets");
+    state_announce(i->state, &i->config->webhooks, i->registry_name);
+    *ret = (struct courier_config){.state = i->state,
+                                   .http = &http_curl,
+                                   .urls = &i->config->webhooks,
+                                   .secrets = i->webhook_secrets,
+                                   .ca_file = i->ca_file[0] ? i->ca_file : NULL,
+                                   .program = "kiln/" KILN_VERSION,
+                                   .name = i->worker_name,
+                                   .timeout_ms = i->config->webhook_timeout * 1000,
+                                   .log = log};
+    return 0;
 }
 
 void operator_log(void *self, const char *line)

@@ -32,6 +32,7 @@ struct installation {
     char templates_dir[4096], volumes_dir[4096]; /* what places points to */
     char builder_dir[4096];
     char ca_file[4096]; /* "": no certificates but the system's */
+    char webhook_secrets[4096];
     char credentials_dir[64];
     char worker_name[WORKER_NAME];
 };
@@ -68,6 +69,15 @@ MUST_CHECK int installation_collect_registry(const struct config *config, bool *
 /* The worker's part; threads builds at once, log as in worker_config. */
 struct worker_config installation_worker(const struct installation *i, int threads,
                                          void (*log)(void *self, const char *line));
+
+/* Makes the file of secrets where webhooks are configured, and lets deployments that end from now
+ * on be told to these.  *ret: for courier_start. */
+MUST_CHECK int installation_courier(struct installation *i,
+                                    void (*log)(void *self, const char *line),
+                                    struct courier_config *ret, struct error *err);
+
+/* Where the configuration has the secrets of webhooks. */
+void installation_webhook_secrets(const struct config *config, char path[4096]);
 
 /* One line with the time on stderr. */
 void operator_log(void *self, const char *line);

@@ -182,6 +182,19 @@ static const struct command {
      "Without registry_url, collect frees the room of what was deleted from the registry that "
      "Kiln\n"
      "runs, which does not do so itself.  kiln serve must be stopped for it.\n"},
+    {"webhook", command_webhook, "show what webhooks were and are to be told, and their secrets",
+     "usage: kiln webhook ls [--all] [--json]\n"
+     "       kiln webhook secret\n\n"
+     "When a deployment ends, every URL of webhooks is told, and again until it acknowledges that\n"
+     "with a 2xx.  ls shows what still waits: since when, how often it was tried, what came of "
+     "the\n"
+     "last try, and when the next one is; --all also what was delivered in the last 30 days.\n\n"
+     "secret prints the secrets that requests are signed with, and makes one where there is none.\n"
+     "To change it: add a line to the file, let the receiver know the new one, remove the old "
+     "one.\n"
+     "Every request is signed with all of them, and the file is read for each.\n\n"
+     "  kiln serve --webhooks https://cluster.example/kiln\n"
+     "  kiln webhook ls\n"},
     {"doctor", command_doctor, "say whether this machine can build, and what is missing",
      "usage: kiln doctor [OPTION]...\n\n"
      "Tries what a build needs (namespaces, an overlay, buildah, network for RUN, a registry) and\n"

@@ -110,6 +110,8 @@ struct service {
     struct registry_server *registry;
     struct worker_config worker_config;
     struct worker *worker;
+    struct courier_config courier_config;
+    struct courier *courier;
     struct planner planner;
     unsigned char upload_key[UPLOAD_KEY_SIZE];
     struct api_config api_config, operator_config;
@@ -120,6 +122,7 @@ static void service_stop(struct service *s)
 {
     api_server_stop(s->api);
     worker_stop(s->worker, DRAIN_MS);
+    courier_stop(s->courier);
     registry_server_free(s->registry);
     api_server_stop(s->operators);
     installation_release(&s->installation);
@@ -176,6 +179,9 @@ static int service_start(struct service *s, const struct config *c, char ret_url
     url_of(c, s->api, ret_url);
     if (installation_start_registry(&s->installation, ret_url, &s->registry, err) < 0)
         return -1;
+    if (installation_courier(&s->installation, operator_log, &s->courier_config, err) < 0 ||
+        courier_start(&s->courier_config, &s->courier, err) < 0)
+        return -1;
     return c->workers > 0 ? worker_start(&s->worker_config, &s->worker, err) : 0;
 }
 
@@ -213,6 +219,8 @@ int command_worker(const struct config *c, int argc, char **argv)
     struct api_config operator_config;
     struct api_server *operators = NULL;
     struct worker *worker = NULL;
+    struct courier_config courier_config;
+    struct courier *courier = NULL;
     struct error err = ERROR_INIT;
 
     if (argc > 1) {
@@ -227,15 +235,19 @@ int command_worker(const struct config *c, int argc, char **argv)
         goto fail;
     config = installation_worker(&i, (int)c->workers, operator_log);
     if (start_operators(&i, &operator_config, &operators, &err) < 0 ||
+        installation_courier(&i, operator_log, &courier_config, &err) < 0 ||
+        courier_start(&courier_config, &courier, &err) < 0 ||
         worker_start(&config, &worker, &err) < 0)
         goto fail;
     say("worker %s: %d builds at once, data is in %s", config.name, config.threads, c->data_dir);
     notify("READY=1");
     wait_for_signal(NULL);
     worker_stop(worker, DRAIN_MS);
+    courier_stop(courier);
     api_server_stop(operators);
     return 0;
 fail:
+    courier_stop(courier);
     api_server_stop(operators);
     fprintf(stderr, "kiln worker: %s\n", err.msg);
     return 1;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/digest.h"
 #include "base/fs.h"
@@ -250,4 +251,91 @@ int registry_get_blob(const struct registry *r, const char *repository, const ch
     if (result == 0)
         *ret = presence;
     return result;
+}
+
+int registry_read_blob(const struct registry *r, const char *repository, const char *digest,
+                       uint64_t size, enum registry_presence *ret_presence, struct buf *ret,
+                       struct error *err)
+{
+    CLEANUP_CLOSE int fd = memfd_create("blob", MFD_CLOEXEC);
+
+    if (size > ret->max)
+        return error_set(err, ERR_REMOTE, "fetch %s from %s: it is larger than %zu bytes", digest,
+                         repository, ret->max);
+    if (fd < 0)
+        return error_errno(err, errno, "make room for a blob");
+    if (registry_get_blob(r, repository, digest, size, fd, ret_presence, err) < 0)
+        return -1;
+    if (lseek(fd, 0, SEEK_SET) < 0)
+        return error_errno(err, errno, "rewind a blob");
+    return fs_read_fd(fd, ret, err);
+}
+
+/* ---- there, and so large ---- */
+
+/* What the answer to a request for the last byte says of all of it. */
+struct end_of_blob {
+    uint64_t size;
+    bool whole; /* the range was passed over, and all of it was about to come */
+};
+
+static uint64_t read_size(const struct http_response *resp)
+{
+    const char *range = http_header(resp, "content-range"); /* "bytes 9-9/10" */
+    const char *text = range ? strchr(range, '/') : NULL;
+    uint64_t size;
+
+    text = text ? text + 1 : http_header(resp, "content-length");
+    return text && text_to_u64(text, UINT64_MAX - 1, &size) ? size : UINT64_MAX;
+}
+
+static int take_end(void *self, const struct http_response *resp, const void *data, size_t len,
+                    struct error *err)
+{
+    struct end_of_blob *e = self;
+
+    (void)data;
+    e->size = read_size(resp);
+    e->whole = resp->status == 200 && len > 1;
+    return e->whole ? error_set(err, ERR_SYSTEM, "enough of it") : 0;
+}
+
+static int ask_end(const struct registry *r, const char *url, uint64_t size,
+                   struct end_of_blob *ret, struct http_response *resp, struct error *err)
+{
+    CLEANUP(argv_release) struct argv headers = ARGV_INIT;
+    const struct http_sink sink = {.take = take_end, .self = ret};
+    const struct http_request req = {
+        .method = "GET", .url = url, .headers = &headers, .sink = &sink, .stall_ms = STALL_MS};
+
+    *ret = (struct end_of_blob){.size = 0};
+    if (size > 0)
+        argv_pushf(&headers, "Range: bytes=%" PRIu64 "-", size - 1);
+    if (registry_ask(r, &req, resp, err) < 0 && !ret->whole)
+        return -1;
+    if (ret->whole) {
+        *err = (struct error)ERROR_INIT;
+        resp->status = 200;
+    }
+    return 0;
+}
+
+int registry_touch_blob(const struct registry *r, const char *repository, const char *digest,
+                        uint64_t size, enum registry_presence *ret_presence, uint64_t *ret_size,
+                        struct error *err)
+{
+    CLEANUP(http_response_release) struct http_response resp = HTTP_RESPONSE_INIT(ANSWER_MAX);
+    struct end_of_blob end;
+    char url[REGISTRY_URL_MAX];
+
+    if (make_url(r, repository, digest, url, err) < 0 ||
+        ask_end(r, url, size, &end, &resp, err) < 0)
+        return error_wrap(err, "read %s in %s", digest, repository);
+    if (resp.status != 200 && resp.status != 206 && resp.status != 404) {
+        (void)registry_unexpected(&resp, err);
+        return error_wrap(err, "read %s in %s", digest, repository);
+    }
+    *ret_presence = resp.status == 404 ? REGISTRY_ABSENT : REGISTRY_PRESENT;
+    *ret_size = end.size;
+    return 0;
 }

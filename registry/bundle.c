@@ -1,13 +1,10 @@
 /* registry — bundles: artifacts that are found by a tag (OCI image specification 1.1, manifest.md,
  * "Guidelines for Artifact Usage"): a manifest as an image has, whose config is of a type of its
  * own, and layers. */
-#include <errno.h>
 #include <jansson.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/digest.h"
-#include "base/fs.h"
 #include "registry/exchange.h"
 
 #define MANIFEST_TYPE "application/vnd.oci.image.manifest.v1+json"
@@ -42,18 +39,13 @@ static int read_descriptor(const struct registry_manifest *m, const char *type, 
 static int read_config(const struct registry *r, const char *repository, const char *digest,
                        uint64_t size, struct buf *ret, struct error *err)
 {
-    CLEANUP_CLOSE int fd = memfd_create("config", MFD_CLOEXEC);
     enum registry_presence presence;
 
-    if (fd < 0)
-        return error_errno(err, errno, "make room for its config");
-    if (registry_get_blob(r, repository, digest, size, fd, &presence, err) < 0)
+    if (registry_read_blob(r, repository, digest, size, &presence, ret, err) < 0)
         return -1;
     if (presence == REGISTRY_ABSENT)
         return error_set(err, ERR_REMOTE, "the registry does not have its config");
-    if (lseek(fd, 0, SEEK_SET) < 0)
-        return error_errno(err, errno, "rewind its config");
-    return fs_read_fd(fd, ret, err);
+    return 0;
 }
 
 static int get(const struct registry *r, const char *repository, const char *tag, const char *type,

@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -119,23 +118,6 @@ bool registry_may_recover(const struct http_response *resp, const struct error *
     return resp->status == 408 || resp->status == 425 || resp->status == 429 || resp->status >= 500;
 }
 
-/* Milliseconds (RFC 9110, 10.2.3: seconds, or a date); 0 when it asks for none. */
-static int64_t retry_after(const struct http_response *resp)
-{
-    const char *said = http_header(resp, "retry-after");
-    struct tm date = {.tm_sec = 0};
-    uint64_t seconds = 0;
-    int64_t wait = 0;
-
-    if (!said)
-        return 0;
-    if (text_to_u64(said, UINT32_MAX, &seconds))
-        wait = (int64_t)seconds * 1000;
-    else if (strptime(said, "%a, %d %b %Y %H:%M:%S GMT", &date))
-        wait = (timegm(&date) - time(NULL)) * 1000;
-    return wait < 0 ? 0 : wait > RETRY_MS_MAX ? RETRY_MS_MAX : wait;
-}
-
 /* False when it was cancelled meanwhile. */
 static bool wait_for(const struct registry *r, int64_t ms)
 {
@@ -155,13 +137,14 @@ static bool wait_for(const struct registry *r, int64_t ms)
 bool registry_try_again(struct registry_tries *t, const struct http_response *resp)
 {
     int64_t wait = t->r->wait_ms ? t->r->wait_ms : WAIT_MS;
-    int64_t asked = retry_after(resp);
+    int64_t asked = http_retry_after(resp);
 
     if (++t->made >= (t->r->tries ? t->r->tries : TRIES))
         return false;
     for (int i = 1; i < t->made && wait < WAIT_MS_MAX; i++)
         wait *= 2;
     wait = wait < WAIT_MS_MAX ? wait : WAIT_MS_MAX;
+    asked = asked < RETRY_MS_MAX ? asked : RETRY_MS_MAX;
     return wait_for(t->r, wait > asked ? wait : asked);
 }
 

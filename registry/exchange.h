@@ -38,6 +38,20 @@ MUST_CHECK int registry_check_blob(const char *repository, const char *digest, s
 /* Bytes of "scheme://host:port" at the beginning of a URL, 0 when there is none. */
 size_t registry_origin_length(const char *url);
 
+/* blobs.c: adds the blob to ret.  ERR_REMOTE also when size, as the manifest has it, is more than
+ * that holds. */
+MUST_CHECK int registry_read_blob(const struct registry *r, const char *repository,
+                                  const char *digest, uint64_t size,
+                                  enum registry_presence *ret_presence, struct buf *ret,
+                                  struct error *err);
+
+/* blobs.c: reads the last byte of a blob that should be so large.  *ret_size: how large it is,
+ * UINT64_MAX where the registry does not say. */
+MUST_CHECK int registry_touch_blob(const struct registry *r, const char *repository,
+                                   const char *digest, uint64_t size,
+                                   enum registry_presence *ret_presence, uint64_t *ret_size,
+                                   struct error *err);
+
 /* The URL in the answer's Location, which may leave out the registry's part.  ERR_REMOTE when it is
  * not there, or names another host or scheme: what is sent there is not for others. */
 MUST_CHECK int registry_location(const struct registry *r, const struct http_response *resp,

@@ -226,6 +226,15 @@ struct registry_pushed {
 MUST_CHECK int registry_push(const struct registry *r, const struct registry_image *image,
                              struct registry_pushed *ret, struct error *err);
 
+/* Reads an image back by its manifest's digest: the manifest and the configuration with all their
+ * bytes, of layers the last one, as registries remember the sizes of what they have lost.  Errors
+ * are those of registry_get_manifest and registry_get_blob.  ret_missing, empty before: stays so
+ * when all is there, else it is what is not, or not as it should be.  ret is to be released, and
+ * says nothing (digest "") if the manifest is not there. */
+MUST_CHECK int registry_read_back(const struct registry *r, const char *repository,
+                                  const char *digest, struct registry_manifest *ret,
+                                  struct buf *ret_missing, struct error *err);
+
 /* ---- what is attached to an image ---- */
 
 struct registry_subject { /* borrowed: a manifest, which need not be there yet */

@@ -291,37 +291,6 @@ static int step_build(struct run *r, struct error *err)
     return build(r, &program, err);
 }
 
-/* ---- deploy ---- */
-
-/* The image is what was pushed, as the registry gives it out. */
-static int step_deploy(struct run *r, struct error *err)
-{
-    const struct registry registry = run_registry(r);
-    CLEANUP(registry_manifest_release) struct registry_manifest manifest = {.size = 0};
-    enum registry_presence presence;
-    char repository[3 * NAME_SIZE];
-    char size[TEXT_SIZE];
-
-    pipeline_repository(&r->build, repository);
-    if (registry_get_manifest(&registry, repository, r->build.tag, &presence, &manifest, err) < 0)
-        return -1;
-    if (presence == REGISTRY_ABSENT)
-        return error_set(err, ERR_REMOTE, "read back %s:%s: the registry does not have it",
-                         repository, r->build.tag);
-    if (strcmp(manifest.digest, r->digest) != 0)
-        return error_set(err, ERR_REMOTE, "read back %s:%s: it is %s, and %s was pushed",
-                         repository, r->build.tag, manifest.digest, r->digest);
-    if (registry_tag(&registry, repository, &manifest, "latest", err) < 0)
-        return -1;
-    r->image_size = manifest.size;
-    text_size(manifest.size, size);
-    journal_addf(&r->journal, LOG_INFO, "#%d %s, %s", r->plain_log.number, r->digest, size);
-    if (attest_end(r, err) < 0)
-        return -1;
-    plain_log_done(&r->plain_log);
-    return 0;
-}
-
 void pipeline_job_name(const struct build *b, char name[JOB_NAME])
 {
     (void)snprintf(name, JOB_NAME, "%s-%d", b->id, b->attempts);
@@ -341,10 +310,10 @@ struct step {
 static const struct step *steps_of(const struct build *b)
 {
     static const struct step image[] = {
-        {"extract", step_extract, false}, {"dockerfile", step_dockerfile, false},
-        {"pull", step_pull, false},       {"reuse", step_reuse, false},
-        {"build", step_build, true},      {"push", step_push, true},
-        {"deploy", step_deploy, false},   {NULL, NULL, false},
+        {"extract", step_extract, false},  {"dockerfile", step_dockerfile, false},
+        {"pull", step_pull, false},        {"reuse", step_reuse, false},
+        {"build", step_build, true},       {"push", step_push, true},
+        {STEP_DEPLOY, step_deploy, false}, {NULL, NULL, false},
     };
     static const struct step pack[] = {{"pack", step_pack, false}, {NULL, NULL, false}};
     static const struct step volume[] = {

@@ -35,6 +35,7 @@ struct worker_config { /* borrowed until worker_free */
     uint64_t git_max;                 /* bytes that a git server may send */
     const char *program;              /* "kiln 0.1.0", for labels */
     bool attest;                      /* images get an SBOM and provenance */
+    int64_t probe_ms; /* what is deployed is started, and has so long to answer; 0: it is not */
     const char *builder_id;           /* a URI: who says so; "": nobody in particular */
     const char *name;                 /* of this worker process: worker_name_of(getpid()) */
     int threads;                      /* builds at once */

@@ -2,7 +2,8 @@
  *
  * The inputs are all that decides an image here: the files that COPY sees, the Dockerfile with what
  * was added to it, the build arguments, whether it is to be slim, the bases by their digests, this
- * program's version, whose next one may build differently, and what labels tell of where the files
+ * program's version, whose next one may build differently, whether it was started to see that it
+ * comes up, and what labels tell of where the files
  * are from (labels.c): commit and repository.  Those two are inputs although no RUN sees them: an
  * image that is said to be of commit B must not be labelled A, and whoever builds a commit wants to
  * find it by its label. So a commit that changes nothing the build sees is built again; its label
@@ -70,6 +71,9 @@ static int digest_inputs(struct run *r, char ret[SHA256_HEX], struct error *err)
     add_word(hash, r->plan.context);
     add_word(hash, buf_str(&r->dockerfile_text));
     add_words(hash, &r->build_args);
+    if (probe_port(r))
+        add_word(hash,
+                 "starts"); /* what was built when nobody looked is built, and started, anew */
     add_word(hash, run_is_slim(r) ? "slim" : "whole");
     add_word(hash, r->revision);
     add_word(hash, r->source.url);
@@ -81,19 +85,26 @@ static int digest_inputs(struct run *r, char ret[SHA256_HEX], struct error *err)
     return 0;
 }
 
-/* The registry may have lost it; then it is built anew. */
+/* The registry may have lost it, or a part of it; then it is built anew. */
 static int tag_for_this(struct run *r, const char *digest, struct error *err)
 {
     const struct registry registry = run_registry(r);
     CLEANUP(registry_manifest_release) struct registry_manifest manifest = {.size = 0};
-    enum registry_presence presence;
+    CLEANUP(buf_release) struct buf missing = BUF_INIT(1024);
     char repository[3 * NAME_SIZE];
 
     pipeline_repository(&r->build, repository);
-    if (registry_get_manifest(&registry, repository, digest, &presence, &manifest, err) < 0)
-        return -1;
-    if (presence == REGISTRY_ABSENT)
+    if (registry_read_back(&registry, repository, digest, &manifest, &missing, err) < 0) {
+        if (err->kind != ERR_REMOTE)
+            return -1;
+        buf_adds(&missing, err->msg);
+        *err = (struct error)ERROR_INIT;
+    }
+    if (missing.len > 0) {
+        run_log(r->config, "build %s: the image of an identical build is not reused: %s",
+                r->build.id, buf_str(&missing));
         return 0;
+    }
     plain_log_begin(&r->plain_log, "[internal] reuse an identical image build");
     if (registry_tag(&registry, repository, &manifest, r->build.tag, err) < 0)
         return -1;

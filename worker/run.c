@@ -283,7 +283,11 @@ static void conclude(struct run *r, int outcome, struct error *err, bool drained
         result = (struct build_result){.kind = ERR_SYSTEM, .message = "the build was stopped"};
     } else if (outcome < 0) {
         tell_fault(r, err);
-        result = (struct build_result){.kind = err->kind, .message = err->msg};
+        result = (struct build_result){.kind = err->kind,
+                                       .message = err->msg,
+                                       .digest = r->digest,
+                                       .image_size = r->image_size,
+                                       .built = r->pushed && !error_may_retry(err->kind)};
         if (r->failure.len)
             result.event = buf_str(&r->failure);
     }

@@ -45,6 +45,7 @@ struct run {
     struct argv images;         /* to be fetched */
     struct argv open;           /* repositories of Kiln's registry that it may pull them from */
     bool reused;                /* the image is an earlier build's: nothing is built or pushed */
+    bool pushed;                /* and read back: the image is there */
     struct builder_image image; /* what was built */
     int64_t epoch;              /* seconds: SOURCE_DATE_EPOCH; -1: none */
     struct attest attest;       /* what is said of it */

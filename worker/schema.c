@@ -237,12 +237,38 @@ static const char version_revisions[] =
     " select r.workspace, r.type, r.name, 1, ifnull(b.tag, ''), r.build, r.updated, ''"
     " from resources r left join builds b on b.id = r.build;";
 
+/* When the deploy step began, and when a client was told so; and what the cluster is to be told:
+ * messages wait here until their URL has acknowledged them. */
+static const char version_deployments[] =
+    "alter table builds add column deploying integer not null default 0;"
+    "alter table builds add column deploying_seen integer not null default 0;"
+
+    "create table webhook_messages ("
+    " id text not null,"
+    " url text not null,"
+    " build text not null,"
+    " type text not null," /* "deployment.succeeded" */
+    " body text not null," /* JSON */
+    " created integer not null,"
+    " attempts integer not null default 0,"
+    " next_try integer not null,"
+    " tried integer not null default 0,"
+    " answer text not null default ''," /* of the last try */
+    " delivered integer not null default 0,"
+    " worker text not null default ''," /* who is sending it, */
+    " lease_until integer not null default 0,"
+    " primary key (id, url)"
+    ") strict, without rowid;"
+    "create index webhook_messages_waiting on webhook_messages (url, next_try)"
+    " where delivered = 0;"
+    "create index webhook_messages_created on webhook_messages (created);";
+
 const char *const schema_migrations[] = {
     version_1,          version_2,
     version_3,          version_accounts,
     version_shares,     version_attestations,
     version_log_events, version_no_cache,
     version_limits,     version_log_retention,
-    version_revisions,
+    version_revisions,  version_deployments,
 };
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

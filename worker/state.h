@@ -201,6 +201,8 @@ struct build {
     char source[BUILD_SOURCE];
     bool no_cache;       /* every step is run, and no earlier image reused */
     int64_t log_removed; /* when its log was, by state_log_remove_old; 0: it is there */
+    int64_t deploying;      /* when this try came to the deploy step; 0: not yet */
+    int64_t deploying_seen; /* when a client was first told DEPLOYING, in this try */
 };
 
 /* Which image or resource a call is about. */
@@ -278,9 +280,10 @@ MUST_CHECK int state_build_find_identical(struct state *s, const struct target *
                                           const char *inputs, enum presence *ret_presence,
                                           char ret_digest[DIGEST_SIZE], struct error *err);
 
-/* Clients were told BUILDING, or read the log, now: facts that build_status needs.  Both change
- * nothing once the end is visible. */
+/* Clients were told BUILDING or DEPLOYING, or read the log, now: facts that build_status needs. All
+ * change nothing once the end is visible. */
 MUST_CHECK int state_build_seen(struct state *s, const char *id, struct error *err);
+MUST_CHECK int state_build_deploying_seen(struct state *s, const char *id, struct error *err);
 MUST_CHECK int state_build_log_read(struct state *s, const char *id, struct error *err);
 
 /* ---- queue ---- */
@@ -301,7 +304,8 @@ enum lease_verdict {
 MUST_CHECK int state_heartbeat(struct state *s, const char *id, const char *worker,
                                int64_t lease_ns, enum lease_verdict *ret_verdict,
                                struct error *err);
-/* Says which step begins. */
+/* Says which step begins.  At STEP_DEPLOY the image is made, and about to be deployed. */
+#define STEP_DEPLOY "deploy"
 MUST_CHECK int state_step(struct state *s, const char *id, const char *worker, const char *step,
                           enum lease_verdict *ret_verdict, struct error *err);
 
@@ -315,7 +319,8 @@ struct build_result {
     const char *event;   /* longer text for the failure event; NULL: message */
     const char *digest;
     uint64_t image_size;
-    bool reused;       /* the image is an earlier build's */
+    bool reused; /* the image is an earlier build's */
+    bool built;  /* of a failure: the image is there all the same, and was not fit to be deployed */
     const char *image; /* of a build that makes no image: what its resource has now ("deps:3") */
 };
 MUST_CHECK int state_finish(struct state *s, const char *id, const char *worker,

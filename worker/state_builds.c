@@ -37,6 +37,8 @@ void build_from_row(struct query *q, struct build *ret)
     COPY_TEXT(ret->source, query_get_text(q, 23));
     ret->no_cache = query_get_int(q, 24) != 0;
     ret->log_removed = query_get_int(q, 25);
+    ret->deploying = query_get_int(q, 26);
+    ret->deploying_seen = query_get_int(q, 27);
 }
 
 static int load_one(struct query *q, enum presence *ret_presence, struct build *ret,
@@ -354,13 +356,15 @@ static int stamp(struct state *s, const char *id, const char *sql, struct error 
     CLEANUP(tx_end) struct tx tx = {0};
     struct build b = {.created = 0};
     enum presence presence;
+    enum status status;
     int64_t now;
 
     if (tx_begin(&tx, s->db, TX_ROW, err) < 0 || build_lock(s, id, err) < 0 ||
         build_load(s, id, &presence, &b, err) < 0)
         return -1;
     now = clock_now(&s->clock);
-    if (presence == ABSENT || build_status(&b, b.purpose, now) != STATUS_BUILDING)
+    status = build_status(&b, b.purpose, now);
+    if (presence == ABSENT || (status != STATUS_BUILDING && status != STATUS_DEPLOYING))
         return 0;
     QUERY(q, s->db, sql);
     query_int(&q, now);
@@ -373,6 +377,12 @@ static int stamp(struct state *s, const char *id, const char *sql, struct error 
 int state_build_seen(struct state *s, const char *id, struct error *err)
 {
     return stamp(s, id, "update builds set building_seen = ? where id = ? and building_seen = 0",
+                 err);
+}
+
+int state_build_deploying_seen(struct state *s, const char *id, struct error *err)
+{
+    return stamp(s, id, "update builds set deploying_seen = ? where id = ? and deploying_seen = 0",
                  err);
 }
 

@@ -19,21 +19,35 @@ static int tag_put(struct state *s, const struct build *b, const char *tag, int6
     return query_run(&q, NULL, err);
 }
 
+int image_keep(struct state *s, const struct build *b, struct error *err)
+{
+    struct target t = build_target(b);
+    int64_t now = clock_now(&s->clock);
+
+    QUERY(q, s->db,
+          "insert into images values (?1, ?2, ?3, ?4, ?4, 0, ?5)"
+          " on conflict (workspace, type, name) do update set updated = ?4, size = ?5");
+    bind_target(&q, &t);
+    query_int(&q, now);
+    query_int(&q, (int64_t)b->image_size);
+    if (query_run(&q, NULL, err) < 0)
+        return -1;
+    return tag_put(s, b, b->tag, now, err);
+}
+
 int image_record(struct state *s, const struct build *b, struct error *err)
 {
     struct target t = build_target(b);
     int64_t now = clock_now(&s->clock);
     char image[256];
 
+    if (image_keep(s, b, err) < 0 || tag_put(s, b, "latest", now, err) < 0)
+        return -1;
     QUERY(q, s->db,
-          "insert into images values (?1, ?2, ?3, ?4, ?4, ?4, ?5)"
-          " on conflict (workspace, type, name) do update set updated = ?4, deployed = ?4, size = "
-          "?5");
+          "update images set deployed = ?4 where workspace = ?1 and type = ?2 and name = ?3");
     bind_target(&q, &t);
     query_int(&q, now);
-    query_int(&q, (int64_t)b->image_size);
-    if (query_run(&q, NULL, err) < 0 || tag_put(s, b, b->tag, now, err) < 0 ||
-        tag_put(s, b, "latest", now, err) < 0)
+    if (query_run(&q, NULL, err) < 0)
         return -1;
     if (b->purpose != BUILD_FOR_RESOURCE)
         return 0;

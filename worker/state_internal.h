@@ -14,6 +14,8 @@ struct state {
     int attempts_max;
     int64_t upload_ns;
     struct workspace_limits limits;
+    const struct argv *webhooks; /* URLs; NULL: none */
+    const char *registry_name;   /* as references begin that they are told */
     pthread_mutex_t wake_lock;
     pthread_cond_t wake;
     unsigned wakes;           /* counts state_wake calls */
@@ -29,7 +31,8 @@ void bind_target(struct query *q, const struct target *t);
 #define BUILD_COLUMNS                                                                              \
     "id, workspace, type, name, purpose, phase, tag, archive, archive_size, attempts, step, "      \
     "fault, message, digest, image_size, created, upload_expires, uploaded, started, finished, "   \
-    "last_line, building_seen, log_read, source, no_cache, log_removed"
+    "last_line, building_seen, log_read, source, no_cache, log_removed, deploying, "      \
+    "deploying_seen"
 void build_from_row(struct query *q, struct build *ret);
 
 /* Locks the build for the rest of the transaction, if there is such a one. */
@@ -82,6 +85,13 @@ bool queue_has_work(struct state *s);
 
 /* The image's tags and the resource's image after a success. */
 MUST_CHECK int image_record(struct state *s, const struct build *b, struct error *err);
+/* The image with its own tag alone: nothing else says that it is the newest. */
+MUST_CHECK int image_keep(struct state *s, const struct build *b, struct error *err);
+
+/* state_webhooks.c: what became of a deployment ("DEPLOYED", "FAILED") waits to be sent to each URL
+ * of state_announce; within the caller's transaction. */
+MUST_CHECK int webhook_add(struct state *s, const struct build *b, const char *status,
+                           const char *message, struct error *err);
 
 /* state_image_use.c: who uses the image, or its tag, whose digests those are; within the caller's
  * transaction. */

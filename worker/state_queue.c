@@ -65,7 +65,7 @@ static int take(struct state *s, const char *id, const char *worker, int64_t now
 {
     QUERY(q, s->db,
           "update builds as b set phase = 2, worker = ?3, lease_until = ?4,"
-          " attempts = attempts + 1, step = '', cancel = '',"
+          " attempts = attempts + 1, step = '', cancel = '', deploying = 0, deploying_seen = 0,"
           " started = case started when 0 then ?1 else started end"
           " where id = ?5 and " MAY_RUN " returning " BUILD_COLUMNS);
     query_int(&q, now);
@@ -170,8 +170,12 @@ static int note_step(struct state *s, const char *id, const char *worker, const 
     if (tx_begin(&tx, s->db, TX_ROW, err) < 0 || look_at_lease(s, id, worker, &verdict, err) < 0)
         return -1;
     if (verdict == LEASE_KEPT) {
-        QUERY(q, s->db, "update builds set step = ? where id = ?");
+        QUERY(q, s->db,
+              "update builds set step = ?1,"
+              " deploying = case ?1 when '" STEP_DEPLOY "' then ?2 else deploying end"
+              " where id = ?3");
         query_text(&q, step);
+        query_int(&q, clock_now(&s->clock));
         query_text(&q, id);
         if (query_run(&q, NULL, err) < 0 || tx_commit(&tx, err) < 0)
             return -1;
@@ -202,35 +206,76 @@ static int end_build(struct state *s, const char *id, enum build_phase phase, co
     return query_run(&q, NULL, err);
 }
 
-static int end_failed(struct state *s, const struct build *b, const struct build_result *result,
-                      struct error *err)
+/* What a build made, or did not. */
+static int tell_image(struct state *s, const struct build *b, const struct build_result *result,
+                      bool made, struct error *err)
 {
-    struct event_draft image = {.type = "buildimage.failed", .status = "FAILED", .final = true};
-    struct event_draft resource = {.type = "deployment.failed",
-                                   .status = "FAILED",
-                                   .message = "Deployment has failed",
-                                   .of_resource = true,
-                                   .final = true};
-    struct target t = build_target(b);
+    const struct target t = build_target(b);
+    struct event_draft e = {.type = "buildimage.succeeded",
+                            .status = "BUILT",
+                            .message = result->reused ? "Reused an identical image build"
+                                                      : "Build image succeeded",
+                            .final = true};
 
-    image.message = result->event ? result->event : result->message;
+    if (!made) {
+        e.type = "buildimage.failed";
+        e.status = "FAILED";
+        e.message = result->event ? result->event : result->message;
+    }
+    return event_add(s, &t, b, &e, err);
+}
+
+/* The reason is told once: by the event of the image, or, when that was made, by this one. */
+static int tell_failed_deployment(struct state *s, const struct build *b,
+                                  const struct build_result *result, struct error *err)
+{
+    const struct target t = build_target(b);
+    CLEANUP(buf_release) struct buf message = BUF_INIT(1 << 20);
+    struct event_draft e = {
+        .type = "deployment.failed", .status = "FAILED", .of_resource = true, .final = true};
+
+    buf_adds(&message, "Deployment has failed");
+    if (result->built)
+        buf_addf(&message, ": %s", result->message);
+    e.message = buf_str(&message);
+    if (event_add(s, &t, b, &e, err) < 0)
+        return -1;
+    return webhook_add(s, b, "FAILED", result->message, err);
+}
+
+/* Notes what was made. */
+static int set_image(struct state *s, struct build *b, const struct build_result *result,
+                     struct error *err)
+{
+    COPY_TEXT(b->digest, result->digest);
+    b->image_size = result->image_size;
+    QUERY(q, s->db, "update builds set digest = ?, image_size = ? where id = ?");
+    query_text(&q, b->digest);
+    query_int(&q, (int64_t)b->image_size);
+    query_text(&q, b->id);
+    return query_run(&q, NULL, err);
+}
+
+static int end_failed(struct state *s, const struct build *failed,
+                      const struct build_result *result, struct error *err)
+{
+    struct build copy = *failed;
+    struct build *b = &copy;
+
     if (end_build(s, b->id, BUILD_FAILED, error_kind_name(result->kind), result->message, err) < 0)
         return -1;
     if (!purpose_is_image(b->purpose))
         return event_add_progress(s, b, TOLD_FAILED, result->message, err);
-    if (event_add(s, &t, b, &image, err) < 0)
+    if (result->built && (set_image(s, b, result, err) < 0 || image_keep(s, b, err) < 0))
         return -1;
-    return b->purpose == BUILD_FOR_RESOURCE ? event_add(s, &t, b, &resource, err) : 0;
+    if (tell_image(s, b, result, result->built, err) < 0)
+        return -1;
+    return b->purpose == BUILD_FOR_RESOURCE ? tell_failed_deployment(s, b, result, err) : 0;
 }
 
 static int end_succeeded(struct state *s, struct build *b, const struct build_result *result,
                          struct error *err)
 {
-    const struct event_draft image = {.type = "buildimage.succeeded",
-                                      .status = "BUILT",
-                                      .message = result->reused ? "Reused an identical image build"
-                                                                : "Build image succeeded",
-                                      .final = true};
     static const struct event_draft resource[] = {
         {"deployment.created", "BUILT", "", true, true},
         {"deployment.ready", "DEPLOYED", "Deployment ready on a cluster", true, true},
@@ -238,22 +283,18 @@ static int end_succeeded(struct state *s, struct build *b, const struct build_re
     };
     struct target t = build_target(b);
 
-    COPY_TEXT(b->digest, result->digest);
-    b->image_size = result->image_size;
-    QUERY(q, s->db, "update builds set digest = ?, image_size = ? where id = ?");
-    query_text(&q, b->digest);
-    query_int(&q, (int64_t)b->image_size);
-    query_text(&q, b->id);
-    if (query_run(&q, NULL, err) < 0 || end_build(s, b->id, BUILD_SUCCEEDED, "", "", err) < 0)
+    if (set_image(s, b, result, err) < 0 || end_build(s, b->id, BUILD_SUCCEEDED, "", "", err) < 0)
         return -1;
     if (!purpose_is_image(b->purpose))
         return resource_record(s, b, result->image, err);
-    if (image_record(s, b, err) < 0 || event_add(s, &t, b, &image, err) < 0)
+    if (image_record(s, b, err) < 0 || tell_image(s, b, result, true, err) < 0)
         return -1;
-    for (size_t i = 0; b->purpose == BUILD_FOR_RESOURCE && i < 3; i++)
+    if (b->purpose != BUILD_FOR_RESOURCE)
+        return 0;
+    for (size_t i = 0; i < 3; i++)
         if (event_add(s, &t, b, &resource[i], err) < 0)
             return -1;
-    return 0;
+    return webhook_add(s, b, "DEPLOYED", "", err);
 }
 
 /* The end of a RUNNING build that was told to stop. */

@@ -15,8 +15,10 @@
  * kind shows once the last log line is old enough to have been fetched.  A build longer than that
  * whose log nobody reads shows its end at once.  Nothing waits: the answer is computed when asked.
  *
- * DEPLOYING is never said: the last step still writes to the log and may fail and be tried again,
- * and once it is over the resource is deployed. */
+ * DEPLOYING is said of a resource whose build has come to its last step, in which the image is read
+ * back and perhaps started: once BUILDING was told for long enough, and when nobody reads the log,
+ * or there was nothing new in it for as long as a watcher takes to fetch it.  So a step that is
+ * over at once is hardly ever seen, and costs nobody any time.  Once told, it stays. */
 #include "worker/status.h"
 
 #define TOLD_FOR    (9 * NS_PER_SEC / 2) /* the CLI's ticks are 3 s and 6 s after its first ask */
@@ -51,21 +53,40 @@ static bool end_may_show(const struct build *b, enum build_purpose view, int64_t
     return log_was_read(b, now);
 }
 
+static bool deploying_may_show(const struct build *b, int64_t now)
+{
+    const int64_t quiet_since = b->last_line > b->deploying ? b->last_line : b->deploying;
+
+    if (!b->deploying || !building_was_shown(b, now))
+        return false;
+    if (b->deploying_seen || now - quiet_since >= LOG_AGE)
+        return true;
+    return now - b->uploaded >= WATCHED && now - b->log_read >= READER_GONE;
+}
+
+/* Until the end shows. */
+static enum status status_of_unfinished(const struct build *b, enum build_purpose view, int64_t now)
+{
+    return view == BUILD_FOR_RESOURCE && deploying_may_show(b, now) ? STATUS_DEPLOYING
+                                                                    : STATUS_BUILDING;
+}
+
 enum status build_status(const struct build *b, enum build_purpose view, int64_t now)
 {
     switch (b->phase) {
     case BUILD_UPLOADING:
         return STATUS_UPLOADING;
     case BUILD_QUEUED:
-    case BUILD_RUNNING:
         return STATUS_BUILDING;
+    case BUILD_RUNNING:
+        return status_of_unfinished(b, view, now);
     case BUILD_CANCELLED:
         return STATUS_FAILED;
     case BUILD_FAILED:
-        return end_may_show(b, view, now) ? STATUS_FAILED : STATUS_BUILDING;
+        return end_may_show(b, view, now) ? STATUS_FAILED : status_of_unfinished(b, view, now);
     case BUILD_SUCCEEDED:
         if (!end_may_show(b, view, now))
-            return STATUS_BUILDING;
+            return status_of_unfinished(b, view, now);
         return view == BUILD_FOR_IMAGE ? STATUS_BUILT : STATUS_DEPLOYED;
     }
     abort();
@@ -73,7 +94,8 @@ enum status build_status(const struct build *b, enum build_purpose view, int64_t
 
 const char *status_name(enum status status)
 {
-    static const char *const names[] = {"UPLOADING", "BUILDING", "DEPLOYED", "BUILT", "FAILED"};
+    static const char *const names[] = {"UPLOADING", "BUILDING", "DEPLOYING",
+                                        "DEPLOYED",  "BUILT",    "FAILED"};
 
     return names[status];
 }

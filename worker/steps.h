@@ -44,4 +44,13 @@ MUST_CHECK int step_reuse(struct run *r, struct error *err);
 /* push.c: sends the image to the registry. */
 MUST_CHECK int step_push(struct run *r, struct error *err);
 
+/* deploy.c: sees that the image is there and, where that is asked for, that it starts. */
+MUST_CHECK int step_deploy(struct run *r, struct error *err);
+
+/* probe.c: whether the image of the build is started once when it is deployed, and which port it
+ * then has to answer on; 0: it is not. */
+uint16_t probe_port(const struct run *r);
+/* Starts it.  ERR_INPUT: it does not come up; log and event are told why. */
+MUST_CHECK int probe_image(struct run *r, uint16_t port, struct error *err);
+
 #endif

@@ -25,5 +25,6 @@
 #include "worker/planner.h"
 #include "worker/state.h"
 #include "worker/status.h"
+#include "worker/webhooks.h"
 
 #endif

@@ -120,6 +120,45 @@ static void test_a_failure_event_carries_the_long_text_or_else_the_message(void 
     }
 }
 
+static void note_tag(void *self, const struct image_tag *g)
+{
+    char *tags = self;
+
+    (void)snprintf(tags + strlen(tags), 256 - strlen(tags), "%s ", g->name);
+}
+
+/* The image was made, and did not come up when it was started. */
+static void test_an_image_that_was_not_fit_to_be_deployed_is_there_by_its_own_tag(void **state)
+{
+    const struct build_result result = {.kind = ERR_INPUT,
+                                        .message = "it exited with 3",
+                                        .event = "long\ntext",
+                                        .digest = DIGEST,
+                                        .image_size = 7,
+                                        .built = true};
+    const struct target t = sandbox("one");
+    struct fixture *f = *state;
+    struct build b = begin_build(f, "one", BUILD_FOR_RESOURCE);
+    char tags[256] = "", expected[BUILD_TAG + 2];
+    enum lease_verdict verdict;
+    enum build_phase phase;
+    struct list list;
+
+    accept_upload(f, &b);
+    must_claim(f, "w");
+    MUST(f, state_finish(f->s, b.id, "w", &result, &verdict, &phase, &f->err));
+    assert_int_equal(phase, BUILD_FAILED);
+    list = events_of(f, "one");
+    assert_string_equal(list.text, "buildimage.created UPLOADED\n"
+                                   "buildimage.succeeded BUILT final\n"
+                                   "deployment.failed FAILED resource final\n");
+    assert_string_equal(list.message, "Deployment has failed: it exited with 3");
+    assert_string_equal(load_build(f, b.id).digest, DIGEST);
+    MUST(f, state_image_tags(f->s, &t, note_tag, tags, &f->err));
+    (void)snprintf(expected, sizeof(expected), "%s ", b.tag);
+    assert_string_equal(tags, expected);
+}
+
 static void test_a_try_that_is_repeated_is_no_event(void **state)
 {
     struct fixture *f = *state;
@@ -187,6 +226,7 @@ int main(void)
         STATE_TEST(test_a_build_begins_with_an_event),
         STATE_TEST(test_the_events_of_each_end_come_in_order),
         STATE_TEST(test_a_failure_event_carries_the_long_text_or_else_the_message),
+        STATE_TEST(test_an_image_that_was_not_fit_to_be_deployed_is_there_by_its_own_tag),
         STATE_TEST(test_a_try_that_is_repeated_is_no_event),
         STATE_TEST(test_an_upload_that_never_came_and_a_dead_worker_are_events),
         STATE_TEST(test_events_of_other_targets_are_not_shown),

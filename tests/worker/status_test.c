@@ -91,13 +91,67 @@ static void test_an_upload_that_never_came_has_failed_at_once(void **state)
     assert_int_equal(build_status(&b, BUILD_FOR_RESOURCE, 1), STATUS_FAILED);
 }
 
-static void test_the_step_is_nobodys_business(void **state)
+/* A resource's build that was told BUILDING 4 s after its upload, and came to its last step after
+ * 30 s. */
+static enum status in_the_last_step(enum build_purpose view, double last_line, double log_read,
+                                    double now)
 {
-    struct build b = {.phase = BUILD_RUNNING, .uploaded = START, .step = "deploy"};
+    const struct build b = {.phase = BUILD_RUNNING,
+                            .uploaded = START,
+                            .building_seen = at(4),
+                            .deploying = at(30),
+                            .last_line = at(last_line),
+                            .log_read = at(log_read)};
 
-    /* The step still writes its lines and may fail: DEPLOYING would stop the log watcher. */
+    return build_status(&b, view, START + S(now));
+}
+
+static void test_deploying_is_told_of_a_resource_once_the_log_was_fetched(void **state)
+{
     (void)state;
-    assert_int_equal(build_status(&b, BUILD_FOR_RESOURCE, START + S(100)), STATUS_BUILDING);
+    assert_int_equal(in_the_last_step(BUILD_FOR_RESOURCE, 30, 29, 32.9), STATUS_BUILDING);
+    assert_int_equal(in_the_last_step(BUILD_FOR_RESOURCE, 30, 29, 33), STATUS_DEPLOYING);
+    assert_int_equal(in_the_last_step(BUILD_FOR_IMAGE, 30, 29, 33), STATUS_BUILDING);
+    assert_int_equal(in_the_last_step(BUILD_FOR_RESOURCE, 31, 29, 33.9), STATUS_BUILDING);
+    assert_int_equal(in_the_last_step(BUILD_FOR_RESOURCE, 31, 29, 34), STATUS_DEPLOYING);
+}
+
+static void test_deploying_is_told_at_once_when_nobody_reads_the_log(void **state)
+{
+    (void)state;
+    assert_int_equal(in_the_last_step(BUILD_FOR_RESOURCE, 30, 0, 30), STATUS_DEPLOYING);
+    assert_int_equal(in_the_last_step(BUILD_FOR_RESOURCE, 30, 20.1, 30), STATUS_BUILDING);
+}
+
+static void test_deploying_is_not_told_before_building_was(void **state)
+{
+    const struct build b = {
+        .phase = BUILD_RUNNING, .uploaded = START, .building_seen = at(4), .deploying = at(1)};
+
+    (void)state;
+    assert_int_equal(build_status(&b, BUILD_FOR_RESOURCE, START + S(8.4)), STATUS_BUILDING);
+    assert_int_equal(build_status(&b, BUILD_FOR_RESOURCE, START + S(8.5)), STATUS_DEPLOYING);
+}
+
+static void test_deploying_stays_until_the_end_shows(void **state)
+{
+    struct build b = {.phase = BUILD_SUCCEEDED,
+                      .uploaded = START,
+                      .building_seen = at(4),
+                      .deploying = at(30),
+                      .deploying_seen = at(33),
+                      .last_line = at(34),
+                      .log_read = at(33.5),
+                      .finished = at(34)};
+
+    (void)state;
+    assert_int_equal(build_status(&b, BUILD_FOR_RESOURCE, START + S(34.5)), STATUS_DEPLOYING);
+    assert_int_equal(build_status(&b, BUILD_FOR_RESOURCE, START + S(37)), STATUS_DEPLOYED);
+    b.phase = BUILD_FAILED;
+    assert_int_equal(build_status(&b, BUILD_FOR_RESOURCE, START + S(34.5)), STATUS_DEPLOYING);
+    assert_int_equal(build_status(&b, BUILD_FOR_RESOURCE, START + S(37)), STATUS_FAILED);
+    b.phase = BUILD_QUEUED; /* another try */
+    assert_int_equal(build_status(&b, BUILD_FOR_RESOURCE, START + S(34.5)), STATUS_BUILDING);
 }
 
 static void test_names_and_finality(void **state)
@@ -108,8 +162,8 @@ static void test_names_and_finality(void **state)
         bool final;
     } cases[] = {
         {STATUS_UPLOADING, "UPLOADING", false}, {STATUS_BUILDING, "BUILDING", false},
-        {STATUS_DEPLOYED, "DEPLOYED", true},    {STATUS_BUILT, "BUILT", true},
-        {STATUS_FAILED, "FAILED", true},
+        {STATUS_DEPLOYING, "DEPLOYING", false}, {STATUS_DEPLOYED, "DEPLOYED", true},
+        {STATUS_BUILT, "BUILT", true},          {STATUS_FAILED, "FAILED", true},
     };
 
     (void)state;
@@ -182,7 +236,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_status_of_each_moment),
         cmocka_unit_test(test_an_upload_that_never_came_has_failed_at_once),
-        cmocka_unit_test(test_the_step_is_nobodys_business),
+        cmocka_unit_test(test_deploying_is_told_of_a_resource_once_the_log_was_fetched),
+        cmocka_unit_test(test_deploying_is_told_at_once_when_nobody_reads_the_log),
+        cmocka_unit_test(test_deploying_is_not_told_before_building_was),
+        cmocka_unit_test(test_deploying_stays_until_the_end_shows),
         cmocka_unit_test(test_names_and_finality),
         STATE_TEST(test_the_first_that_was_told_and_the_last_that_read_are_kept),
         STATE_TEST(test_nobody_is_told_building_before_the_upload),

@@ -1,0 +1,230 @@
+/* worker/state_webhooks — messages that wait until they are acknowledged. */
+#include <jansson.h>
+#include <string.h>
+
+#include "worker/state_internal.h"
+#include "worker/webhooks.h"
+
+#define BODY_MAX (64 << 10)
+
+void webhook_message_release(struct webhook_message *m)
+{
+    buf_release(&m->body);
+}
+
+void state_announce(struct state *s, const struct argv *urls, const char *registry_name)
+{
+    s->webhooks = urls;
+    s->registry_name = registry_name;
+}
+
+/* ---- writing ---- */
+
+/* NULL: out of memory. */
+static char *write_body(const struct state *s, const struct build *b, const char *type,
+                        const char *status, const char *message, int64_t now)
+{
+    char time[CLOCK_TEXT];
+    json_auto_t *o = NULL;
+    json_t *data;
+
+    clock_format(now, time);
+    data = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "workspace", b->workspace, "type", b->type,
+                     "name", b->name, "build", b->id, "revision", b->tag, "status", status);
+    if (data && b->digest[0]) {
+        json_object_set_new(data, "image",
+                            json_sprintf("%s/%s/%s/%s@%s", s->registry_name, b->workspace, b->type,
+                                         b->name, b->digest));
+        json_object_set_new(data, "digest", json_string(b->digest));
+    }
+    if (data && message[0])
+        json_object_set_new(data, "message", json_string(message));
+    o = json_pack("{s:s, s:s, s:o}", "type", type, "timestamp", time, "data", data);
+    return o ? json_dumps(o, JSON_COMPACT) : NULL;
+}
+
+static int add_one(struct state *s, const char *url, const struct build *b, const char *type,
+                   const char *body, int64_t now, struct error *err)
+{
+    char id[WEBHOOK_ID];
+
+    (void)snprintf(id, sizeof(id), "msg_%s", b->id); /* a build ends once */
+    QUERY(q, s->db,
+          "insert or ignore into webhook_messages (id, url, build, type, body, created, next_try)"
+          " values (?1, ?2, ?3, ?4, ?5, ?6, ?6)");
+    query_text(&q, id);
+    query_text(&q, url);
+    query_text(&q, b->id);
+    query_text(&q, type);
+    query_text(&q, body);
+    query_int(&q, now);
+    return query_run(&q, NULL, err);
+}
+
+int webhook_add(struct state *s, const struct build *b, const char *status, const char *message,
+                struct error *err)
+{
+    const char *type =
+        strcmp(status, "DEPLOYED") == 0 ? "deployment.succeeded" : "deployment.failed";
+    const int64_t now = clock_now(&s->clock);
+    CLEANUP_FREE char *body = NULL;
+
+    if (!s->webhooks || s->webhooks->n == 0)
+        return 0;
+    body = write_body(s, b, type, status, message, now);
+    if (!body)
+        return error_set(err, ERR_SYSTEM, "write a webhook's message: out of memory");
+    for (size_t i = 0; i < s->webhooks->n; i++)
+        if (add_one(s, s->webhooks->v[i], b, type, body, now, err) < 0)
+            return -1;
+    return 0;
+}
+
+/* ---- sending ---- */
+
+#define COLUMNS "id, url, build, type, attempts, created, next_try, tried, delivered, answer, body"
+
+static void read_row(struct query *q, struct webhook_message *ret)
+{
+    *ret = (struct webhook_message){.attempts = (int)query_get_int(q, 4),
+                                    .created = query_get_int(q, 5),
+                                    .next_try = query_get_int(q, 6),
+                                    .tried = query_get_int(q, 7),
+                                    .delivered = query_get_int(q, 8),
+                                    .body = BUF_INIT(BODY_MAX)};
+    COPY_TEXT(ret->id, query_get_text(q, 0));
+    COPY_TEXT(ret->url, query_get_text(q, 1));
+    COPY_TEXT(ret->build, query_get_text(q, 2));
+    COPY_TEXT(ret->type, query_get_text(q, 3));
+    COPY_TEXT(ret->answer, query_get_text(q, 9));
+}
+
+#define NEXT_MESSAGE                                                                               \
+    "(select id from webhook_messages where delivered = 0 and url = ?1 and next_try <= ?2"         \
+    " and lease_until <= ?2 order by next_try limit 1)"
+
+/* Looking waits for nobody's transaction; taking does. */
+static int has_next(struct state *s, const char *url, bool *ret, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0)
+        return -1;
+    QUERY(q, s->db, "select 1 from " NEXT_MESSAGE);
+    query_text(&q, url);
+    query_int(&q, clock_now(&s->clock));
+    return query_next(&q, ret, err);
+}
+
+int state_webhook_claim(struct state *s, const char *url, const char *worker, int64_t lease_ns,
+                        enum presence *ret_presence, struct webhook_message *ret, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    struct webhook_message m = {.attempts = 0};
+    int64_t now;
+    bool row;
+
+    *ret_presence = ABSENT;
+    if (has_next(s, url, &row, err) < 0)
+        return -1;
+    if (!row)
+        return 0;
+    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0)
+        return -1;
+    now = clock_now(&s->clock);
+    QUERY(q, s->db,
+          "update webhook_messages set worker = ?3, lease_until = ?4, attempts = attempts + 1,"
+          " tried = ?2 where url = ?1 and id = " NEXT_MESSAGE " returning " COLUMNS);
+    query_text(&q, url);
+    query_int(&q, now);
+    query_text(&q, worker);
+    query_int(&q, now + lease_ns);
+    if (query_next(&q, &row, err) < 0)
+        return -1;
+    if (row) {
+        read_row(&q, &m);
+        buf_adds(&m.body, query_get_text(&q, 10));
+    }
+    query_end(&q);
+    if (buf_check(&m.body, "a webhook's message", err) < 0 || tx_commit(&tx, err) < 0) {
+        webhook_message_release(&m);
+        return -1;
+    }
+    *ret = m;
+    *ret_presence = row ? PRESENT : ABSENT;
+    return 0;
+}
+
+int state_webhook_settle(struct state *s, const struct webhook_message *m, const char *worker,
+                         bool acknowledged, const char *answer, int64_t pause, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    int64_t now;
+
+    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0)
+        return -1;
+    now = clock_now(&s->clock);
+    QUERY(q, s->db,
+          "update webhook_messages set delivered = ?1, answer = ?2, next_try = ?3, worker = '',"
+          " lease_until = 0 where id = ?4 and url = ?5 and worker = ?6 and delivered = 0");
+    query_int(&q, acknowledged ? now : 0);
+    query_text(&q, answer);
+    query_int(&q, now + pause);
+    query_text(&q, m->id);
+    query_text(&q, m->url);
+    query_text(&q, worker);
+    if (query_run(&q, NULL, err) < 0)
+        return -1;
+    return tx_commit(&tx, err);
+}
+
+/* ---- looking after them ---- */
+
+int state_webhook_list(struct state *s, bool all,
+                       void (*each)(void *self, const struct webhook_message *m), void *self,
+                       struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    bool row;
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0)
+        return -1;
+    QUERY(q, s->db,
+          "select " COLUMNS " from webhook_messages where delivered = 0 or ? order by created, id,"
+          " url");
+    query_int(&q, all);
+    for (;;) {
+        struct webhook_message m;
+
+        if (query_next(&q, &row, err) < 0)
+            return -1;
+        if (!row)
+            return 0;
+        read_row(&q, &m);
+        each(self, &m);
+    }
+}
+
+int state_webhook_forget(struct state *s, const struct argv *urls, int64_t before,
+                         struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    CLEANUP_FREE char *kept = NULL;
+    json_auto_t *list = json_array();
+
+    for (size_t i = 0; i < urls->n; i++)
+        json_array_append_new(list, json_string(urls->v[i]));
+    kept = json_dumps(list, JSON_COMPACT);
+    if (!kept)
+        return error_set(err, ERR_SYSTEM, "forget webhooks' messages: out of memory");
+    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0)
+        return -1;
+    QUERY(q, s->db,
+          "delete from webhook_messages where created < ?1 and (delivered > 0"
+          " or url not in (select value from json_each(?2)))");
+    query_int(&q, before);
+    query_text(&q, kept);
+    if (query_run(&q, NULL, err) < 0)
+        return -1;
+    return tx_commit(&tx, err);
+}
