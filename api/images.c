@@ -3,7 +3,7 @@
 
 #include "api/image_json.h"
 #include "api/image_ref.h"
-#include "api/page.h"
+#include "api/list_page.h"
 
 /* ---- lists ---- */
 

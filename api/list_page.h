@@ -1,6 +1,6 @@
-/* api/page — one page of a list that is in memory: sorted by name, searched, cut. */
-#ifndef API_PAGE_H
-#define API_PAGE_H
+/* api/list_page — one page of a list that is in memory: sorted by name, searched, cut. */
+#ifndef API_LIST_PAGE_H
+#define API_LIST_PAGE_H
 
 #include "api/call.h"
 

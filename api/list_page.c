@@ -1,5 +1,5 @@
-/* api/page — see the header. */
-#include "api/page.h"
+/* api/list_page — see the header. */
+#include "api/list_page.h"
 
 #include <stdlib.h>
 #include <string.h>
