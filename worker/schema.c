@@ -214,9 +214,14 @@ static const char version_limits[] = "alter table workspaces add column builds_m
                                      "alter table workspaces add column images_max integer;"
                                      "alter table workspaces add column templates_max integer;";
 
+/* The builds of a workspace, newest first.  4: BUILD_TO_COLLECT. */
+static const char version_build_list[] =
+    "create index builds_by_workspace on builds (workspace, created, id) where purpose <> 4;";
+
 const char *const schema_migrations[] = {
     version_1,          version_2,        version_3,
     version_accounts,   version_shares,   version_attestations,
     version_log_events, version_no_cache, version_limits,
+    version_build_list,
 };
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);
