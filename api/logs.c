@@ -1,4 +1,5 @@
-/* api/logs — the log of a target's current build, in the two forms of PROTOCOL.md 1.4 and 2.10.
+/* api/logs — the log of a target's current build, in the two forms of PROTOCOL.md 1.4 and 2.10, or
+ * of an earlier one where ?build= names it.
  *
  * "Current" is the newest build that was not cancelled, whatever start the client names: the CLI's
  * start lies after the upload, and lines of an earlier build would be wrong for every client. */
@@ -93,12 +94,29 @@ static void add_line(void *self, const struct log_line *l)
                             l->text, "severity", (int)l->severity, "trace_id", ""));
 }
 
+/* The build that the request names, if the target has it; without a name the current one. */
+static int find_build(struct api_call *c, const struct target *t, enum presence *ret_presence,
+                      struct build *ret, struct error *err)
+{
+    const char *id = api_request_param(c->req, "build");
+
+    if (!id || !*id)
+        return state_build_newest(c->config->state, t, ret_presence, ret, err);
+    if (state_build_get(c->config->state, id, ret_presence, ret, err) < 0)
+        return -1;
+    if (*ret_presence == PRESENT &&
+        (strcmp(ret->workspace, t->workspace) != 0 || strcmp(ret->type, t->type) != 0 ||
+         strcmp(ret->name, t->name) != 0))
+        *ret_presence = ABSENT;
+    return 0;
+}
+
 /* The target's build.  Whoever follows its log is noted while the end is not visible, for
  * build_status to wait for. */
 static int current_build(struct api_call *c, const struct target *t, enum presence *ret_presence,
                          struct build *ret, struct error *err)
 {
-    if (state_build_newest(c->config->state, t, ret_presence, ret, err) < 0)
+    if (find_build(c, t, ret_presence, ret, err) < 0)
         return -1;
     if (*ret_presence == ABSENT || !ret->uploaded ||
         status_is_final(build_status(ret, ret->purpose, c->now)))
