@@ -1,6 +1,6 @@
 // The list of builds, as they run.
 
-import { apiUrl, get, now, poll } from "./server.js";
+import { apiUrl, get, now, poll, session } from "./server.js";
 import { el, empty, say, setText } from "./dom.js";
 import { ago, date, duration, moment } from "./text.js";
 
@@ -37,9 +37,8 @@ export function buildHref(build) {
 }
 
 function pushCommands() {
-  return `export BL_API_URL=${apiUrl()}
-export BL_API_KEY=$KEY
-bl push --name demo --type sandbox        # in the project's folder
+  return `export BL_API_URL=${apiUrl()} BL_API_KEY=$KEY BL_WORKSPACE=${session.workspace}
+bl push --type sandbox                    # in the project's folder
 
 # or without bl:
 URL=$(curl -sS -D- -o /dev/null -H "Authorization: Bearer $KEY" \\
@@ -58,7 +57,7 @@ function newRow(build) {
   const row = el("tr", {},
     el("td", {}, badge, step),
     el("th", { scope: "row" }, el("a", { href: buildHref(build) },
-      el("span", { class: "type" }, `${build.resourceType}/`), build.name)),
+      el("span", { class: "type" }, `${build.resourceType}/`), el("wbr"), build.name)),
     el("td", { class: "tag" }, el("code", {}, build.tag ?? "")), began, took);
 
   function update(newer) {

@@ -36,7 +36,7 @@ function rowOf(image) {
   const shares = el("td", { class: "shares" }, m.sourceWorkspace ? `from ${m.sourceWorkspace}` : "");
   const row = el("tr", {},
     el("th", { scope: "row" }, el("a", { href: `#/images/${pathOf(m)}` },
-      el("span", { class: "type" }, `${m.resourceType}/`), m.name)),
+      el("span", { class: "type" }, `${m.resourceType}/`), el("wbr"), m.name)),
     el("td", {}, statusBadge(m.status)),
     el("td", { class: "num" }, image.spec.size ? bytes(image.spec.size) : ""),
     el("td", { class: "tags" }, tagCount(image)),
@@ -56,7 +56,7 @@ curl -sS -H "Authorization: Bearer $KEY" '${apiUrl()}/images' \\
 export function imagesView({ failed, signal }) {
   const body = el("tbody");
   const place = el("div", { class: "wait" }, el("p", { class: "dim" }, "Asking for the images…"));
-  const table = el("table", { class: "list", hidden: true },
+  const table = el("table", { class: "list images", hidden: true },
     el("caption", { class: "unseen" }, "Images"),
     el("thead", {}, el("tr", {}, ["Image", "Status", "Size", "Tags", "Built", "Shared"].map(
       (name, i) => el("th", { scope: "col", class: ["", "", "num", "tags", "when", "shares"][i] },

@@ -1,7 +1,7 @@
 // Volume templates: their revisions, and what these have in common, drawn.
 //
 // Each revision is a bar as long as it has bytes.  One is picked, at first the latest; of each bar
-// the part is dark that the picked one has, too.
+// the part is filled that the picked one has, too.
 
 import { apiUrl, get, now, poll, Refusal } from "./server.js";
 import { el, empty, setText, svg } from "./dom.js";
@@ -29,7 +29,9 @@ class Drawing {
     this.largest = Math.max(1, ...sharing.versions.map((version) => version.bytes));
     this.rows = sharing.versions.map((version) => this.rowOf(template, version)).reverse();
     this.element = el("fieldset", { class: "sharing" },
-      el("legend", {}, "Dark: what each revision has in common with the one that is picked"),
+      el("legend", {}, this.rows.length > 1
+        ? "Filled: what each revision has in common with the one that is picked"
+        : "One revision so far"),
       this.rows.map((row) => row.element));
     this.pick(this.rows[0]);
   }
