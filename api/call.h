@@ -112,8 +112,10 @@ api_handler api_get_ready, api_get_metrics, api_list_images, api_list_image_tags
     api_post_share, api_delete_share, api_list_pending_shares;
 api_handler api_list_resources, api_post_resource, api_get_resource, api_put_resource,
     api_delete_resource, api_list_revisions;
-api_handler api_delete_template, api_delete_template_version;
+api_handler api_delete_template, api_delete_template_version, api_get_template_sharing;
 api_handler api_post_volume, api_put_volume, api_delete_volume;
+api_handler api_list_builds, api_get_build;
+api_handler api_get_page;
 api_handler api_get_logs, api_get_build_logs;
 api_handler api_list_workspaces, api_post_workspace, api_get_workspace, api_delete_workspace;
 api_handler api_list_service_accounts, api_post_service_account, api_delete_service_account;

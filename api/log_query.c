@@ -138,13 +138,29 @@ bool log_query_passes_all(const struct log_query *q)
     return !q->nothing && q->until == INT64_MAX && q->all && !*q->text;
 }
 
+/* The build that the request names, if the target has it; without a name the newest of the time. */
+static int find_build(struct api_call *c, const struct log_query *q, const struct target *t,
+                      enum presence *ret_presence, struct build *ret, struct error *err)
+{
+    const int64_t until = q->until < INT64_MAX - GRACE ? q->until + GRACE : INT64_MAX;
+    const char *id = param(c, "build");
+
+    if (!*id)
+        return state_build_newest_between(c->config->state, t, q->since - GRACE, until,
+                                          ret_presence, ret, err);
+    if (state_build_get(c->config->state, id, ret_presence, ret, err) < 0)
+        return -1;
+    if (*ret_presence == PRESENT &&
+        (strcmp(ret->workspace, t->workspace) != 0 || strcmp(ret->type, t->type) != 0 ||
+         strcmp(ret->name, t->name) != 0))
+        *ret_presence = ABSENT;
+    return 0;
+}
+
 int log_query_build(struct api_call *c, const struct log_query *q, const struct target *t,
                     enum presence *ret_presence, struct build *ret, struct error *err)
 {
-    const int64_t until = q->until < INT64_MAX - GRACE ? q->until + GRACE : INT64_MAX;
-
-    if (state_build_newest_between(c->config->state, t, q->since - GRACE, until, ret_presence, ret,
-                                   err) < 0)
+    if (find_build(c, q, t, ret_presence, ret, err) < 0)
         return -1;
     if (*ret_presence == ABSENT || !ret->uploaded ||
         status_is_final(build_status(ret, ret->purpose, c->now)))

@@ -13,6 +13,7 @@ const char *const api_header_names[API_HEADERS] = {
     [API_HEADER_VERSION] = "Blaxel-Version",
     [API_HEADER_ACCEPT] = "Accept",
     [API_HEADER_HOST] = "Host",
+    [API_HEADER_IF_NONE_MATCH] = "If-None-Match",
 };
 
 void api_request_release(struct api_request *r)

@@ -23,6 +23,7 @@ enum api_header {
     API_HEADER_VERSION,
     API_HEADER_ACCEPT,
     API_HEADER_HOST,
+    API_HEADER_IF_NONE_MATCH,
     API_HEADERS,
 };
 extern const char *const api_header_names[API_HEADERS];

@@ -6,6 +6,8 @@
 #define API_PLAN_MAX (8 << 20) /* bytes of an archive that is only looked at */
 
 const struct route api_routes[] = {
+    {"GET", "/", api_get_page, .open = true, .help = "shows the page for people"},
+    {"GET", "/page/{file}", api_get_page, .open = true, .help = "is a file of that page"},
     {"GET", "/healthz", api_get_health, .open = true, .help = "says whether Kiln lives"},
     {"GET", "/readyz", api_get_ready, .open = true,
      .help = "says whether Kiln can work: its registry answers, too"},
@@ -13,6 +15,8 @@ const struct route api_routes[] = {
      .help = "takes an archive at a presigned URL"},
     {"GET", "/v0/openapi.json", api_get_openapi, .open = true,
      .help = "describes all of this for machines (OpenAPI 3.1)"},
+    {"GET", "/v0/builds", api_list_builds, .help = "lists the workspace's builds, newest first"},
+    {"GET", "/v0/builds/{build}", api_get_build, .help = "shows a build"},
     {"GET", "/v0/images", api_list_images, .help = "lists the workspace's images"},
     {"POST", "/v0/images", api_post_image, .help = "asks for the build of an image"},
     {"DELETE", "/v0/images", api_clean_images,
@@ -68,6 +72,8 @@ const struct route api_routes[] = {
      .account = true, .help = "revokes a service account and its access tokens"},
     {"DELETE", "/v0/volume_templates/{name}", api_delete_template,
      .help = "deletes a volume template with all versions; volumes made of it stay"},
+    {"GET", "/v0/volume_templates/{name}/sharing", api_get_template_sharing,
+     .help = "tells how much the versions of a volume template have in common"},
     {"DELETE", "/v0/volume_templates/{name}/versions/{version}", api_delete_template_version,
      .help = "deletes one version of a volume template"},
     {"POST", "/v0/volumes", api_post_volume,
@@ -108,6 +114,8 @@ static bool match(struct api_call *c, const char *pattern)
 
     c->kind = NULL;
     memset(c->args, 0, sizeof(c->args));
+    if (strcmp(pattern, "/") == 0)
+        return c->req->n_segments == 0;
     while (*pattern == '/' && i < c->req->n_segments) {
         size_t len = strcspn(++pattern, "/");
 

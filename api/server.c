@@ -104,13 +104,15 @@ static bool begin(struct exchange *x, struct MHD_Connection *connection, const c
 }
 
 static enum MHD_Result add_headers(struct api_server *s, struct MHD_Response *response,
-                                   const struct argv *headers)
+                                   const struct api_response *answer)
 {
+    const struct argv *headers = &answer->headers;
     enum MHD_Result ok = headers->failed ? MHD_NO : MHD_YES;
 
     for (size_t i = 0; i + 1 < headers->n; i += 2)
         ok &= MHD_add_response_header(response, headers->v[i], headers->v[i + 1]);
-    ok &= MHD_add_response_header(response, "Cache-Control", "no-store");
+    if (!api_response_find(answer, "Cache-Control"))
+        ok &= MHD_add_response_header(response, "Cache-Control", "no-store");
     ok &= MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (atomic_load(&s->stopping))
         ok &= MHD_add_response_header(response, "Connection", "close");
@@ -188,7 +190,7 @@ static enum MHD_Result answer(struct api_server *s, struct exchange *x,
 
     if (!response)
         return MHD_NO;
-    if (add_headers(s, response, &x->resp.headers) == MHD_YES)
+    if (add_headers(s, response, &x->resp) == MHD_YES)
         ok = MHD_queue_response(connection, (unsigned)x->resp.status, response);
     MHD_destroy_response(response);
     if (ok != MHD_YES)

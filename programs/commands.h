@@ -44,9 +44,11 @@ extern const struct builder_git add_git;
 /* The inner mains for the template store of a workspace: `template-pack NAME HOLDER DEFAULT_MB
  * REVISIONS_MAX BYTES_MAX ENTRIES_MAX`, of the archive on descriptor 0; `template-collect`;
  * `template-volume create|grow TEMPLATE SIZE_MB`, the old volume on descriptor 0.  They write facts
- * (worker/facts.h). */
+ * (worker/facts.h).  `template-overlaps NAME NEWEST` writes lines "a b bytes" as template_overlaps
+ * tells, and "end", or facts about its failure. */
 int inner_template_pack(int argc, char **argv);
 int inner_template_collect(int argc, char **argv);
+int inner_template_overlaps(int argc, char **argv);
 int inner_volume(int argc, char **argv);
 
 /* All inner mains, ended by a NULL name: for builder_jail_main. */

@@ -8,6 +8,7 @@ const struct builder_inner inner_mains[] = {
     {"template-pack", inner_template_pack},
     {"template-volume", inner_volume},
     {"template-collect", inner_template_collect},
+    {"template-overlaps", inner_template_overlaps},
     {BUILDER_EXECUTE, inner_execute},
     {BUILDER_FETCH, inner_fetch},
     {NULL, NULL},

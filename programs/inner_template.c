@@ -1,5 +1,5 @@
 /* programs/inner_template — what is done to a workspace's template store inside a jail, where it is
- * /kiln/store: packing an archive, and collecting. */
+ * /kiln/store: packing an archive, collecting, and comparing revisions. */
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/text.h"
@@ -154,4 +154,35 @@ int inner_template_collect(int argc, char **argv)
     (void)argc;
     (void)argv;
     return inner_end(&f, collect(&f, &err) < 0 ? &err : NULL);
+}
+
+/* ---- comparing ---- */
+
+static void print_overlap(void *self, uint64_t a, uint64_t b, uint64_t bytes)
+{
+    (void)self;
+    printf("%llu %llu %llu\n", (unsigned long long)a, (unsigned long long)b,
+           (unsigned long long)bytes);
+}
+
+static int compare(int argc, char **argv, struct error *err)
+{
+    CLEANUP(template_store_freep) struct template_store *s = NULL;
+    uint64_t newest;
+
+    if (argc != 3 || !text_to_u64(argv[2], UINT16_MAX, &newest) || newest == 0)
+        return error_set(err, ERR_SYSTEM, "template-overlaps: wants a name and a number");
+    if (template_store_open(INNER_STORE, NULL, &s, err) < 0 ||
+        template_overlaps(s, argv[1], (size_t)newest, print_overlap, NULL, err) < 0)
+        return -1;
+    puts("end");
+    return fflush(stdout) == 0 ? 0 : error_set(err, ERR_SYSTEM, "write the comparison");
+}
+
+int inner_template_overlaps(int argc, char **argv)
+{
+    struct facts f = {.digest = ""};
+    struct error err = ERROR_INIT;
+
+    return compare(argc, argv, &err) < 0 ? inner_end(&f, &err) : 0;
 }

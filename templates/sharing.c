@@ -109,6 +109,69 @@ int template_compare(struct template_store *s, const struct template_ref *a,
     return result;
 }
 
+/* ---- every two of a template ---- */
+
+struct family {
+    struct one *all; /* a ring: the newest `cap` of the n that were seen */
+    size_t n, cap;
+    void (*each)(void *self, uint64_t a, uint64_t b, uint64_t bytes);
+    void *self;
+};
+
+static void add_member(void *self, const struct template_revision_info *info)
+{
+    struct family *f = self;
+
+    f->all[f->n++ % f->cap] = (struct one){.ref = info->ref};
+}
+
+static uint64_t bytes_in_both(const struct address_set *a, const struct address_set *b)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < a->cap; i++)
+        if (a->rows[i].used && (a == b || address_set_find(b, a->rows[i].address)))
+            bytes += a->rows[i].a;
+    return bytes;
+}
+
+static int compare_family(struct template_store *s, struct reader *r, void *self, struct error *err)
+{
+    struct family *f = self;
+
+    for (size_t i = f->n > f->cap ? f->n - f->cap : 0; i < f->n; i++) {
+        struct one *b = &f->all[i % f->cap];
+
+        if (load(s, r, b, err) < 0)
+            return -1;
+        for (size_t k = f->n > f->cap ? f->n - f->cap : 0; k <= i; k++) {
+            const struct one *a = &f->all[k % f->cap];
+
+            f->each(f->self, a->ref.revision, b->ref.revision,
+                    bytes_in_both(&a->chunks, &b->chunks));
+        }
+    }
+    return 0;
+}
+
+int template_overlaps(struct template_store *s, const char *name, size_t newest,
+                      void (*each)(void *self, uint64_t a, uint64_t b, uint64_t bytes), void *self,
+                      struct error *err)
+{
+    struct family f = {
+        .all = calloc(newest, sizeof(struct one)), .cap = newest, .each = each, .self = self};
+    int result = -1;
+
+    if (!f.all)
+        return error_set(err, ERR_SYSTEM, "compare revisions: out of memory");
+    if (template_revisions(s, name, add_member, &f, err) == 0)
+        result = with_reader(s, compare_family, &f, err);
+    for (size_t i = 0; i < f.cap; i++)
+        address_set_release(&f.all[i].chunks);
+    free(f.all);
+    return result;
+}
+
 /* ---- all ---- */
 
 struct everybody {

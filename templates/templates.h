@@ -180,6 +180,13 @@ MUST_CHECK int template_sharing(struct template_store *s,
                                 void (*each)(void *self, const struct template_sharing *sharing),
                                 void *self, struct error *err);
 
+/* The same of every two of a template's newest revisions, at most `newest` of them: raw bytes of
+ * chunks that both a and b have, each once.  a is before b, or is b: then the bytes are all of the
+ * revision.  Nothing for a template that is not there. */
+MUST_CHECK int template_overlaps(struct template_store *s, const char *name, size_t newest,
+                                 void (*each)(void *self, uint64_t a, uint64_t b, uint64_t bytes),
+                                 void *self, struct error *err);
+
 /* What two revisions have in common: raw bytes of chunks, each once. */
 struct template_difference {
     uint64_t both, only_a, only_b;

@@ -1,4 +1,5 @@
-/* worker/planner — plans the build of an archive that nobody asked to build: POST /v0/plan. */
+/* worker/planner — what is answered with a jail but without a build: the plan of an archive (POST
+ * /v0/plan), and what the revisions of a template have in common. */
 #ifndef WORKER_PLANNER_H
 #define WORKER_PLANNER_H
 
@@ -9,7 +10,7 @@
 
 struct planner {
     const struct worker_config *config; /* borrowed */
-    int max;                            /* plans at once: each is a jail */
+    int max;                            /* jails at once */
     atomic_int busy;
 };
 
@@ -21,6 +22,13 @@ enum planner_outcome { PLANNER_DONE, PLANNER_BUSY };
 MUST_CHECK int planner_plan(struct planner *p, const char *workspace, int archive_fd,
                             const char *type, enum planner_outcome *ret_outcome,
                             struct dockerfile_plan *ret, struct error *err);
+
+/* Compares the newest revisions of a template of the workspace, which has a store: see
+ * template_overlaps.  In a jail, as chunks came out of archives at some time. */
+#define PLANNER_REVISIONS 32 /* that are compared */
+MUST_CHECK int planner_overlaps(struct planner *p, const char *workspace, const char *name,
+                                void (*each)(void *self, uint64_t a, uint64_t b, uint64_t bytes),
+                                void *self, enum planner_outcome *ret_outcome, struct error *err);
 
 /* Whether a job directory of that name belongs to a plan that may still be made: its process
  * lives.  False for the names of builds' jobs. */

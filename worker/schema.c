@@ -263,6 +263,10 @@ static const char version_deployments[] =
     " where delivered = 0;"
     "create index webhook_messages_created on webhook_messages (created);";
 
+/* The builds of a workspace, newest first.  4: BUILD_TO_COLLECT. */
+static const char version_build_list[] =
+    "create index builds_by_workspace on builds (workspace, created, id) where purpose <> 4;";
+
 const char *const schema_migrations[] = {
     version_1,          version_2,
     version_3,          version_accounts,
@@ -270,5 +274,6 @@ const char *const schema_migrations[] = {
     version_log_events, version_no_cache,
     version_limits,     version_log_retention,
     version_revisions,  version_deployments,
+    version_build_list,
 };
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

@@ -267,6 +267,13 @@ MUST_CHECK int state_build_newest_between(struct state *s, const struct target *
                                           int64_t until, enum presence *ret_presence,
                                           struct build *ret, struct error *err);
 
+/* Builds of the workspace, newest first, at most limit of those made before the build `before` (an
+ * id; "" for all), without those that collect (BUILD_TO_COLLECT).  *ret_total: how many there are
+ * in all. */
+MUST_CHECK int state_build_list(struct state *s, const char *workspace, const char *before,
+                                int64_t limit, void (*each)(void *self, const struct build *b),
+                                void *self, int64_t *ret_total, struct error *err);
+
 /* Keeps the Dockerfile that the build uses, for whoever wants to read it; the last one counts. */
 MUST_CHECK int state_build_keep_dockerfile(struct state *s, const char *id, const char *text,
                                            struct error *err);

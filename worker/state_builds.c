@@ -350,6 +350,46 @@ int state_build_newest_between(struct state *s, const struct target *t, int64_t 
     return load_one(&q, ret_presence, ret, err);
 }
 
+static int build_count(struct state *s, const char *workspace, int64_t *ret, struct error *err)
+{
+    bool row;
+
+    QUERY(q, s->db, "select count(*) from builds where workspace = ? and purpose <> 4");
+    query_text(&q, workspace);
+    if (query_next(&q, &row, err) < 0)
+        return -1;
+    *ret = row ? query_get_int(&q, 0) : 0;
+    return 0;
+}
+
+int state_build_list(struct state *s, const char *workspace, const char *before, int64_t limit,
+                     void (*each)(void *self, const struct build *b), void *self,
+                     int64_t *ret_total, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    bool row;
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0 || build_count(s, workspace, ret_total, err) < 0)
+        return -1;
+    QUERY(q, s->db,
+          "select " BUILD_COLUMNS " from builds where workspace = ?1 and purpose <> 4"
+          " and (?2 = '' or (created, id) < (select created, id from builds where id = ?2))"
+          " order by created desc, id desc limit ?3");
+    query_text(&q, workspace);
+    query_text(&q, before);
+    query_int(&q, limit);
+    for (;;) {
+        struct build b = {.created = 0};
+
+        if (query_next(&q, &row, err) < 0)
+            return -1;
+        if (!row)
+            return 0;
+        build_from_row(&q, &b);
+        each(self, &b);
+    }
+}
+
 /* Only while the end is not visible: an end that was shown must not be taken back. */
 static int stamp(struct state *s, const char *id, const char *sql, struct error *err)
 {

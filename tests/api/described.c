@@ -230,6 +230,8 @@ static int words_in(const char *path, const struct api_request *req)
     size_t i = 0;
     int words = 0;
 
+    if (strcmp(path, "/") == 0)
+        return req->n_segments == 0 ? 0 : -1;
     for (; *path == '/' && i < req->n_segments; i++) {
         const size_t len = strcspn(++path, "/");
         const char *segment = req->segments[i];

@@ -7,7 +7,7 @@
 
 static void test_an_unknown_url_is_not_found(void **state)
 {
-    static const char *const targets[] = {"/",
+    static const char *const targets[] = {"/page",
                                           "/v0",
                                           "/v1/images",
                                           "/v0/imagesx",

@@ -1,4 +1,5 @@
-/* POST /v0/plan up to the jail, which the end-to-end tests have; and the Dockerfile of a build. */
+/* POST /v0/plan and the comparison of a template's versions, up to the jail, which the end-to-end
+ * tests have; and the Dockerfile of a build. */
 #include "fixture.h"
 
 #include <string.h>
@@ -32,6 +33,24 @@ static void test_more_plans_than_allowed_at_once_are_asked_to_come_back(void **s
     f->config.planner = NULL;
 }
 
+static void test_comparing_versions_needs_a_template_and_a_planner(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    const char *url = "/v0/volume_templates/deps/sharing";
+    struct planner planner = {.max = 0};
+    struct reply *r;
+
+    assert_error(ask(f, "GET", url, NULL), 404, "volume_templates deps not found");
+    (void)ask(f, "POST", "/v0/volume_templates", "{\"metadata\":{\"name\":\"deps\"},\"spec\":{}}");
+    assert_error(ask(f, "GET", url, NULL), 501, "not_supported");
+    f->config.planner = &planner;
+    r = ask(f, "GET", url, NULL); /* without a version no jail is needed */
+    assert_int_equal(r->status, 200);
+    assert_int_equal(json_array_size(at(r, "versions")), 0);
+    assert_error(ask_as(f, f->other_key, "GET", url, NULL), 404, "volume_templates deps not found");
+    f->config.planner = NULL;
+}
+
 static void test_the_dockerfile_of_the_newest_build_is_shown(void **state)
 {
     struct fixture *f = fixture_of(state);
@@ -58,6 +77,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_a_plan_needs_a_planner_a_type_and_a_body),
+        TEST(test_comparing_versions_needs_a_template_and_a_planner),
         TEST(test_more_plans_than_allowed_at_once_are_asked_to_come_back),
         TEST(test_the_dockerfile_of_the_newest_build_is_shown),
     };

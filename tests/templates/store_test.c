@@ -126,6 +126,48 @@ static void test_a_second_revision_adds_what_is_new(void **state)
     assert_string_equal(again.digest, second.digest);
 }
 
+struct overlaps {
+    uint64_t bytes[4][4]; /* by revision */
+    size_t n;
+};
+
+static void note_overlap(void *self, uint64_t a, uint64_t b, uint64_t bytes)
+{
+    struct overlaps *o = self;
+
+    assert_true(a <= b && b < 4);
+    o->bytes[a][b] = bytes;
+    o->n++;
+}
+
+static void test_every_two_revisions_are_compared(void **state)
+{
+    struct template_store *s = ((struct fixture *)*state)->store;
+    const struct template_ref first = {.name = "one", .revision = 1};
+    const struct template_ref second = {.name = "one", .revision = 2};
+    struct template_difference d;
+    struct overlaps all = {.n = 0}, newest = {.n = 0};
+    struct error err;
+
+    (void)pack(s, "one", 1, 0);
+    (void)pack(s, "one", 1, 1);
+    (void)pack(s, "one", 1, 1);
+    (void)pack(s, "two", 2, 0);
+    assert_int_equal(template_compare(s, &first, &second, &d, &err), 0);
+    assert_int_equal(template_overlaps(s, "one", 10, note_overlap, &all, &err), 0);
+    assert_int_equal(all.n, 6);
+    assert_int_equal(all.bytes[1][2], d.both);
+    assert_int_equal(all.bytes[1][1], d.both + d.only_a);
+    assert_int_equal(all.bytes[2][2], d.both + d.only_b);
+    assert_int_equal(all.bytes[2][3], all.bytes[3][3]);
+    assert_int_equal(template_overlaps(s, "one", 2, note_overlap, &newest, &err), 0);
+    assert_int_equal(newest.n, 3);
+    assert_int_equal(newest.bytes[1][1], 0);
+    assert_int_equal(newest.bytes[2][3], all.bytes[2][3]);
+    assert_int_equal(template_overlaps(s, "none", 2, note_overlap, &newest, &err), 0);
+    assert_int_equal(newest.n, 3);
+}
+
 /* Flips one bit of each byte in turn of what file says, with strides, and back again. */
 static void flip_bits(struct fixture *f, const char *area, const char *name, size_t stride)
 {
@@ -358,6 +400,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_hash_of_8_bits_gives_back_every_byte, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_second_revision_adds_what_is_new, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_every_two_revisions_are_compared, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_flipped_bit_is_found_wherever_it_is, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_collecting_frees_what_nobody_needs_and_nothing_else,

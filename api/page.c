@@ -1,0 +1,72 @@
+/* api/page — the page at /: files of the folder page/, which are compiled in.
+ *
+ * The page is nothing but another client of the API: no key is needed to load it, and it asks for
+ * one.  Browsers are told to run and load nothing but these files (Content Security Policy level
+ * 3), so that a name or a log that looks like markup stays text even if the page had a hole. */
+#include <string.h>
+
+#include "api/call.h"
+#include "base/digest.h"
+
+#define CSP                                                                                        \
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' " \
+    "data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+#define HTML "text/html; charset=utf-8"
+#define CSS  "text/css; charset=utf-8"
+#define JS   "text/javascript; charset=utf-8"
+
+extern const char page_index_html[], page_page_css[], page_main_js[], page_server_js[],
+    page_dom_js[], page_text_js[], page_builds_js[], page_build_js[], page_steps_js[],
+    page_log_js[], page_images_js[], page_templates_js[];
+
+static const struct file {
+    const char *name, *type, *text;
+} files[] = {
+    {"", HTML, page_index_html},       {"page.css", CSS, page_page_css},
+    {"main.js", JS, page_main_js},     {"server.js", JS, page_server_js},
+    {"dom.js", JS, page_dom_js},       {"text.js", JS, page_text_js},
+    {"builds.js", JS, page_builds_js}, {"build.js", JS, page_build_js},
+    {"steps.js", JS, page_steps_js},   {"log.js", JS, page_log_js},
+    {"images.js", JS, page_images_js}, {"templates.js", JS, page_templates_js},
+};
+
+static const struct file *find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        if (strcmp(files[i].name, name) == 0)
+            return &files[i];
+    return NULL;
+}
+
+/* RFC 9110, 13.1.2: a list of tags, of which weak ones count too, or "*". */
+static bool has_it(const struct api_call *c, const char *etag)
+{
+    const char *tags = c->req->headers[API_HEADER_IF_NONE_MATCH];
+
+    return tags && (strcmp(tags, "*") == 0 || strstr(tags, etag));
+}
+
+int api_get_page(struct api_call *c, struct error *err)
+{
+    const struct file *f = find(c->args[0] ? c->args[0] : "");
+    char hex[SHA256_HEX], etag[20];
+
+    if (!f) {
+        api_refuse(c->resp, 404, "not_found", "The page has no such file. It begins at /.");
+        return 0;
+    }
+    digest_sha256_hex(f->text, strlen(f->text), hex);
+    (void)snprintf(etag, sizeof(etag), "\"%.16s\"", hex);
+    api_response_header(c->resp, "ETag", etag);
+    api_response_header(c->resp, "Cache-Control", "no-cache"); /* a new Kiln brings a new page */
+    api_response_header(c->resp, "Content-Security-Policy", CSP);
+    api_response_header(c->resp, "Referrer-Policy", "no-referrer");
+    c->resp->status = 304;
+    if (has_it(c, etag))
+        return 0;
+    c->resp->status = 200;
+    api_response_header(c->resp, "Content-Type", f->type);
+    buf_adds(&c->resp->body, f->text);
+    return buf_check(&c->resp->body, "the page", err);
+}
