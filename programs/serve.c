@@ -86,6 +86,8 @@ struct service {
     struct registry_server *registry;
     struct worker_config worker_config;
     struct worker *worker;
+    struct arrivals_config arrivals_config;
+    struct arrivals *arrivals; /* NULL: uploads come by the API */
     struct planner planner;
     unsigned char upload_key[UPLOAD_KEY_SIZE];
     struct api_config api_config;
@@ -95,6 +97,7 @@ struct service {
 static void service_stop(struct service *s)
 {
     api_server_stop(s->api);
+    arrivals_stop(s->arrivals);
     worker_stop(s->worker, DRAIN_MS);
     registry_server_free(s->registry);
     installation_release(&s->installation);
@@ -132,6 +135,17 @@ static void url_of(const struct config *c, const struct api_server *api, char ur
                        api_server_port(api));
 }
 
+static int start_arrivals(struct service *s, const struct config *c, struct error *err)
+{
+    s->arrivals_config = (struct arrivals_config){.state = s->installation.state,
+                                                  .uploads = s->installation.uploads,
+                                                  .upload_max = (uint64_t)c->upload_max,
+                                                  .log = operator_log};
+    return upload_store_remote(s->installation.uploads)
+               ? arrivals_start(&s->arrivals_config, &s->arrivals, err)
+               : 0;
+}
+
 /* The API first: the registry has to know where its clients get their tokens, and the workers need
  * the registry.  ret_url: where the API is. */
 static int service_start(struct service *s, const struct config *c, char ret_url[300],
@@ -148,7 +162,8 @@ static int service_start(struct service *s, const struct config *c, char ret_url
     if (api_server_start(&s->api_config, c->listen, &s->api, err) < 0)
         return -1;
     url_of(c, s->api, ret_url);
-    if (installation_start_registry(&s->installation, ret_url, &s->registry, err) < 0)
+    if (installation_start_registry(&s->installation, ret_url, &s->registry, err) < 0 ||
+        start_arrivals(s, c, err) < 0)
         return -1;
     return c->workers > 0 ? worker_start(&s->worker_config, &s->worker, err) : 0;
 }

@@ -1,9 +1,11 @@
 /* The cache of objects: what is fetched, what is kept, and what goes. */
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
@@ -196,6 +198,37 @@ static void a_removed_object_leaves_nothing(void **state)
     assert_int_equal(used(s), 0);
 }
 
+/* Needs a file system of its own: for root alone. */
+static void a_full_disk_is_told_with_its_directory(void **state)
+{
+    struct scene *s = *state;
+    struct object_cache *small = NULL;
+    struct object_file *f = NULL;
+    struct error err = ERROR_INIT;
+    struct object_info info;
+    char dir[96];
+    int result;
+
+    (void)snprintf(dir, sizeof(dir), "%s/small", s->dir);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("small", dir, "tmpfs", 0, "size=1m") < 0)
+        skip();
+    put(s, "k", 3 * MIB, 'a');
+    assert_int_equal(object_cache_open(dir, 10 * MIB, &small, &err), 0);
+    assert_int_equal(objects_head(s->objects.store, "k", &info, &err), 0);
+    assert_int_equal(object_file_open(small, s->objects.store, "k", info.etag, info.size, &f, &err),
+                     0);
+    result = object_file_fill(f, 0, 3 * MIB, &err);
+    object_file_close(f);
+    object_cache_free(small);
+    assert_int_equal(umount(dir), 0);
+    assert_int_equal(result, -1);
+    assert_int_equal(err.kind, ERR_SYSTEM);
+    assert_non_null(strstr(err.msg, dir));
+    assert_non_null(strstr(err.msg, "No space left"));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_scene, close_scene)
@@ -206,6 +239,7 @@ int main(void)
         TEST(what_is_forgotten_is_fetched_again),
         TEST(the_cache_stays_below_its_bound_and_keeps_what_is_open),
         TEST(a_removed_object_leaves_nothing),
+        TEST(a_full_disk_is_told_with_its_directory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
