@@ -14,6 +14,7 @@
 #define PACK_FRAME_SIZE   24 /* of a row of the frame table */
 #define PACK_CHUNK_SIZE   24 /* of a row of the chunk table */
 #define PACK_NAME         24 /* letters and digits */
+#define PACK_FAMILY       16 /* of them, which all packs of one session begin with */
 
 #define FRAME_RAW  (256u << 10)            /* a frame is closed when it holds this much */
 #define CHUNK_MAX  (256u << 10)            /* bytes of the largest chunk */

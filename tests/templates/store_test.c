@@ -11,6 +11,7 @@
 
 #include "base/fs.h"
 #include "fixture.h"
+#include "templates/writer.h"
 
 #define TAR_MAX (64u << 20)
 
@@ -314,6 +315,34 @@ static void test_a_pack_that_is_tried_again_makes_one_revision(void **state)
     assert_int_equal(pack_held(f->store, "build-a").ref.revision, 3);
 }
 
+/* A collector that comes between a packer's last pack and its revision. */
+static void test_packs_without_a_revision_yet_are_not_removed(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP(argv_release) struct argv packs = ARGV_INIT;
+    static const char data[70000] = "chunk";
+    const struct writer_chunk c = {
+        .kind = WRITER_CONTENT, .data = data, .len = sizeof(data), .origin = WRITER_NOWHERE};
+    struct template_gc_report report;
+    struct writer_hand *hand = NULL;
+    struct writer *w = NULL;
+    struct error err = ERROR_INIT;
+    struct address address;
+
+    assert_int_equal(writer_open(f->store, &w, &err), 0);
+    assert_int_equal(writer_hand_new(w, &hand, &err), 0);
+    assert_int_equal(writer_add(w, hand, &c, &address, &err), 0);
+    assert_int_equal(writer_commit(w, hand, &err), 0);
+    assert_int_equal(template_gc(f->store, &report, &err), 0);
+    assert_int_equal(report.packs_removed, 0);
+    assert_int_equal(storage_list(f->store->storage, AREA_PACKS, &packs, &err), 0);
+    assert_int_equal(packs.n, 1);
+    writer_hand_free(hand);
+    writer_free(w);
+    assert_int_equal(template_gc(f->store, &report, &err), 0);
+    assert_int_equal(report.packs_removed, 1);
+}
+
 /* As a packer would leave it that its archive has taken over. */
 static void test_links_that_were_planted_lead_nowhere(void **state)
 {
@@ -351,6 +380,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_pack_that_is_tried_again_makes_one_revision, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_packs_without_a_revision_yet_are_not_removed, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_links_that_were_planted_lead_nowhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_both_kinds_of_storage_give_back_what_was_packed, setup,
