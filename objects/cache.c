@@ -72,6 +72,16 @@ int object_cache_open(const char *dir, uint64_t max_bytes, struct object_cache *
     return 0;
 }
 
+int object_cache_temporary(const struct object_cache *c, int *ret_fd, struct error *err)
+{
+    int fd = openat(c->dir_fd, ".", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return error_errno(err, errno, "make a file in %s", c->dir);
+    *ret_fd = fd;
+    return 0;
+}
+
 void object_cache_free(struct object_cache *c)
 {
     if (!c)

@@ -88,32 +88,34 @@ static int find(void *self, const struct object_listed *l, struct error *err)
     return 0;
 }
 
-static int probe(struct objects *o, const char *key, struct error *err)
+static int probe(struct objects *o, const char *key, bool *ret_conditions, struct error *err)
 {
     static const char text[] = "kiln doctor was here\n";
     CLEANUP(buf_release) struct buf back = BUF_INIT(4096);
-    bool there, listed = false;
+    bool there, refused, listed = false;
 
-    if (objects_put(o, key, OBJECT_REPLACE, text, strlen(text), &there, err) < 0 ||
+    if (objects_put(o, key, NULL, text, strlen(text), NULL, &refused, err) < 0 ||
         objects_read(o, key, &back, &there, err) < 0 ||
-        objects_list(o, key, find, &listed, err) < 0)
+        objects_list(o, key, find, &listed, err) < 0 ||
+        objects_put(o, key, OBJECT_ABSENT, "", 0, NULL, &refused, err) < 0)
         return -1;
     if (!there || strcmp(buf_str(&back), text) != 0 || !listed)
         return error_set(err, ERR_REMOTE, "%s: what was put there is not there afterwards",
                          o->where);
+    *ret_conditions = refused;
+    if (refused && objects_put(o, key, "\"0\"", "", 0, NULL, ret_conditions, err) < 0)
+        return -1;
     return 0;
 }
 
-int objects_probe(struct objects *o, struct error *err)
+int objects_probe(struct objects *o, bool *ret_conditions, struct error *err)
 {
     struct error ignored = ERROR_INIT;
     char random[17], key[40];
-    int result;
 
     digest_random_name(random, sizeof(random) - 1);
     (void)snprintf(key, sizeof(key), "probe-%s", random);
-    result = probe(o, key, err);
-    if (result == 0)
+    if (probe(o, key, ret_conditions, err) == 0)
         return objects_delete(o, key, err);
     if (err->kind != ERR_INPUT)
         (void)!objects_delete(o, key, &ignored);

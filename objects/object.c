@@ -15,16 +15,26 @@
 
 /* ---- head ---- */
 
+static int take_etag(const struct objects *o, const struct http_response *resp,
+                     char ret[OBJECT_ETAG], struct error *err)
+{
+    const char *etag = http_header(resp, "etag");
+
+    if (!etag || strlen(etag) >= OBJECT_ETAG)
+        return error_set(err, ERR_REMOTE, "%s: an object without an ETag", o->where);
+    (void)snprintf(ret, OBJECT_ETAG, "%s", etag);
+    return 0;
+}
+
 static int read_info(const struct objects *o, const struct http_response *resp,
                      struct object_info *ret, struct error *err)
 {
     const char *length = http_header(resp, "content-length");
-    const char *etag = http_header(resp, "etag");
 
-    if (!length || !text_to_u64(length, INT64_MAX, &ret->size) || !etag ||
-        strlen(etag) >= OBJECT_ETAG)
-        return error_set(err, ERR_REMOTE, "%s: an object without a size or an ETag", o->where);
-    (void)snprintf(ret->etag, sizeof(ret->etag), "%s", etag);
+    if (!length || !text_to_u64(length, INT64_MAX, &ret->size))
+        return error_set(err, ERR_REMOTE, "%s: an object without a size", o->where);
+    if (take_etag(o, resp, ret->etag, err) < 0)
+        return -1;
     ret->age = store_age(resp, store_date(http_header(resp, "last-modified")));
     for (size_t i = 0; i < resp->headers.n; i++)
         if (text_starts(resp->headers.v[i], META))
@@ -48,8 +58,8 @@ int objects_head(struct objects *o, const char *key, struct object_info *ret, st
 
 /* ---- put ---- */
 
-int objects_put(struct objects *o, const char *key, enum object_mode mode, const void *data,
-                size_t len, bool *ret_there, struct error *err)
+int objects_put(struct objects *o, const char *key, const char *match, const void *data, size_t len,
+                char ret_etag[OBJECT_ETAG], bool *ret_refused, struct error *err)
 {
     CLEANUP(http_response_release) struct http_response resp = HTTP_RESPONSE_INIT(ANSWER_MAX);
     CLEANUP(buf_release) struct buf sum = BUF_INIT(64);
@@ -68,14 +78,21 @@ int objects_put(struct objects *o, const char *key, enum object_mode mode, const
     digest_base64(hash, sizeof(hash), &sum);
     argv_pushf(&headers, "x-amz-checksum-sha256: %s", buf_str(&sum));
     argv_push1(&headers, "x-amz-sdk-checksum-algorithm: SHA256");
-    if (mode == OBJECT_ONCE)
-        argv_push1(&headers, "if-none-match: *");
+    if (match)
+        argv_pushf(&headers, "%s: %s",
+                   strcmp(match, OBJECT_ABSENT) == 0 ? "if-none-match" : "if-match", match);
     if (headers.failed)
         return error_set(err, ERR_SYSTEM, "put an object: out of memory");
     if (store_exchange(o, &r, &resp, err) < 0)
         return -1;
-    *ret_there = resp.status == 412;
-    return resp.status == 200 || resp.status == 412 ? 0 : store_refused(o, &resp, err);
+    /* With a condition on what is there, 404 is that nothing is. */
+    *ret_refused =
+        resp.status == 412 || (match && resp.status == 404 && !store_says(&resp, "NoSuchBucket"));
+    if (*ret_refused)
+        return 0;
+    if (resp.status != 200)
+        return store_refused(o, &resp, err);
+    return ret_etag ? take_etag(o, &resp, ret_etag, err) : 0;
 }
 
 /* ---- get ---- */

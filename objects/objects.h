@@ -45,7 +45,8 @@ struct objects_config {   /* borrowed for as long as the store is open */
     const struct clock *clock; /* signatures are good for 15 minutes around the server's time */
     int tries;                 /* as in http_tries */
     int64_t wait_ms;
-    uint64_t part; /* bytes of a part where an object is put in parts; 0: 16 MiB */
+    int64_t stall_ms; /* without a byte, after which a try has failed; 0: 60 s */
+    uint64_t part;    /* bytes of a part where an object is put in parts; 0: 16 MiB */
 };
 
 #define OBJECT_ETAG 128 /* with quotes and the NUL */
@@ -54,6 +55,8 @@ struct objects_config {   /* borrowed for as long as the store is open */
 struct objects;
 MUST_CHECK int objects_open(const struct objects_config *config, struct objects **ret,
                             struct error *err);
+/* The same store, for requests that must not take long: 3 tries, of 20 s without a byte at most. */
+MUST_CHECK int objects_open_hasty(const struct objects *o, struct objects **ret, struct error *err);
 void objects_free(struct objects *o);
 
 /* "s3://bucket/prefix at https://host:port": for messages. */
@@ -77,14 +80,15 @@ struct object_info {
 MUST_CHECK int objects_head(struct objects *o, const char *key, struct object_info *ret,
                             struct error *err);
 
-/* What a put does where there is an object of that key. */
-enum object_mode { OBJECT_REPLACE, OBJECT_ONCE };
-
-/* *ret_there: there was one already, and with OBJECT_ONCE it stays (If-None-Match, which not all
- * servers know; those that do not replace it).  The SHA-256 of what is sent is signed, so that the
- * server refuses what arrives damaged. */
-MUST_CHECK int objects_put(struct objects *o, const char *key, enum object_mode mode,
-                           const void *data, size_t len, bool *ret_there, struct error *err);
+/* match: NULL puts it whatever is there; OBJECT_ABSENT only where nothing is; an ETag only over the
+ * object that has it.  *ret_refused: it was not so, and nothing changed; a try whose answer was
+ * lost may have made it so.  Servers that do not know conditions replace what is there:
+ * objects_probe tells.  ret_etag: of what was put; NULL: nobody asks.  The SHA-256 of what is sent
+ * is signed, so that the server refuses what arrives damaged. */
+#define OBJECT_ABSENT "*"
+MUST_CHECK int objects_put(struct objects *o, const char *key, const char *match, const void *data,
+                           size_t len, char ret_etag[OBJECT_ETAG], bool *ret_refused,
+                           struct error *err);
 
 /* The whole file; in parts when it is larger than one, which are taken back on -1. */
 MUST_CHECK int objects_put_file(struct objects *o, const char *key, int fd, struct error *err);
@@ -124,8 +128,9 @@ MUST_CHECK int objects_list(struct objects *o, const char *prefix,
 MUST_CHECK int objects_presign_put(struct objects *o, const char *key, int64_t seconds,
                                    const struct argv *labels, struct buf *out, struct error *err);
 
-/* Puts, reads, lists and deletes a small object: that the bucket is there, and may be used. */
-MUST_CHECK int objects_probe(struct objects *o, struct error *err);
+/* Puts, reads, lists and deletes a small object: that the bucket is there, and may be used.
+ * *ret_conditions: the server keeps the conditions of objects_put. */
+MUST_CHECK int objects_probe(struct objects *o, bool *ret_conditions, struct error *err);
 
 /* ---- cache ---- */
 
@@ -136,6 +141,8 @@ struct object_cache;
 MUST_CHECK int object_cache_open(const char *dir, uint64_t max_bytes, struct object_cache **ret,
                                  struct error *err);
 void object_cache_free(struct object_cache *c);
+/* A file without a name beside them, for what is on its way to the store. */
+MUST_CHECK int object_cache_temporary(const struct object_cache *c, int *ret_fd, struct error *err);
 /* What is kept of the object is of no use any more. */
 void object_cache_remove(struct object_cache *c, const struct objects *o, const char *key);
 

@@ -10,6 +10,8 @@
 
 #define SCHEME         "s3://"
 #define STALL_MS       60000
+#define HASTY_TRIES    3
+#define HASTY_STALL_MS 20000
 #define KEY_CHARS      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~:=@-/"
 #define NO_BODY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -102,6 +104,15 @@ int objects_open(const struct objects_config *config, struct objects **ret, stru
     return 0;
 }
 
+int objects_open_hasty(const struct objects *o, struct objects **ret, struct error *err)
+{
+    struct objects_config config = o->config;
+
+    config.tries = HASTY_TRIES;
+    config.stall_ms = HASTY_STALL_MS;
+    return objects_open(&config, ret, err);
+}
+
 void objects_free(struct objects *o)
 {
     free(o);
@@ -163,7 +174,7 @@ static int ask(struct objects *o, const struct store_request *r, struct http_res
                                .body_len = r->body_len,
                                .source = r->source,
                                .sink = r->sink,
-                               .stall_ms = STALL_MS,
+                               .stall_ms = o->config.stall_ms ? o->config.stall_ms : STALL_MS,
                                .ca_file = o->config.ca_file};
     size_t at;
 

@@ -55,11 +55,12 @@ static void look_at_objects(struct installation *i, struct diagnosis *d)
     struct builder_finding f = {.subject = "object store"};
     struct error err = ERROR_INIT;
     struct objects *o = NULL;
+    bool conditions;
 
     if (!i->config->uploads[0])
         return;
     if (installation_open_objects(i, i->config->uploads, &o, &err) < 0 ||
-        objects_probe(o, &err) < 0) {
+        objects_probe(o, &conditions, &err) < 0) {
         f.health = BUILDER_MISSING;
         (void)snprintf(f.detail, sizeof(f.detail), "%.250s", err.msg);
     } else {

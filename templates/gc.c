@@ -186,13 +186,16 @@ static int remove_condemned(struct template_store *store, struct survey *s,
     for (size_t i = 0; i < s->view.n_packs; i++) {
         const struct pack *p = &s->view.packs[i];
         uint64_t all, needed;
+        bool may;
 
         if (!argv_contains(&s->condemned, p->name)) {
             report->bytes_live += p->size;
             continue;
         }
         weigh(s, i, &all, &needed);
-        if (needed == 0 && !argv_contains(&s->sessions, p->name) && !is_fresh(s, p->name)) {
+        if (storage_may_remove(store->storage, p->name, &may, err) < 0)
+            return -1;
+        if (may && needed == 0 && !argv_contains(&s->sessions, p->name) && !is_fresh(s, p->name)) {
             if (remove_pack(store, p, report, err) < 0)
                 return -1;
             continue;

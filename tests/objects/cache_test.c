@@ -51,8 +51,7 @@ static void put(struct scene *s, const char *key, size_t size, char fill)
     bool there;
 
     memset(data, fill, size);
-    assert_int_equal(objects_put(s->objects.store, key, OBJECT_REPLACE, data, size, &there, &err),
-                     0);
+    assert_int_equal(objects_put(s->objects.store, key, NULL, data, size, NULL, &there, &err), 0);
 }
 
 static struct object_file *open_object(struct scene *s, const char *key)

@@ -14,6 +14,7 @@ Faults are set with POST /-/faults, a JSON list; each counts for the next reques
     {"cut_answer": 1000, "count": 1}                    ends the connection after so many bytes
     {"cut_request": true}                               ends it without an answer, and does nothing
     {"cut_done": true}                                  does it, and ends it without an answer
+    {"later": 7200}                                     says that it is so many seconds later
     {"flip": 10}                                        a bit of that byte of the answer is wrong
     ... "method": "GET", "path": "packs/"               only such requests, path: a part of it
 """
@@ -32,6 +33,7 @@ import sys
 import threading
 import time
 import urllib.parse
+from email.utils import formatdate
 
 PACKAGES = ["moto==5.2.1", "flask==3.1.3", "flask-cors==6.0.5", "PyYAML==6.0.4",
             "py-partiql-parser==0.6.3"]
@@ -138,6 +140,7 @@ class Application:
     def __init__(self, moto, door):
         self.moto, self.door = moto, door
         self.faults, self.log = [], []
+        self.here = threading.local()  # one request's
         self.lock = threading.Lock()
 
     def next_fault(self, environ):
@@ -180,6 +183,7 @@ class Application:
         with self.lock:
             self.log.append(f"{environ['REQUEST_METHOD']} {environ['RAW_URI'].partition('?')[0]}")
         fault = self.next_fault(environ)
+        self.here.later = fault.get("later", 0)
         if "cut_request" in fault:
             self.cut(environ)
         if "status" in fault:
@@ -249,6 +253,11 @@ class S3Server:
 
         class Handler(WSGIRequestHandler):
             protocol_version = "HTTP/1.1"
+            here = self.application.here
+
+            def date_time_string(self, timestamp=None):
+                return formatdate((timestamp or time.time()) + getattr(self.here, "later", 0),
+                                  usegmt=True)
 
             def log_error(self, *_):
                 pass

@@ -31,7 +31,7 @@ static void put(struct objects_scene *s, const char *key, const char *text)
     struct error err = ERROR_INIT;
     bool there;
 
-    if (objects_put(s->store, key, OBJECT_REPLACE, text, strlen(text), &there, &err) < 0)
+    if (objects_put(s->store, key, NULL, text, strlen(text), NULL, &there, &err) < 0)
         fail_msg("%s", err.msg);
 }
 
@@ -73,17 +73,25 @@ static void an_object_is_put_read_headed_copied_and_deleted(void **state)
     assert_false(info.there);
 }
 
-static void an_object_that_may_be_put_once_is_not_replaced(void **state)
+static void a_put_with_a_condition_replaces_nothing_else(void **state)
 {
+    char etag[OBJECT_ETAG];
     struct objects_scene *s = *state;
     struct error err = ERROR_INIT;
     bool there;
 
-    assert_int_equal(objects_put(s->store, "k", OBJECT_ONCE, "a", 1, &there, &err), 0);
+    assert_int_equal(objects_put(s->store, "k", OBJECT_ABSENT, "a", 1, etag, &there, &err), 0);
     assert_false(there);
-    assert_int_equal(objects_put(s->store, "k", OBJECT_ONCE, "b", 1, &there, &err), 0);
+    assert_int_equal(objects_put(s->store, "k", OBJECT_ABSENT, "b", 1, NULL, &there, &err), 0);
     assert_true(there);
     expect(s, "k", "a");
+    assert_int_equal(objects_put(s->store, "k", etag, "c", 1, NULL, &there, &err), 0);
+    assert_false(there);
+    assert_int_equal(objects_put(s->store, "k", etag, "d", 1, NULL, &there, &err), 0);
+    assert_true(there);
+    assert_int_equal(objects_put(s->store, "none", etag, "d", 1, NULL, &there, &err), 0);
+    assert_true(there);
+    expect(s, "k", "c");
 }
 
 static int count(void *self, const struct object_listed *l, struct error *err)
@@ -235,9 +243,10 @@ static void expect_failure(const struct objects_config *config, const char *word
 {
     struct objects *o = NULL;
     struct error err = ERROR_INIT;
+    bool conditions;
 
     assert_int_equal(objects_open(config, &o, &err), 0);
-    assert_int_equal(objects_probe(o, &err), -1);
+    assert_int_equal(objects_probe(o, &conditions, &err), -1);
     objects_free(o);
     assert_int_equal(err.kind, ERR_INPUT);
     if (!strstr(err.msg, word) || strstr(err.msg, config->credentials->secret) ||
@@ -251,8 +260,10 @@ static void the_probe_says_what_is_not_right(void **state)
     struct objects_credentials wrong = s->credentials;
     struct objects_config config = s->config;
     struct error err = ERROR_INIT;
+    bool conditions;
 
-    assert_int_equal(objects_probe(s->store, &err), 0);
+    assert_int_equal(objects_probe(s->store, &conditions, &err), 0);
+    assert_true(conditions);
     config.url = "s3://kiln-other";
     expect_failure(&config, "no such bucket");
     config = s->config;
@@ -274,12 +285,13 @@ static void the_bucket_may_be_part_of_the_host(void **state)
     struct objects *o = NULL;
     struct error err = ERROR_INIT;
     char endpoint[128];
+    bool conditions;
 
     (void)snprintf(endpoint, sizeof(endpoint), "http://localhost%s", strrchr(s->endpoint, ':'));
     config.endpoint = endpoint;
     config.host_style = true;
     assert_int_equal(objects_open(&config, &o, &err), 0);
-    if (objects_probe(o, &err) < 0)
+    if (objects_probe(o, &conditions, &err) < 0)
         fail_msg("%s", err.msg);
     objects_free(o);
     put(s, "k", "by path");
@@ -354,7 +366,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_scene, close_scene)
     const struct CMUnitTest tests[] = {
         TEST(an_object_is_put_read_headed_copied_and_deleted),
-        TEST(an_object_that_may_be_put_once_is_not_replaced),
+        TEST(a_put_with_a_condition_replaces_nothing_else),
         TEST(a_list_goes_over_its_pages),
         TEST(a_large_file_goes_in_parts_and_comes_in_ranges),
         TEST(what_is_cut_or_busy_is_tried_again),
