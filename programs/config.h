@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 99
+#define CONFIG_KEYS 57
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -54,6 +54,12 @@ struct config {
     int64_t build_disk;
     int64_t upload_max;
     int64_t upload_expiry;
+    char *uploads;     /* "s3://bucket/prefix"; "": in the data directory */
+    char *s3_endpoint; /* "": AWS's for the region */
+    char *s3_region;
+    char *s3_credentials; /* a file; "": the environment */
+    char *s3_style;       /* "path" or "host" */
+    int64_t s3_cache_max;
     int64_t unpack_max;
     int64_t unpack_entries;
     int64_t git_max;

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "builder/builder.h"
+#include "objects/objects.h"
 #include "worker/worker.h"
 
 #define KIB  INT64_C(1024)
@@ -27,6 +28,8 @@ static bool is_git_host(const char *value);
 static bool is_switch(const char *value);
 static bool is_cache_export(const char *value);
 static bool is_webhook(const char *value);
+static bool is_s3(const char *value);
+static bool is_s3_style(const char *value);
 
 #define ADDRESS   "an address and port such as 127.0.0.1:8080 or [::1]:8080"
 #define URL       "empty or a URL with http:// or https://, without user, password or a slash at the end"
@@ -97,6 +100,18 @@ const struct key config_keys[CONFIG_KEYS] = {
      "the largest archive accepted"},
     {"upload_expiry", DURATION, AT(upload_expiry), "1h", NULL, 1, 168 * HOUR, NULL, NULL,
      "how long an upload URL is good for"},
+    {"uploads", STRING, AT(uploads), "", NULL, 0, 0, is_s3,
+     "empty or s3://BUCKET/PREFIX", "an object store that clients upload to; empty: the data directory"},
+    {"s3_endpoint", STRING, AT(s3_endpoint), "", NULL, 0, 0, is_url, URL,
+     "where that object store is, for clients too; empty: AWS, in the region"},
+    {"s3_region", STRING, AT(s3_region), "us-east-1", NULL, 0, 0, is_word, WORD,
+     "its region, which signatures name"},
+    {"s3_credentials", STRING, AT(s3_credentials), "", NULL, 0, 0, is_absolute, FILE_PATH,
+     "a file like ~/.aws/credentials; empty: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"},
+    {"s3_style", STRING, AT(s3_style), "path", NULL, 0, 0, is_s3_style, "path or host",
+     "whether the bucket is in the path of URLs or in their host's name"},
+    {"s3_cache_max", SIZE, AT(s3_cache_max), "20GiB", NULL, 1, 16 * KIB * KIB * KIB * KIB, NULL,
+     NULL, "the most bytes of the store's objects that are kept here beside those in use"},
     {"unpack_max", SIZE, AT(unpack_max), "20GiB", NULL, 1, 16 * KIB * KIB * KIB * KIB, NULL, NULL,
      "the most bytes an archive may unpack to"},
     {"unpack_entries", INTEGER, AT(unpack_entries), "1000000", NULL, 1, 100000000, NULL, NULL,
@@ -281,6 +296,16 @@ static bool is_switch(const char *value)
 static bool is_cache_export(const char *value)
 {
     return text_is_among(value, (const char *const[]){"auto", "off", "min", "max", NULL});
+}
+
+static bool is_s3(const char *value)
+{
+    return !*value || objects_url_is_valid(value);
+}
+
+static bool is_s3_style(const char *value)
+{
+    return text_is_among(value, (const char *const[]){"path", "host", NULL});
 }
 
 /* "[…]" around IPv6, as in the URLs that name it. */

@@ -50,6 +50,26 @@ static void look_at_registry(const struct config *c, const struct registry *regi
     print_finding(d, &f);
 }
 
+static void look_at_objects(struct installation *i, struct diagnosis *d)
+{
+    struct builder_finding f = {.subject = "object store"};
+    struct error err = ERROR_INIT;
+    struct objects *o = NULL;
+    bool conditions;
+
+    if (!i->config->uploads[0])
+        return;
+    if (installation_open_objects(i, i->config->uploads, &o, &err) < 0 ||
+        objects_probe(o, &conditions, &err) < 0) {
+        f.health = BUILDER_MISSING;
+        (void)snprintf(f.detail, sizeof(f.detail), "%.250s", err.msg);
+    } else {
+        (void)snprintf(f.detail, sizeof(f.detail), "%s can be written and read", objects_where(o));
+    }
+    objects_free(o);
+    print_finding(d, &f);
+}
+
 /* Builds do without. */
 static void look_at_volumes(struct diagnosis *d)
 {
@@ -87,6 +107,7 @@ int command_doctor(const struct config *c, int argc, char **argv)
         return 1;
     }
     look_at_registry(c, &i.registry, &d);
+    look_at_objects(&i, &d);
     look_at_volumes(&d);
     printf("\n%s\n", d.missing ? "This machine cannot build yet: see what is MISSING."
                                : "This machine can build.");

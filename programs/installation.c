@@ -98,6 +98,49 @@ static int set_authorities(struct installation *i, const char *dir, struct error
     return authorities_collect(from, i->ca_file, err);
 }
 
+/* ---- the object store ---- */
+
+/* A PUT that began before its URL expired may take as long again. */
+#define ARRIVAL_SECONDS 900
+
+int installation_open_objects(struct installation *i, const char *url, struct objects **ret,
+                              struct error *err)
+{
+    const struct config *c = i->config;
+
+    i->upload_objects_config = (struct objects_config){
+        .url = url,
+        .endpoint = c->s3_endpoint,
+        .region = c->s3_region,
+        .host_style = strcmp(c->s3_style, "host") == 0,
+        .credentials = &i->s3_credentials,
+        .ca_file = i->ca_file[0] ? i->ca_file : NULL,
+        .http = &http_curl,
+        .clock = &clock_system,
+    };
+    if (objects_credentials_read(c->s3_credentials, &i->s3_credentials, err) < 0)
+        return -1;
+    return objects_open(&i->upload_objects_config, ret, err);
+}
+
+/* In the data directory for what has a state of its own (`kiln build`): nobody else uploads there.
+ */
+static int open_uploads(struct installation *i, const char *dir, bool shared, struct error *err)
+{
+    const struct config *c = i->config;
+    char path[4096], cache[4096];
+
+    (void)snprintf(path, sizeof(path), "%s/uploads", dir);
+    (void)snprintf(cache, sizeof(cache), "%s/objects", dir);
+    if (!c->uploads[0] || !shared)
+        return upload_store_open(path, (uint64_t)c->upload_max, &i->uploads, err);
+    if (installation_open_objects(i, c->uploads, &i->upload_objects, err) < 0 ||
+        object_cache_open(cache, (uint64_t)c->s3_cache_max, &i->object_cache, err) < 0)
+        return error_wrap(err, "uploads");
+    return upload_store_open_remote(path, (uint64_t)c->upload_max, i->upload_objects,
+                                    i->object_cache, &i->uploads, err);
+}
+
 static enum builder_egress egress_of(const char *word)
 {
     if (strcmp(word, "none") == 0)
@@ -135,6 +178,12 @@ static int open_builder(struct installation *i, const char *dir, struct error *e
     return builder_open(&i->builder_config, &i->builder, err);
 }
 
+/* How long a build waits for its upload. */
+static int64_t upload_seconds(const struct config *c)
+{
+    return c->upload_expiry + (c->uploads[0] ? ARRIVAL_SECONDS : 0);
+}
+
 int installation_open_state(const struct config *config, const char *path, struct state **ret,
                             struct error *err)
 {
@@ -144,7 +193,7 @@ int installation_open_state(const struct config *config, const char *path, struc
                                                : remote ? config->database
                                                         : file,
                                        .attempts_max = (int)config->attempts,
-                                       .upload_ns = config->upload_expiry * NS_PER_SEC,
+                                       .upload_ns = upload_seconds(config) * NS_PER_SEC,
                                        .limits = {.builds = config->builds_max,
                                                   .images = config->images_max,
                                                   .templates = config->templates_max}};
@@ -212,8 +261,6 @@ static void set_credentials(struct installation *i)
 int installation_open(const struct config *config, const char *dir, const char *state_path,
                       struct installation *ret, struct error *err)
 {
-    char path[4096];
-
     *ret = (struct installation){.config = config};
     set_places(ret, dir);
     set_credentials(ret);
@@ -226,8 +273,7 @@ int installation_open(const struct config *config, const char *dir, const char *
         return -1;
     if (installation_open_state(config, state_path, &ret->state, err) < 0)
         return -1;
-    (void)snprintf(path, sizeof(path), "%s/uploads", dir);
-    if (upload_store_open(path, (uint64_t)config->upload_max, &ret->uploads, err) < 0)
+    if (open_uploads(ret, dir, !state_path, err) < 0)
         return -1;
     return open_builder(ret, dir, err);
 }
@@ -236,6 +282,9 @@ void installation_release(struct installation *i)
 {
     builder_free(i->builder);
     upload_store_free(i->uploads);
+    object_cache_free(i->object_cache);
+    objects_free(i->upload_objects);
+    explicit_bzero(&i->s3_credentials, sizeof(i->s3_credentials));
     state_close(i->state);
     es256_free(i->registry_key);
     free(i->mirrors);

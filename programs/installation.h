@@ -3,6 +3,7 @@
  *   DATA/kiln.db      state            DATA/builder/   job directories and base images
  *   DATA/uploads/     archives         DATA/registry/  the supervised docker-registry's
  *   DATA/templates/   template stores  DATA/volumes/   volumes, both by workspace
+ *   DATA/objects/     what was read of an object store
  *
  * The state is on a PostgreSQL server instead where `database` names one. */
 #ifndef PROGRAMS_INSTALLATION_H
@@ -17,6 +18,10 @@
 struct installation {
     const struct config *config; /* borrowed */
     struct state *state;
+    struct objects_credentials s3_credentials;
+    struct objects_config upload_objects_config;
+    struct objects *upload_objects; /* NULL: uploads are in the data directory */
+    struct object_cache *object_cache;
     struct upload_store *uploads;
     struct builder *builder;
     struct builder_config builder_config;
@@ -47,6 +52,10 @@ void installation_release(struct installation *i);
 /* The state alone: path as above; the directory of DATA/kiln.db is made. */
 MUST_CHECK int installation_open_state(const struct config *config, const char *path,
                                        struct state **ret, struct error *err);
+
+/* The object store of a URL "s3://bucket/prefix", as the configuration says; i->ca_file is set. */
+MUST_CHECK int installation_open_objects(struct installation *i, const char *url,
+                                         struct objects **ret, struct error *err);
 
 /* The registry alone, and who signs its tokens: of i, config is set and all else empty. */
 MUST_CHECK int installation_open_registry(struct installation *i, struct error *err);

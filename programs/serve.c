@@ -112,6 +112,8 @@ struct service {
     struct worker *worker;
     struct courier_config courier_config;
     struct courier *courier;
+    struct arrivals_config arrivals_config;
+    struct arrivals *arrivals; /* NULL: uploads come by the API */
     struct planner planner;
     unsigned char upload_key[UPLOAD_KEY_SIZE];
     struct api_config api_config, operator_config;
@@ -121,6 +123,7 @@ struct service {
 static void service_stop(struct service *s)
 {
     api_server_stop(s->api);
+    arrivals_stop(s->arrivals);
     worker_stop(s->worker, DRAIN_MS);
     courier_stop(s->courier);
     registry_server_free(s->registry);
@@ -160,6 +163,17 @@ static void url_of(const struct config *c, const struct api_server *api, char ur
                        api_server_port(api));
 }
 
+static int start_arrivals(struct service *s, const struct config *c, struct error *err)
+{
+    s->arrivals_config = (struct arrivals_config){.state = s->installation.state,
+                                                  .uploads = s->installation.uploads,
+                                                  .upload_max = (uint64_t)c->upload_max,
+                                                  .log = operator_log};
+    return upload_store_remote(s->installation.uploads)
+               ? arrivals_start(&s->arrivals_config, &s->arrivals, err)
+               : 0;
+}
+
 /* The API first: the registry has to know where its clients get their tokens, and the workers need
  * the registry.  ret_url: where the API is. */
 static int service_start(struct service *s, const struct config *c, char ret_url[300],
@@ -177,7 +191,8 @@ static int service_start(struct service *s, const struct config *c, char ret_url
         api_server_start(&s->api_config, c->listen, &s->api, err) < 0)
         return -1;
     url_of(c, s->api, ret_url);
-    if (installation_start_registry(&s->installation, ret_url, &s->registry, err) < 0)
+    if (installation_start_registry(&s->installation, ret_url, &s->registry, err) < 0 ||
+        start_arrivals(s, c, err) < 0)
         return -1;
     if (installation_courier(&s->installation, operator_log, &s->courier_config, err) < 0 ||
         courier_start(&s->courier_config, &s->courier, err) < 0)

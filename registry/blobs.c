@@ -200,7 +200,7 @@ static int download(const struct registry *r, const char *url, struct download *
 
         if (d->offset > before)
             t.made = 0;
-        if (!d->hopeless && registry_may_recover(&resp, &now) && registry_try_again(&t, &resp))
+        if (!d->hopeless && http_may_recover(&resp, &now) && registry_try_again(&t, &resp))
             continue;
         if (result < 0)
             return registry_give_up(r, &now, err);

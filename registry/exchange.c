@@ -1,20 +1,13 @@
 /* registry/exchange — see the header. */
 #include "registry/exchange.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <strings.h>
 
-#include "base/clock.h"
 #include "base/text.h"
 #include "registry/manifest.h"
 #include "registry/names.h"
 
-#define TRIES         6
-#define WAIT_MS       500
-#define WAIT_MS_MAX   30000
-#define RETRY_MS_MAX  60000 /* of what a Retry-After asks for */
 #define ERROR_MAX     512
 #define LOCATION_ROOM 200 /* for what is added to a location */
 
@@ -111,41 +104,14 @@ int registry_location(const struct registry *r, const struct http_response *resp
 
 /* ---- another try ---- */
 
-bool registry_may_recover(const struct http_response *resp, const struct error *err)
-{
-    if (resp->status == 0)
-        return err->kind == ERR_REMOTE;
-    return resp->status == 408 || resp->status == 425 || resp->status == 429 || resp->status >= 500;
-}
-
-/* False when it was cancelled meanwhile. */
-static bool wait_for(const struct registry *r, int64_t ms)
-{
-    struct pollfd p = {.fd = r->cancel ? r->cancel->fd : -1, .events = POLLIN};
-    int64_t end = clock_monotonic() + ms * NS_PER_MS;
-
-    while (ms > 0) {
-        int n = poll(&p, 1, (int)ms);
-
-        if (n > 0)
-            return false;
-        ms = (end - clock_monotonic() + NS_PER_MS - 1) / NS_PER_MS;
-    }
-    return !r->cancel || !cancel_is_thrown(r->cancel);
-}
-
 bool registry_try_again(struct registry_tries *t, const struct http_response *resp)
 {
-    int64_t wait = t->r->wait_ms ? t->r->wait_ms : WAIT_MS;
-    int64_t asked = http_retry_after(resp);
+    struct http_tries tries = {
+        .max = t->r->tries, .wait_ms = t->r->wait_ms, .cancel = t->r->cancel, .made = t->made};
+    bool again = http_try_again(&tries, resp);
 
-    if (++t->made >= (t->r->tries ? t->r->tries : TRIES))
-        return false;
-    for (int i = 1; i < t->made && wait < WAIT_MS_MAX; i++)
-        wait *= 2;
-    wait = wait < WAIT_MS_MAX ? wait : WAIT_MS_MAX;
-    asked = asked < RETRY_MS_MAX ? asked : RETRY_MS_MAX;
-    return wait_for(t->r, wait > asked ? wait : asked);
+    t->made = tries.made;
+    return again;
 }
 
 int registry_give_up(const struct registry *r, const struct error *last, struct error *err)
@@ -169,7 +135,7 @@ int registry_ask(const struct registry *r, const struct http_request *req,
         *resp = (struct http_response)HTTP_RESPONSE_INIT(max);
         if (registry_exchange(r, req, resp, &now) < 0)
             resp->status = 0;
-        if (registry_may_recover(resp, &now) && registry_try_again(&t, resp))
+        if (http_may_recover(resp, &now) && registry_try_again(&t, resp))
             continue;
         if (resp->status == 0 || (r->cancel && cancel_is_thrown(r->cancel)))
             return registry_give_up(r, &now, err);

@@ -2,6 +2,7 @@
 #ifndef REGISTRY_EXCHANGE_H
 #define REGISTRY_EXCHANGE_H
 
+#include "base/retry.h"
 #include "registry/registry.h"
 
 #define REGISTRY_URL_MAX      1024
@@ -67,10 +68,6 @@ struct registry_tries {
     const struct registry *r;
     int made; /* without progress; whoever sees some sets it to 0 */
 };
-
-/* Whether the exchange that came out so may go better next time: resp->status is 0 when there was
- * no answer, and err then says why. */
-bool registry_may_recover(const struct http_response *resp, const struct error *err);
 
 /* Counts a failed try, and waits for the next: false when there is to be none. */
 bool registry_try_again(struct registry_tries *t, const struct http_response *resp);

@@ -176,7 +176,7 @@ static int send_all(struct upload *u, struct error *err)
             best = u->offset;
             t.made = 0;
         }
-        if (!(is_refused(u) || registry_may_recover(&u->resp, &now)) ||
+        if (!(is_refused(u) || http_may_recover(&u->resp, &now)) ||
             !registry_try_again(&t, &u->resp))
             return registry_give_up(u->r, &now, err);
         if (u->open && arrived(u))

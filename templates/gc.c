@@ -8,6 +8,7 @@
  *   remove   with the lock: a marked pack goes when no session has seen it and all that revisions
  *            need of it is in packs that stay.  A revision that was published meanwhile counts.
  *
+ * What a session makes is left alone until it has ended: its revision comes after its packs.
  * Whoever began before the mark has the pack in its session, so it stays until that session has
  * ended, and what it published is looked at.  Two collectors at once do each other no harm. */
 #include <string.h>
@@ -88,6 +89,15 @@ static void weigh(const struct survey *s, size_t pack, uint64_t *ret_all, uint64
     }
 }
 
+/* Whether a session that lives has made it: no revision may need it yet. */
+static bool is_fresh(const struct survey *s, const char *pack)
+{
+    char family[PACK_FAMILY + 1];
+
+    (void)snprintf(family, sizeof(family), "%.*s", PACK_FAMILY, pack);
+    return argv_contains(&s->sessions, family);
+}
+
 /* ---- condemn ---- */
 
 static int condemn(struct template_store *store, struct survey *s, struct argv *to_copy,
@@ -99,6 +109,8 @@ static int condemn(struct template_store *store, struct survey *s, struct argv *
         uint64_t all, needed;
         int result = 0;
 
+        if (is_fresh(s, name))
+            continue;
         weigh(s, i, &all, &needed);
         if (needed * 100 >= all * WORTH_KEEPING && needed > 0) {
             if (marked)
@@ -174,13 +186,16 @@ static int remove_condemned(struct template_store *store, struct survey *s,
     for (size_t i = 0; i < s->view.n_packs; i++) {
         const struct pack *p = &s->view.packs[i];
         uint64_t all, needed;
+        bool may;
 
         if (!argv_contains(&s->condemned, p->name)) {
             report->bytes_live += p->size;
             continue;
         }
         weigh(s, i, &all, &needed);
-        if (needed == 0 && !argv_contains(&s->sessions, p->name)) {
+        if (storage_may_remove(store->storage, p->name, &may, err) < 0)
+            return -1;
+        if (may && needed == 0 && !argv_contains(&s->sessions, p->name) && !is_fresh(s, p->name)) {
             if (remove_pack(store, p, report, err) < 0)
                 return -1;
             continue;

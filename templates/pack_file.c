@@ -25,9 +25,20 @@ static int damaged(const struct pack *p, struct error *err, const char *what)
 
 /* ---- reading ---- */
 
+static int fill(const struct pack *p, uint64_t offset, uint64_t len, struct error *err)
+{
+    if (p->origin.fill && p->origin.fill(p->origin.self, offset, len, err) < 0)
+        return error_wrap(err, "read pack %s", p->name);
+    return 0;
+}
+
 static int read_at(const struct pack *p, uint64_t offset, void *data, size_t len, struct error *err)
 {
-    const ssize_t got = fs_pread(p->fd, data, len, offset);
+    ssize_t got;
+
+    if (fill(p, offset, len, err) < 0)
+        return -1;
+    got = fs_pread(p->fd, data, len, offset);
 
     if (got < 0)
         return error_errno(err, errno, "read pack %s", p->name);
@@ -71,6 +82,8 @@ static int map_tables(struct pack *p, uint64_t tables, struct error *err)
     void *map;
 
     p->map_len = (size_t)(p->size - from);
+    if (fill(p, from, p->map_len, err) < 0)
+        return -1;
     map = mmap(NULL, p->map_len, PROT_READ, MAP_SHARED, p->fd, (off_t)from);
     if (map == MAP_FAILED)
         return error_errno(err, errno, "map pack %s", p->name);
@@ -80,12 +93,13 @@ static int map_tables(struct pack *p, uint64_t tables, struct error *err)
     return 0;
 }
 
-int pack_open(const struct hasher *h, const char *name, int fd, struct pack *ret, struct error *err)
+int pack_open(const struct hasher *h, const char *name, int fd, struct pack_origin origin,
+              struct pack *ret, struct error *err)
 {
     struct stat st;
     uint64_t tables = 0;
 
-    *ret = (struct pack){.fd = fd};
+    *ret = (struct pack){.fd = fd, .origin = origin};
     (void)snprintf(ret->name, sizeof(ret->name), "%s", name);
     if (fstat(fd, &st) < 0) {
         pack_close(ret);
@@ -106,6 +120,9 @@ void pack_close(struct pack *p)
     p->map = NULL;
     if (p->fd >= 0)
         close(TAKE_FD(p->fd));
+    if (p->origin.close)
+        p->origin.close(p->origin.self);
+    p->origin = (struct pack_origin){.self = NULL};
 }
 
 struct pack_frame pack_frame(const struct pack *p, uint32_t i)
@@ -169,10 +186,25 @@ static bool frame_is_possible(const struct pack *p, const struct pack_frame *f)
            f->offset >= PACK_HEADER_SIZE && f->offset <= tables && f->stored <= tables - f->offset;
 }
 
+/* What is kept of a pack elsewhere may be damaged, and that not: it is fetched once more. */
+static int read_stored(const struct hasher *h, const struct pack *p, const struct pack_frame *f,
+                       unsigned char *data, bool *ret_right, struct error *err)
+{
+    for (int turn = 0;; turn++) {
+        if (read_at(p, f->offset, data, f->stored, err) < 0)
+            return -1;
+        *ret_right = hasher_checksum(h, data, f->stored) == f->checksum;
+        if (*ret_right || !p->origin.forget || turn > 0)
+            return 0;
+        p->origin.forget(p->origin.self, f->offset, f->stored);
+    }
+}
+
 int pack_read_frame(const struct hasher *h, const struct pack *p, uint32_t i, void *dctx,
                     unsigned char *data, unsigned char *raw, struct error *err)
 {
     struct pack_frame f;
+    bool right;
     size_t n;
 
     if (i >= p->n_frames)
@@ -180,9 +212,9 @@ int pack_read_frame(const struct hasher *h, const struct pack *p, uint32_t i, vo
     f = pack_frame(p, i);
     if (!frame_is_possible(p, &f))
         return frame_damaged(p, i, err, "its row is impossible");
-    if (read_at(p, f.offset, f.stored == f.raw ? raw : data, f.stored, err) < 0)
+    if (read_stored(h, p, &f, f.stored == f.raw ? raw : data, &right, err) < 0)
         return -1;
-    if (hasher_checksum(h, f.stored == f.raw ? raw : data, f.stored) != f.checksum)
+    if (!right)
         return frame_damaged(p, i, err, "its bytes are not those that were written");
     if (f.stored == f.raw)
         return 0;

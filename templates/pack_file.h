@@ -14,6 +14,7 @@
 #define PACK_FRAME_SIZE   24 /* of a row of the frame table */
 #define PACK_CHUNK_SIZE   24 /* of a row of the chunk table */
 #define PACK_NAME         24 /* letters and digits */
+#define PACK_FAMILY       16 /* of them, which all packs of one session begin with */
 
 #define FRAME_RAW  (256u << 10)            /* a frame is closed when it holds this much */
 #define CHUNK_MAX  (256u << 10)            /* bytes of the largest chunk */
@@ -36,10 +37,22 @@ struct pack_chunk {
     uint32_t len;    /* 1 … CHUNK_MAX */
 };
 
+/* Where the bytes of a pack's file come from, when they are not all there yet; all NULL: they are.
+ */
+struct pack_origin {
+    /* Has that range of the file there. */
+    int (*fill)(void *self, uint64_t offset, uint64_t len, struct error *err);
+    /* What is there of it is wrong: the next fill fetches it again. */
+    void (*forget)(void *self, uint64_t offset, uint64_t len);
+    void (*close)(void *self);
+    void *self;
+};
+
 /* A pack that is open for reading. */
 struct pack {
     char name[PACK_NAME + 1];
     int fd;
+    struct pack_origin origin;
     uint64_t size;
     void *map; /* from a page boundary before the tables to the end of the file */
     size_t map_len;
@@ -49,10 +62,10 @@ struct pack {
     unsigned char tables_sum[16];
 };
 
-/* Takes over fd, also on -1.  Checks the trailer; the tables only as far as their size goes, since
- * what is read through them is verified.  ERR_SYSTEM, naming the pack. */
-MUST_CHECK int pack_open(const struct hasher *h, const char *name, int fd, struct pack *ret,
-                         struct error *err);
+/* Takes over fd and origin, also on -1.  Checks the trailer; the tables only as far as their size
+ * goes, since what is read through them is verified.  ERR_SYSTEM, naming the pack. */
+MUST_CHECK int pack_open(const struct hasher *h, const char *name, int fd,
+                         struct pack_origin origin, struct pack *ret, struct error *err);
 void pack_close(struct pack *p);
 
 /* All that the tables say, against their checksum and the rules of the format. */

@@ -1,4 +1,4 @@
-/* templates/storage — what both kinds have in common. */
+/* templates/storage — what all kinds have in common. */
 #include "templates/storage.h"
 
 #include <string.h>
@@ -37,6 +37,21 @@ int storage_open(struct storage *s, enum storage_area area, const char *name, in
                  struct error *err)
 {
     return s->kind->open(s, area_names[area], name, ret_fd, err);
+}
+
+int storage_open_pack(struct storage *s, const char *name, int *ret_fd,
+                      struct pack_origin *ret_origin, struct error *err)
+{
+    *ret_origin = (struct pack_origin){.self = NULL};
+    if (s->kind->open_pack)
+        return s->kind->open_pack(s, name, ret_fd, ret_origin, err);
+    return storage_open(s, AREA_PACKS, name, ret_fd, err);
+}
+
+int storage_may_remove(struct storage *s, const char *pack, bool *ret, struct error *err)
+{
+    *ret = true;
+    return s->kind->may_remove ? s->kind->may_remove(s, pack, ret, err) : 0;
 }
 
 static int get(struct storage *s, const char *area, const char *name, struct buf *ret,

@@ -1,7 +1,9 @@
-/* templates/storage — where a store keeps its files: a directory, or memory for tests.
+/* templates/storage — where a store keeps its files: a directory, an object store, or memory for
+ * tests.
  *
  * A file is in an area under a name, whole and synced before it can be seen, and never changed
- * afterwards.  Both kinds hand files out as descriptors, which stay good after a removal.
+ * afterwards.  All kinds hand files out as descriptors, which stay good after a removal; of packs
+ * in an object store, see may_remove.
  *
  * Sessions are how a collector knows who is at work: a session holds names of packs, and is there
  * for as long as its owner lives. */
@@ -10,6 +12,8 @@
 
 #include "base/argv.h"
 #include "base/buf.h"
+#include "objects/objects.h"
+#include "templates/pack_file.h"
 
 enum storage_area {
     AREA_PACKS,
@@ -21,10 +25,13 @@ enum storage_area {
     AREAS,
 };
 
-struct storage; /* one of the two */
+struct storage; /* one of the three */
 
 MUST_CHECK int storage_open_directory(const char *dir, struct storage **ret, struct error *err);
 MUST_CHECK int storage_open_memory(struct storage **ret, struct error *err);
+/* Both are borrowed. */
+MUST_CHECK int storage_open_objects(struct objects *objects, struct object_cache *cache,
+                                    struct storage **ret, struct error *err);
 void storage_free(struct storage *s);
 
 /* The store's own unlisted files, "secret" and "format": absent leaves ret empty. */
@@ -41,6 +48,10 @@ MUST_CHECK int storage_list(struct storage *s, enum storage_area area, struct ar
 /* *ret_fd is -1 when there is no such file. */
 MUST_CHECK int storage_open(struct storage *s, enum storage_area area, const char *name,
                             int *ret_fd, struct error *err);
+
+/* The same of a pack, whose bytes may have to be fetched as they are read. */
+MUST_CHECK int storage_open_pack(struct storage *s, const char *name, int *ret_fd,
+                                 struct pack_origin *ret_origin, struct error *err);
 
 /* The whole of a small file; *ret_there false leaves ret empty. */
 MUST_CHECK int storage_get(struct storage *s, enum storage_area area, const char *name,
@@ -70,6 +81,11 @@ MUST_CHECK int storage_put(struct storage *s, enum storage_area area, const char
 MUST_CHECK int storage_remove(struct storage *s, enum storage_area area, const char *name,
                               struct error *err);
 
+/* Whether a condemned pack that nobody needs may go now.  What is elsewhere cannot be read after
+ * its removal, so readers that found the pack before it was condemned are given an hour. */
+MUST_CHECK int storage_may_remove(struct storage *s, const char *pack, bool *ret,
+                                  struct error *err);
+
 /* One lock, held for moments: shared to begin a session or publish, exclusive to decide what goes.
  * Every lock call is a lock of its own, also within one process. */
 MUST_CHECK int storage_lock(struct storage *s, bool exclusive, int *ret_lock, struct error *err);
@@ -88,7 +104,7 @@ MUST_CHECK int storage_sweep(struct storage *s, struct error *err);
 /* Where messages say it is. */
 const char *storage_where(const struct storage *s);
 
-/* ---- for the two kinds: how storage.c calls them ---- */
+/* ---- for the kinds: how storage.c calls them ---- */
 
 struct storage_kind {
     int (*list)(struct storage *s, const char *area, struct argv *ret, struct error *err);
@@ -105,6 +121,11 @@ struct storage_kind {
     void (*session_end)(struct storage *s, int *session);
     int (*sessions)(struct storage *s, struct argv *ret, struct error *err);
     int (*sweep)(struct storage *s, struct error *err);
+    /* NULL: as open, with all bytes there. */
+    int (*open_pack)(struct storage *s, const char *name, int *ret_fd,
+                     struct pack_origin *ret_origin, struct error *err);
+    /* NULL: at once. */
+    int (*may_remove)(struct storage *s, const char *pack, bool *ret, struct error *err);
     void (*release)(struct storage *s);
 };
 

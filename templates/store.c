@@ -144,6 +144,18 @@ int template_store_open_memory(const struct template_options *options, struct te
     return open_store(storage, options, ret, err);
 }
 
+int template_store_open_objects(struct objects *objects, struct object_cache *cache,
+                                const struct template_options *options, struct template_store **ret,
+                                struct error *err)
+{
+    struct storage *storage = NULL;
+
+    if (storage_open_objects(objects, cache, &storage, err) < 0 ||
+        open_store(storage, options, ret, err) < 0)
+        return error_wrap(err, "open the template store");
+    return 0;
+}
+
 void template_store_free(struct template_store *s)
 {
     if (!s)
@@ -160,17 +172,18 @@ static int open_packs(struct template_store *s, const struct argv *names,
 {
     *ret_gone = false;
     for (size_t i = 0; i < names->n; i++) {
+        struct pack_origin origin;
         int fd = -1;
 
         if (argv_contains(condemned, names->v[i]))
             continue;
-        if (storage_open(s->storage, AREA_PACKS, names->v[i], &fd, err) < 0)
+        if (storage_open_pack(s->storage, names->v[i], &fd, &origin, err) < 0)
             return -1;
         if (fd < 0) {
             *ret_gone = true;
             continue;
         }
-        if (pack_open(&s->hasher, names->v[i], fd, &v->packs[v->n_packs], err) < 0)
+        if (pack_open(&s->hasher, names->v[i], fd, origin, &v->packs[v->n_packs], err) < 0)
             return -1;
         v->n_packs++;
     }

@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/process.h"
+#include "objects/objects.h"
 
 /* ---- store ---- */
 
@@ -35,6 +36,12 @@ struct template_store;
 /* dir is made when it is not there.  options: NULL for all defaults. */
 MUST_CHECK int template_store_open(const char *dir, const struct template_options *options,
                                    struct template_store **ret, struct error *err);
+/* In a bucket below its prefix, for packers and collectors on many machines: the objects' server
+ * must know conditional puts (objects_probe), or the first open fails with ERR_INPUT.  What is read
+ * is kept in the cache.  Both are borrowed. */
+MUST_CHECK int template_store_open_objects(struct objects *objects, struct object_cache *cache,
+                                           const struct template_options *options,
+                                           struct template_store **ret, struct error *err);
 /* The twin without a disk, for tests. */
 MUST_CHECK int template_store_open_memory(const struct template_options *options,
                                           struct template_store **ret, struct error *err);

@@ -99,13 +99,14 @@ static int open_packs(struct verification *v, struct error *err)
         return error_set(err, ERR_SYSTEM, "verify: out of memory");
     for (size_t i = 0; i < names.n; i++) {
         struct error problem = ERROR_INIT;
+        struct pack_origin origin;
         int fd = -1;
 
-        if (storage_open(v->store->storage, AREA_PACKS, names.v[i], &fd, err) < 0)
+        if (storage_open_pack(v->store->storage, names.v[i], &fd, &origin, err) < 0)
             return -1;
         if (fd < 0)
             continue;
-        if (pack_open(&v->store->hasher, names.v[i], fd, &v->view.packs[v->view.n_packs],
+        if (pack_open(&v->store->hasher, names.v[i], fd, origin, &v->view.packs[v->view.n_packs],
                       &problem) < 0) {
             note(v, "", &problem);
             continue;

@@ -119,13 +119,16 @@ static int index_view(struct writer *w, struct error *err)
 
 /* ---- opening ---- */
 
-/* What is referred to must be known before a collector may look. */
+/* What is referred to must be known before a collector may look; and what will be there before the
+ * revision that needs it. */
 static int begin_session(struct writer *w, struct error *err)
 {
     CLEANUP(buf_release) struct buf names = BUF_INIT(16u << 20);
     int lock = -1;
     int result;
 
+    digest_random_name(w->family, PACK_FAMILY);
+    buf_addf(&names, "%s\n", w->family);
     if (storage_lock(w->store->storage, false, &lock, err) < 0)
         return -1;
     result = view_open(w->store, false, &w->view, err);

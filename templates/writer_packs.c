@@ -40,7 +40,8 @@ static int begin_pack(struct writer *w, struct error *err)
     if (storage_create(w->store->storage, &o->file, err) < 0)
         return -1;
     w->n_outs++;
-    digest_random_name(o->name, PACK_NAME);
+    memcpy(o->name, w->family, PACK_FAMILY);
+    digest_random_name(o->name + PACK_FAMILY, PACK_NAME - PACK_FAMILY);
     pack_add_header(&header);
     return fs_write_all(o->file.fd, header.data, header.len, err);
 }

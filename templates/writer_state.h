@@ -33,8 +33,9 @@ struct writer {
     struct template_store *store;
     struct view view; /* of the session's beginning */
     int session;
-    uint32_t *bases; /* number of each pack's first chunk */
-    uint32_t n_old;  /* chunks in the view */
+    char family[PACK_FAMILY + 1]; /* what the names of its packs begin with */
+    uint32_t *bases;              /* number of each pack's first chunk */
+    uint32_t n_old;               /* chunks in the view */
     int origin_fd;
 
     pthread_mutex_t mutex; /* over all that follows */

@@ -1,10 +1,11 @@
-/* uploads/store — a directory of received archives; nothing is there before it is whole and synced.
+/* uploads/store — received archives; nothing is there before it is whole and durable.
  *
  *   DIR/<key>             a whole archive
  *   DIR/.incoming/<key>   one that is being received; its name is no key, so get never opens it
  *
  * A crash leaves at most a file in .incoming, which the next sweep removes once it is so old that
- * no connection can still be feeding it. */
+ * no connection can still be feeding it.  In an object store (uploads/remote) only .incoming is
+ * here. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +15,7 @@
 
 #include "base/fs.h"
 #include "uploads/object_name.h"
-#include "uploads/uploads.h"
+#include "uploads/remote.h"
 
 #define INCOMING        ".incoming"
 #define STALE_SECONDS   3600
@@ -26,6 +27,7 @@ struct upload_store {
     int dir_fd;
     int incoming_fd;
     uint64_t max_bytes;
+    struct remote remote; /* all NULL: the archives are in the directory */
 };
 
 struct upload_sink {
@@ -57,6 +59,21 @@ int upload_store_open(const char *dir, uint64_t max_bytes, struct upload_store *
     return 0;
 }
 
+int upload_store_open_remote(const char *dir, uint64_t max_bytes, struct objects *objects,
+                             struct object_cache *cache, struct upload_store **ret,
+                             struct error *err)
+{
+    if (upload_store_open(dir, max_bytes, ret, err) < 0)
+        return -1;
+    (*ret)->remote = (struct remote){objects, cache};
+    return 0;
+}
+
+const struct remote *upload_store_remote(const struct upload_store *s)
+{
+    return s->remote.objects ? &s->remote : NULL;
+}
+
 void upload_store_free(struct upload_store *s)
 {
     if (!s)
@@ -68,21 +85,32 @@ void upload_store_free(struct upload_store *s)
     free(s);
 }
 
+static void draw_key(const char *object, char ret[UPLOAD_KEY_TEXT])
+{
+    char digits[RANDOM_DIGITS + 1];
+
+    digest_random_name(digits, RANDOM_DIGITS);
+    (void)snprintf(ret, UPLOAD_KEY_TEXT, "%.*s-%s", OBJECT_NAME_MAX, object, digits);
+}
+
+static bool is_object(const char *object)
+{
+    return object_name_is_valid(object) && strlen(object) <= OBJECT_NAME_MAX;
+}
+
 int upload_store_begin(struct upload_store *s, const char *object, struct upload_sink **ret,
                        struct error *err)
 {
-    char digits[RANDOM_DIGITS + 1];
     struct upload_sink *k;
 
-    if (!object_name_is_valid(object) || strlen(object) > OBJECT_NAME_MAX)
+    if (!is_object(object))
         return error_set(err, ERR_INPUT, "receive upload: not the name of an upload");
     k = calloc(1, sizeof(*k));
     if (!k)
         return error_set(err, ERR_SYSTEM, "receive upload %s: out of memory", object);
-    digest_random_name(digits, RANDOM_DIGITS);
-    (void)snprintf(k->key, sizeof(k->key), "%s-%s", object, digits);
+    draw_key(object, k->key);
     k->store = s;
-    k->fd = openat(s->incoming_fd, k->key, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    k->fd = openat(s->incoming_fd, k->key, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (k->fd < 0) {
         free(k);
         return error_errno(err, errno, "receive upload %s", object);
@@ -122,13 +150,11 @@ int upload_sink_write(struct upload_sink *k, const void *data, size_t len, struc
     return 0;
 }
 
-int upload_sink_commit(struct upload_sink *k, char ret_key[UPLOAD_KEY_TEXT], uint64_t *ret_size,
-                       struct error *err)
+/* In the directory: synced, and under its key. */
+static int keep_here(const struct upload_sink *k, struct error *err)
 {
     const struct upload_store *s = k->store;
 
-    if (k->failed || k->committed)
-        return error_set(err, ERR_SYSTEM, "keep upload: a part of it was lost");
     if (fsync(k->fd) < 0)
         return error_errno(err, errno, "keep upload: sync %s", k->key);
     if (renameat(s->incoming_fd, k->key, s->dir_fd, k->key) < 0)
@@ -139,6 +165,25 @@ int upload_sink_commit(struct upload_sink *k, char ret_key[UPLOAD_KEY_TEXT], uin
         (void)unlinkat(s->dir_fd, k->key, 0);
         return error_errno(err, errnum, "keep upload: sync the store");
     }
+    return 0;
+}
+
+/* In the object store; the file here has done its work. */
+static int send_away(const struct upload_sink *k, struct error *err)
+{
+    if (remote_put(&k->store->remote, k->key, k->fd, err) < 0)
+        return error_wrap(err, "keep upload");
+    (void)unlinkat(k->store->incoming_fd, k->key, 0);
+    return 0;
+}
+
+int upload_sink_commit(struct upload_sink *k, char ret_key[UPLOAD_KEY_TEXT], uint64_t *ret_size,
+                       struct error *err)
+{
+    if (k->failed || k->committed)
+        return error_set(err, ERR_SYSTEM, "keep upload: a part of it was lost");
+    if ((upload_store_remote(k->store) ? send_away : keep_here)(k, err) < 0)
+        return -1;
     k->committed = true;
     memcpy(ret_key, k->key, sizeof(k->key));
     *ret_size = k->size;
@@ -161,6 +206,8 @@ int upload_store_get(struct upload_store *s, const char *key, int *ret_fd, struc
 
     if (!object_name_is_valid(key))
         return error_set(err, ERR_SYSTEM, "open upload: not a key of the store");
+    if (upload_store_remote(s))
+        return remote_get(&s->remote, key, ret_fd, err);
     fd = openat(s->dir_fd, key, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return error_errno(err, errno, "open upload %s", key);
@@ -172,6 +219,8 @@ int upload_store_remove(struct upload_store *s, const char *key, struct error *e
 {
     if (!object_name_is_valid(key))
         return error_set(err, ERR_SYSTEM, "remove upload: not a key of the store");
+    if (upload_store_remote(s))
+        return remote_remove(&s->remote, key, err);
     if (unlinkat(s->dir_fd, key, 0) < 0 && errno != ENOENT)
         return error_errno(err, errno, "remove upload %s", key);
     return 0;
@@ -223,5 +272,18 @@ int upload_store_sweep(struct upload_store *s, bool (*keep)(void *self, const ch
 
     if (sweep(s->incoming_fd, NULL, err) < 0)
         return -1;
+    if (upload_store_remote(s))
+        return remote_sweep(&s->remote, keep, self, STALE_SECONDS, err);
     return sweep(s->dir_fd, &sweeper, err);
+}
+
+int upload_store_collect(struct upload_store *s, const char *object, struct upload_arrival *ret,
+                         struct error *err)
+{
+    char key[UPLOAD_KEY_TEXT];
+
+    if (!upload_store_remote(s) || !is_object(object))
+        return error_set(err, ERR_SYSTEM, "collect upload: not the name of an upload");
+    draw_key(object, key);
+    return remote_collect(&s->remote, object, key, s->max_bytes, ret, err);
 }

@@ -1,7 +1,8 @@
 /* uploads — an archive arrives at a presigned URL, is kept, and becomes a context directory.
  *
  *   ticket   what makes a URL good for one PUT of one object of one workspace
- *   store    a directory of received archives; nothing is there before it is whole and synced
+ *   store    received archives, in a directory or in an object store; nothing is there before it
+ *            is whole and durable
  *   extract  an archive, hostile until proven otherwise, unpacked beneath one directory
  *   pack     the other way round, for `kiln build DIR`
  *   git      a repository's tree as such an archive, and the commit of an unpacked .git
@@ -16,6 +17,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/digest.h"
+#include "objects/objects.h"
 
 /* ---- ticket ---- */
 
@@ -48,7 +50,14 @@ struct upload_store;
 /* dir is made if it is not there.  max_bytes: the largest archive accepted. */
 MUST_CHECK int upload_store_open(const char *dir, uint64_t max_bytes, struct upload_store **ret,
                                  struct error *err);
+/* The same in an object store; what is received by a sink passes through dir.  objects and cache
+ * are borrowed. */
+MUST_CHECK int upload_store_open_remote(const char *dir, uint64_t max_bytes,
+                                        struct objects *objects, struct object_cache *cache,
+                                        struct upload_store **ret, struct error *err);
 void upload_store_free(struct upload_store *s);
+/* Where clients put archives into the object store themselves; NULL: this store is a directory. */
+const struct remote *upload_store_remote(const struct upload_store *s);
 
 /* A key names one received archive: "<object>-<8 random letters and digits>", so that two PUTs to
  * one URL never touch each other's bytes; the caller's database decides which of them counts. */
@@ -66,7 +75,8 @@ MUST_CHECK int upload_sink_commit(struct upload_sink *k, char ret_key[UPLOAD_KEY
 /* Also removes what was written unless it was committed.  NULL is fine. */
 void upload_sink_free(struct upload_sink *k);
 
-/* Opens for reading; *ret_fd is seekable, the caller's to close. */
+/* Opens for reading; *ret_fd is seekable, the caller's to close.  From an object store all of it is
+ * fetched first, into the cache. */
 MUST_CHECK int upload_store_get(struct upload_store *s, const char *key, int *ret_fd,
                                 struct error *err);
 /* An absent key is fine. */
@@ -76,6 +86,36 @@ MUST_CHECK int upload_store_remove(struct upload_store *s, const char *key, stru
  * process can own (older than an hour). */
 MUST_CHECK int upload_store_sweep(struct upload_store *s, bool (*keep)(void *self, const char *key),
                                   void *self, struct error *err);
+
+/* The rest is for a store that is remote:
+ *
+ *   presign → (the client's PUT) → arrived → collect → (the database accepts its key) → forget */
+
+/* Appends a URL that is good for PUTs of the object for so many seconds, 7 days at most.  labels:
+ * "name: value", which each PUT has to repeat as x-amz-meta-name (PROTOCOL.md 1.9). */
+MUST_CHECK int upload_store_presign(struct upload_store *s, const char *object, int64_t seconds,
+                                    const struct argv *labels, struct buf *out, struct error *err);
+
+/* Adds the names of the objects that were put and not forgotten yet. */
+MUST_CHECK int upload_store_arrived(struct upload_store *s, struct argv *ret, struct error *err);
+
+enum upload_arrival_verdict { UPLOAD_ABSENT, UPLOAD_ARRIVED, UPLOAD_EMPTY, UPLOAD_TOO_LARGE };
+struct upload_arrival {
+    enum upload_arrival_verdict verdict;
+    uint64_t size;             /* bytes */
+    char key[UPLOAD_KEY_TEXT]; /* of an ARRIVED one */
+};
+/* Copies what was put, so that a later PUT to the same URL does not touch it.  Others may do so at
+ * once: each gets a key of its own, and the caller's database decides. */
+MUST_CHECK int upload_store_collect(struct upload_store *s, const char *object,
+                                    struct upload_arrival *ret, struct error *err);
+/* What was put there is not looked at any more. */
+MUST_CHECK int upload_store_forget(struct upload_store *s, const char *object, struct error *err);
+
+/* Adds what the archive's PUT said in x-amz-meta-: "name: value", printable.  Of a directory
+ * nothing. */
+MUST_CHECK int upload_store_labels(struct upload_store *s, const char *key, struct argv *ret,
+                                   struct error *err);
 
 /* ---- extract ---- */
 

@@ -94,6 +94,21 @@ static int open_archive(struct run *r, int *ret_fd, struct error *err)
     return upload_store_get(r->config->uploads, r->build.archive, ret_fd, err);
 }
 
+/* What the upload said beside its bytes (PROTOCOL.md 1.9).  They ask for a machine's size and
+ * place, which Kiln decides by its configuration: the log shows that they came. */
+static int show_labels(struct run *r, struct error *err)
+{
+    CLEANUP(argv_release) struct argv labels = ARGV_INIT;
+
+    if (r->build.source[0])
+        return 0;
+    if (upload_store_labels(r->config->uploads, r->build.archive, &labels, err) < 0)
+        return -1;
+    for (size_t i = 0; i < labels.n; i++)
+        journal_addf(&r->journal, LOG_INFO, "#%d label %s", r->plain_log.number, labels.v[i]);
+    return 0;
+}
+
 static int step_extract(struct run *r, struct error *err)
 {
     CLEANUP_CLOSE int archive = -1;
@@ -111,7 +126,8 @@ static int step_extract(struct run *r, struct error *err)
         plain_log_begin(&r->plain_log, "[internal] unpack archive, %s", packed);
     pipeline_job_name(&r->build, job);
     if (builder_job_begin(r->config->builder, r->build.workspace, job, &r->job, err) < 0 ||
-        open_archive(r, &archive, err) < 0 || unpack(r, archive, err) < 0)
+        open_archive(r, &archive, err) < 0 || show_labels(r, err) < 0 ||
+        unpack(r, archive, err) < 0)
         return -1;
     if (!r->build.source[0])
         (void)snprintf(r->revision, sizeof(r->revision), "%s", r->report.revision);

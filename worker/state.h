@@ -255,6 +255,16 @@ MUST_CHECK int state_upload_accept(struct state *s, const char *workspace, const
                                    const char *archive, uint64_t size,
                                    enum upload_outcome *ret_outcome, struct error *err);
 
+/* An upload came, and is none that can be built: fails the build that waits for it.  For another
+ * one nothing is changed. */
+MUST_CHECK int state_upload_refuse(struct state *s, const char *id, enum error_kind kind,
+                                   const char *message, struct error *err);
+
+/* Every build whose upload may still come. */
+MUST_CHECK int state_uploads_awaited(struct state *s,
+                                     void (*each)(void *self, const struct build *b), void *self,
+                                     struct error *err);
+
 MUST_CHECK int state_build_get(struct state *s, const char *id, enum presence *ret_presence,
                                struct build *ret, struct error *err);
 /* The newest one of the target that is not CANCELLED. */

@@ -316,6 +316,28 @@ int state_upload_accept(struct state *s, const char *workspace, const char *id, 
     return DB_RETRY(s->db, err, accept_upload(s, workspace, id, archive, size, ret_outcome, err));
 }
 
+int state_uploads_awaited(struct state *s, void (*each)(void *self, const struct build *b),
+                          void *self, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    bool row;
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0)
+        return -1;
+    QUERY(q, s->db, "select " BUILD_COLUMNS " from builds where phase = 0 and upload_expires > ?");
+    query_int(&q, clock_now(&s->clock));
+    for (;;) {
+        struct build b = {.created = 0};
+
+        if (query_next(&q, &row, err) < 0)
+            return -1;
+        if (!row)
+            return 0;
+        build_from_row(&q, &b);
+        each(self, &b);
+    }
+}
+
 int state_build_get(struct state *s, const char *id, enum presence *ret_presence, struct build *ret,
                     struct error *err)
 {

@@ -435,6 +435,20 @@ static int expire_upload(struct state *s, const struct build *b, struct error *e
     return end_failed(s, b, &r, err);
 }
 
+int state_upload_refuse(struct state *s, const char *id, enum error_kind kind, const char *message,
+                        struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    const struct build_result result = {.kind = kind, .message = message};
+    struct build b = {.created = 0};
+
+    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || load_present(s, id, &b, err) < 0)
+        return -1;
+    if (b.phase != BUILD_UPLOADING)
+        return 0;
+    return end_failed(s, &b, &result, err) < 0 ? -1 : tx_commit(&tx, err);
+}
+
 /* A lease ran out: its worker is dead or cut off. */
 static int expire_lease(struct state *s, const struct build *b, struct error *err)
 {

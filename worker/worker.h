@@ -16,6 +16,7 @@
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H
 
+#include "worker/arrivals.h"
 #include "worker/counts.h"
 #include "worker/credentials.h"
 #include "worker/facts.h"

@@ -16,10 +16,13 @@ import sys
 MIDDLE = {"uploads", "dockerfile", "builder", "registry", "templates"}
 BELOW = {
     "base": set(),
+    "objects": {"base"},
     **{folder: {"base"} for folder in MIDDLE},
-    "worker": MIDDLE | {"base"},
-    "api": MIDDLE | {"base", "worker"},
-    "programs": MIDDLE | {"base", "worker", "api"},
+    "uploads": {"base", "objects"},
+    "templates": {"base", "objects"},
+    "worker": MIDDLE | {"base", "objects"},
+    "api": MIDDLE | {"base", "objects", "worker"},
+    "programs": MIDDLE | {"base", "objects", "worker", "api"},
 }
 FREE = {"tests", "bench", "examples"}  # may include anything
 

@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         make_right(&h, copy, size);
     if (fd < 0 || fs_write_all(fd, copy, size, &err) < 0)
         abort();
-    if (pack_open(&h, "fuzz", fd, &p, &err) < 0)
+    if (pack_open(&h, "fuzz", fd, (struct pack_origin){.self = NULL}, &p, &err) < 0)
         return 0;
     read_all(&h, &p);
     pack_close(&p);

@@ -1,4 +1,4 @@
-/* Two packers and a collector at once, on both kinds of storage: for TSan, and for what is left. */
+/* Two packers and a collector at once, on every kind of storage: for TSan, and for what is left. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/fs.h"
+#include "bucket.h"
 #include "fixture.h"
 
 #define ROUNDS 4
@@ -47,11 +48,12 @@ static void *collect_often(void *self)
     return NULL;
 }
 
-static void run_together(struct template_store *s)
+/* other: of the second packer, the same store or another view of it. */
+static void run_together(struct template_store *s, struct template_store *other)
 {
     /* Both packers pack nearly the same, so that each uses what the other made. */
     struct job jobs[3] = {{.store = s, .name = "one", .seed = 5},
-                          {.store = s, .name = "two", .seed = 5},
+                          {.store = other, .name = "two", .seed = 5},
                           {.store = s}};
     void *(*const work[3])(void *) = {pack_often, pack_often, collect_often};
     pthread_t threads[3];
@@ -82,7 +84,7 @@ static void test_two_packers_and_a_collector_in_a_directory(void **state)
     (void)state;
     assert_non_null(mkdtemp(path));
     assert_int_equal(template_store_open(path, &options, &s, &err), 0);
-    run_together(s);
+    run_together(s, s);
     template_store_free(s);
     assert_int_equal(fs_remove_tree(AT_FDCWD, path, &err), 0);
 }
@@ -95,8 +97,43 @@ static void test_two_packers_and_a_collector_in_memory(void **state)
 
     (void)state;
     assert_int_equal(template_store_open_memory(&options, &s, &err), 0);
-    run_together(s);
+    run_together(s, s);
     template_store_free(s);
+}
+
+/* Two machines, a cache each, while the server answers badly now and then. */
+static void test_two_packers_and_a_collector_in_a_bucket(void **state)
+{
+    const struct template_options options = {.revisions_max = 2, .threads = 2};
+    struct bucket_scene scene;
+    struct object_cache *cache = NULL;
+    struct template_store *s, *other = NULL;
+    char path[] = "/tmp/kiln-together-XXXXXX", second[64];
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    if (!getenv("KILN_TEST_S3"))
+        skip();
+    assert_non_null(mkdtemp(path));
+    (void)snprintf(second, sizeof(second), "%s/second", path);
+    bucket_scene_open(&scene, path);
+    s = bucket_scene_store(&scene, &options);
+    assert_int_equal(object_cache_open(second, 64u << 20, &cache, &err), 0);
+    assert_int_equal(
+        template_store_open_objects(scene.objects.store, cache, &options, &other, &err), 0);
+    objects_scene_fault(&scene.objects,
+                        "[{\"cut_done\":1,\"method\":\"PUT\",\"path\":\"/packs/\",\"count\":1},"
+                        "{\"cut_request\":1,\"path\":\"sessions\",\"count\":1},"
+                        "{\"cut_done\":1,\"method\":\"PUT\",\"path\":\"/lock\",\"count\":1},"
+                        "{\"cut_done\":1,\"method\":\"PUT\",\"path\":\"/revisions/\",\"count\":1},"
+                        "{\"status\":503,\"retry_after\":0,\"method\":\"GET\",\"count\":2},"
+                        "{\"later\":7200,\"path\":\"condemned/\",\"count\":1000000}]");
+    run_together(s, other);
+    template_store_free(other);
+    template_store_free(s);
+    object_cache_free(cache);
+    bucket_scene_close(&scene);
+    assert_int_equal(fs_remove_tree(AT_FDCWD, path, &err), 0);
 }
 
 int main(void)
@@ -104,6 +141,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_packers_and_a_collector_in_a_directory),
         cmocka_unit_test(test_two_packers_and_a_collector_in_memory),
+        cmocka_unit_test(test_two_packers_and_a_collector_in_a_bucket),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
