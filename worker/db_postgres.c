@@ -107,8 +107,12 @@ PGconn *postgres_connect(const char *url)
     return conn;
 }
 
-/* A client that is stopped, or cut off, must not keep all others waiting. */
+/* A client that is stopped, or cut off, must not keep all others waiting.  Statements here are
+ * short and have their indexes; without a sort the oldest queued build is the first of its index,
+ * however little the planner knows yet of a queue that has just become long. */
 static const char settings[] = "set client_min_messages = warning;"
+                               "set enable_sort = off;"
+                               "set jit = off;"
                                "set idle_in_transaction_session_timeout = '15s';"
                                "set lock_timeout = '20s';"
                                "select current_schema(), pg_postmaster_start_time()";

@@ -3,6 +3,7 @@
  * Every step may be run again from the start: each try has a job directory of its own, pulls and
  * pushes are idempotent, the tag was drawn when the build was made.  So a worker that dies at any
  * moment leaves nothing that the next try does not overwrite or the sweep does not remove. */
+#include <poll.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -16,12 +17,30 @@
 #include "worker/unpack.h"
 #include "worker/verdict.h"
 
+#define AGAIN_MS 500
+
+/* Waits for a database that is not to be reached as long as the lease holds. */
+static int note_step(struct run *r, const char *step, enum lease_verdict *ret_verdict,
+                     struct error *err)
+{
+    struct pollfd cancel = {.fd = r->cancel.fd, .events = POLLIN};
+    struct error why = ERROR_INIT;
+
+    while (state_step(r->config->state, r->build.id, r->holder, step, ret_verdict, &why) < 0) {
+        if (why.kind != ERR_REMOTE || poll(&cancel, 1, AGAIN_MS) != 0) {
+            *err = why;
+            return -1;
+        }
+    }
+    return 0;
+}
+
 /* Says which step begins; stops the run when the build is no longer ours. */
 static int begin_step(struct run *r, const char *step, struct error *err)
 {
     enum lease_verdict verdict;
 
-    if (state_step(r->config->state, r->build.id, r->holder, step, &verdict, err) < 0)
+    if (note_step(r, step, &verdict, err) < 0)
         return -1;
     if (verdict == LEASE_LOST)
         atomic_store(&r->lost, true);
