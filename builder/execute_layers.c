@@ -72,7 +72,8 @@ void execute_queue_layer(struct stage_run *s, struct made *made)
 {
     struct execution *x = s->x;
 
-    if (!s->exported || !x->layers.started || !made->record.diff[0] ||
+    /* One whose files are at other workers has its layer there, and is slimmed once it is here. */
+    if (!s->exported || !x->layers.started || !made->record.diff[0] || made->record.away ||
         (made->record.has_layer && !x->slim))
         return;
     pthread_mutex_lock(&x->lock);
