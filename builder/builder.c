@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "builder/state.h"
 
-#define PROBE_MS         20000
+#define PROBE_MS         60000    /* too short a time would be taken for "no user namespace" */
 #define PROBE            "probe-" /* what the names of its directories begin with */
 #define UID_BASE_DEFAULT 1000000
 

@@ -20,7 +20,7 @@
 #include "builder/cgroup_file.h"
 
 #define PERIOD_US       100000 /* of the CPU quota: the kernel's default */
-#define REMOVE_TRIES    100
+#define REMOVE_TRIES    1500   /* for half a minute: on a busy machine the killed die slowly */
 #define REMOVE_PAUSE_MS 20
 
 /* ---- files of a group ---- */

@@ -7,7 +7,7 @@
 #include "builder/run.h"
 #include "builder/state.h"
 
-#define TRY_MS 20000
+#define TRY_MS 60000
 
 struct report {
     void (*say)(void *self, const struct builder_finding *f);

@@ -72,6 +72,7 @@ void execute_queue_layer(struct stage_run *s, struct made *made)
 {
     struct execution *x = s->x;
 
+    /* One whose files are at other workers has its layer there, and is slimmed once it is here. */
     if (!s->exported || !x->layers.started || !made->record.diff[0] || made->record.away ||
         (made->record.has_layer && !x->slim))
         return;

@@ -20,7 +20,7 @@
 #include "base/fs.h"
 #include "builder/jail_inside.h"
 
-#define SLIRP_READY_MS 10000
+#define SLIRP_READY_MS 30000
 
 /* ---- outside ---- */
 

@@ -12,7 +12,7 @@
 #include "builder/cache_keeper.h"
 #include "builder/state.h"
 
-#define REMOVE_TRIES    5
+#define REMOVE_TRIES    30
 #define REMOVE_PAUSE_MS 100
 
 /* ---- beginning and end ---- */

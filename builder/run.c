@@ -20,7 +20,7 @@
 #define RUNC_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 #define ID        "run"
 #define LOG_MAX   (1 << 20)
-#define KILL_MS   5000 /* for the end of a container that is killed */
+#define KILL_MS   30000 /* for the end of a container that is killed */
 #define HOSTS     "127.0.0.1 localhost\n::1 localhost\n"
 
 void run_add_to_jail(struct jail_spec *s)

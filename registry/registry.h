@@ -336,11 +336,12 @@ struct registry_server_config { /* borrowed */
      * registry_server_free. */
     const struct registry_signer *signer;
     const char *realm;
+    int64_t ready_ms; /* how long it may take until it answers; 0: half a minute */
 };
 
 struct registry_server;
 
-/* Starts it and waits until it answers (10 s).  If something listens there already, ERR_SYSTEM
+/* Starts it and waits until it answers.  If something listens there already, ERR_SYSTEM
  * names the address and says whether that is a registry.  http_setup must have been called.  The
  * server dies with the calling thread, and by SIGKILL. */
 MUST_CHECK int registry_server_start(const struct registry_server_config *config,

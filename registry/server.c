@@ -19,7 +19,7 @@
 #include "base/text.h"
 #include "registry/server_lock.h"
 
-#define READY_MS    10000
+#define READY_MS    30000
 #define STOP_MS     5000
 #define POLL_MS     20
 #define LOG_MAX     (10 << 20) /* a longer log starts over */
@@ -37,6 +37,7 @@ struct registry_server {
     char secret[2 * SECRET_SIZE + 1];
     const struct registry_signer *signer;
     char *realm; /* with a signer */
+    int64_t ready_ms;
     struct process process;
     int lock; /* on dir */
 };
@@ -239,11 +240,11 @@ static void read_reason(int log_fd, off_t start, char reason[LOG_TAIL + 1])
 
 /* ---- its life ---- */
 
-/* Until it answers, dies, or READY_MS are over. */
+/* Until it answers, dies, or its time is over. */
 static int wait_ready(struct registry_server *s, int log_fd, off_t log_start, struct error *err)
 {
     const struct registry self = {.url = s->url, .http = &http_curl, .signer = s->signer};
-    const int64_t deadline = clock_monotonic() + READY_MS * NS_PER_MS;
+    const int64_t deadline = clock_monotonic() + s->ready_ms * NS_PER_MS;
     char reason[LOG_TAIL + 1];
     struct error last = ERROR_INIT;
 
@@ -261,7 +262,7 @@ static int wait_ready(struct registry_server *s, int log_fd, off_t log_start, st
     }
     process_stop(&s->process, 0);
     return error_set(err, ERR_SYSTEM, "%s did not answer on %s in %d s: %s", s->program, s->listen,
-                     READY_MS / 1000, last.msg);
+                     (int)(s->ready_ms / 1000), last.msg);
 }
 
 static int launch(struct registry_server *s, struct error *err)
@@ -309,6 +310,7 @@ int registry_server_start(const struct registry_server_config *config, struct re
         s->program = strdup(config->program ? config->program : "docker-registry");
         s->dir = strdup(config->dir);
         s->listen = strdup(config->listen);
+        s->ready_ms = config->ready_ms ? config->ready_ms : READY_MS;
         s->signer = config->signer;
         s->realm = strdup(config->signer ? config->realm : "");
     }

@@ -281,6 +281,32 @@ static void test_steps_without_layers_are_found_while_nobody_needs_their_files(v
     free_shelf(s);
 }
 
+/* Slimming looks at layers while steps are still being found. */
+static void test_a_slim_image_s_steps_are_found_with_their_layers(void **state)
+{
+    struct shelf *s = new_shelf(*state, "slim");
+    struct attempt first = {.slim = true,
+                            .dockerfile = "FROM alpine:3.20\n"
+                                          "RUN mkdir -p /var/cache/apt/archives && "
+                                          "echo deb >/var/cache/apt/archives/a.deb\n"
+                                          "RUN echo 1 >/1\nRUN echo 2 >/2\nRUN echo 3 >/3\n"};
+
+    work(*state, s, "slim", &first, &all, NULL);
+    for (int i = 0; i < 10; i++) {
+        struct attempt other = {.slim = true, .dockerfile = first.dockerfile};
+        char workspace[16];
+
+        (void)snprintf(workspace, sizeof(workspace), "slim-%d", i);
+        work(*state, s, workspace, &other, NULL, NULL);
+        assert_int_equal(count(&other, "CACHED"), 4);
+        assert_does_not_say(&other, "left aside");
+        assert_same_layers(&first, &other);
+        attempt_release(&other);
+    }
+    attempt_release(&first);
+    free_shelf(s);
+}
+
 static void test_what_did_not_change_is_not_left_again(void **state)
 {
     struct shelf *s = new_shelf(*state, "twice");
@@ -381,6 +407,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_blob_that_is_lost_or_another_is_made_anew),
         cmocka_unit_test(test_an_index_that_is_none_costs_a_warning),
         cmocka_unit_test(test_steps_without_layers_are_found_while_nobody_needs_their_files),
+        cmocka_unit_test(test_a_slim_image_s_steps_are_found_with_their_layers),
         cmocka_unit_test(test_what_did_not_change_is_not_left_again),
         cmocka_unit_test(test_a_cache_mount_goes_from_worker_to_worker),
         cmocka_unit_test(test_a_cache_mount_that_did_not_change_or_is_too_large_is_not_saved),

@@ -5,7 +5,7 @@ import time
 import urllib.parse
 
 import kiln_server
-from kiln_server import KilnCase, folders_named, http_request, zip_of
+from kiln_server import KilnCase, folders_named, http_request, wait_until, zip_of
 
 GOOD = zip_of({"Dockerfile": "FROM alpine:3.20\nRUN echo the good one\n"})
 LIMIT = 1 << 20
@@ -30,7 +30,7 @@ class BadUploads(KilnCase):
     def check_unharmed(self, name, url):
         """Still waiting, nothing stored; the right upload then does its work."""
         self.assertEqual(self.kiln.status(name), "UPLOADING")
-        self.assertEqual(self.received(), [])
+        wait_until("what was refused has gone", lambda: not self.received())
         self.assertEqual(self.kiln.upload(url, GOOD).status, 200)
         self.assertEqual(self.kiln.wait_for_end(name), "DEPLOYED")
 
@@ -54,7 +54,6 @@ class BadUploads(KilnCase):
         url = self.kiln.announce("truncated")
         got = self.raw(url, f"Content-Length: {len(GOOD) + 1000}", GOOD)
         self.assertFalse(got.startswith(b"HTTP/1.1 200"), got)
-        time.sleep(0.5)
         self.check_unharmed("truncated", url)
 
     def test_a_connection_cut_in_the_middle(self):
@@ -66,7 +65,6 @@ class BadUploads(KilnCase):
         time.sleep(0.3)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         s.close()
-        time.sleep(0.5)
         self.check_unharmed("cut", url)
 
     def test_an_oversized_upload(self):
@@ -128,11 +126,11 @@ class BadUploads(KilnCase):
 
 
 class ExpiredUploads(KilnCase):
-    options = ("--upload-expiry", "2s")
+    options = ("--upload-expiry", "8s")  # for a busy machine that announces and uploads
 
     def test_an_expired_upload(self):
         url = self.kiln.announce("expired")
-        time.sleep(3.2)
+        time.sleep(9.2)
         answer = self.kiln.upload(url, GOOD)
         self.assertIn(answer.status, (403, 410), answer)
         self.assertRegex(answer.json["message"].lower(), "expired")

@@ -28,8 +28,8 @@ class Survives(VolumeCase):
     def finish(self, condition):
         worker = self.kiln.spawn("worker", *self.kiln.common(), "--workers", 1)
         try:
-            wait_until("the next worker has done it", condition, 60)
-            wait_until("nothing is left", lambda: not self.left(), 30)
+            wait_until("the next worker has done it", condition)
+            wait_until("nothing is left", lambda: not self.left())
         finally:
             worker.stop()
 

@@ -217,7 +217,7 @@ class Templates(VolumeCase):
 
         def size():
             return sum(p.stat().st_size for p in self.store("other").glob("packs/*"))
-        wait_until("the bytes of version 1 are freed", lambda: size() < 8 << 20, 60)
+        wait_until("the bytes of version 1 are freed", lambda: size() < 8 << 20)
         self.assertTrue(self.store("other").is_dir())
         self.verify("other")
         self.assert_volume_is(self.volume_file("stays", "other"), trees[0])
@@ -226,9 +226,9 @@ class Templates(VolumeCase):
                          .json["status"], "DELETING")
         self.assertEqual(self.kiln.get("/volume_templates/gone", workspace="other").status, 404)
         self.assertEqual(self.make_volume("no", "gone:2", 64, workspace="other").status, 404)
-        wait_until("all bytes are freed", lambda: size() == 0, 60)
+        wait_until("all bytes are freed", lambda: size() == 0)
         wait_until("the operator is told", lambda: "templates of other: " in
-                   self.kiln.serve.text(), 30)
+                   self.kiln.serve.text())
         self.assert_volume_is(self.volume_file("stays", "other"), trees[0])
 
     def test_a_workspace_has_nothing_of_another(self):

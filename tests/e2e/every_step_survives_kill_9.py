@@ -30,7 +30,7 @@ class EveryStep(unittest.TestCase):
         process = kiln_server.Process([DYING_WORKER, step, milliseconds, *kiln.common()],
                                       kiln.directory / f"dying.{step}.{milliseconds}")
         kiln.processes.append(process)
-        process.popen.wait(100)
+        process.popen.wait(kiln_server.PATIENCE)
         process.kill()
         self.assertEqual(process.popen.returncode, -9, process.text())
         self.assertIn(f"step {step}\n", process.text())
@@ -39,9 +39,9 @@ class EveryStep(unittest.TestCase):
         kiln = self.kiln
         worker = kiln.spawn("worker", *kiln.common(), "--workers", 1)
         try:
-            self.assertEqual(kiln.wait_for_end(name, 60), expected, worker.text())
+            self.assertEqual(kiln.wait_for_end(name), expected, worker.text())
             try:
-                wait_until("nothing is left", lambda: not self.left_behind(), 15)
+                wait_until("nothing is left", lambda: not self.left_behind())
             except AssertionError as error:
                 raise AssertionError(f"{error}: {self.left_behind()}") from None
         finally:

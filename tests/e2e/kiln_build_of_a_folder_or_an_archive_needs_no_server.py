@@ -67,7 +67,7 @@ class KilnBuild(unittest.TestCase):
             except OSError:
                 return None
 
-        answer = kiln_server.wait_until("the registry answers", listening, 20)
+        answer = kiln_server.wait_until("the registry answers", listening)
         self.assertEqual(answer.status, 200, answer)
         self.assertEqual(answer.headers["Docker-Content-Digest"], digest)
         self.assertEqual(get("latest").body, answer.body)

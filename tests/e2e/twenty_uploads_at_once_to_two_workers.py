@@ -57,11 +57,11 @@ class TwentyUploadsAtOnce(KilnCase):
 
     def test_a_newer_upload_of_the_same_name_supersedes_the_older(self):
         kiln = self.kiln
-        kiln.submit("same", project("older", "older", before="RUN sleep 30\n"))
+        kiln.submit("same", project("older", "older", before="RUN sleep 300\n"))
         kiln_server.wait_until("the older build runs",
-                               lambda: any("sleep 30" in m for m in kiln.log_lines("same")))
+                               lambda: any("sleep 300" in m for m in kiln.log_lines("same")))
         kiln.submit("same", project("newer", "newer"))
-        self.assertEqual(kiln.wait_for_end("same", seconds=25), "DEPLOYED",
+        self.assertEqual(kiln.wait_for_end("same"), "DEPLOYED",
                          "the older one was stopped, not waited for")
         self.assertEqual(kiln.image("same")[1]["/name"], b"newer")
         self.assertEqual(len(kiln.tags("same")), 2, "the older one was never pushed")

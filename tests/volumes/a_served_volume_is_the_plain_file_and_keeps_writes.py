@@ -60,15 +60,15 @@ def test_it_can_be_reached_by_address(work):
     server = subprocess.Popen([nbd.KILN, "volume", "serve", "--template", "t", "--listen", address,
                                "--data-dir", f"{work}/data"], stdout=subprocess.PIPE)
     try:
-        for _ in range(200):
+        for _ in range(2400):
             if subprocess.run(["nbdinfo", f"nbd://{address}"], capture_output=True,
-                              timeout=30).returncode == 0:
+                              timeout=120).returncode == 0:
                 break
             time.sleep(0.05)
         run("nbdcopy", f"nbd://{address}", f"{work}/tcp.img")
     finally:
         server.terminate()
-        assert server.wait(timeout=30) == 0
+        assert server.wait(timeout=120) == 0
     assert f"nbd://{address}".encode() in server.stdout.read()
     run("cmp", f"{work}/tcp.img", f"{work}/plain.img")
 
@@ -169,8 +169,8 @@ def test_a_file_system_that_was_written_through_it_is_whole(work):
             run("debugfs", "-w", "-R", "rm large", image)
             run("e2fsck", "-fn", image)
         finally:
-            subprocess.run(["umount", f"{work}/fuse"], timeout=30, check=False)
-            fuse.wait(timeout=30)
+            subprocess.run(["umount", f"{work}/fuse"], timeout=120, check=False)
+            fuse.wait(timeout=120)
     kiln(work, "volume", "export", "fs", "--out", f"{work}/fs.img")
     run("e2fsck", "-fn", f"{work}/fs.img")
     assert os.path.getsize(f"{work}/fs.img") == 200 << 20
@@ -244,7 +244,7 @@ def test_sigterm_ends_it_with_a_client_attached_and_saves_what_was_written(work)
     with Served(work, "term", "--template", "t") as s:
         s.client.write(4096, b"saved" * 100)
         s.process.terminate()
-        s.output = s.process.communicate(timeout=30)
+        s.output = s.process.communicate(timeout=120)
         assert s.process.returncode == 0 and s.output[1] == "", (s.process.returncode, s.output)
         assert not os.path.exists(s.path)
     with Served(work, "term") as s:

@@ -68,7 +68,7 @@ def test_a_directory_within_itself_ends_the_export(work):
                 s.client.write(at, block)
             at += 4096
     done = subprocess.run([os.environ["KILN"], "volume", "export", "loop", "--format", "tar", "--out",
-                           "-", "--data-dir", f"{work}/data"], capture_output=True, timeout=60)
+                           "-", "--data-dir", f"{work}/data"], capture_output=True, timeout=120)
     assert done.returncode == 1 and b"twice" in done.stderr, done.stderr
 
 

@@ -71,13 +71,13 @@ class Served:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def connect(self):
-        for _ in range(200):
+        for _ in range(2400):
             try:
                 return Client(self.path)
             except OSError:
                 assert self.process.poll() is None, self.process.communicate()
                 time.sleep(0.05)
-        raise AssertionError("no server after 10 s")
+        raise AssertionError("no server after two minutes")
 
     def __enter__(self):
         self.client = self.connect()
@@ -91,7 +91,7 @@ class Served:
         self.client.socket.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.output = self.process.communicate(timeout=30)
+            self.output = self.process.communicate(timeout=120)
             assert self.process.returncode == 0, (self.process.returncode, self.output)
             assert not os.path.exists(self.path)
 
