@@ -107,7 +107,7 @@ void buildah_describe_pull(const struct builder_job *job, const struct reference
     describe(job, JAIL_RIGHTS_MOUNT, s);
     jail_spec_add(s, JAIL_BIND, "kiln/bases", job->bases);
     if (docker_config)
-        jail_spec_add(s, JAIL_SECRET, BUILDAH_CREDENTIALS + 1, docker_config);
+        jail_spec_add(s, JAIL_SECRET, &BUILDAH_CREDENTIALS[1], docker_config);
     push_relay(job->b->config, image, place == REFERENCE_OUTSIDE ? authority : "", from, s);
     push_program(job, "/kiln/bases", s);
     argv_push(&s->argv, "pull", "--policy", strchr(image->full, '@') ? "missing" : "always",

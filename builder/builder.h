@@ -204,17 +204,23 @@ MUST_CHECK int builder_run_beside(struct builder_job *j, const char *name, const
 MUST_CHECK int builder_give(const struct builder *b, const char *dir, struct error *err);
 
 /* Runs the inner main `name` with words in a jail with the host's network, for it to talk to
- * authority ("host:port") and no other; its only writable directory, empty, is
- * /kiln/tmp.  Before it starts, the host's addresses are looked at: those of this machine, of
- * link-local and private networks and of the clouds' metadata services are refused unless
- * fetch_hosts names the server; and the host's name then means the addresses that were looked at.
- * *ret_fd, the caller's to close, is a nameless file, rewound, that was the inner main's descriptor
- * 0; out is what it wrote to descriptor 1.  BUILDER_FAILED: the host is refused, and the sink has
- * the reason, or the inner main did not return 0; ERR_REMOTE: the host's name does not resolve. */
+ * authority ("host:port") and to what builder_may_fetch_from allows; its only writable directory,
+ * empty, is /kiln/tmp.  Before it starts, the host's addresses are looked at: those of this
+ * machine, of link-local and private networks and of the clouds' metadata services are refused
+ * unless fetch_hosts names the server; and the host's name then means the addresses that were
+ * looked at. *ret_fd, the caller's to close, is a nameless file, rewound, that was the inner main's
+ * descriptor 0; out is what it wrote to descriptor 1.  BUILDER_FAILED: the host is refused, and the
+ * sink has the reason, or the inner main did not return 0; ERR_REMOTE: the host's name does not
+ * resolve. */
 MUST_CHECK int builder_fetch_inside(struct builder_job *j, const char *name,
                                     const struct argv *words, const char *authority, int *ret_fd,
                                     struct buf *out, const struct builder_io *io,
                                     enum builder_outcome *ret_outcome, struct error *err);
+
+/* For an inner main of builder_fetch_inside that is sent on to another server: looks at its name as
+ * at the first one's, and pins it to its addresses.  False, with a line on stderr: none of them is
+ * of the public internet. */
+bool builder_may_fetch_from(const char *authority);
 
 /* Fetches image into the workspace's base store, with no code of the user's: from a mirror or our
  * own registry with the host's network, from any other with one that leads to no private network

@@ -116,6 +116,14 @@ int jail_inner_vet(const char *host)
     return look_up(&vet);
 }
 
+bool builder_may_fetch_from(const char *authority)
+{
+    char host[ADDRESS_NAME];
+
+    address_name(authority, host);
+    return jail_inner_vet(host) == 0;
+}
+
 /* Whether the jail's routes refuse it (EACCES); sends nothing. */
 static bool is_refused(const struct sockaddr *address, uint16_t port)
 {

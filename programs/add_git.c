@@ -35,9 +35,9 @@ static void write_key(const struct found *f, const char *revision, char ret[BUIL
 {
     const bool kept = f->source.keep_git_dir && !f->source.subdir[0];
 
-    (void)snprintf(ret, BUILDER_GIT_KEY, "%s:%s%s%s%s%s", revision, f->source.subdir,
-                   kept ? " .git of " : "", kept ? f->source.url : "", kept ? "#" : "",
-                   kept ? f->source.ref : "");
+    (void)snprintf(ret, BUILDER_GIT_KEY, "%s:%s%s%s%s%s%s", revision, f->source.subdir,
+                   f->source.no_submodules ? "" : " with submodules", kept ? " .git of " : "",
+                   kept ? f->source.url : "", kept ? "#" : "", kept ? f->source.ref : "");
 }
 
 static int find(const struct builder_git_order *order, const char *dir, void **ret,

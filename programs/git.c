@@ -21,6 +21,7 @@ struct order {
 static int read_order(int argc, char **argv, struct order *ret, struct error *err)
 {
     ret->limits = upload_git_limits_default;
+    ret->limits.may_ask = builder_may_fetch_from;
     if (argc != 5 || !text_to_u64(argv[1], UINT64_MAX, &ret->limits.bytes_max) ||
         !text_to_u64(argv[2], UINT64_MAX, &ret->limits.tree_bytes_max) ||
         !text_to_u64(argv[3], UINT64_MAX, &ret->limits.entries_max))

@@ -360,6 +360,7 @@ int upload_git_open(const struct upload_git *source, const char *dir,
     f->source = source;
     f->limits = limits;
     f->report = report;
+    f->dir = dir;
     if (begin(f, dir, err) < 0)
         return -1;
     *ret = f;
@@ -382,7 +383,7 @@ static int check_commit(const struct upload_git_session *f, const git_oid *commi
                      git_show_source(f->source).text, expected, id);
 }
 
-static int receive(struct upload_git_session *f, struct error *err)
+int git_receive(struct upload_git_session *f, struct error *err)
 {
     if (!f->commit && fetch_objects(f, err) < 0)
         return -1;
@@ -466,7 +467,7 @@ int upload_git_unpack(struct upload_git_session *f, const char *to, struct error
 
     if (tar_fd < 0)
         return error_errno(err, errno, "make a temporary file");
-    if (receive(f, err) < 0 || unpack(f, to, tar_fd, err) < 0)
+    if (git_receive(f, err) < 0 || unpack(f, to, tar_fd, err) < 0)
         return -1;
     return f->source->keep_git_dir && !f->source->subdir[0] ? git_keep(f, to, err) : 0;
 }
@@ -477,7 +478,7 @@ int upload_git_fetch(const struct upload_git *source, const char *dir, int tar_f
 {
     CLEANUP(close_session) struct upload_git_session *f = NULL;
 
-    if (upload_git_open(source, dir, limits, ret, &f, err) < 0 || receive(f, err) < 0 ||
+    if (upload_git_open(source, dir, limits, ret, &f, err) < 0 || git_receive(f, err) < 0 ||
         git_tree_to_tar(f, tar_fd, err) < 0)
         return -1;
     (void)git_oid_tostr(ret->revision, sizeof(ret->revision), git_commit_id(f->commit));

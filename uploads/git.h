@@ -12,6 +12,7 @@ struct upload_git_session {
     const struct upload_git *source;
     const struct upload_git_limits *limits;
     struct upload_report *report;
+    const char *dir; /* of the repository */
     git_repository *repo;
     git_remote *remote;
     struct argv names;     /* of the refs that the server has */
@@ -28,6 +29,9 @@ struct text_shown git_show_source(const struct upload_git *s);
 
 /* git.c: what libgit2 says of its last call, in words for the user.  Returns -1. */
 int git_failed(const struct upload_git_session *f, int code, struct error *err);
+
+/* git.c: has the commit that is asked for, with its objects, from now on. */
+MUST_CHECK int git_receive(struct upload_git_session *f, struct error *err);
 
 /* git_keep.c: a .git in the directory `to`, of the commit alone. */
 MUST_CHECK int git_keep(struct upload_git_session *f, const char *to, struct error *err);

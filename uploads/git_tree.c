@@ -9,21 +9,30 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
-#include "uploads/git.h"
+#include "uploads/git_submodule.h"
 #include "uploads/tar_writer.h"
 
 #define WARNINGS_MAX 20
+#define MODULES_MAX  100 /* of a source, with theirs */
+#define MODULES_DEEP 10
 #define TIME_MAX     INT64_C(4294967295) /* seconds; what a commit says is no more than a claim */
 
 struct walk {
-    struct upload_git_session *fetch;
+    const struct upload_git *source; /* as it was asked for */
+    struct upload_report *report;
+    uint64_t bytes_max;               /* that all servers may send */
+    struct upload_git_session *fetch; /* of the repository at hand */
+    size_t root;                      /* where that begins in path */
+    const char *subdir;               /* of it, which path is relative to */
+    unsigned n_modules, n_deep;
+    uint64_t received; /* bytes, by all repositories */
     struct tar_writer *tar;
     git_odb *odb;
     int64_t time; /* of the commit, and so of every entry */
     char path[PATH_MAX];
     unsigned depth;
     uint64_t entries, bytes;
-    size_t submodules;
+    size_t left_out; /* submodules */
 };
 
 static int put_header(struct walk *w, mode_t mode, size_t size, const char *target,
@@ -97,15 +106,70 @@ static int put_link(struct walk *w, const git_tree_entry *e, struct error *err)
     return put_header(w, S_IFLNK | 0777, 0, target, err);
 }
 
-static void warn_of_submodule(struct walk *w)
+static void warn_of_submodule(struct walk *w, const char *why)
 {
-    if (w->submodules++ < WARNINGS_MAX)
-        argv_pushf(&w->fetch->report->warnings,
-                   "%s is a submodule: submodules are not fetched, so the folder is left out",
-                   text_show(w->path).text);
+    if (w->left_out++ < WARNINGS_MAX)
+        argv_pushf(&w->report->warnings, "%s is a submodule and is left out: %s",
+                   text_show(w->path).text, why);
 }
 
 static int put_tree(struct walk *w, const git_oid *id, struct error *err);
+
+/* With the tree of another repository, as if it was a folder of this one. */
+static int put_module(struct walk *w, struct git_nested *m, struct error *err)
+{
+    const struct walk before = *w;
+    const git_oid *tree = git_commit_tree_id(m->session->commit);
+    int code = git_repository_odb(&w->odb, m->session->repo);
+    int result;
+
+    if (code < 0)
+        return git_failed(m->session, code, err);
+    w->fetch = m->session;
+    w->subdir = "";
+    w->root = strlen(w->path) + 1;
+    w->n_deep++;
+    result = put_tree(w, tree, err);
+    git_odb_free(w->odb);
+    w->fetch = before.fetch;
+    w->odb = before.odb;
+    w->subdir = before.subdir;
+    w->root = before.root;
+    w->n_deep--;
+    return result;
+}
+
+static int fetch_module(struct walk *w, const git_oid *commit, struct error *err)
+{
+    CLEANUP(git_nested_release) struct git_nested m = {.session = NULL};
+    struct upload_git_limits limits = *w->fetch->limits;
+    struct error why = ERROR_INIT;
+    char path[PATH_MAX + UPLOAD_GIT_TEXT];
+
+    if (w->n_modules == MODULES_MAX || w->n_deep == MODULES_DEEP)
+        return refuse_entry(w, ERR_LIMIT, "there are too many submodules, or in one another", err);
+    if (w->received >= w->bytes_max)
+        return refuse_entry(w, ERR_LIMIT, "with it the repositories are larger than git_max", err);
+    limits.bytes_max = w->bytes_max - w->received;
+    (void)snprintf(path, sizeof(path), "%s%s%s", w->subdir, *w->subdir ? "/" : "",
+                   w->path + w->root);
+    if (git_nested_open(w->fetch, path, commit, &limits, w->n_modules++, &m, &why, err) < 0)
+        return -1;
+    if (!m.session) {
+        warn_of_submodule(w, why.msg);
+        return 0;
+    }
+    w->received += m.report.bytes;
+    return put_header(w, S_IFDIR | 0755, 0, NULL, err) < 0 ? -1 : put_module(w, &m, err);
+}
+
+static int put_submodule(struct walk *w, const git_tree_entry *e, struct error *err)
+{
+    if (!w->source->no_submodules)
+        return fetch_module(w, git_tree_entry_id(e), err);
+    warn_of_submodule(w, "the source says submodules=false");
+    return 0;
+}
 
 static int put_entry(struct walk *w, const git_tree_entry *e, struct error *err)
 {
@@ -122,8 +186,7 @@ static int put_entry(struct walk *w, const git_tree_entry *e, struct error *err)
     case GIT_FILEMODE_LINK:
         return put_link(w, e, err);
     case GIT_FILEMODE_COMMIT:
-        warn_of_submodule(w);
-        return 0;
+        return put_submodule(w, e, err);
     case GIT_FILEMODE_BLOB:
     case GIT_FILEMODE_BLOB_EXECUTABLE:
     case GIT_FILEMODE_UNREADABLE:
@@ -215,9 +278,9 @@ static int walk_tree(struct walk *w, const git_oid *id, struct error *err)
     w->time = time < 0 ? 0 : time > TIME_MAX ? TIME_MAX : time;
     if (put_tree(w, id, err) < 0)
         return -1;
-    if (w->submodules > WARNINGS_MAX)
-        argv_pushf(&w->fetch->report->warnings, "%zu more submodules are left out",
-                   w->submodules - WARNINGS_MAX);
+    if (w->left_out > WARNINGS_MAX)
+        argv_pushf(&w->report->warnings, "%zu more submodules are left out",
+                   w->left_out - WARNINGS_MAX);
     return tar_writer_close(w->tar, err);
 }
 
@@ -233,6 +296,11 @@ int git_tree_to_tar(struct upload_git_session *f, int fd, struct error *err)
     if (find_subdir(f, &id, err) < 0 || tar_writer_new(fd, &tar, err) < 0)
         return -1;
     w->fetch = f;
+    w->source = f->source;
+    w->report = f->report;
+    w->bytes_max = f->limits->bytes_max;
+    w->received = f->report->bytes;
+    w->subdir = f->source->subdir;
     w->tar = tar;
     result = walk_tree(w, &id, err);
     git_odb_free(w->odb);

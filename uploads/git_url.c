@@ -273,6 +273,7 @@ static int read_parameter(const char *text, const char *key, const char *value,
         if (read_switch(text, value, &on, err) < 0)
             return -1;
         ret->keep_git_dir |= on && strcmp(key, "keep-git-dir") == 0;
+        ret->no_submodules |= !on && strcmp(key, "submodules") == 0;
         return 0;
     }
     if (!*value)

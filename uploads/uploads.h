@@ -214,6 +214,7 @@ struct upload_git {
     char subdir[1024];         /* "a/b", below the tree; "": all of it */
     char checksum[UPLOAD_REVISION]; /* what the commit's id begins with; "": anything */
     bool keep_git_dir;
+    bool no_submodules;
 };
 
 /* Whether text looks like the address of a repository rather than the path of a file: it has a
@@ -233,13 +234,18 @@ struct upload_git_limits {
     uint64_t file_max;    /* bytes of one object, in memory while it is handled */
     uint64_t entries_max; /* files, links and folders of the tree */
     uint64_t tree_bytes_max;
+    /* Whether a submodule may be asked of another server ("host:port") than its repository's; NULL:
+     * of any. */
+    bool (*may_ask)(const char *authority);
 };
 extern const struct upload_git_limits upload_git_limits_default;
 
 /* Fetches source into a repository in the directory dir, which is empty, and writes the tree as a
  * tar to tar_fd.  The history of the ref comes along (libgit2 1.5 has no shallow fetch), so bytes
  * and objects count all of it.  Nothing of the tree is interpreted: no attributes, filters, hooks,
- * configuration; submodules are left out, with a warning.  Redirects to other hosts are refused.
+ * configuration.  Submodules are fetched likewise, and theirs, all within the limits together; one
+ * whose address is not of http or https, or that may not be asked for, is left out with a warning.
+ * Redirects to other hosts are refused.
  * Certificates of the file that the variable SSL_CERT_FILE names are trusted beside the system's.
  * In ret, which must be initialised: revision, warnings; entries and bytes count what was received.
  * ERR_INPUT: no such repository or ref, the message lists some that there are; ERR_LIMIT;

@@ -114,47 +114,62 @@ static int take_injected(struct run *r, const struct dockerfile_injection *injec
     return 0;
 }
 
-static int inject(struct run *r, const struct dockerfile_sandbox_request *request,
-                  struct error *err)
+/* What its tag names later must not matter: fetched, and named by its digest. */
+static int inject_pinned(struct run *r, const struct dockerfile_sandbox_request *request,
+                         const char *credentials, struct dockerfile_injection *ret,
+                         struct error *err)
 {
-    struct dockerfile_injection injection = {.text = BUF_INIT(0)};
-    int result;
+    struct dockerfile_sandbox_request pinned = *request;
+    char image[1024];
 
-    plain_log_begin(&r->plain_log, "[internal] see to sandbox-api");
-    if (dockerfile_inject_sandbox_api(r->dockerfile, request, &injection, err) < 0)
+    if (load_sandbox_image(r, credentials, image, sizeof(image), err) < 0)
         return -1;
-    result = take_injected(r, &injection, err);
-    dockerfile_injection_release(&injection);
-    if (result == 0)
-        plain_log_done(&r->plain_log);
-    return result;
+    pinned.image = image;
+    plain_log_begin(&r->plain_log, "[internal] see to sandbox-api");
+    return dockerfile_inject_sandbox_api(r->dockerfile, &pinned, ret, err);
 }
 
-/* What is lacking is asked twice: without the base, to learn which image that is, and with it. */
-static int make_sandbox(struct run *r, const char *users, struct error *err)
+static int inject(struct run *r, const struct dockerfile_sandbox_request *request,
+                  const char *credentials, struct error *err)
 {
-    CLEANUP(dockerfile_sandbox_findings_release) struct dockerfile_sandbox_findings first, second;
+    CLEANUP(dockerfile_injection_release)
+    struct dockerfile_injection injection = {.text = BUF_INIT(0)};
+
+    if (dockerfile_inject_sandbox_api(r->dockerfile, request, &injection, err) < 0)
+        return -1;
+    if (injection.copied) {
+        dockerfile_injection_release(&injection);
+        injection = (struct dockerfile_injection){.text = BUF_INIT(0)};
+        if (inject_pinned(r, request, credentials, &injection, err) < 0)
+            return -1;
+    } else {
+        plain_log_begin(&r->plain_log, "[internal] see to sandbox-api");
+    }
+    if (take_injected(r, &injection, err) < 0)
+        return -1;
+    plain_log_done(&r->plain_log);
+    return 0;
+}
+
+/* Asked without the base, to learn which image that is; then with it; and once more only where the
+ * sandbox image is needed, whose digest stands in what is added and is known when it is here. */
+static int make_sandbox(struct run *r, const char *credentials, struct error *err)
+{
+    CLEANUP(dockerfile_sandbox_findings_release) struct dockerfile_sandbox_findings found;
     CLEANUP(builder_base_release) struct builder_base base = {.program = NULL};
     struct dockerfile_base_image known = {.config = NULL};
-    struct dockerfile_sandbox_request request = {
+    const struct dockerfile_sandbox_request request = {
         .image = r->config->sandbox_image, .build_args = &r->build_args, .base = &known};
-    char pinned[1024];
     bool is_there = false;
-    int result = dockerfile_find_sandbox_api(r->dockerfile, &request, &first, err);
 
-    if (result == 0 && first.base && strcmp(first.base, "scratch") != 0)
-        result = builder_base_find(r->job, first.base, places, &is_there, &base, err);
+    if (dockerfile_find_sandbox_api(r->dockerfile, &request, &found, err) < 0)
+        return -1;
+    if (found.base && strcmp(found.base, "scratch") != 0 &&
+        builder_base_find(r->job, found.base, places, &is_there, &base, err) < 0)
+        return -1;
     if (is_there)
         known = (struct dockerfile_base_image){buf_str(&base.config), base.program};
-    /* Both are initialised whatever happens. */
-    if (dockerfile_find_sandbox_api(r->dockerfile, &request, &second, err) < 0 || result < 0)
-        return -1;
-    if (second.lacks_copy) {
-        if (load_sandbox_image(r, users, pinned, sizeof(pinned), err) < 0)
-            return -1;
-        request.image = pinned;
-    }
-    return inject(r, &request, err);
+    return inject(r, &request, credentials, err);
 }
 
 /* What others share is asked anew for every try: a base that is here already is no better than one

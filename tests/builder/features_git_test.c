@@ -257,8 +257,32 @@ static void test_a_submodule_is_said_to_be_missing(void **state)
 
     attempt_run(*state, &a);
     assert_built(&a);
-    assert_says(&a, "warning: \"module\" is a submodule: submodules are not fetched");
+    assert_says(&a, "warning: \"module\" is a submodule and is left out: .gitmodules does not say");
     attempt_release(&a);
+}
+
+static void test_a_submodule_comes_along_if_the_builds_network_leads_there(void **state)
+{
+    struct attempt there = {.dockerfile =
+                                "FROM scratch\nADD --exclude=.* --exclude=file --exclude=link "
+                                "--exclude=run.sh --exclude=sub " DEMO "#with-lib /x\n"};
+    struct seen seen;
+    struct attempt without = {.dockerfile =
+                                  "FROM scratch\nADD " DEMO "?ref=with-lib&submodules=false /x\n"};
+    struct attempt here = {.dockerfile = "FROM scratch\nADD " DEMO "#with-here /x\n"};
+
+    features_build(*state, &there, &seen);
+    assert_files(&there, &seen,
+                 "d 755 0:0 x\n"
+                 "d 755 0:0 x/lib\n"
+                 "f 644 0:0 x/lib/inside \"of a submodule\\n\"\n");
+    features_release(&there, &seen);
+    attempt_run(*state, &without);
+    assert_built(&without);
+    assert_says(&without, "is left out: the source says submodules=false");
+    attempt_release(&without);
+    assert_refused(*state, &here, "submodule here");
+    attempt_release(&here);
 }
 
 static void test_what_cannot_be_had_says_why(void **state)
@@ -367,6 +391,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_git_finds_a_whole_repository_where_it_is_kept),
         cmocka_unit_test(test_a_checksum_is_the_commit_or_its_beginning),
         cmocka_unit_test(test_a_submodule_is_said_to_be_missing),
+        cmocka_unit_test(test_a_submodule_comes_along_if_the_builds_network_leads_there),
         cmocka_unit_test(test_what_cannot_be_had_says_why),
         cmocka_unit_test(test_a_repository_larger_than_allowed_is_refused),
         cmocka_unit_test(test_the_operators_own_authorities_are_trusted),

@@ -42,6 +42,18 @@ def main():
     demo.git("commit", "--quiet", "--message", "a submodule")
     demo.git("branch", "with-module")
     demo.git("reset", "--quiet", "--hard", "v1")
+    lib = server.make("lib").commit({"inside": "of a submodule\n"})
+    (demo.tree / ".gitmodules").write_text(
+        '[submodule "lib"]\n\tpath = lib\n\turl = ../lib.git\n'
+        '[submodule "here"]\n\tpath = here\n\turl = http://198.51.100.1/lib.git\n')
+    demo.git("add", ".gitmodules")
+    demo.git("update-index", "--add", "--cacheinfo", f"160000,{lib},lib")
+    demo.git("commit", "--quiet", "--message", "another submodule")
+    demo.git("branch", "with-lib")
+    demo.git("update-index", "--add", "--cacheinfo", f"160000,{lib},here")
+    demo.git("commit", "--quiet", "--message", "one of the machine that builds")
+    demo.git("branch", "with-here")
+    demo.git("reset", "--quiet", "--hard", "v1")
     demo.push()
     (directory / "ready").write_text("")
     while True:

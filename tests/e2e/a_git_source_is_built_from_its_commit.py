@@ -178,18 +178,65 @@ class Contents(GitCase):
         _, files, _ = self.image(self.git.url("secrets"))
         self.assertEqual(set(files), {"/src/Dockerfile"})
 
-    def test_a_submodule_is_left_out_with_a_warning(self):
-        r = self.git.make("outer")
-        commit = r.commit({"Dockerfile": DOCKERFILE, ".gitmodules": "[submodule \"lib\"]\n"
-                           f"\tpath = lib\n\turl = {self.git.url('inner')}\n"})
-        r.git("update-index", "--add", "--cacheinfo", f"160000,{commit},lib")
-        r.git("commit", "--quiet", "--message", "lib")
+    def with_modules(self, name, modules, at=""):
+        """A repository with submodules: {path: (url, commit)}."""
+        r = self.git.make(name)
+        r.commit({"Dockerfile": DOCKERFILE, f"{at}Dockerfile": DOCKERFILE, f"{at}own": name,
+                  ".gitmodules": "".join(
+                      f'[submodule "{path}"] # one\n\tpath = {path}\n\tURL = "{url}"\n'
+                      for path, (url, _) in modules.items())})
+        for path, (_, commit) in modules.items():
+            r.git("update-index", "--add", "--cacheinfo", f"160000,{commit},{path}")
+        r.git("commit", "--quiet", "--message", "modules")
         r.push()
-        self.git.requests.clear()
-        _, files, said = self.image(self.git.url("outer"))
-        self.assertIn('warning: "lib" is a submodule: submodules are not fetched', said)
-        self.assertNotIn("/src/lib", files)
-        self.assertFalse([p for _, p in self.git.requests if "inner" in p])
+        return r.git("rev-parse", "HEAD")
+
+    def test_submodules_come_along_with_theirs(self):
+        deep = self.git.make("deep").commit({"deepest": "3"})
+        self.git.repositories["deep"].commit({"deepest": "not yet"})
+        inner = self.with_modules("inner", {"vendor/deep": ("./../deep.git", deep)})
+        self.with_modules("outer", {"sub/lib": ("../inner.git", inner),
+                                    "sub/again": (self.git.url("deep"), deep)}, at="sub/")
+        for source, top in ((self.git.url("outer"), "/src/sub/"),
+                            (self.git.url("outer") + "#main:sub", "/src/")):
+            _, files, said = self.image(source)
+            self.assertNotIn("is left out", said)
+            self.assertEqual(files[f"{top}lib/vendor/deep/deepest"][0], "3")
+            self.assertEqual(files[f"{top}lib/own"][0], "inner")
+            self.assertEqual(files[f"{top}again/deepest"][0], "3")
+
+    def test_submodules_that_are_not_asked_for_are_left_out_with_a_warning(self):
+        inner = self.git.make("none").commit({"x": "x"})
+        for i, (url, says) in enumerate((
+                ("git@127.0.0.1:none.git", "it asks for ssh"),
+                ("file:///etc", "a file of the machine"), ("../../../none.git", "out of the server"),
+                ("http://127.0.0.1:1/none.git", "127.0.0.1:1 is not asked"),
+                ("http://[::1]/none.git", "is not asked"))):
+            with self.subTest(url=url):
+                self.with_modules(f"odd{i}", {"lib": (url, inner)})
+                self.git.requests.clear()
+                _, files, said = self.image(self.git.url(f"odd{i}"))
+                self.assertRegex(said, f'warning: "lib" is a submodule and is left out: .*{says}')
+                self.assertNotIn("/src/lib", files)
+                self.assertFalse([p for _, p in self.git.requests if "none" in p])
+
+    def test_a_submodule_that_is_not_there_fails_unless_none_is_wanted(self):
+        self.with_modules("broken", {"lib": ("../nowhere.git", "ab" * 20)})
+        self.assert_fails(self.git.url("broken"), "there is no repository at this address")
+        _, files, said = self.image(self.git.url("broken") + "?submodules=false")
+        self.assertIn("is left out: the source says submodules=false", said)
+        self.assertEqual(files["/src/own"][0], "broken")
+
+    def test_a_submodule_of_itself_ends(self):
+        r = self.git.make("round")
+        commit = r.commit({"Dockerfile": DOCKERFILE,
+                           ".gitmodules": '[submodule "a"]\npath = a\nurl = ../round.git\n'})
+        for _ in range(12):
+            r.git("update-index", "--add", "--cacheinfo", f"160000,{commit},a")
+            r.git("commit", "--quiet", "--message", "again")
+            commit = r.git("rev-parse", "HEAD")
+        r.push()
+        self.assert_fails(self.git.url("round"), "too many submodules, or in one another")
 
     def hostile(self, name, entries):
         """A repository whose tree git itself would not make: (mode, name, content)."""
