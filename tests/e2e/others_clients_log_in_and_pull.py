@@ -32,6 +32,9 @@ class Client:
         return self.run("login", "--tls-verify=false", "-u", "whoever", "--password-stdin",
                         registry, text=key)
 
+    def forget(self, reference):
+        """Takes away what is not in its directory."""
+
 
 class Skopeo(Client):
     def pull(self, reference):
@@ -63,7 +66,12 @@ class Storing(Client):
 
 
 class Docker(Client):
-    """Without a daemon, which would pull the layers: what the command does by itself."""
+    """With a daemon, where there is one, and else what the command does by itself, which is to get
+    and put manifests."""
+
+    def __init__(self, program, directory):
+        super().__init__(program, directory)
+        self.daemon = self.run("info").returncode == 0
 
     def run(self, *words, text=None):
         return super().run("--config", self.directory, *words, text=text)
@@ -72,12 +80,23 @@ class Docker(Client):
         return self.run("login", "-u", "whoever", "--password-stdin", registry, text=key)
 
     def pull(self, reference):
+        if self.daemon:
+            return self.run("pull", reference)
         return self.run("manifest", "inspect", "--insecure", reference)
 
     def push(self, reference):
         pulled = reference.rpartition(":")[0] + ":latest"
-        made = self.run("manifest", "create", "--insecure", reference, pulled)
-        return made if made.returncode else self.run("manifest", "push", "--insecure", reference)
+        if self.daemon:
+            steps = ("tag", pulled, reference), ("push", reference), ("rmi", reference)
+        else:
+            steps = (("manifest", "create", "--insecure", reference, pulled),
+                     ("manifest", "push", "--insecure", reference))
+        done = [self.run(*words) for words in steps]
+        return next((d for d in done if d.returncode), done[-1])
+
+    def forget(self, reference):
+        if self.daemon:
+            self.run("rmi", reference)
 
 
 CLIENTS = {"skopeo": Skopeo, "buildah": Storing, "podman": Storing, "docker": Docker}
@@ -123,6 +142,7 @@ class OthersClients(KilnCase):
         if program == "docker" and not shutil.which("docker"):
             self.skipTest("no docker here")
         client = CLIENTS[program](program, self.kiln.directory)
+        self.addCleanup(client.forget, self.reference)
         registry = self.kiln.registry
         self.assert_refused(client.login(registry, "bl_wrong"))
         self.assert_refused(client.pull(self.reference))
