@@ -14,7 +14,6 @@ static int start_api(const struct installation *i, struct build_registry *r, str
         .registry_name = i->registry_name,
         .clock = &clock_system,
         .places = &i->places,
-        .log = operator_log,
     };
     if (state_secret(i->state, "upload key", r->upload_key, sizeof(r->upload_key), err) < 0)
         return -1;

@@ -116,13 +116,13 @@ static int take_injected(struct run *r, const struct dockerfile_injection *injec
 
 /* What its tag names later must not matter: fetched, and named by its digest. */
 static int inject_pinned(struct run *r, const struct dockerfile_sandbox_request *request,
-                         const char *credentials, struct dockerfile_injection *ret,
+                         const char *users, struct dockerfile_injection *ret,
                          struct error *err)
 {
     struct dockerfile_sandbox_request pinned = *request;
     char image[1024];
 
-    if (load_sandbox_image(r, credentials, image, sizeof(image), err) < 0)
+    if (load_sandbox_image(r, users, image, sizeof(image), err) < 0)
         return -1;
     pinned.image = image;
     plain_log_begin(&r->plain_log, "[internal] see to sandbox-api");
@@ -130,7 +130,7 @@ static int inject_pinned(struct run *r, const struct dockerfile_sandbox_request 
 }
 
 static int inject(struct run *r, const struct dockerfile_sandbox_request *request,
-                  const char *credentials, struct error *err)
+                  const char *users, struct error *err)
 {
     CLEANUP(dockerfile_injection_release)
     struct dockerfile_injection injection = {.text = BUF_INIT(0)};
@@ -140,7 +140,7 @@ static int inject(struct run *r, const struct dockerfile_sandbox_request *reques
     if (injection.copied) {
         dockerfile_injection_release(&injection);
         injection = (struct dockerfile_injection){.text = BUF_INIT(0)};
-        if (inject_pinned(r, request, credentials, &injection, err) < 0)
+        if (inject_pinned(r, request, users, &injection, err) < 0)
             return -1;
     } else {
         plain_log_begin(&r->plain_log, "[internal] see to sandbox-api");
@@ -153,7 +153,7 @@ static int inject(struct run *r, const struct dockerfile_sandbox_request *reques
 
 /* Asked without the base, to learn which image that is; then with it; and once more only where the
  * sandbox image is needed, whose digest stands in what is added and is known when it is here. */
-static int make_sandbox(struct run *r, const char *credentials, struct error *err)
+static int make_sandbox(struct run *r, const char *users, struct error *err)
 {
     CLEANUP(dockerfile_sandbox_findings_release) struct dockerfile_sandbox_findings found;
     CLEANUP(builder_base_release) struct builder_base base = {.program = NULL};
@@ -169,7 +169,7 @@ static int make_sandbox(struct run *r, const char *credentials, struct error *er
         return -1;
     if (is_there)
         known = (struct dockerfile_base_image){buf_str(&base.config), base.program};
-    return inject(r, &request, credentials, err);
+    return inject(r, &request, users, err);
 }
 
 /* What others share is asked anew for every try: a base that is here already is no better than one

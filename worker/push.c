@@ -93,8 +93,8 @@ int push_image(const struct registry *registry, const struct builder_job *job,
 
 /* known, and for layers of the base that the workspace has nowhere yet the image that it stands on:
  * an own one or a shared one, which ret thus does not copy. */
-static int add_bases(const struct run *r, const struct argv *known, struct argv *ret,
-                     struct error *err)
+static int add_mounts(const struct run *r, const struct argv *known, struct argv *ret,
+                      struct error *err)
 {
     for (size_t i = 0; i < known->n; i++) {
         bool from_base = !known->v[i][0] && r->image.layers[i].base && r->open.n > 0;
@@ -116,7 +116,7 @@ static int push_with_known(struct run *r, const struct registry *registry, const
     if (digests.failed)
         return error_set(err, ERR_SYSTEM, "push the image: out of memory");
     if (state_layers_find(r->config->state, t.workspace, &digests, &known, err) < 0 ||
-        add_bases(r, &known, &from, err) < 0 ||
+        add_mounts(r, &known, &from, err) < 0 ||
         push_image(registry, r->job, &r->image, repository, r->build.tag, cache, &from, ret, err) <
             0)
         return -1;

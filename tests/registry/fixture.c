@@ -62,6 +62,8 @@ static void start_other(struct fixture *f)
 
     argv_push(&argv, getenv("KILN_OTHER_REGISTRY"), "serve", "--api-delete", "--api-blob-delete",
               "--dir", f->dir, "--addr", "127.0.0.1", "--port", strchr(f->listen, ':') + 1, NULL);
+    if (f->rate)
+        argv_push(&argv, "--rate-limit", f->rate, NULL);
     log = openat(AT_FDCWD, "/dev/null", O_WRONLY | O_CLOEXEC);
     if (process_start(&argv, NULL, NULL, 0, log, &f->other, &err) < 0)
         fail_msg("%s", err.msg);

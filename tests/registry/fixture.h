@@ -1,8 +1,8 @@
 /* A directory, a free port, a docker-registry on it, and images to push there by plain HTTP.
  *
  * Where KILN_OTHER_REGISTRY names the program, it is an olareg instead (github.com/olareg/olareg),
- * which has what docker-registry 2.8 lacks: the API for referrers, pages of tags, and the deletion
- * of a tag. */
+ * which has what docker-registry 2.8 lacks: the API for referrers, pages of tags, the deletion of a
+ * tag, and a limit of requests. */
 #ifndef TESTS_REGISTRY_FIXTURE_H
 #define TESTS_REGISTRY_FIXTURE_H
 
@@ -15,6 +15,7 @@ struct fixture {
     struct registry_server_config config;
     struct registry_server *server;
     struct process other;
+    const char *rate; /* requests that the other one answers in a second; NULL: all */
     struct registry registry;
 };
 

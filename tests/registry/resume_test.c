@@ -117,7 +117,7 @@ static int pass(void *self, const struct http_request *req, struct http_response
 
 /* ---- a blob ---- */
 
-static int setup(void **state)
+static int start(void **state, const char *rate)
 {
     struct between *b = calloc(1, sizeof(*b));
     CLEANUP_FREE unsigned char *data = malloc(SIZE);
@@ -136,11 +136,22 @@ static int setup(void **state)
     b->method = "";
     b->http = (struct http){.request = pass, .self = b};
     b->fixture = fixture_new();
+    b->fixture->rate = rate;
     *state = b;
     fixture_start(b->fixture);
     b->fixture->registry.http = &b->http;
     b->fixture->registry.wait_ms = 1;
     return fs_write_all(b->fd, data, SIZE, &err);
+}
+
+static int setup(void **state)
+{
+    return start(state, NULL);
+}
+
+static int setup_with_limit(void **state)
+{
+    return start(state, "4");
 }
 
 static int teardown(void **state)
@@ -269,6 +280,24 @@ static void test_manifests_wait_for_a_busy_registry_too(void **state)
     }
 }
 
+/* What a registry itself says to whoever asks too much. */
+static void test_a_registry_that_limits_requests_gets_them_later(void **state)
+{
+    struct between *b = *state;
+    enum registry_presence presence;
+    struct error err = ERROR_INIT;
+    size_t lines = 0;
+
+    if (!fixture_is_other())
+        skip(); /* docker-registry limits none */
+    for (int i = 0; i < 12; i++)
+        if (registry_has_blob(&b->fixture->registry, REPO, b->digest, &presence, &err) < 0)
+            fail_msg("%s", err.msg);
+    for (size_t i = 0; i < b->log.len; i++)
+        lines += buf_str(&b->log)[i] == '\n';
+    assert_true(lines > 12); /* some were refused */
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -279,6 +308,8 @@ int main(void)
         TEST(test_a_download_goes_on_where_it_was_cut),
         TEST(test_a_retry_after_is_waited_for),
         TEST(test_manifests_wait_for_a_busy_registry_too),
+        cmocka_unit_test_setup_teardown(test_a_registry_that_limits_requests_gets_them_later,
+                                        setup_with_limit, teardown),
     };
     struct error err = ERROR_INIT;
 
