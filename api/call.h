@@ -120,7 +120,7 @@ api_handler api_list_images, api_post_image, api_get_image, api_delete_image, ap
     api_list_shares, api_post_share, api_delete_share, api_list_pending_shares, api_accept_share,
     api_decline_share;
 api_handler api_list_resources, api_post_resource, api_get_resource, api_put_resource,
-    api_delete_resource, api_list_revisions;
+    api_delete_resource, api_list_revisions, api_get_by_external_id;
 api_handler api_delete_template, api_delete_template_version;
 api_handler api_post_volume, api_put_volume, api_delete_volume;
 api_handler api_get_logs, api_get_build_logs;

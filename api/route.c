@@ -79,6 +79,8 @@ const struct route api_routes[] = {
     {"GET", "/v0/{kind}/{name}", api_get_resource, .help = "shows a resource and its status"},
     {"PUT", "/v0/{kind}/{name}", api_put_resource, .help = "replaces a resource"},
     {"DELETE", "/v0/{kind}/{name}", api_delete_resource, .help = "deletes a resource"},
+    {"GET", "/v0/{kind}/by-external-id/{externalId}", api_get_by_external_id,
+     .help = "shows the resource with that metadata.externalId"},
     {"GET", "/v0/{kind}/{name}/revisions", api_list_revisions,
      .help = "lists what a resource was, newest first"},
     {"GET", "/v0/{kind}/{name}/build-logs", api_get_build_logs,
