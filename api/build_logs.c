@@ -8,7 +8,7 @@
 #include "api/followers.h"
 #include "api/log_query.h"
 
-#define STREAM_LINES 500 /* in one piece of a stream */
+#define STREAM_LINES 100 /* of at most 8 KiB, in one piece of a stream */
 
 enum form { FORM_TEXT, FORM_EVENTS };
 

@@ -1,9 +1,9 @@
-/* worker/state_shares — images that several workspaces see: of one account at once, of another
- * once that has accepted. */
+/* worker/state_shares — see the header. */
 #include <string.h>
 
 #include "base/digest.h"
 #include "worker/state_internal.h"
+#include "worker/state_shares.h"
 
 #define EXPIRED_KEPT (INT64_C(30) * 86400 * NS_PER_SEC)
 

@@ -23,6 +23,7 @@
 #include "worker/places.h"
 #include "worker/planner.h"
 #include "worker/state.h"
+#include "worker/state_shares.h"
 #include "worker/status.h"
 
 #endif
