@@ -2,13 +2,14 @@
  * three forms, whole or from some line on; and followed until the build is over.
  *
  * A line's number (seq) is its place in the log for ever, so whoever lost the connection goes on
- * after the last number it has, or after as many lines: nothing is lost or sent twice. */
+ * after the last number it has, or after as many lines: nothing is lost or sent twice. X-Kiln-Build
+ * says which build it is, as there may be another by then. */
 #include <string.h>
 
 #include "api/followers.h"
 #include "api/log_query.h"
 
-#define STREAM_LINES 500 /* in one piece of a stream */
+#define STREAM_LINES 100 /* of at most 8 KiB, in one piece of a stream */
 
 enum form { FORM_TEXT, FORM_EVENTS };
 
@@ -169,6 +170,7 @@ static int answer_lines(struct api_call *c, const struct build *b, enum form for
         return 0; /* refused */
     c->resp->status = 200;
     api_response_header(c->resp, "Content-Type", types[form]);
+    api_response_header(c->resp, "X-Kiln-Build", b->id);
     return 0;
 }
 
@@ -184,9 +186,11 @@ static int answer_page(struct api_call *c, const struct log_query *q, const stru
 
 static void refuse_absent(struct api_call *c, const struct target *t)
 {
-    api_refuse(c->resp, 404, "build not found",
-               "No build of %s %.64s was asked for. Ask for one with POST /v0/%s?upload=true.",
-               c->kind->type, t->name, c->kind->plural);
+    api_refuse(
+        c->resp, 404, "build not found",
+        "No build of %s %.64s was asked for, or none of that id or time. Ask for one with POST "
+        "/v0/%s?upload=true.",
+        c->kind->type, t->name, c->kind->plural);
 }
 
 static void refuse_removed(struct api_call *c, const struct build *b)

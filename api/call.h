@@ -87,6 +87,16 @@ MUST_CHECK int api_load_image(struct api_call *c, const char *name, const char *
 /* images.c: 404, of the image of that name or of its tag. */
 void api_refuse_image(struct api_call *c, const char *name, const char *tag);
 
+/* image_delete.c: deletes the workspace's own image with all its tags, if there is one.  Not gone:
+ * it is used or shared, and resp holds the refusal. */
+MUST_CHECK int api_make_way(struct api_call *c, const struct target *t, bool *ret_gone,
+                            struct error *err);
+/* image_shares.c: refuses a share (but SHARE_MADE) of the image to that workspace. */
+void api_refuse_share(struct api_call *c, enum share_outcome outcome, const struct target *t,
+                      const char *target);
+/* pending_shares.c: an offer, as its clients read it. */
+json_t *api_pending_share_json(const struct pending_share *p);
+
 /* volume_templates.c, volumes.c: what kind.c says of these two. */
 bool api_check_template(struct api_call *c, const json_t *spec);
 bool api_check_volume(struct api_call *c, const json_t *spec);
@@ -109,9 +119,10 @@ void api_refuse_absent(struct api_call *c, const char *name);
 api_handler api_get_ready, api_get_metrics, api_list_images, api_list_image_tags, api_post_image,
     api_get_image, api_delete_image, api_delete_image_tag, api_clean_images,
     api_get_image_dockerfile, api_get_image_provenance, api_get_image_sbom, api_list_shares,
-    api_post_share, api_delete_share, api_list_pending_shares;
+    api_post_share, api_delete_share, api_list_pending_shares, api_accept_share,
+    api_decline_share;
 api_handler api_list_resources, api_post_resource, api_get_resource, api_put_resource,
-    api_delete_resource, api_list_revisions;
+    api_delete_resource, api_list_revisions, api_get_by_external_id;
 api_handler api_delete_template, api_delete_template_version, api_get_template_sharing;
 api_handler api_post_volume, api_put_volume, api_delete_volume;
 api_handler api_list_builds, api_get_build;

@@ -137,6 +137,23 @@ int api_delete_image_tag(struct api_call *c, struct error *err)
     return delete_image(c, c->args[1], c->args[2], err);
 }
 
+int api_make_way(struct api_call *c, const struct target *t, bool *ret_gone, struct error *err)
+{
+    struct deletion d = {.c = c};
+    const struct image_deleter deleter = deleter_of(&d);
+    enum image_deletion outcome;
+    struct image_user user;
+
+    if (state_image_delete(c->config->state, t, NULL, &deleter, &outcome, &user, err) < 0)
+        return -1;
+    *ret_gone = outcome == IMAGE_DELETED || outcome == IMAGE_ABSENT;
+    if (outcome == IMAGE_IN_USE)
+        refuse_used(c, t, NULL, &user);
+    if (outcome == IMAGE_SHARED)
+        refuse_shared(c, t);
+    return 0;
+}
+
 /* ---- all that nobody uses ---- */
 
 /* The SDKs read deleted, a number, and message (PROTOCOL.md 5). */

@@ -106,7 +106,8 @@ static bool read_time(struct api_call *c, const char *name, bool end, int64_t *n
 
 int log_query_read(struct api_call *c, struct log_query *ret, bool *ret_good, struct error *err)
 {
-    struct log_query q = {.until = INT64_MAX, .text = param(c, "search")};
+    struct log_query q = {
+        .build = param(c, "build"), .until = INT64_MAX, .text = param(c, "search")};
     uint64_t offset = 0, interval = 0;
     uint64_t limit = LIMIT_DEFAULT;
 
@@ -138,17 +139,15 @@ bool log_query_passes_all(const struct log_query *q)
     return !q->nothing && q->until == INT64_MAX && q->all && !*q->text;
 }
 
-/* The build that the request names, if the target has it; without a name the newest of the time. */
 static int find_build(struct api_call *c, const struct log_query *q, const struct target *t,
                       enum presence *ret_presence, struct build *ret, struct error *err)
 {
     const int64_t until = q->until < INT64_MAX - GRACE ? q->until + GRACE : INT64_MAX;
-    const char *id = param(c, "build");
 
-    if (!*id)
+    if (!*q->build)
         return state_build_newest_between(c->config->state, t, q->since - GRACE, until,
                                           ret_presence, ret, err);
-    if (state_build_get(c->config->state, id, ret_presence, ret, err) < 0)
+    if (state_build_get(c->config->state, q->build, ret_presence, ret, err) < 0)
         return -1;
     if (*ret_presence == PRESENT &&
         (strcmp(ret->workspace, t->workspace) != 0 || strcmp(ret->type, t->type) != 0 ||

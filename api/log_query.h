@@ -7,7 +7,8 @@
 
 #define LOG_LIMIT_MAX 10000 /* lines in one answer */
 
-struct log_query {
+struct log_query {     /* borrows from the request */
+    const char *build; /* the id of the one that counts; "": the newest of the time */
     /* Builds that were there between these moments (ns), and their lines up to the second. */
     int64_t since, until;
     bool all;         /* no severity is asked for */
@@ -25,8 +26,8 @@ bool log_query_passes(const struct log_query *q, const struct log_line *l);
 /* Whether there is no line that it would not pass. */
 bool log_query_passes_all(const struct log_query *q);
 
-/* The target's newest build that was there then.  Whoever follows its log is noted while the end is
- * not visible, for build_status to wait for. */
+/* The target's build that is asked for, or else its newest that was there then.  Whoever follows
+ * its log is noted while the end is not visible, for build_status to wait for. */
 MUST_CHECK int log_query_build(struct api_call *c, const struct log_query *q,
                                const struct target *t, enum presence *ret_presence,
                                struct build *ret, struct error *err);

@@ -4,8 +4,6 @@
 
 #include "api/draft.h"
 
-#define LIST_LIMIT_MAX 1000
-
 static struct target target_of(const struct api_call *c, const char *name)
 {
     return (struct target){c->key.workspace, c->kind->type, name};
@@ -186,73 +184,4 @@ int api_put_resource(struct api_call *c, struct error *err)
     if (api_draft(c, c->args[0], &d, &accepted, err) < 0)
         return -1;
     return accepted ? write_resource(c, &d, false, err) : 0;
-}
-
-/* ---- list ---- */
-
-struct resource_rows {
-    struct resource *rows;
-    size_t n, cap;
-    bool failed;
-};
-
-static void rows_release(struct resource_rows *all)
-{
-    for (size_t i = 0; i < all->n; i++)
-        resource_release(&all->rows[i]);
-    free(all->rows);
-}
-
-static void add_row(void *self, const struct resource *r)
-{
-    struct resource_rows *all = self;
-    struct resource copy = *r;
-
-    if (all->n == all->cap) {
-        size_t cap = all->cap ? all->cap * 2 : 16;
-        struct resource *rows = reallocarray(all->rows, cap, sizeof(*rows));
-
-        all->failed |= !rows;
-        if (!rows)
-            return;
-        all->rows = rows;
-        all->cap = cap;
-    }
-    copy.metadata = strdup(r->metadata);
-    copy.spec = strdup(r->spec);
-    all->failed |= !copy.metadata || !copy.spec;
-    all->rows[all->n++] = copy;
-}
-
-/* One page: the rows after the cursor, up to limit; a list without an envelope cannot say that
- * there is more, so it has all unless a limit is asked for. */
-int api_list_resources(struct api_call *c, struct error *err)
-{
-    CLEANUP(rows_release) struct resource_rows all = {.n = 0};
-    uint64_t limit = c->enveloped && !c->kind->bare ? LIST_LIMIT_MAX : INT64_MAX - 1;
-    const char *cursor = api_request_param(c->req, "cursor");
-    json_t *list;
-    const char *next;
-    int64_t total;
-
-    if (!api_check_host(c))
-        return 0;
-    if (api_request_number(c->req, "limit", INT32_MAX, &limit, err) < 0 ||
-        state_resource_list(c->config->state, c->key.workspace, c->kind->type, cursor ? cursor : "",
-                            (int64_t)limit + 1, add_row, &all, &total, err) < 0 ||
-        api_json_check(all.failed, err) < 0)
-        return -1;
-    next = limit > 0 && all.n > limit ? all.rows[limit - 1].name : "";
-    list = json_array();
-    for (size_t i = 0; i < all.n && i < limit; i++) {
-        json_t *one;
-
-        if (api_resource_json(c, &all.rows[i], &one, err) < 0 ||
-            api_json_check(json_array_append_new(list, one), err) < 0) {
-            json_decref(list);
-            return -1;
-        }
-    }
-    c->enveloped = c->enveloped && !c->kind->bare;
-    return api_answer_list(c, list, next, total, err);
 }

@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 
-#define PIECE_MAX (32u << 20) /* bytes of what comes at once */
-#define LOOK_MS   500         /* between looks for more */
+#define PIECE_MAX (8u << 20) /* bytes of what comes at once */
+#define LOOK_MS   500        /* between looks for more */
 
 struct stream *stream_new(struct api_response *resp, const struct stream *like)
 {

@@ -267,6 +267,22 @@ static const char version_deployments[] =
 static const char version_build_list[] =
     "create index builds_by_workspace on builds (workspace, created, id) where purpose <> 4;";
 
+/* Images that a workspace offers one of another account, until that accepts or declines. */
+static const char version_pending_shares[] =
+    "create table pending_shares ("
+    " id text primary key,"
+    " workspace text not null,"
+    " type text not null,"
+    " name text not null,"
+    " target text not null references workspaces,"
+    " shared_by text not null,"
+    " created integer not null,"
+    " expires integer not null,"
+    " unique (workspace, type, name, target),"
+    " foreign key (workspace, type, name) references images on delete cascade"
+    ") strict, without rowid;"
+    "create index pending_shares_by_target on pending_shares (target, created);";
+
 const char *const schema_migrations[] = {
     version_1,          version_2,
     version_3,          version_accounts,
@@ -274,6 +290,6 @@ const char *const schema_migrations[] = {
     version_log_events, version_no_cache,
     version_limits,     version_log_retention,
     version_revisions,  version_deployments,
-    version_build_list,
+    version_build_list, version_pending_shares,
 };
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

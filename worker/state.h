@@ -575,35 +575,4 @@ MUST_CHECK int state_image_delete(struct state *s, const struct target *t, const
 MUST_CHECK int state_image_clean(struct state *s, const char *workspace,
                                  const struct image_deleter *deleter, struct error *err);
 
-/* ---- shares ---- */
-
-enum share_outcome {
-    SHARE_MADE,
-    SHARE_NO_IMAGE,  /* the workspace has none of its own of that name */
-    SHARE_NO_TARGET, /* no such workspace in the image's account, or the image's own */
-    SHARE_EXISTS,    /* it is shared with the target already */
-    SHARE_TAKEN,     /* the target has, or sees, another image of that name */
-};
-/* Lets another workspace of the account see and pull the image, with all tags that it will have.
- * The bytes stay where they are. */
-MUST_CHECK int state_share_create(struct state *s, const struct target *t, const char *target,
-                                  enum share_outcome *ret, struct error *err);
-MUST_CHECK int state_share_delete(struct state *s, const struct target *t, const char *target,
-                                  enum presence *ret_presence, struct error *err);
-/* The workspaces that the image is shared with, by name. */
-MUST_CHECK int state_share_list(struct state *s, const struct target *t,
-                                void (*each)(void *self, const struct workspace *target),
-                                void *self, struct error *err);
-/* Whether the image is shared with that workspace; NULL: with any. */
-MUST_CHECK int state_share_exists(struct state *s, const struct target *t, const char *target,
-                                  bool *ret, struct error *err);
-
-/* Whether a workspace may pull from a repository of Kiln's registry, "globex/sandbox/app": its own,
- * and what is shared with it.  Tokens and builds go by this. */
-MUST_CHECK int state_may_pull(struct state *s, const char *workspace, const char *repository,
-                              bool *ret, struct error *err);
-/* Whether any workspace of the account may. */
-MUST_CHECK int state_account_may_pull(struct state *s, const char *account, const char *repository,
-                                      bool *ret, struct error *err);
-
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "worker/state_internal.h"
+#include "worker/state_shares.h"
 
 /* What a transaction removes. */
 struct removal {

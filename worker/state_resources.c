@@ -186,20 +186,36 @@ static int tell_change(struct state *s, const struct target *t, const struct wri
     return w->create ? 0 : event_add(s, t, NULL, &e, err);
 }
 
-/* Without a build there is nothing to wait for. */
-static int tell_deployment(struct state *s, const struct target *t, const char *revision,
-                           struct error *err)
+/* Without a build of its own it is deployed at once, unless what the resource has is not: that is
+ * being built, or failed. */
+static int is_deployed(struct state *s, const struct resource *r, bool *ret, struct error *err)
+{
+    struct build b = {.created = 0};
+    enum presence presence = ABSENT;
+
+    if (r->build[0] && build_load(s, r->build, &presence, &b, err) < 0)
+        return -1;
+    *ret = presence == ABSENT || b.phase == BUILD_SUCCEEDED;
+    return 0;
+}
+
+static int tell_deployment(struct state *s, const struct target *t, const struct resource *r,
+                           const char *revision, struct error *err)
 {
     static const struct event_draft told[] = {
-        {"deployment.created", "BUILT", "", true, false},
-        {"deployment.ready", "DEPLOYED", "Deployment ready on a cluster", true, false},
-        {"deployment.succeeded", "DEPLOYED", "Deployments successfully done", true, false},
+        {"deployment.created", "BUILT", "", true, true},
+        {"deployment.ready", "DEPLOYED", "Deployment ready on a cluster", true, true},
+        {"deployment.succeeded", "DEPLOYED", "Deployments successfully done", true, true},
     };
-    struct build none = {.id = ""};
+    struct build of = {.created = 0};
+    bool deployed;
 
-    COPY_TEXT(none.tag, revision);
-    for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++)
-        if (event_add(s, t, &none, &told[i], err) < 0)
+    COPY_TEXT(of.id, r->build);
+    COPY_TEXT(of.tag, revision);
+    if (is_deployed(s, r, &deployed, err) < 0)
+        return -1;
+    for (size_t i = 0; deployed && i < sizeof(told) / sizeof(told[0]); i++)
+        if (event_add(s, t, &of, &told[i], err) < 0)
             return -1;
     return 0;
 }
@@ -216,7 +232,7 @@ static int add_revision(struct state *s, const struct target *t, const struct wr
         digest_random_name(id, sizeof(id) - 1);
     if (revision_add(s, t, w->metadata, id, r->build, err) < 0)
         return -1;
-    return !b->id[0] && id[0] ? tell_deployment(s, t, id, err) : 0;
+    return !b->id[0] && id[0] ? tell_deployment(s, t, r, id, err) : 0;
 }
 
 static int write_once(struct state *s, const struct target *t, const struct write_request *w,

@@ -1,7 +1,11 @@
-/* worker/state_shares — images that several workspaces of an account see. */
+/* worker/state_shares — see the header. */
 #include <string.h>
 
+#include "base/digest.h"
 #include "worker/state_internal.h"
+#include "worker/state_shares.h"
+
+#define EXPIRED_KEPT (INT64_C(30) * 86400 * NS_PER_SEC)
 
 int state_share_exists(struct state *s, const struct target *t, const char *target, bool *ret,
                        struct error *err)
@@ -83,34 +87,35 @@ static int owns(struct state *s, const struct target *t, bool *ret, struct error
     return 0;
 }
 
-static int same_account(struct state *s, const char *one, const char *other, bool *ret,
-                        struct error *err)
+/* Whether the account has the workspace; NULL: whatever account. */
+static int is_of_account(struct state *s, const char *workspace, const char *account, bool *ret,
+                         struct error *err)
 {
-    struct workspace a, b;
-    enum presence a_presence, b_presence;
+    enum presence presence;
+    struct workspace w;
 
-    if (state_workspace_get(s, one, &a_presence, &a, err) < 0 ||
-        state_workspace_get(s, other, &b_presence, &b, err) < 0)
+    if (state_workspace_get(s, workspace, &presence, &w, err) < 0)
         return -1;
-    *ret = a_presence == PRESENT && b_presence == PRESENT && strcmp(a.account, b.account) == 0;
+    *ret = presence == PRESENT && (!account || strcmp(w.account, account) == 0);
     return 0;
 }
 
-static int judge(struct state *s, const struct target *t, const char *target,
+/* account: that has to have the target; NULL: any. */
+static int judge(struct state *s, const struct target *t, const char *target, const char *account,
                  enum share_outcome *ret, struct error *err)
 {
     const struct target theirs = {target, t->type, t->name};
-    bool own, near, shared;
+    bool own, there, shared;
     struct image seen;
     enum presence presence;
 
-    if (owns(s, t, &own, err) < 0 || same_account(s, t->workspace, target, &near, err) < 0 ||
+    if (owns(s, t, &own, err) < 0 || is_of_account(s, target, account, &there, err) < 0 ||
         state_share_exists(s, t, target, &shared, err) < 0 ||
         state_image_get(s, &theirs, &presence, &seen, err) < 0)
         return -1;
     if (!own)
         *ret = SHARE_NO_IMAGE;
-    else if (!near || strcmp(t->workspace, target) == 0)
+    else if (!there || strcmp(t->workspace, target) == 0)
         *ret = SHARE_NO_TARGET;
     else if (shared)
         *ret = SHARE_EXISTS;
@@ -119,29 +124,47 @@ static int judge(struct state *s, const struct target *t, const char *target,
     return 0;
 }
 
-int state_share_create(struct state *s, const struct target *t, const char *target,
-                       enum share_outcome *ret, struct error *err)
+static int insert(struct state *s, const struct target *t, const char *target, struct error *err)
 {
-    CLEANUP(tx_end) struct tx tx = {0};
-
-    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || judge(s, t, target, ret, err) < 0)
-        return -1;
-    if (*ret != SHARE_MADE)
-        return 0;
     QUERY(q, s->db, "insert into image_shares values (?, ?, ?, ?, ?)");
     bind_target(&q, t);
     query_text(&q, target);
     query_int(&q, clock_now(&s->clock));
-    if (query_run(&q, NULL, err) < 0)
+    return query_run(&q, NULL, err);
+}
+
+/* "" for a workspace that is not there. */
+static int account_of(struct state *s, const char *workspace, char ret[NAME_SIZE],
+                      struct error *err)
+{
+    struct workspace w = {.account = ""};
+    enum presence presence;
+
+    if (state_workspace_get(s, workspace, &presence, &w, err) < 0)
         return -1;
-    return tx_commit(&tx, err);
+    (void)snprintf(ret, NAME_SIZE, "%s", w.account);
+    return 0;
+}
+
+int state_share_create(struct state *s, const struct target *t, const char *target,
+                       enum share_outcome *ret, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    char account[NAME_SIZE];
+
+    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || account_of(s, t->workspace, account, err) < 0 ||
+        judge(s, t, target, account, ret, err) < 0)
+        return -1;
+    if (*ret != SHARE_MADE)
+        return 0;
+    return insert(s, t, target, err) < 0 ? -1 : tx_commit(&tx, err);
 }
 
 int state_share_delete(struct state *s, const struct target *t, const char *target,
                        enum presence *ret_presence, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    int64_t changed;
+    int64_t shared, offered;
 
     if (tx_begin(&tx, s->db, TX_WRITE, err) < 0)
         return -1;
@@ -149,9 +172,15 @@ int state_share_delete(struct state *s, const struct target *t, const char *targ
           "delete from image_shares where workspace = ? and type = ? and name = ? and target = ?");
     bind_target(&q, t);
     query_text(&q, target);
-    if (query_run(&q, &changed, err) < 0 || tx_commit(&tx, err) < 0)
+    QUERY(offer, s->db,
+          "delete from pending_shares where workspace = ? and type = ? and name = ?"
+          " and target = ?");
+    bind_target(&offer, t);
+    query_text(&offer, target);
+    if (query_run(&q, &shared, err) < 0 || query_run(&offer, &offered, err) < 0 ||
+        tx_commit(&tx, err) < 0)
         return -1;
-    *ret_presence = changed ? PRESENT : ABSENT;
+    *ret_presence = shared || offered ? PRESENT : ABSENT;
     return 0;
 }
 
@@ -181,4 +210,165 @@ int state_share_list(struct state *s, const struct target *t,
         w.created = query_get_int(&q, 2);
         each(self, &w);
     }
+}
+
+/* ---- offers to other accounts ---- */
+
+#define PENDING_COLUMNS                                                                            \
+    "p.id, p.workspace, p.type, p.name, p.target, p.shared_by, p.created, p.expires, a.account,"   \
+    " b.account from pending_shares p join workspaces a on a.name = p.workspace"                   \
+    " join workspaces b on b.name = p.target"
+
+static void pending_from_row(struct query *q, struct pending_share *ret)
+{
+    COPY_TEXT(ret->id, query_get_text(q, 0));
+    COPY_TEXT(ret->workspace, query_get_text(q, 1));
+    COPY_TEXT(ret->type, query_get_text(q, 2));
+    COPY_TEXT(ret->name, query_get_text(q, 3));
+    COPY_TEXT(ret->target, query_get_text(q, 4));
+    COPY_TEXT(ret->shared_by, query_get_text(q, 5));
+    ret->created = query_get_int(q, 6);
+    ret->expires = query_get_int(q, 7);
+    COPY_TEXT(ret->account, query_get_text(q, 8));
+    COPY_TEXT(ret->target_account, query_get_text(q, 9));
+}
+
+int state_pending_share_get(struct state *s, const char *id, enum presence *ret_presence,
+                            struct pending_share *ret, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    bool row;
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0)
+        return -1;
+    QUERY(q, s->db, "select " PENDING_COLUMNS " where p.id = ?");
+    query_text(&q, id);
+    if (query_next(&q, &row, err) < 0)
+        return -1;
+    if (row)
+        pending_from_row(&q, ret);
+    *ret_presence = row ? PRESENT : ABSENT;
+    return 0;
+}
+
+int state_pending_share_list(struct state *s, const char *workspace, bool incoming,
+                             void (*each)(void *self, const struct pending_share *p), void *self,
+                             struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    bool row;
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0)
+        return -1;
+    QUERY(q, s->db,
+          incoming ? "select " PENDING_COLUMNS " where p.target = ? and p.expires > ?"
+                     " order by p.created, p.id"
+                   : "select " PENDING_COLUMNS " where p.workspace = ? and p.expires > ?"
+                     " order by p.created, p.id");
+    query_text(&q, workspace);
+    query_int(&q, clock_now(&s->clock));
+    for (;;) {
+        struct pending_share p;
+
+        if (query_next(&q, &row, err) < 0)
+            return -1;
+        if (!row)
+            return 0;
+        pending_from_row(&q, &p);
+        each(self, &p);
+    }
+}
+
+int state_pending_share_delete(struct state *s, const char *id, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+
+    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0)
+        return -1;
+    QUERY(q, s->db, "delete from pending_shares where id = ?");
+    query_text(&q, id);
+    if (query_run(&q, NULL, err) < 0)
+        return -1;
+    return tx_commit(&tx, err);
+}
+
+/* An expired offer stays for a while, so that who comes late is told; but not in the way of a new
+ * one. */
+static int forget_expired(struct state *s, const struct target *t, const char *target, int64_t now,
+                          struct error *err)
+{
+    QUERY(q, s->db,
+          "delete from pending_shares where expires <= ? or"
+          " (workspace = ? and type = ? and name = ? and target = ? and expires <= ?)");
+    query_int(&q, now - EXPIRED_KEPT);
+    bind_target(&q, t);
+    query_text(&q, target);
+    query_int(&q, now);
+    return query_run(&q, NULL, err);
+}
+
+static int insert_offer(struct state *s, const struct target *t, const struct share_offer *o,
+                        const char *id, int64_t now, struct error *err)
+{
+    QUERY(q, s->db,
+          "insert into pending_shares values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing");
+    query_text(&q, id);
+    bind_target(&q, t);
+    query_text(&q, o->target);
+    query_text(&q, o->shared_by);
+    query_int(&q, now);
+    query_int(&q, now + o->ns);
+    return query_run(&q, NULL, err);
+}
+
+int state_share_offer(struct state *s, const struct target *t, const struct share_offer *o,
+                      enum share_outcome *ret, struct pending_share *ret_share, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    const int64_t now = clock_now(&s->clock);
+    enum presence presence;
+    char id[sizeof(ret_share->id)];
+
+    digest_random_name(id, sizeof(id) - 1);
+    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || judge(s, t, o->target, o->account, ret, err) < 0)
+        return -1;
+    if (*ret != SHARE_MADE && *ret != SHARE_TAKEN) /* what the target has is for it to know */
+        return 0;
+    if (forget_expired(s, t, o->target, now, err) < 0 || insert_offer(s, t, o, id, now, err) < 0 ||
+        state_pending_share_get(s, id, &presence, ret_share, err) < 0)
+        return -1;
+    *ret = presence == PRESENT ? SHARE_MADE : SHARE_EXISTS;
+    return tx_commit(&tx, err);
+}
+
+/* Lets go of what others share with the target under that name. */
+static int leave_others(struct state *s, const struct pending_share *p, struct error *err)
+{
+    QUERY(q, s->db, "delete from image_shares where target = ? and type = ? and name = ?");
+    query_text(&q, p->target);
+    query_text(&q, p->type);
+    query_text(&q, p->name);
+    return query_run(&q, NULL, err);
+}
+
+int state_pending_share_accept(struct state *s, const struct pending_share *p, bool force,
+                               enum share_outcome *ret, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    const struct target t = {p->workspace, p->type, p->name};
+    struct pending_share now;
+    enum presence presence;
+
+    if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 ||
+        state_pending_share_get(s, p->id, &presence, &now, err) < 0 ||
+        (force && leave_others(s, p, err) < 0) || judge(s, &t, p->target, NULL, ret, err) < 0)
+        return -1;
+    if (presence == ABSENT) /* taken back meanwhile, or its image deleted */
+        *ret = SHARE_NO_IMAGE;
+    if (*ret != SHARE_MADE && *ret != SHARE_EXISTS)
+        return 0;
+    if ((*ret == SHARE_MADE && insert(s, &t, p->target, err) < 0) ||
+        state_pending_share_delete(s, p->id, err) < 0)
+        return -1;
+    return tx_commit(&tx, err);
 }

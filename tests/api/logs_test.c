@@ -242,6 +242,30 @@ static void test_a_log_that_was_removed_is_gone(void **state)
     assert_string_equal(ask(f, "GET", targets[0], NULL)->text, "again\n");
 }
 
+static void test_a_build_is_found_by_its_id(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct build old = begin_with_lines(f), b;
+    char target[200];
+    struct reply *r;
+
+    r = ask(f, "GET", "/v0/sandboxes/s/build-logs", NULL);
+    assert_string_equal(api_response_find(&r->resp, "X-Kiln-Build"), old.id);
+    succeed(f, &old);
+    f->now += 20 * NS_PER_SEC;
+    b = begin(f);
+    say(f, &b, LOG_INFO, "new");
+    (void)snprintf(target, sizeof(target), "/v0/sandboxes/s/build-logs?build=%s&offset=2", old.id);
+    assert_string_equal(ask(f, "GET", target, NULL)->text, "three\ntwo more\n");
+    assert_error(ask_as(f, f->other_key, "GET", target, NULL), 404, "build not found");
+    (void)snprintf(target, sizeof(target), "/v0/agents/s/build-logs?build=%s", old.id);
+    assert_error(ask(f, "GET", target, NULL), 404, "build not found");
+    assert_error(ask(f, "GET", "/v0/sandboxes/s/build-logs?build=x", NULL), 404, "build not found");
+    (void)snprintf(target, sizeof(target), "%s&build=%s", LOGS, old.id);
+    check(ask(f, "GET", target, NULL), "two more|three|two|one", 4);
+    check(ask(f, "GET", LOGS "&build=x", NULL), "", 0);
+}
+
 static void test_lines_of_an_earlier_build_are_not_shown(void **state)
 {
     struct fixture *f = fixture_of(state);
@@ -339,6 +363,7 @@ int main(void)
         TEST(test_the_build_of_the_time_asked_about_is_shown),
         TEST(test_what_no_line_of_a_build_has_is_not_found),
         TEST(test_a_log_that_was_removed_is_gone),
+        TEST(test_a_build_is_found_by_its_id),
         TEST(test_lines_of_an_earlier_build_are_not_shown),
         TEST(test_the_log_of_another_workspace_is_not_shown),
         TEST(test_reading_is_noted_until_the_end_shows),

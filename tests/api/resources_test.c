@@ -283,6 +283,101 @@ static void test_lists_come_in_pages(void **state)
     assert_int_equal(json_array_size(ask(f, "GET", "/v0/jobs", NULL)->json), 5);
 }
 
+/* The names of all pages of two: "a,b|c". */
+static void check_pages(struct fixture *f, const char *query, const char *expected, int total)
+{
+    CLEANUP(buf_release) struct buf all = BUF_INIT(1000);
+    char cursor[100] = "";
+    struct reply *r;
+    const json_t *one;
+    size_t i;
+
+    do {
+        char target[300];
+
+        (void)snprintf(target, sizeof(target), "/v0/agents?limit=2&%s&cursor=%s", query, cursor);
+        r = ask(f, "GET", target, NULL);
+        assert_int_equal(r->status, 200);
+        assert_int_equal(json_integer_value(at(r, "meta.total")), total);
+        json_array_foreach (at(r, "data"), i, one)
+            buf_addf(&all, "%s%s",
+                     i         ? ","
+                     : *cursor ? "|"
+                               : "",
+                     json_string_value(json_object_get(json_object_get(one, "metadata"), "name")));
+        (void)snprintf(cursor, sizeof(cursor), "%s", text_at(r, "meta.nextCursor"));
+    } while (json_is_true(at(r, "meta.hasMore")));
+    assert_string_equal(cursor, "");
+    assert_string_equal(buf_str(&all), expected);
+}
+
+static void make_agent(struct fixture *f, const char *metadata, const char *query)
+{
+    char body[400], target[64];
+
+    f->now += NS_PER_SEC;
+    (void)snprintf(body, sizeof(body), "{\"metadata\":{%s}}", metadata);
+    (void)snprintf(target, sizeof(target), "/v0/agents%s", query);
+    assert_int_equal(ask(f, "POST", target, body)->status, 200);
+}
+
+static void test_lists_are_searched_and_sorted(void **state)
+{
+    static const struct {
+        const char *query, *expected;
+        int total;
+    } cases[] = {
+        {"sort=name:asc", "bee,cat|dog,eel", 4},
+        {"sort=name:desc", "eel,dog|cat,bee", 4},
+        {"sort=createdAt:asc", "dog,bee|eel,cat", 4},
+        {"sort=createdAt:desc", "cat,eel|bee,dog", 4},
+        {"q=EE", "bee,eel", 2},
+        {"q=e", "bee,cat|dog,eel", 4}, /* too short to be a search */
+        {"q=kitty", "cat", 1},
+        {"q=core", "bee", 1},
+        {"q=team", "bee,dog", 2},
+        {"q=nothing", "", 0},
+        {"externalId=ours-7", "cat,dog", 2},
+        {"externalId=ours", "", 0},
+        {"externalId=ours-7&q=kit", "cat", 1},
+        {"status=UPLOADING", "eel", 1},
+        {"status=DEPLOYED,FAILED", "bee,cat|dog", 3},
+        {"status=DEPLOYED&sort=createdAt:desc", "cat,bee|dog", 3},
+        {"status=TERMINATED", "", 0},
+    };
+    struct fixture *f = fixture_of(state);
+
+    make_agent(f, "\"name\":\"dog\",\"externalId\":\"ours-7\",\"labels\":{\"Team\":\"ml\"}", "");
+    make_agent(f, "\"name\":\"bee\",\"labels\":{\"team\":\"Core\"}", "");
+    make_agent(f, "\"name\":\"eel\"", "?upload=true");
+    make_agent(f, "\"name\":\"cat\",\"externalId\":\"ours-7\",\"displayName\":\"Kitty\"", "");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        check_pages(f, cases[i].query, cases[i].expected, cases[i].total);
+    assert_error(ask(f, "GET", "/v0/agents?sort=size", NULL), 400, "invalid_sort");
+    assert_error(ask(f, "GET", "/v0/agents?status=DEPLOYED,FINE", NULL), 400, "invalid_status");
+    assert_error(ask(f, "GET", "/v0/agents?sort=createdAt:asc&cursor=dog", NULL), 400,
+                 "invalid_cursor");
+    f->headers[API_HEADER_VERSION] = "2026-04-16";
+    assert_int_equal(json_array_size(ask(f, "GET", "/v0/agents?q=eel", NULL)->json), 4);
+}
+
+static void test_a_resource_is_found_by_its_owners_name_for_it(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct reply *r;
+
+    make_agent(f, "\"name\":\"dog\",\"externalId\":\"ours 7\"", "");
+    r = ask(f, "GET", "/v0/agents/by-external-id/ours%207", NULL);
+    assert_int_equal(r->status, 200);
+    assert_string_equal(text_at(r, "metadata.name"), "dog");
+    assert_error(ask(f, "GET", "/v0/agents/by-external-id/ours", NULL), 404,
+                 "external id not found");
+    assert_error(ask(f, "GET", "/v0/jobs/by-external-id/ours%207", NULL), 404,
+                 "external id not found");
+    assert_error(ask_as(f, f->other_key, "GET", "/v0/agents/by-external-id/ours%207", NULL), 404,
+                 "external id not found");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +394,8 @@ int main(void)
         TEST(test_a_name_cannot_be_changed),
         TEST(test_the_documentations_scripts_are_answered),
         TEST(test_lists_come_in_pages),
+        TEST(test_lists_are_searched_and_sorted),
+        TEST(test_a_resource_is_found_by_its_owners_name_for_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,6 +125,22 @@ static void test_what_needs_no_build_is_deployed_at_once_and_told(void **state)
     assert_string_not_equal(text_at(r, "events.6.revision"), text_at(r, "events.2.revision"));
 }
 
+static void test_a_change_during_a_build_claims_no_deployment(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct build b = upload(f, ask(f, "POST", "/v0/agents?upload=true", NAMED("")));
+
+    assert_int_equal(ask(f, "PUT", "/v0/agents/r1", "{\"spec\":{\"public\":true}}")->status, 200);
+    assert_revisions(f, "agents", "BUILDING|BUILDING");
+    assert_events(f, "agents", 0, "buildimage.created UPLOADED|api.update UPDATED");
+    break_build(f, &b, "exit code: 42");
+    let_it_show(f);
+    assert_int_equal(ask(f, "PUT", "/v0/agents/r1", "{}")->status, 200);
+    assert_revisions(f, "agents", "FAILED|FAILED|FAILED");
+    assert_events(f, "agents", 2,
+                  "buildimage.failed FAILED|deployment.failed FAILED|api.update UPDATED");
+}
+
 /* Each retry of an upload asks anew (PROTOCOL.md 1.3). */
 static void test_an_upload_that_was_asked_for_again_is_one_revision(void **state)
 {
@@ -191,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_each_build_of_a_resource_is_a_revision),
         TEST(test_what_needs_no_build_is_deployed_at_once_and_told),
+        TEST(test_a_change_during_a_build_claims_no_deployment),
         TEST(test_an_upload_that_was_asked_for_again_is_one_revision),
         TEST(test_templates_and_volumes_have_revisions_too),
         TEST(test_revisions_go_with_their_resource),

@@ -161,6 +161,165 @@ static void test_an_image_of_its_own_is_not_hidden_by_a_share(void **state)
     assert_int_equal(json_array_size(ask_as(f, f->other_key, "GET", "/v0/images", NULL)->json), 1);
 }
 
+/* ---- between accounts ---- */
+
+/* What make_image has, and a workspace of another account with an admin and a member. */
+struct foreign {
+    char admin[API_KEY_TEXT], member[API_KEY_TEXT];
+};
+
+static struct foreign make_foreign(struct fixture *f)
+{
+    struct foreign them;
+    struct key_draft draft = {.workspace = "initech", .label = "peter", .role = ROLE_ADMIN};
+    struct api_key made;
+    struct error err;
+    bool is_new;
+
+    assert_int_equal(state_account_ensure(f->config.state, "foreign", &err), 0);
+    assert_int_equal(state_workspace_create(f->config.state, "foreign", "initech", &is_new, &err),
+                     0);
+    assert_int_equal(state_key_create(f->config.state, &draft, them.admin, &made, &err), 0);
+    draft.role = ROLE_MEMBER;
+    assert_int_equal(state_key_create(f->config.state, &draft, them.member, &made, &err), 0);
+    return them;
+}
+
+#define TO_INITECH "{\"targetWorkspace\":\"initech\",\"targetAccountId\":\"foreign\"}"
+#define PENDING    "/v0/pending-image-shares"
+
+/* The path of an answer to the offer that f's account is the source of. */
+static const char *answer_path(struct reply *offer, const char *verb)
+{
+    static char path[128];
+
+    assert_int_equal(offer->status, 202);
+    (void)snprintf(path, sizeof(path), PENDING "/%s/%s", text_at(offer, "id"), verb);
+    return path;
+}
+
+static void test_another_account_is_offered_it_and_accepts(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct foreign them = make_foreign(f);
+    struct reply *offer, *r;
+
+    build_image(f);
+    offer = ask(f, "POST", SHARE, TO_INITECH);
+    assert_int_equal(offer->status, 202);
+    assert_string_equal(text_at(offer, "imageName"), "app");
+    assert_string_equal(text_at(offer, "resourceType"), "sandbox");
+    assert_string_equal(text_at(offer, "sourceAccountId"), "default");
+    assert_string_equal(text_at(offer, "sourceWorkspace"), "acme");
+    assert_string_equal(text_at(offer, "targetAccountId"), "foreign");
+    assert_string_equal(text_at(offer, "targetWorkspace"), "initech");
+    assert_error(ask(f, "POST", SHARE, TO_INITECH), 409, "already_shared");
+    r = ask(f, "GET", SHARE, NULL);
+    assert_string_equal(text_at(r, "0.status"), "pending");
+    assert_string_equal(text_at(r, "0.pendingShareId"), text_at(offer, "id"));
+    assert_error(ask_as(f, them.admin, "GET", IMAGE, NULL), 404, "image not found");
+
+    r = ask_as(f, them.member, "GET", PENDING, NULL);
+    assert_string_equal(text_at(r, "0.id"), text_at(offer, "id"));
+    assert_int_equal(json_array_size(ask(f, "GET", PENDING, NULL)->json), 0);
+    r = ask(f, "GET", PENDING "?direction=outgoing", NULL);
+    assert_string_equal(text_at(r, "0.id"), text_at(offer, "id"));
+    assert_error(ask(f, "GET", PENDING "?direction=up", NULL), 400, "invalid_direction");
+
+    assert_error(ask_as(f, them.member, "POST", answer_path(offer, "accept"), NULL), 403,
+                 "forbidden");
+    assert_error(ask(f, "POST", answer_path(offer, "accept"), NULL), 403, "forbidden");
+    assert_error(ask_as(f, f->other_key, "POST", answer_path(offer, "accept"), NULL), 404,
+                 "pending share not found");
+    r = ask_as(f, them.admin, "POST", answer_path(offer, "accept"), NULL);
+    assert_int_equal(r->status, 200);
+    assert_string_equal(text_at(r, "metadata.sourceWorkspace"), "acme");
+    assert_int_equal(ask_as(f, them.member, "GET", IMAGE, NULL)->status, 200);
+    assert_string_equal(text_at(ask(f, "GET", SHARE, NULL), "0.status"), "active");
+    assert_string_equal(text_at(ask(f, "GET", SHARE, NULL), "0.accountId"), "foreign");
+    assert_int_equal(json_array_size(ask_as(f, them.admin, "GET", PENDING, NULL)->json), 0);
+    assert_error(ask_as(f, them.admin, "POST", answer_path(offer, "accept"), NULL), 404,
+                 "pending share not found");
+
+    assert_error(ask(f, "DELETE", IMAGE, NULL), 409, "image_shared");
+    assert_int_equal(ask(f, "DELETE", SHARE "/initech", NULL)->status, 200);
+    assert_error(ask_as(f, them.admin, "GET", IMAGE, NULL), 404, "image not found");
+}
+
+static void test_an_offer_is_declined_taken_back_or_expires(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct foreign them = make_foreign(f);
+    struct reply *offer, *r;
+
+    build_image(f);
+    offer = ask(f, "POST", SHARE, TO_INITECH);
+    assert_error(ask(f, "POST", answer_path(offer, "decline"), NULL), 403, "forbidden");
+    r = ask_as(f, them.admin, "POST", answer_path(offer, "decline"), NULL);
+    assert_int_equal(r->status, 204);
+    assert_int_equal(r->resp.body.len, 0);
+    assert_error(ask_as(f, them.admin, "POST", answer_path(offer, "decline"), NULL), 404,
+                 "pending share not found");
+    assert_int_equal(json_array_size(ask(f, "GET", SHARE, NULL)->json), 0);
+
+    offer = ask(f, "POST", SHARE, TO_INITECH);
+    assert_int_equal(ask(f, "DELETE", SHARE "/initech", NULL)->status, 200);
+    assert_error(ask_as(f, them.admin, "POST", answer_path(offer, "accept"), NULL), 404,
+                 "pending share not found");
+
+    offer = ask(f, "POST", SHARE, TO_INITECH);
+    f->now += INT64_C(7) * 86400 * NS_PER_SEC;
+    assert_int_equal(json_array_size(ask_as(f, them.admin, "GET", PENDING, NULL)->json), 0);
+    assert_error(ask_as(f, them.admin, "POST", answer_path(offer, "accept"), NULL), 410,
+                 "pending_share_expired");
+    assert_int_equal(ask(f, "POST", SHARE, TO_INITECH)->status, 202);
+
+    /* A deleted image is offered no more, not even when there is another of its name. */
+    assert_int_equal(ask(f, "DELETE", IMAGE, NULL)->status, 200);
+    build_image(f);
+    assert_int_equal(json_array_size(ask_as(f, them.admin, "GET", PENDING, NULL)->json), 0);
+}
+
+static void test_what_cannot_be_offered_is_refused(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct reply *r;
+
+    (void)make_foreign(f);
+    assert_error(ask(f, "POST", SHARE, TO_INITECH), 404, "image not found");
+    build_image(f);
+    r = ask(f, "POST", SHARE, "{\"targetWorkspace\":\"initech\",\"targetAccountId\":\"nosuch\"}");
+    assert_error(r, 404, "workspace not found");
+    r = ask(f, "POST", SHARE, "{\"targetWorkspace\":\"globex\",\"targetAccountId\":\"foreign\"}");
+    assert_error(r, 404, "workspace not found");
+    r = ask(f, "POST", SHARE, "{\"targetWorkspace\":\"initech\",\"targetAccountId\":\"A B\"}");
+    assert_error(r, 400, "invalid_name");
+}
+
+static void test_an_own_image_makes_way_only_where_that_is_forced(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct foreign them = make_foreign(f);
+    struct reply *offer;
+
+    build_image(f);
+    offer = ask(f, "POST", SHARE, TO_INITECH);
+    (void)ask_as(f, them.admin, "POST", "/v0/images?upload=true",
+                 "{\"name\":\"app\",\"resourceType\":\"sandbox\"}");
+    (void)ask_as(f, them.admin, "POST", "/v0/jobs",
+                 "{\"metadata\":{\"name\":\"nightly\"},"
+                 "\"spec\":{\"runtime\":{\"image\":\"sandbox/app:latest\"}}}");
+    assert_error(ask_as(f, them.admin, "POST", answer_path(offer, "accept"), NULL), 409,
+                 "image_exists");
+    assert_error(ask_as(f, them.admin, "POST", answer_path(offer, "accept?force=true"), NULL), 409,
+                 "image_in_use");
+    (void)ask_as(f, them.admin, "DELETE", "/v0/jobs/nightly", NULL);
+    assert_int_equal(
+        ask_as(f, them.admin, "POST", answer_path(offer, "accept?force=true"), NULL)->status, 200);
+    assert_string_equal(
+        text_at(ask_as(f, them.admin, "GET", IMAGE, NULL), "metadata.sourceWorkspace"), "acme");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +329,10 @@ int main(void)
         TEST(test_a_deletion_is_refused_by_whoever_uses_it_elsewhere),
         TEST(test_only_an_admin_of_both_sides_shares_within_the_account),
         TEST(test_an_image_of_its_own_is_not_hidden_by_a_share),
+        TEST(test_another_account_is_offered_it_and_accepts),
+        TEST(test_an_offer_is_declined_taken_back_or_expires),
+        TEST(test_what_cannot_be_offered_is_refused),
+        TEST(test_an_own_image_makes_way_only_where_that_is_forced),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* What resources use of images is not deleted; what none uses is cleaned up. */
 #include "tests/worker/state_fixture.h"
+#include "worker/state_shares.h"
 
 #define REGISTRY "registry.test"
 #define OTHER    "globex"

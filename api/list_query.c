@@ -1,0 +1,202 @@
+/* api/list_query — see the header. */
+#include "api/list_query.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/text.h"
+
+#define TEXT_MIN 2 /* bytes: a shorter search finds everything, as the platform has it */
+
+static const char *const sorts[] = {[SORT_NAME] = "name:asc",
+                                    [SORT_NAME_DOWN] = "name:desc",
+                                    [SORT_CREATED] = "createdAt:asc",
+                                    [SORT_CREATED_DOWN] = "createdAt:desc"};
+
+/* All that any client may ask about, though Kiln has some of them never. */
+static const char *const statuses[] = {"DELETING",     "TERMINATED", "FAILED",   "DEACTIVATED",
+                                       "DEACTIVATING", "UPLOADING",  "BUILDING", "DEPLOYING",
+                                       "DEPLOYED",     "BUILT",      NULL};
+
+/* ---- reading ---- */
+
+static const char *param(const struct api_call *c, const char *name)
+{
+    const char *value = api_request_param(c->req, name);
+
+    return value ? value : "";
+}
+
+static bool read_sort(struct api_call *c, enum list_sort *sort)
+{
+    const char *text = param(c, "sort");
+
+    if (!*text)
+        return true;
+    for (size_t i = 0; i < sizeof(sorts) / sizeof(sorts[0]); i++)
+        if (strcmp(text, sorts[i]) == 0) {
+            *sort = (enum list_sort)i;
+            return true;
+        }
+    api_refuse(c->resp, 400, "invalid_sort",
+               "The parameter sort must be name:asc, name:desc, createdAt:asc or createdAt:desc.");
+    return false;
+}
+
+static bool check_statuses(struct api_call *c, const char *list)
+{
+    while (*list) {
+        const size_t len = strcspn(list, ",");
+        char word[16];
+
+        (void)snprintf(word, sizeof(word), "%.*s", len < sizeof(word) ? (int)len : 0, list);
+        if (!text_is_among(word, statuses)) {
+            api_refuse(c->resp, 400, "invalid_status",
+                       "The parameter status must be a list of statuses, such as "
+                       "DEPLOYED,FAILED.");
+            return false;
+        }
+        list += len + (list[len] == ',');
+    }
+    return true;
+}
+
+static bool is_by_time(const struct list_query *q)
+{
+    return q->sort == SORT_CREATED || q->sort == SORT_CREATED_DOWN;
+}
+
+/* "1767225600000000000:name", or the name alone where that is the order. */
+static bool read_cursor(const struct list_query *q, struct resource *ret)
+{
+    const size_t len = strcspn(q->cursor, ":");
+    char number[24];
+    uint64_t created = 0;
+
+    if (is_by_time(q)) {
+        (void)snprintf(number, sizeof(number), "%.*s", len < sizeof(number) ? (int)len : 0,
+                       q->cursor);
+        if (!q->cursor[len] || !text_to_u64(number, INT64_MAX, &created))
+            return false;
+    }
+    ret->created = (int64_t)created;
+    (void)snprintf(ret->name, sizeof(ret->name), "%s", q->cursor + (is_by_time(q) ? len + 1 : 0));
+    return true;
+}
+
+static bool check_cursor(struct api_call *c, const struct list_query *q)
+{
+    struct resource unused = {.created = 0};
+
+    if (!*q->cursor || read_cursor(q, &unused))
+        return true;
+    api_refuse(c->resp, 400, "invalid_cursor",
+               "The parameter cursor must be meta.nextCursor of an answer with the same sort.");
+    return false;
+}
+
+int list_query_read(struct api_call *c, uint64_t limit_max, struct list_query *ret, bool *ret_good,
+                    struct error *err)
+{
+    struct list_query q = {.text = "",
+                           .external_id = "",
+                           .statuses = "",
+                           .cursor = param(c, "cursor"),
+                           .limit = limit_max};
+
+    if (api_request_number(c->req, "limit", INT32_MAX, &q.limit, err) < 0)
+        return -1;
+    *ret_good = true;
+    if (c->enveloped && !c->kind->bare) { /* before that version nobody sends them */
+        q.text = strlen(param(c, "q")) < TEXT_MIN ? "" : param(c, "q");
+        q.external_id = param(c, "externalId");
+        q.statuses = param(c, "status");
+        *ret_good = read_sort(c, &q.sort) && check_statuses(c, q.statuses) && check_cursor(c, &q);
+    }
+    *ret = q;
+    return 0;
+}
+
+bool list_query_is_plain(const struct list_query *q)
+{
+    return !*q->text && !*q->external_id && !*q->statuses && q->sort == SORT_NAME;
+}
+
+/* ---- judging ---- */
+
+static bool holds(const char *text, const char *wanted)
+{
+    return text && strcasestr(text, wanted);
+}
+
+static bool holds_text(const struct list_query *q, const struct resource *r, const json_t *metadata)
+{
+    const char *key;
+    json_t *value;
+
+    if (holds(r->name, q->text) ||
+        holds(json_string_value(json_object_get(metadata, "displayName")), q->text))
+        return true;
+    json_object_foreach (json_object_get(metadata, "labels"), key, value)
+        if (holds(key, q->text) || holds(json_string_value(value), q->text))
+            return true;
+    return false;
+}
+
+bool list_query_fits(const struct list_query *q, const struct resource *r)
+{
+    json_auto_t *metadata = NULL;
+    const char *id;
+
+    if (!*q->text && !*q->external_id)
+        return true;
+    metadata = json_loads(r->metadata, 0, NULL);
+    id = json_string_value(json_object_get(metadata, "externalId"));
+    return (!*q->external_id || (id && strcmp(id, q->external_id) == 0)) &&
+           (!*q->text || holds_text(q, r, metadata));
+}
+
+bool list_query_fits_status(const struct list_query *q, const char *status)
+{
+    const char *list = q->statuses;
+
+    while (*list) {
+        const size_t len = strcspn(list, ",");
+
+        if (strlen(status) == len && memcmp(status, list, len) == 0)
+            return true;
+        list += len + (list[len] == ',');
+    }
+    return !*q->statuses;
+}
+
+/* ---- order ---- */
+
+int list_query_order(const void *a, const void *b, void *self)
+{
+    const struct list_query *q = self;
+    const struct resource *one = a, *other = b;
+    int order = 0;
+
+    if (is_by_time(q))
+        order = (one->created > other->created) - (one->created < other->created);
+    if (order == 0)
+        order = strcmp(one->name, other->name);
+    return q->sort == SORT_NAME_DOWN || q->sort == SORT_CREATED_DOWN ? -order : order;
+}
+
+void list_query_cursor(const struct list_query *q, const struct resource *r, char ret[LIST_CURSOR])
+{
+    if (is_by_time(q))
+        (void)snprintf(ret, LIST_CURSOR, "%lld:%s", (long long)r->created, r->name);
+    else
+        (void)snprintf(ret, LIST_CURSOR, "%s", r->name);
+}
+
+bool list_query_is_after(const struct list_query *q, const struct resource *r)
+{
+    struct resource at = {.created = 0};
+
+    return !*q->cursor || !read_cursor(q, &at) || list_query_order(r, &at, (void *)q) > 0;
+}
