@@ -164,6 +164,23 @@ static void test_an_exit_is_told_with_its_code(void **state)
     release(&t);
 }
 
+static void test_a_crash_is_told_with_its_signal(void **state)
+{
+    struct tried t = {.fetched = 0};
+
+    try_dockerfile(*state, &t, "FROM alpine:3.20\nCMD sleep 9 & kill -SEGV $!; wait $!\n", 80,
+                   LONG);
+    assert_ended(&t, BUILDER_TRIAL_ENDED);
+    assert_int_equal(t.r.signal, 11);
+    release(&t);
+    t = (struct tried){.fetched = 0};
+    try_dockerfile(*state, &t, "FROM alpine:3.20\nCMD exit 255\n", 80, LONG);
+    assert_ended(&t, BUILDER_TRIAL_ENDED);
+    assert_int_equal(t.r.signal, 0);
+    assert_int_equal(t.r.code, 255);
+    release(&t);
+}
+
 static void test_another_port_is_named(void **state)
 {
     struct tried t = {.fetched = 0};
@@ -381,6 +398,7 @@ static void test_a_layer_that_is_not_here_is_fetched_and_checked(void **state)
     kept.spoilt = true;
     try_fetched(job, &t, &kept);
     assert_int_equal(t.result, -1);
+    assert_int_equal(t.err.kind, ERR_SYSTEM);
     assert_non_null(strstr(t.err.msg, layer->digest));
     close(kept.fd);
     builder_job_end(job);
@@ -410,6 +428,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_the_base_alone_is_an_image_too),
         cmocka_unit_test(test_an_image_that_never_listens_is_silent),
         cmocka_unit_test(test_an_exit_is_told_with_its_code),
+        cmocka_unit_test(test_a_crash_is_told_with_its_signal),
         cmocka_unit_test(test_another_port_is_named),
         cmocka_unit_test(test_loopback_is_not_every_address),
         cmocka_unit_test(test_what_ignores_sigterm_is_killed),
