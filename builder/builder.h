@@ -384,7 +384,8 @@ enum builder_trial_end {
 };
 struct builder_trial_result {
     enum builder_trial_end end;
-    int code; /* ENDED: of the exit; 128 + n by signal n */
+    int code;   /* ENDED: of the exit; 128 + n by signal n */
+    int signal; /* 0 unless it was signalled */
     int64_t took_ms;
     char listens[256]; /* SILENT: where anything did: "127.0.0.1:3000, [::]:5000"; "" */
     uint64_t left_out; /* bytes that it said beyond 64 KiB, which io did not get */

@@ -2,6 +2,7 @@
 #include "builder/trial.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -12,7 +13,7 @@
 #include "builder/state.h"
 
 #define RESULT_MAX (1 << 20)
-#define LOST       (BUILDER_TRIAL_ENDED + 1)
+#define ENDS       (BUILDER_TRIAL_ENDED + 1) /* how many ends there are */
 
 /* ---- where the layers are ---- */
 
@@ -159,11 +160,12 @@ static int read_result(const struct buf *text, struct builder_trial_result *ret,
 
     if (message && kind > ERR_NONE && kind <= ERR_SYSTEM)
         return error_set(err, (enum error_kind)kind, "%s", message);
-    if (!listens || end < 0 || end >= LOST)
+    if (!listens || end < 0 || end >= ENDS)
         return error_set(err, ERR_SYSTEM, "start the image: nothing is known of its end");
     *ret = (struct builder_trial_result){
         .end = (enum builder_trial_end)end,
         .code = (int)json_integer_value(json_object_get(o, "code")),
+        .signal = (int)json_integer_value(json_object_get(o, "signal")),
         .took_ms = json_integer_value(json_object_get(o, "took_ms")),
         .left_out = (uint64_t)json_integer_value(json_object_get(o, "left_out")),
         .killed = json_is_true(json_object_get(o, "killed"))};

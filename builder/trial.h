@@ -10,8 +10,6 @@
 #ifndef BUILDER_TRIAL_H
 #define BUILDER_TRIAL_H
 
-#include <jansson.h>
-
 #include "builder/builder.h"
 
 #define TRIAL "builder-trial"

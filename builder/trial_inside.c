@@ -1,5 +1,6 @@
 /* builder/trial_inside — see trial.h. */
 #include <errno.h>
+#include <jansson.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +24,16 @@ static int open_blobs(const json_t *layer, int *ret_fd, struct error *err)
         ret_fd, err);
 }
 
+/* It was built a moment ago: what is wrong with it is no fault of the user's. */
+static int unpack_blob(int blobs, const struct layer *layer, bool userxattr, int diff,
+                       struct error *err)
+{
+    if (layer_unpack(blobs, layer, userxattr, diff, err) == 0)
+        return 0;
+    err->kind = ERR_SYSTEM;
+    return -1;
+}
+
 static int unpack(const json_t *o, size_t i, bool userxattr, char path[64], struct error *err)
 {
     const char *digest = json_string_value(json_object_get(o, "digest"));
@@ -37,7 +48,7 @@ static int unpack(const json_t *o, size_t i, bool userxattr, char path[64], stru
         return error_errno(err, errno, "make %s", path);
     if (open_blobs(o, &blobs, err) < 0 || fs_open_dir(AT_FDCWD, path, &diff, err) < 0)
         return -1;
-    return layer_unpack(blobs, &layer, userxattr, diff, err);
+    return unpack_blob(blobs, &layer, userxattr, diff, err);
 }
 
 static int add_layer(const json_t *o, size_t i, bool userxattr, struct stack *tree,
@@ -155,9 +166,9 @@ static json_t *write_result(int result, const struct builder_trial_result *r,
 {
     if (result < 0)
         return json_pack("{s:i, s:s}", "error", (int)err->kind, "message", err->msg);
-    return json_pack("{s:i, s:i, s:s, s:I, s:I, s:b}", "end", (int)r->end, "code", r->code,
-                     "listens", r->listens, "took_ms", (json_int_t)r->took_ms, "left_out",
-                     (json_int_t)r->left_out, "killed", (int)r->killed);
+    return json_pack("{s:i, s:i, s:i, s:s, s:I, s:I, s:b}", "end", (int)r->end, "code", r->code,
+                     "signal", r->signal, "listens", r->listens, "took_ms", (json_int_t)r->took_ms,
+                     "left_out", (json_int_t)r->left_out, "killed", (int)r->killed);
 }
 
 int trial_main(int argc, char **argv)

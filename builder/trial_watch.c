@@ -182,8 +182,10 @@ static int watch(struct watched *w, struct builder_trial_result *ret, struct err
         *err = w->err;
         return -1;
     }
-    if (seen.end == BUILDER_TRIAL_ENDED)
+    if (seen.end == BUILDER_TRIAL_ENDED) {
         seen.code = w->end.code;
+        seen.signal = w->end.signal;
+    }
     *ret = seen;
     return 0;
 }

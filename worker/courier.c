@@ -42,14 +42,13 @@ static void say(const struct courier_config *c, const char *fmt, ...)
 
 /* ---- when to try again ---- */
 
-int64_t courier_pause(int attempts, int64_t asked)
+int64_t courier_pause(int attempts, int64_t asked_ms)
 {
+    const int64_t asked = asked_ms > ASKED_MAX / NS_PER_MS ? ASKED_MAX : asked_ms * NS_PER_MS;
     int64_t pause = NS_PER_SEC << (attempts < 1 ? 0 : attempts > 10 ? 10 : attempts - 1);
 
     if (pause > PAUSE_MAX)
         pause = PAUSE_MAX;
-    if (asked > ASKED_MAX)
-        asked = ASKED_MAX;
     return pause > asked ? pause : asked;
 }
 
@@ -73,27 +72,39 @@ static int make_headers(const struct courier_config *c, const struct webhook_mes
     return ret->failed ? error_set(err, ERR_SYSTEM, "send a webhook: out of memory") : 0;
 }
 
-static int request(const struct courier *c, const struct webhook_message *m,
+/* The status of a 2xx answer is all that is wanted of it, however long the rest is. */
+static int stop_reading(void *self, const struct http_response *resp, const void *data, size_t len,
+                        struct error *err)
+{
+    (void)data;
+    (void)len;
+    *(int *)self = resp->status;
+    return error_set(err, ERR_SYSTEM, "the rest of the answer is not read");
+}
+
+/* *ret_status: of the answer. */
+static int request(const struct courier *c, const struct webhook_message *m, int *ret_status,
                    struct http_response *resp, struct error *err)
 {
     CLEANUP(argv_release) struct argv headers = ARGV_INIT;
+    int stopped_at = 0;
+    const struct http_sink sink = {.take = stop_reading, .self = &stopped_at};
     const struct http_request req = {.method = "POST",
                                      .url = m->url,
                                      .headers = &headers,
                                      .body = buf_str(&m->body),
                                      .body_len = m->body.len,
+                                     .sink = &sink,
                                      .timeout_ms = c->config->timeout_ms,
                                      .ca_file = c->config->ca_file,
                                      .cancel = &c->quit};
 
     if (make_headers(c->config, m, &headers, err) < 0)
         return -1;
-    return c->config->http->request(c->config->http->self, &req, resp, err);
-}
-
-static bool is_acknowledged(const struct http_response *resp)
-{
-    return resp->status >= 200 && resp->status < 300;
+    if (c->config->http->request(c->config->http->self, &req, resp, err) < 0 && !stopped_at)
+        return -1;
+    *ret_status = stopped_at ? stopped_at : resp->status;
+    return 0;
 }
 
 static void deliver(const struct courier *c, const struct webhook_message *m, const char *holder)
@@ -103,16 +114,16 @@ static void deliver(const struct courier *c, const struct webhook_message *m, co
     struct error err = ERROR_INIT;
     char answer[WEBHOOK_ANSWER];
     int64_t pause;
+    int status = 0;
     bool done;
 
-    if (request(c, m, &resp, &err) < 0)
+    if (request(c, m, &status, &resp, &err) < 0)
         (void)snprintf(answer, sizeof(answer), "%.250s", err.msg);
     else
-        (void)snprintf(answer, sizeof(answer), "HTTP %d", resp.status);
-    done = err.kind == ERR_NONE && is_acknowledged(&resp);
-    pause = cancel_is_thrown(&c->quit)
-                ? 0 /* it was us */
-                : courier_pause(m->attempts, http_retry_after(&resp) * NS_PER_MS);
+        (void)snprintf(answer, sizeof(answer), "HTTP %d", status);
+    done = status / 100 == 2;
+    pause = cancel_is_thrown(&c->quit) ? 0 /* it was us */
+                                       : courier_pause(m->attempts, http_retry_after(&resp));
     if (!done)
         say(config, "webhook %s to %s, attempt %d: %s; the next is in %lld s", m->id, m->url,
             m->attempts, answer, (long long)(pause / NS_PER_SEC));

@@ -66,8 +66,12 @@ static bool is_chatter(const char *text)
 
 void plain_log_line(struct plain_log *p, enum process_stream stream, const char *text, size_t len)
 {
-    if (is_chatter(text))
-        return;
+    if (!is_chatter(text))
+        plain_log_output(p, stream, text, len);
+}
+
+void plain_log_output(struct plain_log *p, enum process_stream stream, const char *text, size_t len)
+{
     /* progress and warnings of tools go to stderr: it does not mean failure */
     const double seconds = seconds_since(p->began);
 

@@ -23,6 +23,9 @@ struct plain_log {
 
 void plain_log_begin(struct plain_log *p, const char *fmt, ...) PRINTF(2, 3);
 void plain_log_line(struct plain_log *p, enum process_stream stream, const char *text, size_t len);
+/* The same of what a program of the user's says, whatever that is. */
+void plain_log_output(struct plain_log *p, enum process_stream stream, const char *text,
+                      size_t len);
 void plain_log_done(struct plain_log *p);
 void plain_log_error(struct plain_log *p, const char *fmt, ...) PRINTF(2, 3);
 

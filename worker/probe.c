@@ -54,11 +54,11 @@ static void set_environment(const struct run *r, uint16_t port, struct argv *ret
 static int tell_silence(struct run *r, uint16_t port, const struct builder_trial_result *t,
                         struct error *err)
 {
-    if (t->end == BUILDER_TRIAL_ENDED && t->code > 128)
+    if (t->end == BUILDER_TRIAL_ENDED && t->signal)
         (void)error_set(err, ERR_INPUT,
                         "STARTUP TCP probe failed: the container was ended by signal %d before "
                         "anything listened on port %u",
-                        t->code - 128, port);
+                        t->signal, port);
     else if (t->end == BUILDER_TRIAL_ENDED)
         (void)error_set(err, ERR_INPUT,
                         "STARTUP TCP probe failed: the container exited with code %d before "
@@ -73,6 +73,7 @@ static int tell_silence(struct run *r, uint16_t port, const struct builder_trial
                         strcmp(r->build.type, "sandbox") == 0
                             ? ""
                             : "; bind to HOST and PORT of the environment");
+    r->plain_log.code = t->code;
     step_tell(r, err->msg, 0, 0);
     return -1;
 }
@@ -92,6 +93,11 @@ static int judge(struct run *r, uint16_t port, const struct builder_trial_result
     return 0;
 }
 
+static void pass_line(void *self, enum process_stream stream, const char *text, size_t len)
+{
+    plain_log_output(self, stream, text, len);
+}
+
 int probe_image(struct run *r, uint16_t port, struct error *err)
 {
     CLEANUP(argv_release) struct argv env = ARGV_INIT;
@@ -102,7 +108,7 @@ int probe_image(struct run *r, uint16_t port, struct error *err)
                                         .grace_ms = GRACE_MS,
                                         .fetch = fetch_layer,
                                         .self = r};
-    const struct process_sink sink = plain_log_sink(&r->plain_log);
+    const struct process_sink sink = {pass_line, &r->plain_log};
     const struct builder_io io = {.sink = &sink, .cancel = &r->cancel};
     struct builder_trial_result result;
     enum builder_outcome outcome;

@@ -97,8 +97,8 @@ MUST_CHECK int courier_start(const struct courier_config *config, struct courier
 /* Ends requests that are under way: they will be made again.  NULL is fine. */
 void courier_stop(struct courier *c);
 
-/* How long to wait after so many attempts: 1, 2, 4… s, at most 10 min; longer where the answer
- * asked for it, up to an hour.  All in ns. */
-int64_t courier_pause(int attempts, int64_t asked);
+/* How long to wait after so many attempts, in ns: 1, 2, 4… s, at most 10 min; longer where the
+ * answer asked for it, up to an hour. */
+int64_t courier_pause(int attempts, int64_t asked_ms);
 
 #endif

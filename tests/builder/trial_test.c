@@ -8,7 +8,7 @@
 #include "base/fs.h"
 
 #define LONG  60000 /* ms: for what comes up, on a machine that is busy */
-#define SHORT 3000  /* for what does not */
+#define SHORT 3000  /* for what does not; longer where it had no time to begin */
 
 struct tried {
     struct attempt built;
@@ -102,6 +102,37 @@ static void assert_said(const struct tried *t, const char *line)
         fail_trial(t, line);
 }
 
+/* The image has to come as far as `far` says before the time is over. */
+static void try_silence(const struct machine *m, struct tried *t, const char *dockerfile,
+                        bool (*far)(const struct tried *t))
+{
+    for (int64_t ms = SHORT;; ms *= 3) {
+        *t = (struct tried){.fetched = 0};
+        try_dockerfile(m, t, dockerfile, 80, ms);
+        assert_ended(t, BUILDER_TRIAL_SILENT);
+        if (far(t))
+            return;
+        if (ms > LONG)
+            fail_trial(t, "it never came so far");
+        release(t);
+    }
+}
+
+static bool has_spoken(const struct tried *t)
+{
+    return t->said.len > 0;
+}
+
+static bool listens_somewhere(const struct tried *t)
+{
+    return t->r.listens[0] != '\0';
+}
+
+static bool says_too_much(const struct tried *t)
+{
+    return t->r.left_out > 0;
+}
+
 /* Of the image's program; the words are the test's own. */
 static void assert_nothing_runs(const char *words)
 {
@@ -143,10 +174,9 @@ static void test_the_base_alone_is_an_image_too(void **state)
 
 static void test_an_image_that_never_listens_is_silent(void **state)
 {
-    struct tried t = {.fetched = 0};
+    struct tried t;
 
-    try_dockerfile(*state, &t, "FROM alpine:3.20\nCMD echo here; sleep 7261\n", 80, SHORT);
-    assert_ended(&t, BUILDER_TRIAL_SILENT);
+    try_silence(*state, &t, "FROM alpine:3.20\nCMD echo here; sleep 7261\n", has_spoken);
     assert_string_equal(t.r.listens, "");
     assert_said(&t, "1 here\n");
     assert_nothing_runs("sleep 7261");
@@ -164,22 +194,39 @@ static void test_an_exit_is_told_with_its_code(void **state)
     release(&t);
 }
 
-static void test_another_port_is_named(void **state)
+static void test_a_crash_is_told_with_its_signal(void **state)
 {
     struct tried t = {.fetched = 0};
 
-    try_dockerfile(*state, &t, "FROM alpine:3.20\nCMD exec httpd -f -p 0.0.0.0:3000\n", 80, SHORT);
-    assert_ended(&t, BUILDER_TRIAL_SILENT);
+    try_dockerfile(*state, &t, "FROM alpine:3.20\nCMD sleep 9 & kill -SEGV $!; wait $!\n", 80,
+                   LONG);
+    assert_ended(&t, BUILDER_TRIAL_ENDED);
+    assert_int_equal(t.r.signal, 11);
+    release(&t);
+    t = (struct tried){.fetched = 0};
+    try_dockerfile(*state, &t, "FROM alpine:3.20\nCMD exit 255\n", 80, LONG);
+    assert_ended(&t, BUILDER_TRIAL_ENDED);
+    assert_int_equal(t.r.signal, 0);
+    assert_int_equal(t.r.code, 255);
+    release(&t);
+}
+
+static void test_another_port_is_named(void **state)
+{
+    struct tried t;
+
+    try_silence(*state, &t, "FROM alpine:3.20\nCMD exec httpd -f -p 0.0.0.0:3000\n",
+                listens_somewhere);
     assert_string_equal(t.r.listens, "0.0.0.0:3000");
     release(&t);
 }
 
 static void test_loopback_is_not_every_address(void **state)
 {
-    struct tried t = {.fetched = 0};
+    struct tried t;
 
-    try_dockerfile(*state, &t, "FROM alpine:3.20\nCMD exec httpd -f -p 127.0.0.1:80\n", 80, SHORT);
-    assert_ended(&t, BUILDER_TRIAL_SILENT);
+    try_silence(*state, &t, "FROM alpine:3.20\nCMD exec httpd -f -p 127.0.0.1:80\n",
+                listens_somewhere);
     assert_string_equal(t.r.listens, "127.0.0.1:80");
     release(&t);
 }
@@ -226,10 +273,7 @@ static void test_endless_output_is_cut_and_does_not_keep_it_from_answering(void 
     assert_true(t.said.len < 256 << 10);
     assert_nothing_runs("yes 7263");
     release(&t);
-    t = (struct tried){.fetched = 0};
-    try_dockerfile(*state, &t, "FROM alpine:3.20\nCMD yes 7264-7264-7264\n", 80, SHORT);
-    assert_ended(&t, BUILDER_TRIAL_SILENT);
-    assert_true(t.r.left_out > 0);
+    try_silence(*state, &t, "FROM alpine:3.20\nCMD yes 7264-7264-7264\n", says_too_much);
     assert_nothing_runs("yes 7264");
     release(&t);
 }
@@ -381,6 +425,7 @@ static void test_a_layer_that_is_not_here_is_fetched_and_checked(void **state)
     kept.spoilt = true;
     try_fetched(job, &t, &kept);
     assert_int_equal(t.result, -1);
+    assert_int_equal(t.err.kind, ERR_SYSTEM);
     assert_non_null(strstr(t.err.msg, layer->digest));
     close(kept.fd);
     builder_job_end(job);
@@ -410,6 +455,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_the_base_alone_is_an_image_too),
         cmocka_unit_test(test_an_image_that_never_listens_is_silent),
         cmocka_unit_test(test_an_exit_is_told_with_its_code),
+        cmocka_unit_test(test_a_crash_is_told_with_its_signal),
         cmocka_unit_test(test_another_port_is_named),
         cmocka_unit_test(test_loopback_is_not_every_address),
         cmocka_unit_test(test_what_ignores_sigterm_is_killed),

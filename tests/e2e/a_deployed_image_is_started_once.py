@@ -24,7 +24,8 @@ COME_UP = {
         "trap '' TERM; httpd -f -p $PORT & while true; do sleep 1; done")),
 }
 DO_NOT = {  # with the reason, and what the log says besides
-    "silent": ("agents", project("echo starting up; sleep 4711"), LATE, "starting up"),
+    "silent": ("agents", project("echo '--> starting up'; sleep 4711"), LATE,
+               "--> starting up"),
     "exits": ("functions", project("echo no config >&2; exit 3"),
               "the container exited with code 3 before anything listened on port 80", "no config"),
     "elsewhere": ("agents", project("exec httpd -f -p 0.0.0.0:3000"),

@@ -75,6 +75,14 @@ def answer(status, **headers):
     return plan
 
 
+def talk(request):
+    """Acknowledges, and goes on for ever."""
+    request.send_response(200)
+    request.end_headers()
+    while True:
+        request.wfile.write(b"thank you " * 1000)
+
+
 def hang(request):
     del request
     time.sleep(20 * TIMEOUT)
@@ -189,7 +197,7 @@ class Case(unittest.TestCase):
         self.assertEqual(len({r[2] for r in requests}), 1)
 
     def test_two_workers_do_not_send_the_same_at_once(self):
-        receiver = self.receiver(answer(200))
+        receiver = self.receiver(talk)
         kiln = self.serve(receiver)
         kiln.spawn("worker", *kiln.common(), "--workers", 2, *kiln.options)
         names = [f"demo{i}" for i in range(4)]
