@@ -16,19 +16,20 @@
 #define CSS  "text/css; charset=utf-8"
 #define JS   "text/javascript; charset=utf-8"
 
-extern const char page_index_html[], page_page_css[], page_main_js[], page_server_js[],
-    page_dom_js[], page_text_js[], page_builds_js[], page_build_js[], page_steps_js[],
-    page_log_js[], page_images_js[], page_templates_js[];
+extern const char api_page_index_html[], api_page_page_css[], api_page_main_js[],
+    api_page_server_js[], api_page_dom_js[], api_page_text_js[], api_page_builds_js[],
+    api_page_build_js[], api_page_steps_js[], api_page_log_js[], api_page_images_js[],
+    api_page_templates_js[];
 
 static const struct file {
     const char *name, *type, *text;
 } files[] = {
-    {"", HTML, page_index_html},       {"page.css", CSS, page_page_css},
-    {"main.js", JS, page_main_js},     {"server.js", JS, page_server_js},
-    {"dom.js", JS, page_dom_js},       {"text.js", JS, page_text_js},
-    {"builds.js", JS, page_builds_js}, {"build.js", JS, page_build_js},
-    {"steps.js", JS, page_steps_js},   {"log.js", JS, page_log_js},
-    {"images.js", JS, page_images_js}, {"templates.js", JS, page_templates_js},
+    {"", HTML, api_page_index_html},       {"page.css", CSS, api_page_page_css},
+    {"main.js", JS, api_page_main_js},     {"server.js", JS, api_page_server_js},
+    {"dom.js", JS, api_page_dom_js},       {"text.js", JS, api_page_text_js},
+    {"builds.js", JS, api_page_builds_js}, {"build.js", JS, api_page_build_js},
+    {"steps.js", JS, api_page_steps_js},   {"log.js", JS, api_page_log_js},
+    {"images.js", JS, api_page_images_js}, {"templates.js", JS, api_page_templates_js},
 };
 
 static const struct file *find(const char *name)

@@ -32,7 +32,7 @@ export function setBadge(badge, status) {
   if (badge.className !== name) badge.className = name;
 }
 
-export function buildHref(build) {
+function buildHref(build) {
   return `#/builds/${encodeURIComponent(build.id)}`;
 }
 

@@ -16,17 +16,23 @@ function when(text) {
   return then === null ? "never" : el("time", { datetime: text, title: date(then) }, ago(then, now()));
 }
 
-// Tags other than "latest" are builds'; "latest" is said to be the one that it is.
+// Of its builds: "latest" is one of them once more.
 function tagCount(image) {
   const n = image.spec.tags.filter((tag) => tag.name !== "latest").length;
   return n === 0 ? "none" : plural(n, "tag");
 }
 
-// The names of the workspaces that an image of ours is shared with; of another's none.
+// The names of the workspaces that an image of ours is shared with; none of another's, or of one that
+// was deleted meanwhile.
 async function sharesOf(image, signal) {
   if (image.metadata.sourceWorkspace) return [];
-  const list = await get(`/v0/images/${pathOf(image.metadata)}/share`, signal);
-  return list.map((share) => share.workspace);
+  try {
+    const list = await get(`/v0/images/${pathOf(image.metadata)}/share`, signal);
+    return list.map((share) => share.workspace);
+  } catch (error) {
+    if (error.status === 404) return [];
+    throw error;
+  }
 }
 
 // ---- the list ----
@@ -61,16 +67,15 @@ export function imagesView({ failed, signal }) {
     el("thead", {}, el("tr", {}, ["Image", "Status", "Size", "Tags", "Built", "Shared"].map(
       (name, i) => el("th", { scope: "col", class: ["", "", "num", "tags", "when", "shares"][i] },
         name)))), body);
-  const shared = new Map(); // "sandbox/demo" -> text, asked for once
+  const shared = new Map(); // "sandbox/demo" -> names, asked for once
   let shown = "";
 
   async function fillShares(rows) {
     for (const { image, shares } of rows) {
       if (image.metadata.sourceWorkspace) continue;
       const path = pathOf(image.metadata);
-      if (!shared.has(path))
-        shared.set(path, (await sharesOf(image, signal)).map((name) => `with ${name}`).join(", "));
-      setText(shares, shared.get(path));
+      if (!shared.has(path)) shared.set(path, await sharesOf(image, signal));
+      setText(shares, shared.get(path).map((name) => `with ${name}`).join(", "));
     }
   }
 
@@ -94,13 +99,13 @@ export function imagesView({ failed, signal }) {
 // ---- one ----
 
 function tagsTable(image) {
-  const digestless = [...image.spec.tags].sort((a, b) =>
+  const tags = [...image.spec.tags].sort((a, b) =>
     (b.name === "latest") - (a.name === "latest") || b.createdAt.localeCompare(a.createdAt));
   return el("table", { class: "list" },
     el("caption", {}, "Tags"),
     el("thead", {}, el("tr", {}, ["Tag", "Size", "Made", "Moved"].map((name, i) =>
       el("th", { scope: "col", class: ["", "num", "", "when"][i] }, name)))),
-    el("tbody", {}, digestless.map((tag) => el("tr", {},
+    el("tbody", {}, tags.map((tag) => el("tr", {},
       el("th", { scope: "row" }, el("code", {}, tag.name)),
       el("td", { class: "num" }, bytes(tag.size)),
       el("td", {}, when(tag.createdAt)),

@@ -25,7 +25,7 @@ export class Refusal extends Error {
 }
 
 // Nobody answered, or not to the end.
-export class Unreachable extends Error {
+class Unreachable extends Error {
   constructor() {
     super("Kiln does not answer.");
   }

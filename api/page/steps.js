@@ -4,7 +4,7 @@ import { el, setText, svg } from "./dom.js";
 import { now } from "./server.js";
 import { bytes, duration, moment, plain } from "./text.js";
 
-const WORDS = { running: "runs", cached: "cached", done: "done", failed: "failed" };
+const WORDS = { running: "runs", cached: "cached", done: "done", failed: "failed", stopped: "stopped" };
 const WHY = "not cached: ";
 
 class Step {
@@ -35,6 +35,12 @@ class Step {
     if (event.bytes) setText(this.size, bytes(event.bytes));
     this.code = event.exitCode;
     if (this.code !== undefined) setText(this.why, `exit code ${this.code}`);
+    this.show();
+  }
+
+  // The build is over, and nobody said how this ended.
+  stop() {
+    this.state = "stopped";
     this.show();
   }
 
@@ -100,6 +106,10 @@ export class Steps {
     this.steps.set(event.step, step);
     if (old) old.element.replaceWith(step.element);
     else this.list.append(step.element);
+    if (old && this.picked === old) {
+      this.picked = step;
+      step.button.setAttribute("aria-pressed", "true");
+    }
   }
 
   finish(event) {
@@ -135,6 +145,7 @@ export class Steps {
     const to = running ? Math.max(now(), this.latest)
       : Math.max(this.latest, ...all.map((step) => step.finish ?? 0));
     const cached = all.filter((step) => step.state === "cached").length;
+    if (!running) all.filter((step) => step.state === "running").forEach((step) => step.stop());
     all.forEach((step) => step.draw(from, to));
     setText(this.sum, String(all.length) + (cached ? `, ${cached} cached` : ""));
   }

@@ -64,20 +64,30 @@ class Drawing {
 
 // ---- a template ----
 
+const COLUMNS = [
+  ["Revision", "", null],
+  ["Packed", "when", null],
+  ["Content", "num", "Bytes that its files hold"],
+  ["Added", "num", "Bytes that packing it added to the store, compressed"],
+  ["Already there", "num", "Bytes that were in the store already when it was packed"],
+];
+
+function versionRow(version) {
+  const packed = moment(version.createdAt);
+  return el("tr", {},
+    el("th", { scope: "row" }, `v${version.name}`),
+    el("td", { class: "when" }, el("time", { datetime: version.createdAt, title: date(packed) },
+      ago(packed, now()))),
+    [version.contentSize, version.bytesAdded, version.bytesShared].map((n) =>
+      el("td", { class: "num" }, bytes(n))));
+}
+
 function versionsTable(template) {
   return el("table", { class: "list" },
     el("caption", { class: "unseen" }, `Revisions of ${template.metadata.name}`),
-    el("thead", {}, el("tr", {}, ["Revision", "Packed", "Content", "Added", "Already there"].map((name, i) =>
-      el("th", { scope: "col", class: i > 1 ? "num" : i === 1 ? "when" : "", title: ["", "", "Bytes that its files hold",
-        "Bytes that packing it added to the store, compressed",
-        "Bytes that were in the store already when it was packed"][i] || null }, name)))),
-    el("tbody", {}, [...template.versions].reverse().map((version) => el("tr", {},
-      el("th", { scope: "row" }, `v${version.name}`),
-      el("td", { class: "when" }, el("time", { datetime: version.createdAt, title: date(moment(version.createdAt)) },
-        ago(moment(version.createdAt), now()))),
-      el("td", { class: "num" }, bytes(version.contentSize)),
-      el("td", { class: "num" }, bytes(version.bytesAdded)),
-      el("td", { class: "num" }, bytes(version.bytesShared))))));
+    el("thead", {}, el("tr", {}, COLUMNS.map(([name, kind, title]) =>
+      el("th", { scope: "col", class: kind, title }, name)))),
+    el("tbody", {}, [...template.versions].reverse().map(versionRow)));
 }
 
 function whyNone(template) {
