@@ -13,6 +13,7 @@
 
 #include "base/digest.h"
 #include "base/fs.h"
+#include "base/message.h"
 #include "base/text.h"
 
 #define MESSAGE_MAX 1024
@@ -20,55 +21,21 @@
 
 /* ---- messages ---- */
 
-/* fd -1: none goes along. */
 static int send_message(int socket, const char *text, int fd, struct error *err)
 {
-    struct iovec part = {.iov_base = (void *)text, .iov_len = strlen(text)};
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
-    struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
-
-    if (fd >= 0) {
-        struct cmsghdr *head;
-
-        m.msg_control = control;
-        m.msg_controllen = sizeof(control);
-        head = CMSG_FIRSTHDR(&m);
-        *head = (struct cmsghdr){
-            .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-        memcpy(CMSG_DATA(head), &fd, sizeof(fd));
-    }
-    while (sendmsg(socket, &m, MSG_NOSIGNAL) < 0)
-        if (errno != EINTR)
-            return error_errno(err, errno, "send a message");
-    return 0;
+    return message_send(socket, text, strlen(text), fd, err);
 }
 
-/* *ret_fd -1: none came along.  ERR_NONE in err: the other side has ended. */
+/* ERR_NONE in err: the other side has ended. */
 static int receive_message(int socket, char text[MESSAGE_MAX], int *ret_fd, struct error *err)
 {
-    struct iovec part = {.iov_base = text, .iov_len = MESSAGE_MAX - 1};
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    struct msghdr m = {.msg_iov = &part,
-                       .msg_iovlen = 1,
-                       .msg_control = control,
-                       .msg_controllen = sizeof(control)};
-    const struct cmsghdr *head;
-    ssize_t n;
+    size_t n;
 
-    do
-        n = recvmsg(socket, &m, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return error_errno(err, errno, "receive a message");
+    if (message_receive(socket, text, MESSAGE_MAX - 1, &n, ret_fd, err) < 0)
+        return -1;
     text[n] = '\0';
-    *ret_fd = -1;
-    head = CMSG_FIRSTHDR(&m);
-    if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
-        memcpy(ret_fd, CMSG_DATA(head), sizeof(*ret_fd));
     if (n > 0)
         return 0;
-    if (*ret_fd >= 0)
-        close(*ret_fd);
     err->kind = ERR_NONE;
     return -1;
 }

@@ -34,7 +34,7 @@ MUST_CHECK int objects_credentials_read(const char *file, struct objects_credent
 
 /* ---- store ---- */
 
-struct objects_config {   /* borrowed for as long as the store is open */
+struct objects_config {   /* copied by the store, but for http and clock */
     const char *url;      /* "s3://bucket/prefix"; the prefix may be left out */
     const char *endpoint; /* "https://host:port"; "": that of AWS for the region */
     const char *region;   /* "us-east-1" */

@@ -79,6 +79,21 @@ static int set_host(struct objects *o, struct error *err)
     return 0;
 }
 
+static void keep_config(struct objects *o, const struct objects_config *config)
+{
+    o->config = *config;
+    o->credentials = *config->credentials;
+    (void)snprintf(o->url, sizeof(o->url), "%s", config->url);
+    (void)snprintf(o->endpoint, sizeof(o->endpoint), "%s", config->endpoint);
+    (void)snprintf(o->region, sizeof(o->region), "%s", config->region);
+    (void)snprintf(o->ca_file, sizeof(o->ca_file), "%s", config->ca_file ? config->ca_file : "");
+    o->config.url = o->url;
+    o->config.endpoint = o->endpoint;
+    o->config.region = o->region;
+    o->config.credentials = &o->credentials;
+    o->config.ca_file = o->ca_file[0] ? o->ca_file : NULL;
+}
+
 int objects_open(const struct objects_config *config, struct objects **ret, struct error *err)
 {
     const char *bucket = config->url + strlen(SCHEME);
@@ -91,7 +106,12 @@ int objects_open(const struct objects_config *config, struct objects **ret, stru
     o = calloc(1, sizeof(*o));
     if (!o)
         return error_set(err, ERR_SYSTEM, "open %s: out of memory", config->url);
-    o->config = *config;
+    if (strlen(config->endpoint) >= sizeof(o->endpoint) ||
+        strlen(config->region) >= sizeof(o->region)) {
+        free(o);
+        return error_set(err, ERR_INPUT, "s3_endpoint or s3_region: it is too long");
+    }
+    keep_config(o, config);
     len = strcspn(bucket, "/");
     (void)snprintf(o->bucket, sizeof(o->bucket), "%.*s", (int)len, bucket);
     if (bucket[len] && bucket[len + 1])
@@ -115,6 +135,8 @@ int objects_open_hasty(const struct objects *o, struct objects **ret, struct err
 
 void objects_free(struct objects *o)
 {
+    if (o)
+        explicit_bzero(&o->credentials, sizeof(o->credentials));
     free(o);
 }
 

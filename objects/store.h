@@ -8,7 +8,9 @@
 #define STORE_PREFIX 256
 
 struct objects {
-    struct objects_config config;
+    struct objects_config config; /* its texts are those below */
+    char url[512], endpoint[256], region[64], ca_file[4096];
+    struct objects_credentials credentials;
     char bucket[64];
     char prefix[STORE_PREFIX]; /* "" or "a/b/" */
     char origin[300];          /* "https://host:port" */

@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 57
+#define CONFIG_KEYS 58
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -55,6 +55,7 @@ struct config {
     int64_t upload_max;
     int64_t upload_expiry;
     char *uploads;     /* "s3://bucket/prefix"; "": in the data directory */
+    char *templates;   /* the same for template stores */
     char *s3_endpoint; /* "": AWS's for the region */
     char *s3_region;
     char *s3_credentials; /* a file; "": the environment */

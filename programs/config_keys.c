@@ -102,6 +102,8 @@ const struct key config_keys[CONFIG_KEYS] = {
      "how long an upload URL is good for"},
     {"uploads", STRING, AT(uploads), "", NULL, 0, 0, is_s3,
      "empty or s3://BUCKET/PREFIX", "an object store that clients upload to; empty: the data directory"},
+    {"templates", STRING, AT(templates), "", NULL, 0, 0, is_s3, "empty or s3://BUCKET/PREFIX",
+     "an object store for volume templates, shared by machines; empty: the data directory"},
     {"s3_endpoint", STRING, AT(s3_endpoint), "", NULL, 0, 0, is_url, URL,
      "where that object store is, for clients too; empty: AWS, in the region"},
     {"s3_region", STRING, AT(s3_region), "us-east-1", NULL, 0, 0, is_word, WORD,

@@ -50,24 +50,48 @@ static void look_at_registry(const struct config *c, const struct registry *regi
     print_finding(d, &f);
 }
 
-static void look_at_objects(struct installation *i, struct diagnosis *d)
+static void look_at_bucket(const struct installation *i, const char *url, bool conditions_matter,
+                           struct diagnosis *d)
 {
-    struct builder_finding f = {.subject = "object store"};
+    struct builder_finding f = {.subject = "object store", .health = BUILDER_MISSING};
     struct error err = ERROR_INIT;
     struct objects *o = NULL;
-    bool conditions;
+    bool conditions = false;
 
-    if (!i->config->uploads[0])
-        return;
-    if (installation_open_objects(i, i->config->uploads, &o, &err) < 0 ||
+    if (installation_open_objects(i, url, &o, &err) < 0 ||
         objects_probe(o, &conditions, &err) < 0) {
-        f.health = BUILDER_MISSING;
         (void)snprintf(f.detail, sizeof(f.detail), "%.250s", err.msg);
+    } else if (conditions_matter && !conditions) {
+        (void)snprintf(f.detail, sizeof(f.detail),
+                       "%.100s: templates: it knows no conditional puts (If-None-Match, If-Match); "
+                       "keep templates in the data directory",
+                       objects_where(o));
     } else {
-        (void)snprintf(f.detail, sizeof(f.detail), "%s can be written and read", objects_where(o));
+        f.health = BUILDER_OK;
+        (void)snprintf(f.detail, sizeof(f.detail), "%.200s can be written and read",
+                       objects_where(o));
     }
     objects_free(o);
     print_finding(d, &f);
+}
+
+static void look_at_objects(struct installation *i, struct diagnosis *d)
+{
+    const struct config *c = i->config;
+    struct builder_finding f = {.subject = "object store", .health = BUILDER_MISSING};
+    struct error err = ERROR_INIT;
+
+    if (!c->uploads[0] && !c->templates[0])
+        return;
+    if (installation_prepare_objects(i, c->data_dir, &err) < 0) {
+        (void)snprintf(f.detail, sizeof(f.detail), "%.250s", err.msg);
+        print_finding(d, &f);
+        return;
+    }
+    if (c->uploads[0])
+        look_at_bucket(i, c->uploads, false, d);
+    if (c->templates[0])
+        look_at_bucket(i, c->templates, true, d);
 }
 
 /* Builds do without. */

@@ -103,13 +103,14 @@ static int set_authorities(struct installation *i, const char *dir, struct error
 /* A PUT that began before its URL expired may take as long again. */
 #define ARRIVAL_SECONDS 900
 
-int installation_open_objects(struct installation *i, const char *url, struct objects **ret,
-                              struct error *err)
+int installation_prepare_objects(struct installation *i, const char *dir, struct error *err)
 {
     const struct config *c = i->config;
 
-    i->upload_objects_config = (struct objects_config){
-        .url = url,
+    if (set_authorities(i, dir, err) < 0)
+        return -1;
+    (void)snprintf(i->objects_dir, sizeof(i->objects_dir), "%s/objects", dir);
+    i->s3 = (struct objects_config){
         .endpoint = c->s3_endpoint,
         .region = c->s3_region,
         .host_style = strcmp(c->s3_style, "host") == 0,
@@ -118,9 +119,18 @@ int installation_open_objects(struct installation *i, const char *url, struct ob
         .http = &http_curl,
         .clock = &clock_system,
     };
-    if (objects_credentials_read(c->s3_credentials, &i->s3_credentials, err) < 0)
-        return -1;
-    return objects_open(&i->upload_objects_config, ret, err);
+    if (!c->uploads[0] && !c->templates[0])
+        return 0;
+    return objects_credentials_read(c->s3_credentials, &i->s3_credentials, err);
+}
+
+int installation_open_objects(const struct installation *i, const char *url, struct objects **ret,
+                              struct error *err)
+{
+    struct objects_config config = i->s3;
+
+    config.url = url;
+    return objects_open(&config, ret, err);
 }
 
 /* In the data directory for what has a state of its own (`kiln build`): nobody else uploads there.
@@ -128,14 +138,13 @@ int installation_open_objects(struct installation *i, const char *url, struct ob
 static int open_uploads(struct installation *i, const char *dir, bool shared, struct error *err)
 {
     const struct config *c = i->config;
-    char path[4096], cache[4096];
+    char path[4096];
 
     (void)snprintf(path, sizeof(path), "%s/uploads", dir);
-    (void)snprintf(cache, sizeof(cache), "%s/objects", dir);
     if (!c->uploads[0] || !shared)
         return upload_store_open(path, (uint64_t)c->upload_max, &i->uploads, err);
     if (installation_open_objects(i, c->uploads, &i->upload_objects, err) < 0 ||
-        object_cache_open(cache, (uint64_t)c->s3_cache_max, &i->object_cache, err) < 0)
+        object_cache_open(i->objects_dir, (uint64_t)c->s3_cache_max, &i->object_cache, err) < 0)
         return error_wrap(err, "uploads");
     return upload_store_open_remote(path, (uint64_t)c->upload_max, i->upload_objects,
                                     i->object_cache, &i->uploads, err);
@@ -234,7 +243,7 @@ int installation_collect_registry(const struct config *config, bool *ret_busy, s
     return registry_server_collect(&server, ret_busy, ret_removed, err);
 }
 
-static void set_places(struct installation *i, const char *dir)
+static void set_places(struct installation *i, const char *dir, bool shared)
 {
     const struct config *c = i->config;
 
@@ -245,7 +254,13 @@ static void set_places(struct installation *i, const char *dir)
                                 .revisions_max = (unsigned)c->template_revisions,
                                 .bytes_max = (uint64_t)c->unpack_max,
                                 .entries_max = (uint64_t)c->unpack_entries,
-                                .volume_max = (uint64_t)c->volume_max >> 20};
+                                .volume_max = (uint64_t)c->volume_max >> 20,
+                                .objects_cache = i->objects_dir,
+                                .objects_cache_max = (uint64_t)c->s3_cache_max};
+    i->templates_s3 = i->s3;
+    i->templates_s3.url = c->templates;
+    if (shared && c->templates[0])
+        i->places.objects = &i->templates_s3;
 }
 
 /* In memory, one for each data directory and user. */
@@ -262,15 +277,17 @@ int installation_open(const struct config *config, const char *dir, const char *
                       struct installation *ret, struct error *err)
 {
     *ret = (struct installation){.config = config};
-    set_places(ret, dir);
     set_credentials(ret);
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_max);
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_entries);
     if (!worker_name_of(getpid(), ret->worker_name))
         return error_set(err, ERR_SYSTEM, "read /proc: is it mounted?");
     if (fs_mkdirs(dir, 0755, err) < 0 || set_mirrors(ret, err) < 0 ||
-        installation_open_registry(ret, err) < 0 || set_authorities(ret, dir, err) < 0)
+        installation_open_registry(ret, err) < 0 ||
+        (state_path ? set_authorities(ret, dir, err)
+                    : installation_prepare_objects(ret, dir, err)) < 0)
         return -1;
+    set_places(ret, dir, !state_path);
     if (installation_open_state(config, state_path, &ret->state, err) < 0)
         return -1;
     if (open_uploads(ret, dir, !state_path, err) < 0)

@@ -19,7 +19,9 @@ struct installation {
     const struct config *config; /* borrowed */
     struct state *state;
     struct objects_credentials s3_credentials;
-    struct objects_config upload_objects_config;
+    struct objects_config s3; /* its url is set where it is used */
+    struct objects_config templates_s3;
+    char objects_dir[4096];
     struct objects *upload_objects; /* NULL: uploads are in the data directory */
     struct object_cache *object_cache;
     struct upload_store *uploads;
@@ -53,8 +55,12 @@ void installation_release(struct installation *i);
 MUST_CHECK int installation_open_state(const struct config *config, const char *path,
                                        struct state **ret, struct error *err);
 
-/* The object store of a URL "s3://bucket/prefix", as the configuration says; i->ca_file is set. */
-MUST_CHECK int installation_open_objects(struct installation *i, const char *url,
+/* What the object store asks for, where the configuration names one: credentials and certificates.
+ * Of i, config is set; dir is as above. */
+MUST_CHECK int installation_prepare_objects(struct installation *i, const char *dir,
+                                            struct error *err);
+/* Then "s3://bucket/prefix" can be opened. */
+MUST_CHECK int installation_open_objects(const struct installation *i, const char *url,
                                          struct objects **ret, struct error *err);
 
 /* The registry alone, and who signs its tokens: of i, config is set and all else empty. */

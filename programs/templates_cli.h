@@ -27,7 +27,7 @@ bool template_read_words(int argc, char **argv, const char *command, const char 
 /* To stdout; takes the object. */
 void template_print_json(json_t *object);
 
-/* The store in DATA/templates/WORKSPACE. */
+/* The store in DATA/templates/WORKSPACE, or in the bucket that the configuration names. */
 MUST_CHECK int template_open_workspace(const struct config *config, const char *workspace,
                                        struct template_store **ret, struct error *err);
 

@@ -130,6 +130,10 @@ static int make_words(const struct config *config, const struct template_words *
         return error_set(err, ERR_SYSTEM,
                          "this kiln was built without the nbdkit plugin: apt-get install "
                          "nbdkit-plugin-dev, and build it again");
+    if (config->templates[0])
+        return error_set(err, ERR_INPUT,
+                         "templates is an object store, and a volume is served of a store in a "
+                         "directory: kiln volume create makes the whole volume here");
     argv_push(argv, "nbdkit", "--foreground", "--exportname", "", NULL);
     if (p->socket[0])
         argv_push(argv, "--unix", p->socket, NULL);

@@ -25,13 +25,15 @@ enum storage_area {
     AREAS,
 };
 
-struct storage; /* one of the three */
+struct storage; /* one of these kinds */
 
 MUST_CHECK int storage_open_directory(const char *dir, struct storage **ret, struct error *err);
 MUST_CHECK int storage_open_memory(struct storage **ret, struct error *err);
-/* Both are borrowed. */
+/* Takes over both, also on -1. */
 MUST_CHECK int storage_open_objects(struct objects *objects, struct object_cache *cache,
                                     struct storage **ret, struct error *err);
+/* One of these as a broker lends it: path is its socket. */
+MUST_CHECK int storage_open_channel(const char *path, struct storage **ret, struct error *err);
 void storage_free(struct storage *s);
 
 /* The store's own unlisted files, "secret" and "format": absent leaves ret empty. */

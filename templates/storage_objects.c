@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "templates/storage.h"
 #include "templates/storage_lease.h"
+#include "templates/templates.h"
 
 #define SMALL_MAX      (64u << 20) /* bytes of what is no pack: a revision's root */
 #define REMOVE_SECONDS 3600        /* that readers have a condemned pack for */
@@ -260,8 +261,11 @@ static int bucket_sweep(struct storage *s, struct error *err)
 
 static void bucket_release(struct storage *s)
 {
-    lease_release(&bucket_of(s)->lease);
+    if (bucket_of(s)->objects)
+        lease_release(&bucket_of(s)->lease);
     objects_free(bucket_of(s)->objects);
+    objects_free(bucket_of(s)->packs);
+    object_cache_free(bucket_of(s)->cache);
     free(s);
 }
 
@@ -286,13 +290,11 @@ static const struct storage_kind bucket_kind = {
 /* Without conditions the lock would be none.  Asked of a store that is about to be made. */
 static int check_conditions(struct objects *o, struct error *err)
 {
-    struct object_info format;
-    bool conditions;
+    bool made, conditions;
 
-    if (objects_head(o, "format", &format, err) < 0)
+    if (template_store_is_made(o, &made, err) < 0)
         return -1;
-    argv_release(&format.labels);
-    if (format.there)
+    if (made)
         return 0;
     if (objects_probe(o, &conditions, err) < 0)
         return -1;
@@ -304,27 +306,32 @@ static int check_conditions(struct objects *o, struct error *err)
     return 0;
 }
 
+static int open_bucket(struct bucket *b, struct error *err)
+{
+    if (check_conditions(b->packs, err) < 0 || objects_open_hasty(b->packs, &b->objects, err) < 0)
+        return -1;
+    lease_init(&b->lease, b->objects);
+    b->storage.where = strdup(objects_where(b->packs));
+    return b->storage.where ? 0 : error_set(err, ERR_SYSTEM, "open the store: out of memory");
+}
+
 int storage_open_objects(struct objects *objects, struct object_cache *cache, struct storage **ret,
                          struct error *err)
 {
-    struct bucket *b;
+    struct bucket *b = calloc(1, sizeof(*b));
 
-    if (check_conditions(objects, err) < 0)
-        return -1;
-    b = calloc(1, sizeof(*b));
-    if (!b || !(b->storage.where = strdup(objects_where(objects)))) {
-        free(b);
-        return error_set(err, ERR_SYSTEM, "open %s: out of memory", objects_where(objects));
+    if (!b) {
+        objects_free(objects);
+        object_cache_free(cache);
+        return error_set(err, ERR_SYSTEM, "open the store: out of memory");
     }
     b->storage.kind = &bucket_kind;
     b->packs = objects;
     b->cache = cache;
-    if (objects_open_hasty(objects, &b->objects, err) < 0) {
-        free(b->storage.where);
-        free(b);
+    if (open_bucket(b, err) < 0) {
+        storage_free(&b->storage);
         return -1;
     }
-    lease_init(&b->lease, b->objects);
     *ret = &b->storage;
     return 0;
 }

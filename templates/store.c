@@ -1,12 +1,15 @@
 /* templates/store — see the header. */
 #include "templates/store.h"
 
+#include <limits.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <zstd.h>
 
 #include "base/digest.h"
 #include "base/text.h"
+#include "templates/channel.h"
 
 #define FORMAT     "kiln-store 1\nhash-bits "
 #define FORMAT_MAX 160
@@ -128,8 +131,16 @@ int template_store_open(const char *dir, const struct template_options *options,
                         struct template_store **ret, struct error *err)
 {
     struct storage *storage = NULL;
+    char socket[PATH_MAX];
+    struct stat st;
+    int result;
 
-    if (storage_open_directory(dir, &storage, err) < 0)
+    (void)snprintf(socket, sizeof(socket), "%s/" CHANNEL_SOCKET, dir);
+    if (lstat(socket, &st) == 0 && S_ISSOCK(st.st_mode))
+        result = storage_open_channel(socket, &storage, err);
+    else
+        result = storage_open_directory(dir, &storage, err);
+    if (result < 0)
         return error_wrap(err, "open the template store");
     return open_store(storage, options, ret, err);
 }
@@ -153,6 +164,17 @@ int template_store_open_objects(struct objects *objects, struct object_cache *ca
     if (storage_open_objects(objects, cache, &storage, err) < 0 ||
         open_store(storage, options, ret, err) < 0)
         return error_wrap(err, "open the template store");
+    return 0;
+}
+
+int template_store_is_made(struct objects *objects, bool *ret, struct error *err)
+{
+    struct object_info format;
+
+    if (objects_head(objects, "format", &format, err) < 0)
+        return -1;
+    argv_release(&format.labels);
+    *ret = format.there;
     return 0;
 }
 

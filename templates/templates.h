@@ -33,7 +33,8 @@ struct template_options {
 
 struct template_store;
 
-/* dir is made when it is not there.  options: NULL for all defaults. */
+/* dir is made when it is not there; where it has a broker's socket, the store is the broker's.
+ * options: NULL for all defaults. */
 MUST_CHECK int template_store_open(const char *dir, const struct template_options *options,
                                    struct template_store **ret, struct error *err);
 /* In a bucket below its prefix, for packers and collectors on many machines: the objects' server
@@ -42,6 +43,22 @@ MUST_CHECK int template_store_open(const char *dir, const struct template_option
 MUST_CHECK int template_store_open_objects(struct objects *objects, struct object_cache *cache,
                                            const struct template_options *options,
                                            struct template_store **ret, struct error *err);
+/* Whether there is a store yet below the objects' prefix. */
+MUST_CHECK int template_store_is_made(struct objects *objects, bool *ret, struct error *err);
+
+/* Lends a store in a bucket to a jail that gets dir, and no credentials: template_store_open(dir)
+ * is that store there.  One process at a time; takes over objects and cache, also on -1. */
+struct template_broker;
+MUST_CHECK int template_broker_start(struct objects *objects, struct object_cache *cache,
+                                     const char *dir, struct template_broker **ret,
+                                     struct error *err);
+/* After the jail has ended.  NULL is fine. */
+void template_broker_stop(struct template_broker *b);
+static inline void template_broker_stopp(struct template_broker **b)
+{
+    template_broker_stop(*b);
+}
+
 /* The twin without a disk, for tests. */
 MUST_CHECK int template_store_open_memory(const struct template_options *options,
                                           struct template_store **ret, struct error *err);

@@ -191,27 +191,36 @@ static int pack(struct run *r, const char *store, struct facts *ret, struct erro
     return pack_run(r, &jail, ret, err);
 }
 
-static int prepare_store(struct run *r, char store[PATH_MAX], struct error *err)
+int pack_lend_store(struct run *r, struct store_loan *ret, struct error *err)
+{
+    char job[JOB_NAME];
+
+    pipeline_job_name(&r->build, job);
+    return places_lend_store(r->config->places, r->build.workspace, job, ret, err);
+}
+
+static int prepare_store(struct run *r, struct error *err)
 {
     CLEANUP(template_store_freep) struct template_store *s = NULL;
     char holder[sizeof(HOLDER) + BUILD_ID];
 
     holder_of(&r->build, holder);
-    if (places_store(r->config->places, r->build.workspace, store, err) < 0 ||
-        places_open_store(r->config->places, r->build.workspace, &s, err) < 0)
+    if (places_open_store(r->config->places, r->build.workspace, &s, err) < 0)
         return -1;
     return s ? let_go_stale(r->config->state, s, holder, err) : 0;
 }
 
 int step_pack(struct run *r, struct error *err)
 {
-    char store[PATH_MAX], size[TEXT_SIZE];
+    CLEANUP(places_loan_end) struct store_loan store = {.broker = NULL};
+    char size[TEXT_SIZE];
     struct facts f;
 
     text_size(r->build.archive_size, size);
     plain_log_begin(&r->plain_log, "[internal] pack archive, %s, into volume template %s", size,
                     r->build.name);
-    if (prepare_store(r, store, err) < 0 || pack(r, store, &f, err) < 0)
+    if (prepare_store(r, err) < 0 || pack_lend_store(r, &store, err) < 0 ||
+        pack(r, store.dir, &f, err) < 0)
         return -1;
     tell(r, &f);
     r->image_size = f.v[FACT_CONTENT];
@@ -228,8 +237,10 @@ int step_pack(struct run *r, struct error *err)
 int step_collect(struct run *r, struct error *err)
 {
     const struct worker_config *c = r->config;
-    char store[PATH_MAX], line[256], freed[TEXT_SIZE], live[TEXT_SIZE], waiting[TEXT_SIZE];
-    const struct builder_share share = {"store", store};
+    CLEANUP(template_store_freep) struct template_store *there = NULL;
+    CLEANUP(places_loan_end) struct store_loan store = {.broker = NULL};
+    char line[256], freed[TEXT_SIZE], live[TEXT_SIZE], waiting[TEXT_SIZE];
+    const struct builder_share share = {"store", store.dir};
     const struct pack_jail jail = {.name = "template-collect",
                                    .act = "collecting",
                                    .shares = &share,
@@ -237,10 +248,12 @@ int step_collect(struct run *r, struct error *err)
                                    .stdin_fd = -1};
     struct facts f;
 
-    if (places_store(c->places, r->build.workspace, store, err) < 0)
+    if (places_open_store(c->places, r->build.workspace, &there, err) < 0)
         return -1;
-    if (access(store, F_OK) < 0)
+    if (!there)
         return 0;
+    if (pack_lend_store(r, &store, err) < 0)
+        return -1;
     plain_log_begin(&r->plain_log, "[internal] free what no volume template needs");
     if (pack_run(r, &jail, &f, err) < 0)
         return -1;
@@ -252,7 +265,8 @@ int step_collect(struct run *r, struct error *err)
     journal_addf(&r->journal, LOG_INFO, "#%d %s", r->plain_log.number, line);
     if (c->log)
         c->log(c->log_self, line);
-    if (f.v[FACT_WAITING] && r->build.attempts < c->attempts)
+    /* In a bucket a pack waits for an hour at least: the next collection takes it. */
+    if (f.v[FACT_WAITING] && !c->places->objects && r->build.attempts < c->attempts)
         return error_set(err, ERR_SYSTEM, "%s wait for a pack to end", waiting);
     plain_log_done(&r->plain_log);
     return 0;

@@ -5,6 +5,7 @@
 #define WORKER_PACK_H
 
 #include "worker/facts.h"
+#include "worker/places.h"
 #include "worker/run.h"
 
 /* pack.c: the archive becomes the next revision of the template, once for this build however often
@@ -37,5 +38,8 @@ struct pack_jail {
 };
 MUST_CHECK int pack_run(struct run *r, const struct pack_jail *jail, struct facts *ret,
                         struct error *err);
+
+/* pack.c: the workspace's store, for a jail of the job. */
+MUST_CHECK int pack_lend_store(struct run *r, struct store_loan *ret, struct error *err);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/fs.h"
 #include "base/text.h"
 
 static const char *const verbs[] = {[VOLUME_CREATE] = "create", [VOLUME_GROW] = "grow"};
@@ -19,16 +20,62 @@ static int join(char ret[PATH_MAX], const char *dir, const char *workspace, cons
     return 0;
 }
 
+int places_volume(const struct places *p, const char *workspace, const char *name,
+                  char ret[PATH_MAX], struct error *err)
+{
+    return join(ret, p->volumes, workspace, name, name[0] ? ".img" : "", err);
+}
+
+/* ---- stores ---- */
+
 int places_store(const struct places *p, const char *workspace, char ret[PATH_MAX],
                  struct error *err)
 {
     return join(ret, p->templates, workspace, "", "", err);
 }
 
-int places_volume(const struct places *p, const char *workspace, const char *name,
-                  char ret[PATH_MAX], struct error *err)
+static int open_objects(const struct places *p, const char *workspace, struct objects **ret,
+                        struct error *err)
 {
-    return join(ret, p->volumes, workspace, name, name[0] ? ".img" : "", err);
+    struct objects_config config = *p->objects;
+    char url[PATH_MAX];
+
+    if (join(url, p->objects->url, workspace, "", "", err) < 0)
+        return -1;
+    config.url = url;
+    return objects_open(&config, ret, err);
+}
+
+/* Both parts of a store in a bucket. */
+static int open_parts(const struct places *p, const char *workspace, struct objects **ret_objects,
+                      struct object_cache **ret_cache, struct error *err)
+{
+    if (object_cache_open(p->objects_cache, p->objects_cache_max, ret_cache, err) < 0)
+        return -1;
+    if (open_objects(p, workspace, ret_objects, err) < 0) {
+        object_cache_free(*ret_cache);
+        return -1;
+    }
+    return 0;
+}
+
+static int open_in_bucket(const struct places *p, const char *workspace,
+                          const struct template_options *options, struct template_store **ret,
+                          struct error *err)
+{
+    struct object_cache *cache = NULL;
+    struct objects *objects = NULL;
+    bool made = false;
+    int result;
+
+    if (open_parts(p, workspace, &objects, &cache, err) < 0)
+        return -1;
+    result = template_store_is_made(objects, &made, err);
+    if (result == 0 && made)
+        return template_store_open_objects(objects, cache, options, ret, err);
+    objects_free(objects);
+    object_cache_free(cache);
+    return result;
 }
 
 int places_open_store(const struct places *p, const char *workspace, struct template_store **ret,
@@ -37,10 +84,12 @@ int places_open_store(const struct places *p, const char *workspace, struct temp
     const struct template_options options = {.revisions_max = p->revisions_max};
     char dir[PATH_MAX], format[PATH_MAX + 16];
 
+    *ret = NULL;
+    if (p->objects)
+        return open_in_bucket(p, workspace, &options, ret, err);
     if (places_store(p, workspace, dir, err) < 0)
         return -1;
     (void)snprintf(format, sizeof(format), "%s/format", dir);
-    *ret = NULL;
     if (access(format, F_OK) < 0)
         return 0;
     return template_store_open(dir, &options, ret, err);
@@ -77,6 +126,33 @@ int places_use(const struct places *p, struct state *s, const char *workspace,
         return -1;
     *ret = use;
     return 0;
+}
+
+int places_lend_store(const struct places *p, const char *workspace, const char *job,
+                      struct store_loan *ret, struct error *err)
+{
+    struct object_cache *cache = NULL;
+    struct objects *objects = NULL;
+
+    ret->broker = NULL;
+    if (!p->objects)
+        return places_store(p, workspace, ret->dir, err);
+    if (snprintf(ret->dir, sizeof(ret->dir), "%s/" PLACES_LENT "/%s", p->templates, job) >=
+        (int)sizeof(ret->dir))
+        return error_set(err, ERR_SYSTEM, "lend a store: the path is too long");
+    if (fs_mkdirs(ret->dir, 0700, err) < 0 || open_parts(p, workspace, &objects, &cache, err) < 0)
+        return -1;
+    return template_broker_start(objects, cache, ret->dir, &ret->broker, err);
+}
+
+void places_loan_end(struct store_loan *l)
+{
+    struct error ignored = ERROR_INIT;
+
+    if (!l->broker)
+        return;
+    template_broker_stop(l->broker);
+    (void)!fs_remove_tree(AT_FDCWD, l->dir, &ignored);
 }
 
 int places_collect_later(struct state *s, const char *workspace, struct error *err)

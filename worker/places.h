@@ -1,7 +1,8 @@
 /* worker/places — where a workspace's template store and volumes are, and what may be asked of
  * them:
  *
- *   DATA/templates/WORKSPACE/             the store
+ *   DATA/templates/WORKSPACE/             the store, unless it is in a bucket
+ *   DATA/templates/.lent/JOB/             what a job's jail has instead of one in a bucket
  *   DATA/volumes/WORKSPACE/NAME.img       a volume
  *   DATA/volumes/WORKSPACE/.making/JOB/   what a job is writing
  *
@@ -19,6 +20,11 @@ struct places {                      /* borrowed */
     unsigned revisions_max;          /* of one template */
     uint64_t bytes_max, entries_max; /* of an archive that is packed */
     uint64_t volume_max;             /* MB */
+    /* NULL: stores are in the directory.  Else they are in this bucket, each below the name of its
+     * workspace, and what is read of them is kept in objects_cache. */
+    const struct objects_config *objects;
+    const char *objects_cache;
+    uint64_t objects_cache_max;
 };
 
 /* *ret is NULL for a workspace that has no store yet. */
@@ -28,6 +34,17 @@ MUST_CHECK int places_open_store(const struct places *p, const char *workspace,
 /* DATA/templates/WORKSPACE. */
 MUST_CHECK int places_store(const struct places *p, const char *workspace, char ret[PATH_MAX],
                             struct error *err);
+
+/* The store for a jail of a job: the directory, or one with a broker's socket. */
+struct store_loan {
+    char dir[PATH_MAX];
+    struct template_broker *broker; /* NULL: the directory is the store */
+};
+MUST_CHECK int places_lend_store(const struct places *p, const char *workspace, const char *job,
+                                 struct store_loan *ret, struct error *err);
+/* After the jail has ended. */
+void places_loan_end(struct store_loan *l);
+#define PLACES_LENT ".lent"
 /* DATA/volumes/WORKSPACE/NAME.img. */
 MUST_CHECK int places_volume(const struct places *p, const char *workspace, const char *name,
                              char ret[PATH_MAX], struct error *err);

@@ -43,8 +43,8 @@ static int open_old(const struct volume_order *o, const char *path, int *ret_fd,
 static int write_volume(struct run *r, const struct volume_order *o, const char *making,
                         const char *path, struct error *err)
 {
-    char store[PATH_MAX];
-    const struct builder_share shares[] = {{"out", making}, {"store", store}};
+    CLEANUP(places_loan_end) struct store_loan store = {.broker = NULL};
+    const struct builder_share shares[] = {{"out", making}, {"store", store.dir}};
     const bool from_store = o->verb == VOLUME_CREATE && strcmp(o->template, "-") != 0;
     CLEANUP(argv_release) struct argv words = ARGV_INIT;
     CLEANUP_CLOSE int old = -1;
@@ -55,8 +55,7 @@ static int write_volume(struct run *r, const struct volume_order *o, const char 
                              .n_shares = from_store ? 2 : 1};
     struct facts f;
 
-    if (places_store(r->config->places, r->build.workspace, store, err) < 0 ||
-        open_old(o, path, &old, err) < 0)
+    if ((from_store && pack_lend_store(r, &store, err) < 0) || open_old(o, path, &old, err) < 0)
         return -1;
     jail.stdin_fd = old;
     argv_push(&words, o->verb == VOLUME_GROW ? "grow" : "create", o->template, NULL);
@@ -149,8 +148,8 @@ int step_name_volume(struct run *r, struct error *err)
 
 /* ---- sweeping ---- */
 
-static int sweep_workspace(const char *dir, bool (*keep)(void *self, const char *job), void *self,
-                           struct error *err)
+static int sweep_jobs(const char *dir, bool (*keep)(void *self, const char *job), void *self,
+                      struct error *err)
 {
     CLEANUP(argv_release) struct argv jobs = ARGV_INIT;
     CLEANUP_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -171,6 +170,9 @@ int volume_sweep(const struct worker_config *c, bool (*keep)(void *self, const c
     CLEANUP(argv_release) struct argv workspaces = ARGV_INIT;
     char dir[PATH_MAX];
 
+    if (snprintf(dir, sizeof(dir), "%s/" PLACES_LENT, c->places->templates) < (int)sizeof(dir) &&
+        sweep_jobs(dir, keep, self, err) < 0)
+        return -1;
     if (access(c->places->volumes, F_OK) < 0)
         return 0;
     if (fs_list(AT_FDCWD, c->places->volumes, &workspaces, err) < 0)
@@ -178,7 +180,7 @@ int volume_sweep(const struct worker_config *c, bool (*keep)(void *self, const c
     for (size_t i = 0; i < workspaces.n; i++)
         if (snprintf(dir, sizeof(dir), "%s/%s/" MAKING, c->places->volumes, workspaces.v[i]) <
                 (int)sizeof(dir) &&
-            sweep_workspace(dir, keep, self, err) < 0)
+            sweep_jobs(dir, keep, self, err) < 0)
             return -1;
     return 0;
 }

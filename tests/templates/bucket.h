@@ -7,14 +7,18 @@
 
 struct bucket_scene {
     struct objects_scene objects;
-    struct object_cache *cache;
+    char dir[64];
 };
 
-/* With a cache below dir, and a prefix that nobody else has. */
+/* Caches are below dir.  A prefix that nobody else has. */
 void bucket_scene_open(struct bucket_scene *s, const char *dir);
 void bucket_scene_close(struct bucket_scene *s);
 
-struct template_store *bucket_scene_store(struct bucket_scene *s,
+/* A machine of its own, whose cache is the directory of that name. */
+struct template_store *bucket_scene_store(const struct bucket_scene *s, const char *dir,
                                           const struct template_options *options);
+/* What it is opened of; the caller's. */
+void bucket_scene_parts(const struct bucket_scene *s, const char *dir, struct objects **ret_objects,
+                        struct object_cache **ret_cache);
 
 #endif

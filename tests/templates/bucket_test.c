@@ -29,7 +29,7 @@ static int setup(void **state)
     if (!mkdtemp(s.path))
         return -1;
     bucket_scene_open(&s.bucket, s.path);
-    s.store = bucket_scene_store(&s.bucket, NULL);
+    s.store = bucket_scene_store(&s.bucket, "cache", NULL);
     *state = &s;
     return 0;
 }
@@ -87,20 +87,13 @@ static struct template_gc_report collect(struct scene *s)
 /* Another machine: the same bucket, an empty cache.  The whole image has the revision's digest. */
 static void read_elsewhere(struct scene *s, const char *faults)
 {
-    struct object_cache *cache = NULL;
-    struct template_store *other = NULL;
+    struct template_store *other = bucket_scene_store(&s->bucket, "elsewhere", NULL);
     struct error err = ERROR_INIT;
-    char dir[128];
 
-    (void)snprintf(dir, sizeof(dir), "%s/elsewhere", s->path);
-    assert_int_equal(object_cache_open(dir, 64u << 20, &cache, &err), 0);
-    assert_int_equal(
-        template_store_open_objects(s->bucket.objects.store, cache, NULL, &other, &err), 0);
     objects_scene_fault(&s->bucket.objects, faults);
     if (!image_is_right(other, "one", &err))
         fail_msg("%s", err.msg);
     template_store_free(other);
-    object_cache_free(cache);
 }
 
 static void a_machine_with_an_empty_cache_reads_what_another_packed(void **state)
@@ -213,6 +206,95 @@ static void a_pack_that_fails_leaves_no_revision_and_its_packs_can_be_collected(
     assert_int_equal(collect(s).packs_removed, 1);
 }
 
+/* As jails have it. */
+static void what_a_broker_lends_is_the_store_itself(void **state)
+{
+    struct scene *s = *state;
+    CLEANUP(buf_release) struct buf tar = BUF_INIT(64u << 20);
+    struct template_broker *broker = NULL;
+    struct object_cache *cache = NULL;
+    struct objects *objects = NULL;
+    struct template_store *lent = NULL;
+    struct template_pack_report report;
+    struct template_gc_report gc;
+    struct error err = ERROR_INIT;
+    char dir[96];
+
+    (void)snprintf(dir, sizeof(dir), "%s/lent", s->path);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    bucket_scene_parts(&s->bucket, "broker", &objects, &cache);
+    assert_int_equal(template_broker_start(objects, cache, dir, &broker, &err), 0);
+    if (template_store_open(dir, NULL, &lent, &err) < 0)
+        fail_msg("%s", err.msg);
+    tar_make(&tar, 1, 300, 20000, 0, 0);
+    if (pack_tar(lent, "one", &tar, &report, &err) < 0)
+        fail_msg("%s", err.msg);
+    if (!image_is_right(lent, "one", &err))
+        fail_msg("%s", err.msg);
+    assert_int_equal(template_gc(lent, &gc, &err), 0);
+    assert_int_equal(gc.packs_removed, 0);
+    template_store_free(lent);
+    template_broker_stop(broker);
+    if (!image_is_right(s->store, "one", &err))
+        fail_msg("%s", err.msg);
+}
+
+static void a_jail_that_dies_leaves_no_lock_and_no_session(void **state)
+{
+    struct scene *s = *state;
+    CLEANUP(argv_release) struct argv lines = ARGV_INIT;
+    struct template_broker *broker = NULL;
+    struct object_cache *cache = NULL;
+    struct objects *objects = NULL;
+    struct template_store *lent = NULL;
+    struct error err = ERROR_INIT;
+    int lock = -1, session = -1;
+    char dir[96];
+
+    (void)snprintf(dir, sizeof(dir), "%s/lent", s->path);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    bucket_scene_parts(&s->bucket, "broker", &objects, &cache);
+    assert_int_equal(template_broker_start(objects, cache, dir, &broker, &err), 0);
+    assert_int_equal(template_store_open(dir, NULL, &lent, &err), 0);
+    assert_int_equal(storage_session_begin(lent->storage, "abc\n", &session, &err), 0);
+    assert_int_equal(storage_lock(lent->storage, true, &lock, &err), 0);
+    template_store_free(lent); /* without an end of either */
+    template_broker_stop(broker);
+    assert_int_equal(storage_lock(s->store->storage, true, &lock, &err), 0);
+    assert_int_equal(storage_sessions(s->store->storage, &lines, &err), 0);
+    assert_int_equal(lines.n, 0);
+    storage_unlock(s->store->storage, &lock);
+}
+
+static void a_broker_refuses_what_is_no_file_of_the_store(void **state)
+{
+    static const char *const names[] = {"../secret", ".hidden", "a/b", ""};
+    struct scene *s = *state;
+    struct template_broker *broker = NULL;
+    struct object_cache *cache = NULL;
+    struct objects *objects = NULL;
+    struct storage *lent = NULL;
+    struct error err = ERROR_INIT;
+    char dir[96], path[112];
+    int fd = -1;
+
+    (void)snprintf(dir, sizeof(dir), "%s/lent", s->path);
+    (void)snprintf(path, sizeof(path), "%s/socket", dir);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    bucket_scene_parts(&s->bucket, "broker", &objects, &cache);
+    assert_int_equal(template_broker_start(objects, cache, dir, &broker, &err), 0);
+    assert_int_equal(storage_open_channel(path, &lent, &err), 0);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        assert_int_equal(lent->kind->open(lent, "revisions", names[i], &fd, &err), -1);
+    assert_int_equal(lent->kind->open(lent, "sessions", "a", &fd, &err), -1);
+    assert_int_equal(lent->kind->open(lent, ".", "lock", &fd, &err), -1);
+    assert_int_equal(lent->kind->open(lent, ".", "format", &fd, &err), 0);
+    assert_true(fd >= 0);
+    close(fd);
+    storage_free(lent);
+    template_broker_stop(broker);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -223,6 +305,9 @@ int main(void)
         TEST(the_session_of_a_dead_packer_counts_for_an_hour),
         TEST(a_packer_that_was_cut_off_for_long_publishes_nothing),
         TEST(the_lock_of_a_dead_machine_is_taken_over_and_its_holder_learns_it),
+        TEST(what_a_broker_lends_is_the_store_itself),
+        TEST(a_jail_that_dies_leaves_no_lock_and_no_session),
+        TEST(a_broker_refuses_what_is_no_file_of_the_store),
         TEST(a_pack_that_fails_leaves_no_revision_and_its_packs_can_be_collected),
     };
 

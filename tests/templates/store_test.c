@@ -40,7 +40,7 @@ static int setup(void **state)
     /* A condemned pack need not wait for its hour. */
     objects_scene_fault(&f->bucket.objects,
                         "[{\"later\":7200,\"path\":\"condemned/\",\"count\":1000000}]");
-    f->store = bucket_scene_store(&f->bucket, NULL);
+    f->store = bucket_scene_store(&f->bucket, "cache", NULL);
     return 0;
 }
 

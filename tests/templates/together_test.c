@@ -106,21 +106,17 @@ static void test_two_packers_and_a_collector_in_a_bucket(void **state)
 {
     const struct template_options options = {.revisions_max = 2, .threads = 2};
     struct bucket_scene scene;
-    struct object_cache *cache = NULL;
-    struct template_store *s, *other = NULL;
-    char path[] = "/tmp/kiln-together-XXXXXX", second[64];
+    struct template_store *s, *other;
+    char path[] = "/tmp/kiln-together-XXXXXX";
     struct error err = ERROR_INIT;
 
     (void)state;
     if (!getenv("KILN_TEST_S3"))
         skip();
     assert_non_null(mkdtemp(path));
-    (void)snprintf(second, sizeof(second), "%s/second", path);
     bucket_scene_open(&scene, path);
-    s = bucket_scene_store(&scene, &options);
-    assert_int_equal(object_cache_open(second, 64u << 20, &cache, &err), 0);
-    assert_int_equal(
-        template_store_open_objects(scene.objects.store, cache, &options, &other, &err), 0);
+    s = bucket_scene_store(&scene, "first", &options);
+    other = bucket_scene_store(&scene, "second", &options);
     objects_scene_fault(&scene.objects,
                         "[{\"cut_done\":1,\"method\":\"PUT\",\"path\":\"/packs/\",\"count\":1},"
                         "{\"cut_request\":1,\"path\":\"sessions\",\"count\":1},"
@@ -131,7 +127,6 @@ static void test_two_packers_and_a_collector_in_a_bucket(void **state)
     run_together(s, other);
     template_store_free(other);
     template_store_free(s);
-    object_cache_free(cache);
     bucket_scene_close(&scene);
     assert_int_equal(fs_remove_tree(AT_FDCWD, path, &err), 0);
 }
