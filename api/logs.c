@@ -304,9 +304,10 @@ int api_get_build_logs(struct api_call *c, struct error *err)
     if (current_build(c, &t, &presence, &b, err) < 0)
         return -1;
     if (presence == ABSENT) {
-        api_refuse(c->resp, 404, "build not found",
-                   "No build of %s %.64s was asked for. Ask for one with POST /v0/%s?upload=true.",
-                   c->kind->type, t.name, c->kind->plural);
+        api_refuse(
+            c->resp, 404, "build not found",
+            "No such build of %s %.64s was asked for. Ask for one with POST /v0/%s?upload=true.",
+            c->kind->type, t.name, c->kind->plural);
         return 0;
     }
     if (format && strcmp(format, "jsonl") == 0)
