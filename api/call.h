@@ -55,6 +55,8 @@ MUST_CHECK int api_answer_list(struct api_call *c, json_t *data, const char *nex
                                struct error *err);
 /* envelope.c: a moment as text, null for 0 (never). */
 json_t *api_json_time(int64_t ns);
+/* envelope.c: a number as text, as versions are named. */
+json_t *api_json_number_text(uint64_t n);
 
 /* kind.c: 400, in the form that the route's kind has for it: who asks for a sandbox reads errors of
  * their own (PROTOCOL.md 5, SandboxError).  image: that was asked for; NULL: it is not about one.

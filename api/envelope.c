@@ -13,6 +13,11 @@ json_t *api_json_time(int64_t ns)
     return json_string(text);
 }
 
+json_t *api_json_number_text(uint64_t n)
+{
+    return json_sprintf("%llu", (unsigned long long)n);
+}
+
 int api_answer_list(struct api_call *c, json_t *data, const char *next, int64_t total,
                     struct error *err)
 {

@@ -63,10 +63,9 @@ int api_get_page(struct api_call *c, struct error *err)
     api_response_header(c->resp, "Cache-Control", "no-cache"); /* a new Kiln brings a new page */
     api_response_header(c->resp, "Content-Security-Policy", CSP);
     api_response_header(c->resp, "Referrer-Policy", "no-referrer");
-    c->resp->status = 304;
-    if (has_it(c, etag))
+    c->resp->status = has_it(c, etag) ? 304 : 200;
+    if (c->resp->status == 304)
         return 0;
-    c->resp->status = 200;
     api_response_header(c->resp, "Content-Type", f->type);
     buf_adds(&c->resp->body, f->text);
     return buf_check(&c->resp->body, "the page", err);

@@ -9,22 +9,18 @@ struct overlaps {
     int bad;
 };
 
-static json_t *number_text(uint64_t n)
-{
-    return json_sprintf("%llu", (unsigned long long)n);
-}
-
 static void add_overlap(void *self, uint64_t a, uint64_t b, uint64_t bytes)
 {
     struct overlaps *o = self;
 
     if (a == b)
-        o->bad |= json_array_append_new(o->versions, json_pack("{s:o, s:I}", "name", number_text(a),
-                                                               "bytes", (json_int_t)bytes));
+        o->bad |= json_array_append_new(
+            o->versions,
+            json_pack("{s:o, s:I}", "name", api_json_number_text(a), "bytes", (json_int_t)bytes));
     else
-        o->bad |= json_array_append_new(o->shared,
-                                        json_pack("{s:[o, o], s:I}", "versions", number_text(a),
-                                                  number_text(b), "bytes", (json_int_t)bytes));
+        o->bad |= json_array_append_new(
+            o->shared, json_pack("{s:[o, o], s:I}", "versions", api_json_number_text(a),
+                                 api_json_number_text(b), "bytes", (json_int_t)bytes));
 }
 
 static int has_versions(struct api_call *c, const char *name, bool *ret, struct error *err)

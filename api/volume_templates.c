@@ -45,11 +45,6 @@ struct versions {
     int bad;
 };
 
-static json_t *number_text(uint64_t n)
-{
-    return json_sprintf("%llu", (unsigned long long)n);
-}
-
 static void add_version(void *self, const struct template_revision_info *i)
 {
     struct versions *v = self;
@@ -57,8 +52,8 @@ static void add_version(void *self, const struct template_revision_info *i)
     v->bad |= json_array_append_new(
         v->array,
         json_pack("{s:o, s:s, s:I, s:s, s:o, s:s, s:o, s:I, s:I, s:I}", //
-                  "name", number_text(i->ref.revision), "templateName", i->ref.name, "contentSize",
-                  (json_int_t)i->content_size, "status", "READY", "versionId",
+                  "name", api_json_number_text(i->ref.revision), "templateName", i->ref.name,
+                  "contentSize", (json_int_t)i->content_size, "status", "READY", "versionId",
                   json_sprintf("sha256:%s", i->digest), "workspace", v->resource->workspace,
                   "createdAt", api_json_time(i->created), "imageSize", (json_int_t)i->image_size,
                   "bytesAdded", (json_int_t)i->bytes_added, "bytesShared",
@@ -96,7 +91,7 @@ int api_describe_template(struct api_call *c, const struct resource *r, json_t *
     n = json_array_size(array);
     status = failed ? "error" : n ? "ready" : "created";
     state = json_pack("{s:s, s:o, s:I, s:o}", "status", status, "latestVersion",
-                      n ? number_text(v.latest.ref.revision) : json_null(), "versionCount",
+                      n ? api_json_number_text(v.latest.ref.revision) : json_null(), "versionCount",
                       (json_int_t)n, "lastVersionUploadedAt", api_json_time(v.latest.created));
     return api_json_check(json_object_set_new(answer, "state", state) |
                               json_object_set(answer, "versions", array),

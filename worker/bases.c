@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "dockerfile/dockerfile.h"
+#include "worker/state_shares.h"
 #include "worker/steps.h"
 
 #define INJECTED_BYTES (1 << 20) /* at most what injection adds: a COPY, an ENTRYPOINT, a CMD */

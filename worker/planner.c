@@ -106,27 +106,34 @@ struct reading {
     void *self;
 };
 
-/* What the jail printed. */
+/* "1 2 4096" */
+static bool read_overlap(char *line, uint64_t n[3])
+{
+    const char *a = strsep(&line, " ");
+    const char *b = strsep(&line, " ");
+
+    return a && b && line && text_to_u64(a, UINT32_MAX, &n[0]) &&
+           text_to_u64(b, UINT32_MAX, &n[1]) && text_to_u64(line, INT64_MAX, &n[2]);
+}
+
+/* What the jail printed: lines, of which the last is "end", or a failure. */
 static int read_overlaps(char *text, const struct reading *told, struct error *err)
 {
-    char *rest = text;
+    struct facts unused;
+    char *line;
 
-    if (strncmp(text, "end", 3) != 0 && (*text < '0' || *text > '9')) {
-        struct facts unused;
-
+    if (strncmp(text, "end", 3) != 0 && (*text < '0' || *text > '9'))
         return facts_read(text, &unused, err);
-    }
-    for (char *line; (line = strsep(&rest, "\n")) != NULL && strcmp(line, "end") != 0;) {
-        char *at = line;
-        const char *a = strsep(&at, " "), *b = strsep(&at, " ");
+    while ((line = strsep(&text, "\n")) != NULL) {
         uint64_t n[3];
 
-        if (!a || !b || !at || !text_to_u64(a, UINT32_MAX, &n[0]) ||
-            !text_to_u64(b, UINT32_MAX, &n[1]) || !text_to_u64(at, INT64_MAX, &n[2]))
-            return error_set(err, ERR_SYSTEM, "read the comparison of a jail: it is damaged");
+        if (strcmp(line, "end") == 0)
+            return 0;
+        if (!read_overlap(line, n))
+            break;
         told->each(told->self, n[0], n[1], n[2]);
     }
-    return 0;
+    return error_set(err, ERR_SYSTEM, "read the comparison of a jail: it is damaged");
 }
 
 static int compare(const struct planner *p, const char *workspace, const char *name,
