@@ -41,8 +41,8 @@ MUST_CHECK int fs_write_file(int dirfd, const char *path, const void *data, size
 MUST_CHECK int fs_sync_parent(int dirfd, const char *path, struct error *err);
 
 /* Removes path and all below it, never following a symlink, adding owner permission to
- * directories that lack it.  An absent path is fine, and so is one that
- * somebody else removes at the same time. */
+ * directories that lack it.  An absent path is fine, and so is one that somebody else removes at
+ * the same time. */
 MUST_CHECK int fs_remove_tree(int dirfd, const char *path, struct error *err);
 
 #endif

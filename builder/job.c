@@ -114,12 +114,20 @@ static void note_use(const struct builder_job *j)
     (void)utimensat(AT_FDCWD, j->cache, NULL, AT_SYMLINK_NOFOLLOW);
 }
 
+/* Closing alone would leave it to a process that another thread has just forked, until its exec. */
+static void unlock(int *fd)
+{
+    if (*fd >= 0)
+        (void)flock(*fd, LOCK_UN);
+    cleanup_close(fd);
+}
+
 static void let_go(struct builder_job *j)
 {
     argv_release(&j->groups);
-    cleanup_close(&j->held);
-    cleanup_close(&j->bases_lock);
-    cleanup_close(&j->lock);
+    unlock(&j->held);
+    unlock(&j->bases_lock);
+    unlock(&j->lock);
 }
 
 int builder_job_begin(struct builder *b, const char *workspace, const char *id,

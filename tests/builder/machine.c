@@ -89,11 +89,14 @@ static void launch_registry(const struct machine *m, const char *name, const cha
 
 static bool comes_up(struct process *registry, const char *address)
 {
-    for (int waited = 0; waited < PATIENCE_MS && process_is_alive(registry); waited += PAUSE_MS) {
+    const int64_t deadline = clock_monotonic() + PATIENCE_MS * NS_PER_MS;
+
+    while (process_is_alive(registry) && clock_monotonic() < deadline) {
         if (answers(address))
             return true;
         (void)poll(NULL, 0, PAUSE_MS);
     }
+    process_stop(registry, 0);
     return false;
 }
 
