@@ -21,16 +21,9 @@ static const char *const statuses[] = {"DELETING",     "TERMINATED", "FAILED",  
 
 /* ---- reading ---- */
 
-static const char *param(const struct api_call *c, const char *name)
-{
-    const char *value = api_request_param(c->req, name);
-
-    return value ? value : "";
-}
-
 static bool read_sort(struct api_call *c, enum list_sort *sort)
 {
-    const char *text = param(c, "sort");
+    const char *text = api_request_text(c->req, "sort");
 
     if (!*text)
         return true;
@@ -102,16 +95,17 @@ int list_query_read(struct api_call *c, uint64_t limit_max, struct list_query *r
     struct list_query q = {.text = "",
                            .external_id = "",
                            .statuses = "",
-                           .cursor = param(c, "cursor"),
+                           .cursor = api_request_text(c->req, "cursor"),
                            .limit = limit_max};
 
     if (api_request_number(c->req, "limit", INT32_MAX, &q.limit, err) < 0)
         return -1;
     *ret_good = true;
     if (c->enveloped && !c->kind->bare) { /* before that version nobody sends them */
-        q.text = strlen(param(c, "q")) < TEXT_MIN ? "" : param(c, "q");
-        q.external_id = param(c, "externalId");
-        q.statuses = param(c, "status");
+        q.text =
+            strlen(api_request_text(c->req, "q")) < TEXT_MIN ? "" : api_request_text(c->req, "q");
+        q.external_id = api_request_text(c->req, "externalId");
+        q.statuses = api_request_text(c->req, "status");
         *ret_good = read_sort(c, &q.sort) && check_statuses(c, q.statuses) && check_cursor(c, &q);
     }
     *ret = q;

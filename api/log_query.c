@@ -66,18 +66,11 @@ static bool has_build_type(const char *list)
     return found;
 }
 
-/* "" for a parameter that is absent. */
-static const char *param(const struct api_call *c, const char *name)
-{
-    const char *value = api_request_param(c->req, name);
-
-    return value ? value : "";
-}
-
 static bool asks_for_nothing(const struct api_call *c)
 {
-    return !has_build_type(param(c, "type")) || *param(c, "traceId") || *param(c, "taskId") ||
-           *param(c, "executionId");
+    return !has_build_type(api_request_text(c->req, "type")) ||
+           *api_request_text(c->req, "traceId") || *api_request_text(c->req, "taskId") ||
+           *api_request_text(c->req, "executionId");
 }
 
 /* ---- time ---- */
@@ -86,7 +79,7 @@ static bool asks_for_nothing(const struct api_call *c)
  * refusal. */
 static bool read_time(struct api_call *c, const char *name, bool end, int64_t *ns)
 {
-    const char *text = param(c, name);
+    const char *text = api_request_text(c->req, name);
     int64_t at;
 
     if (!*text)
@@ -106,8 +99,9 @@ static bool read_time(struct api_call *c, const char *name, bool end, int64_t *n
 
 int log_query_read(struct api_call *c, struct log_query *ret, bool *ret_good, struct error *err)
 {
-    struct log_query q = {
-        .build = param(c, "build"), .until = INT64_MAX, .text = param(c, "search")};
+    struct log_query q = {.build = api_request_text(c->req, "build"),
+                          .until = INT64_MAX,
+                          .text = api_request_text(c->req, "search")};
     uint64_t offset = 0, interval = 0;
     uint64_t limit = LIMIT_DEFAULT;
 
@@ -120,7 +114,7 @@ int log_query_read(struct api_call *c, struct log_query *ret, bool *ret_good, st
     q.offset = (int64_t)offset;
     q.limit = limit < LOG_LIMIT_MAX ? (int64_t)limit : LOG_LIMIT_MAX;
     q.nothing = asks_for_nothing(c);
-    read_severity(&q, param(c, "severity"));
+    read_severity(&q, api_request_text(c->req, "severity"));
     *ret = q;
     return 0;
 }

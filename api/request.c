@@ -146,6 +146,13 @@ const char *api_request_param(const struct api_request *r, const char *name)
     return NULL;
 }
 
+const char *api_request_text(const struct api_request *r, const char *name)
+{
+    const char *value = api_request_param(r, name);
+
+    return value ? value : "";
+}
+
 bool api_request_flag(const struct api_request *r, const char *name)
 {
     const char *value = api_request_param(r, name);

@@ -53,6 +53,8 @@ MUST_CHECK int api_request_target(struct api_request *r, const char *target, str
 
 /* The first parameter of that name, NULL if absent. */
 const char *api_request_param(const struct api_request *r, const char *name);
+/* The same, "" if absent. */
+const char *api_request_text(const struct api_request *r, const char *name);
 
 /* True for name=true. */
 bool api_request_flag(const struct api_request *r, const char *name);
