@@ -568,28 +568,6 @@ static int start(void **state)
     return http_setup(&err);
 }
 
-static int64_t retry_after(const char *header)
-{
-    CLEANUP(http_response_release) struct http_response resp = HTTP_RESPONSE_INIT(16);
-
-    argv_push(&resp.headers, "content-length: 0", header, NULL);
-    return http_retry_after(&resp);
-}
-
-static void test_retry_after_is_seconds_or_a_date(void **state)
-{
-    int64_t far = retry_after("retry-after: Fri, 31 Dec 9999 23:59:59 GMT");
-
-    (void)state;
-    assert_int_equal(retry_after(NULL), 0);
-    assert_int_equal(retry_after("retry-after: 7"), 7000);
-    assert_int_equal(retry_after("retry-after: -7"), 0);
-    assert_int_equal(retry_after("retry-after: soon"), 0);
-    assert_int_equal(retry_after("retry-after: 99999999999999999999"), 0);
-    assert_int_equal(retry_after("retry-after: Wed, 21 Oct 2015 07:28:00 GMT"), 0);
-    assert_true(far > INT64_C(200000000000) * 1000);
-}
-
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -597,7 +575,6 @@ int main(void)
         TEST(test_status_headers_and_body_are_read),
         TEST(test_any_status_is_an_answer),
         TEST(test_redirects_are_not_followed),
-        cmocka_unit_test(test_retry_after_is_seconds_or_a_date),
         cmocka_unit_test(test_a_redirect_leads_from_where_it_was_given),
         TEST(test_headers_of_an_interim_answer_are_forgotten),
         TEST(test_head_gets_headers_and_waits_for_no_body),
