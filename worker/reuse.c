@@ -3,14 +3,14 @@
  * The inputs are all that decides an image here: the files that COPY sees, the Dockerfile with what
  * was added to it, the build arguments, whether it is to be slim, the bases by their digests, this
  * program's version, whose next one may build differently, whether it was started to see that it
- * comes up, and what labels tell of where the files
- * are from (labels.c): commit and repository.  Those two are inputs although no RUN sees them: an
- * image that is said to be of commit B must not be labelled A, and whoever builds a commit wants to
- * find it by its label. So a commit that changes nothing the build sees is built again; its label
- * is what changed.  When an image was created is no input: a reused image was made when it says,
- * and no two builds would be alike.  What a RUN fetches is not among them either, as in every cache
- * of steps: to have it anew, change an argument or the Dockerfile.  But an ADD of an address means
- * what is there now, so with one nothing is reused whole. */
+ * comes up, and what labels tell of where the files are from (labels.c): commit and repository.
+ * Those two are inputs although no RUN sees them: an image that is said to be of commit B must not
+ * be labelled A, and whoever builds a commit wants to find it by its label. So a commit that
+ * changes nothing the build sees is built again; its label is what changed.  When an image was
+ * created is no input: a reused image was made when it says, and no two builds would be alike.
+ * What a RUN fetches is not among them either, as in every cache of steps: to have it anew, change
+ * an argument or the Dockerfile.  But an ADD of an address means what is there now, so with one
+ * nothing is reused whole. */
 #include <string.h>
 
 #include "base/digest.h"
@@ -71,9 +71,8 @@ static int digest_inputs(struct run *r, char ret[SHA256_HEX], struct error *err)
     add_word(hash, r->plan.context);
     add_word(hash, buf_str(&r->dockerfile_text));
     add_words(hash, &r->build_args);
-    if (probe_port(r))
-        add_word(hash,
-                 "starts"); /* what was built when nobody looked is built, and started, anew */
+    if (probe_port(r)) /* what was built when nobody looked is built, and started, anew */
+        add_word(hash, "starts");
     add_word(hash, run_is_slim(r) ? "slim" : "whole");
     add_word(hash, r->revision);
     add_word(hash, r->source.url);

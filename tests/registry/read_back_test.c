@@ -81,20 +81,25 @@ static void assert_missing(const struct fixture *f, const struct pushed *p, cons
         fail_msg("\"%s\" does not say \"%s\" of %s", buf_str(&missing), words, digest);
 }
 
-static void test_what_was_pushed_is_whole(void **state)
+static void assert_whole(const struct fixture *f, const struct pushed *p)
 {
     CLEANUP(registry_manifest_release) struct registry_manifest m = {.size = 0};
     CLEANUP(buf_release) struct buf missing = BUF_INIT(1024);
     struct error err = ERROR_INIT;
+
+    if (registry_read_back(&f->registry, REPO, p->manifest, &m, &missing, &err) < 0)
+        fail_msg("%s", err.msg);
+    assert_string_equal(buf_str(&missing), "");
+    assert_string_equal(m.digest, p->manifest);
+    assert_true(m.size > 0);
+}
+
+static void test_what_was_pushed_is_whole(void **state)
+{
     struct pushed p;
 
     push(*state, "a layer", 1, &p);
-    assert_int_equal(registry_read_back(&((struct fixture *)*state)->registry, REPO, p.manifest, &m,
-                                        &missing, &err),
-                     0);
-    assert_string_equal(buf_str(&missing), "");
-    assert_string_equal(m.digest, p.manifest);
-    assert_true(m.size > strlen("a layer"));
+    assert_whole(*state, &p);
 }
 
 /* Once more, with nothing in the registry's memory: it then knows what it has not. */
@@ -207,6 +212,38 @@ static void test_a_configuration_of_other_bytes_is_an_error(void **state)
     assert_non_null(strstr(err.msg, p.config));
 }
 
+/* As if the registry knew no ranges (RFC 9110, 14.2: it may pass them over). */
+static int ask_without_range(void *self, const struct http_request *req, struct http_response *resp,
+                             struct error *err)
+{
+    CLEANUP(argv_release) struct argv headers = ARGV_INIT;
+    struct http_request whole = *req;
+
+    (void)self;
+    for (size_t i = 0; req->headers && i < req->headers->n; i++)
+        if (strncmp(req->headers->v[i], "Range:", 6) != 0)
+            argv_push1(&headers, req->headers->v[i]);
+    whole.headers = &headers;
+    return http_curl.request(http_curl.self, &whole, resp, err);
+}
+
+static void test_a_registry_that_knows_no_ranges_will_do(void **state)
+{
+    static const struct http without_range = {ask_without_range, NULL};
+    struct fixture f = *(struct fixture *)*state;
+    char path[512];
+    struct pushed p;
+
+    f.registry.http = &without_range;
+    push(&f, "a layer that comes whole", 1, &p);
+    assert_whole(&f, &p);
+    path_of(&f, p.layer, path);
+    assert_int_equal(truncate(path, 50), 0);
+    restart(*state);
+    f.server = ((struct fixture *)*state)->server;
+    assert_missing(&f, &p, "has 50 bytes there and not 24", p.layer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +254,7 @@ int main(void)
         cmocka_unit_test(test_a_lost_configuration_is_named),
         cmocka_unit_test(test_a_lost_manifest_is_named),
         cmocka_unit_test(test_a_configuration_of_other_layers_is_told),
+        cmocka_unit_test(test_a_registry_that_knows_no_ranges_will_do),
         cmocka_unit_test(test_a_configuration_of_other_bytes_is_an_error),
     };
 
