@@ -124,20 +124,23 @@ static int set_up(struct postgres *p, struct error *err)
 
     if (run(p, settings, "connect", &res, err) < 0)
         return -1;
-    (void)snprintf(p->place, sizeof(p->place), "%s", PQgetvalue(res, 0, 0));
     (void)snprintf(p->server, sizeof(p->server), "%s", PQgetvalue(res, 0, 1));
+    if (!*p->place) { /* the first time; the listener reads the channel later */
+        (void)snprintf(p->place, sizeof(p->place), "%s", PQgetvalue(res, 0, 0));
+        digest_sha256_hex(p->place, strlen(p->place), hex); /* one that needs no quotes */
+        (void)snprintf(p->channel, sizeof(p->channel), "kiln_%.16s", hex);
+    }
     PQclear(res);
     if (!*p->place)
         return error_set(err, ERR_INPUT,
                          "database server: there is no schema that search_path names");
-    digest_sha256_hex(p->place, strlen(p->place), hex); /* any name in one that needs no quotes */
-    (void)snprintf(p->channel, sizeof(p->channel), "kiln_%.16s", hex);
     atomic_store(&p->backend, PQbackendPID(p->conn));
     return 0;
 }
 
-int postgres_ready(struct postgres *p, struct error *err)
+int postgres_ready(void *self, struct error *err)
 {
+    struct postgres *p = self;
     const int64_t now = clock_monotonic();
     struct error why = ERROR_INIT;
 
@@ -442,6 +445,7 @@ static int postgres_migrate(void *self, int version, const char *sql, struct err
 const struct db_engine db_postgres = {
     .open = postgres_open,
     .close = postgres_close,
+    .ready = postgres_ready,
     .begin = postgres_begin,
     .commit = postgres_commit,
     .rollback = postgres_rollback,

@@ -61,7 +61,7 @@ PGconn *postgres_connect(const char *url);
 /* Sets err to what went wrong with res (may be NULL), or else with conn. */
 int postgres_fail(PGconn *conn, const PGresult *res, const char *act, struct error *err);
 /* There is a connection, a new one if need be and it is time to try. */
-MUST_CHECK int postgres_ready(struct postgres *p, struct error *err);
+MUST_CHECK int postgres_ready(void *self, struct error *err);
 /* Notes that the connection has broken, if it has. */
 void postgres_look(struct postgres *p);
 
