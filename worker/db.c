@@ -115,13 +115,20 @@ int db_listen(struct db *db, void (*heard)(void *self), void *self, bool *ret_he
 
 /* ---- transactions ---- */
 
+static int try_to_begin(struct db *db, enum tx_mode mode, const char *workspace, struct error *err)
+{
+    if (mode != TX_READ)
+        return db->engine->begin(db->self, mode, workspace, err);
+    return db->engine->ready ? db->engine->ready(db->self, err) : 0;
+}
+
 /* With the lock; waits, without it, for a server that is not there. */
 static int begin(struct db *db, enum tx_mode mode, const char *workspace, struct error *err)
 {
     const int64_t until = clock_monotonic() + PATIENCE;
     struct error why = ERROR_INIT;
 
-    while (db->engine->begin(db->self, mode, workspace, &why) < 0) {
+    while (try_to_begin(db, mode, workspace, &why) < 0) {
         if (why.kind != ERR_REMOTE || mode == TX_ROW || clock_monotonic() >= until) {
             *err = why;
             return -1;
@@ -130,6 +137,8 @@ static int begin(struct db *db, enum tx_mode mode, const char *workspace, struct
         usleep(PAUSE_US);
         pthread_mutex_lock(&db->lock);
     }
+    if (mode == TX_READ)
+        return 0;
     db->begun = true;
     db->mode = mode;
     db->tells = false;
@@ -144,11 +153,11 @@ int tx_begin_in(struct tx *tx, struct db *db, enum tx_mode mode, const char *wor
     tx->outermost = false;
     if (db->begun && mode == TX_WRITE && db->mode != TX_WRITE)
         return error_set(err, ERR_SYSTEM, "begin a transaction: a durable write inside a note");
-    if (mode == TX_READ || db->begun)
+    if (db->begun)
         return 0;
     if (begin(db, mode, workspace, err) < 0)
         return -1;
-    tx->outermost = true;
+    tx->outermost = mode != TX_READ;
     return 0;
 }
 

@@ -11,6 +11,8 @@ struct db_engine {
     int (*open)(const char *path, void **ret_self, struct error *err);
     void (*close)(void *self);
 
+    /* There is a connection; NULL: there always is. */
+    int (*ready)(void *self, struct error *err);
     /* workspace: NULL for a write that excludes all others. */
     int (*begin)(void *self, enum tx_mode mode, const char *workspace, struct error *err);
     int (*commit)(void *self, bool tells, struct error *err);

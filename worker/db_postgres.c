@@ -20,7 +20,6 @@
 
 #include "base/digest.h"
 #include "base/text.h"
-#include "worker/dialect.h"
 
 #define PAUSE_MIN   (50 * NS_PER_MS) /* between two tries to connect */
 #define PAUSE_MAX   NS_PER_SEC
@@ -64,9 +63,8 @@ void postgres_look(struct postgres *p)
     postgres_forget_prepared(p);
 }
 
-/* Runs statements of our own; *ret_res (may be NULL) is the last one's result. */
-static int run(struct postgres *p, const char *sql, const char *act, PGresult **ret_res,
-               struct error *err)
+int postgres_run(struct postgres *p, const char *sql, const char *act, PGresult **ret_res,
+                 struct error *err)
 {
     PGresult *res = PQexec(p->conn, sql);
     const ExecStatusType status = PQresultStatus(res);
@@ -92,14 +90,22 @@ static void ignore_notice(void *self, const char *text)
     (void)text;
 }
 
-/* What is not in the URL.  A peer that is gone is noticed by TCP within some 20 s. */
+/* What is not in the URL.  A peer that is gone is noticed by TCP within some 20 s; of several hosts
+ * the one is meant that can be written to. */
 PGconn *postgres_connect(const char *url)
 {
-    static const char *const names[] = {
-        "connect_timeout",  "keepalives_idle",  "keepalives_interval",
-        "keepalives_count", "tcp_user_timeout", "application_name",
-        "client_encoding",  "dbname",           NULL};
-    const char *const values[] = {"5", "10", "3", "3", "15000", "kiln", "UTF8", url, NULL};
+    static const char *const names[] = {"connect_timeout",
+                                        "keepalives_idle",
+                                        "keepalives_interval",
+                                        "keepalives_count",
+                                        "tcp_user_timeout",
+                                        "application_name",
+                                        "client_encoding",
+                                        "target_session_attrs",
+                                        "dbname",
+                                        NULL};
+    const char *const values[] = {"5",    "10",   "3",          "3", "15000",
+                                  "kiln", "UTF8", "read-write", url, NULL};
     PGconn *conn = PQconnectdbParams(names, values, 1);
 
     if (conn)
@@ -122,22 +128,25 @@ static int set_up(struct postgres *p, struct error *err)
     char hex[SHA256_HEX];
     PGresult *res;
 
-    if (run(p, settings, "connect", &res, err) < 0)
+    if (postgres_run(p, settings, "connect", &res, err) < 0)
         return -1;
-    (void)snprintf(p->place, sizeof(p->place), "%s", PQgetvalue(res, 0, 0));
     (void)snprintf(p->server, sizeof(p->server), "%s", PQgetvalue(res, 0, 1));
+    if (!*p->place) { /* the first time; the listener reads the channel later */
+        (void)snprintf(p->place, sizeof(p->place), "%s", PQgetvalue(res, 0, 0));
+        digest_sha256_hex(p->place, strlen(p->place), hex); /* one that needs no quotes */
+        (void)snprintf(p->channel, sizeof(p->channel), "kiln_%.16s", hex);
+    }
     PQclear(res);
     if (!*p->place)
         return error_set(err, ERR_INPUT,
                          "database server: there is no schema that search_path names");
-    digest_sha256_hex(p->place, strlen(p->place), hex); /* any name in one that needs no quotes */
-    (void)snprintf(p->channel, sizeof(p->channel), "kiln_%.16s", hex);
     atomic_store(&p->backend, PQbackendPID(p->conn));
     return 0;
 }
 
-int postgres_ready(struct postgres *p, struct error *err)
+int postgres_ready(void *self, struct error *err)
 {
+    struct postgres *p = self;
     const int64_t now = clock_monotonic();
     struct error why = ERROR_INIT;
 
@@ -225,7 +234,7 @@ void postgres_compare_clocks(struct postgres *p)
     PGresult *res;
 
     if (clock_monotonic() - atomic_load(&p->compared) < CLOCK_AGE ||
-        run(p, "select " SERVER_TIME, "read its clock", &res, &ignored) < 0)
+        postgres_run(p, "select " SERVER_TIME, "read its clock", &res, &ignored) < 0)
         return;
     note_time(p, PQgetvalue(res, 0, 0));
     PQclear(res);
@@ -238,12 +247,13 @@ static long long lock_number(const struct postgres *p, const char *name, const c
 {
     unsigned char hash[SHA256_SIZE];
     char text[256];
-    long long number;
+    uint64_t number = 0;
 
     (void)snprintf(text, sizeof(text), "%s %s %s", p->place, name, of);
     digest_sha256(text, strlen(text), hash);
-    memcpy(&number, hash, sizeof(number));
-    return number;
+    for (size_t i = 0; i < sizeof(number); i++)
+        number = number << 8 | hash[i];
+    return (long long)number;
 }
 
 static void add_locks(const struct postgres *p, enum tx_mode mode, const char *workspace,
@@ -270,7 +280,7 @@ static int begin(struct postgres *p, enum tx_mode mode, const char *workspace, s
              mode == TX_WRITE ? "" : " set local synchronous_commit = off;");
     add_locks(p, mode, workspace, &sql);
     buf_adds(&sql, "pg_current_xact_id(), " SERVER_TIME);
-    if (run(p, buf_str(&sql), "begin a transaction", &res, err) < 0)
+    if (postgres_run(p, buf_str(&sql), "begin a transaction", &res, err) < 0)
         return -1;
     last = PQnfields(res) - 1;
     (void)snprintf(p->xid, sizeof(p->xid), "%s", PQgetvalue(res, 0, last - 1));
@@ -361,7 +371,7 @@ static int postgres_commit(void *self, bool tells, struct error *err)
     if (p->cut || !p->conn)
         return error_set(err, ERR_REMOTE, "database server: the connection broke in a transaction");
     (void)snprintf(sql, sizeof(sql), "notify %s; commit", p->channel);
-    if (run(p, tells ? sql : "commit", "commit", &res, &why) < 0) {
+    if (postgres_run(p, tells ? sql : "commit", "commit", &res, &why) < 0) {
         if (!p->conn)
             return learn_of_commit(p, err);
         *err = why;
@@ -384,64 +394,13 @@ static int postgres_lock(void *self, const char *name, const char *of, struct er
         return error_set(err, ERR_REMOTE, "database server: the connection broke in a transaction");
     (void)snprintf(sql, sizeof(sql), "select pg_advisory_xact_lock(%lld)",
                    lock_number(p, name, of));
-    return run(p, sql, "take a lock", NULL, err);
-}
-
-/* ---- the schema's version ---- */
-
-static int postgres_get_version(void *self, int64_t *ret, struct error *err)
-{
-    struct postgres *p = self;
-    PGresult *res;
-
-    if (run(p, "select to_regclass('kiln_schema') is not null", "read the database's version", &res,
-            err) < 0)
-        return -1;
-    *ret = 0;
-    if (*PQgetvalue(res, 0, 0) == 't') {
-        PQclear(res);
-        if (run(p, "select max(version) from kiln_schema", "read the database's version", &res,
-                err) < 0)
-            return -1;
-        *ret = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
-    }
-    PQclear(res);
-    return 0;
-}
-
-/* Before the first version: what the statements use that SQLite has of itself.  After it: queued
- * builds of one moment go in the order that SQLite's rowid has.  The same for any later version
- * that cannot say with common words what it needs. */
-static const char before_all[] =
-    "create table kiln_schema (version bigint primary key, since timestamptz default now());"
-    "create function json_extract(document text, path text) returns text language sql immutable"
-    " parallel safe as $$ select (document::json #> string_to_array(substr(path, 3), '.'))"
-    " #>> '{}' $$;";
-static const char after_first[] =
-    "alter table builds add column rowid bigint generated always as identity;"
-    "drop index builds_queued;"
-    "create index builds_queued on builds (uploaded, rowid) where phase = 1;";
-
-static int postgres_migrate(void *self, int version, const char *sql, struct error *err)
-{
-    CLEANUP(buf_release) struct buf script = BUF_INIT(1 << 20);
-    int unused;
-
-    if (version == 1)
-        buf_adds(&script, before_all);
-    dialect_to_postgres(sql, &script, &unused);
-    buf_adds(&script, ";");
-    if (version == 1)
-        buf_adds(&script, after_first);
-    buf_addf(&script, "insert into kiln_schema (version) values (%d)", version);
-    if (buf_check(&script, "a migration", err) < 0)
-        return -1;
-    return run(self, buf_str(&script), "update the database's schema", NULL, err);
+    return postgres_run(p, sql, "take a lock", NULL, err);
 }
 
 const struct db_engine db_postgres = {
     .open = postgres_open,
     .close = postgres_close,
+    .ready = postgres_ready,
     .begin = postgres_begin,
     .commit = postgres_commit,
     .rollback = postgres_rollback,

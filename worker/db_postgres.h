@@ -1,6 +1,6 @@
 /* worker/db_postgres — one connection to a PostgreSQL server: what db_postgres.c (the connection
- * and its transactions), db_postgres_query.c (statements) and db_postgres_listen.c (what others
- * tell) share.  These are the users of libpq. */
+ * and its transactions), db_postgres_schema.c (migrations), db_postgres_query.c (statements) and
+ * db_postgres_listen.c (what others tell) share.  These are the users of libpq. */
 #ifndef WORKER_DB_POSTGRES_H
 #define WORKER_DB_POSTGRES_H
 
@@ -60,8 +60,11 @@ struct postgres {
 PGconn *postgres_connect(const char *url);
 /* Sets err to what went wrong with res (may be NULL), or else with conn. */
 int postgres_fail(PGconn *conn, const PGresult *res, const char *act, struct error *err);
+/* Runs statements of our own; *ret_res (may be NULL) is the last one's result. */
+MUST_CHECK int postgres_run(struct postgres *p, const char *sql, const char *act,
+                            PGresult **ret_res, struct error *err);
 /* There is a connection, a new one if need be and it is time to try. */
-MUST_CHECK int postgres_ready(struct postgres *p, struct error *err);
+MUST_CHECK int postgres_ready(void *self, struct error *err);
 /* Notes that the connection has broken, if it has. */
 void postgres_look(struct postgres *p);
 
@@ -71,6 +74,9 @@ void postgres_compare_clocks(struct postgres *p);
 void postgres_forget_prepared(struct postgres *p);
 
 /* See struct db_engine. */
+MUST_CHECK int postgres_get_version(void *self, int64_t *ret, struct error *err);
+MUST_CHECK int postgres_migrate(void *self, int version, const char *sql, struct error *err);
+
 void postgres_query_init(void *self, struct query *q, const char *sql);
 void postgres_query_end(struct query *q);
 void postgres_query_text(struct query *q, const char *text);

@@ -12,7 +12,7 @@
 #define INT8_TYPE  20
 #define TEXT_TYPE  25
 
-#define READ_WAIT (15 * NS_PER_SEC) /* for a server that went away while it was asked */
+#define READ_WAIT (2 * NS_PER_SEC) /* for a server that went away while it was asked */
 #define PAUSE_US  50000
 
 struct statement {

@@ -5,12 +5,12 @@
 static const char *const kinds[] = {
     [ATTESTATION_PROVENANCE] = "provenance", [ATTESTATION_SBOM] = "sbom"};
 
-int state_attestation_keep(struct state *s, const char *build, enum attestation kind,
-                           const char *text, struct error *err)
+static int keep_attestation(struct state *s, const char *build, enum attestation kind,
+                            const char *text, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
 
-    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0)
+    if (tx_begin(&tx, s->db, TX_ROW, err) < 0)
         return -1;
     QUERY(q, s->db,
           "insert into attestations values (?, ?, ?)"
@@ -21,6 +21,12 @@ int state_attestation_keep(struct state *s, const char *build, enum attestation 
     if (query_run(&q, NULL, err) < 0)
         return -1;
     return tx_commit(&tx, err);
+}
+
+int state_attestation_keep(struct state *s, const char *build, enum attestation kind,
+                           const char *text, struct error *err)
+{
+    return DB_RETRY(s->db, err, keep_attestation(s, build, kind, text, err));
 }
 
 int state_attestation_get(struct state *s, const struct target *t, const char *tag,
@@ -50,12 +56,12 @@ int state_attestation_get(struct state *s, const struct target *t, const char *t
 
 /* ---- layers ---- */
 
-int state_layers_keep(struct state *s, const struct target *t, const struct argv *digests,
-                      struct error *err)
+static int keep_layers(struct state *s, const struct target *t, const struct argv *digests,
+                       struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
 
-    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0)
+    if (tx_begin_in(&tx, s->db, TX_NOTE, t->workspace, err) < 0)
         return -1;
     QUERY(q, s->db,
           "insert into layers (workspace, type, name, digest) values (?, ?, ?, ?)"
@@ -69,6 +75,12 @@ int state_layers_keep(struct state *s, const struct target *t, const struct argv
             return -1;
     }
     return tx_commit(&tx, err);
+}
+
+int state_layers_keep(struct state *s, const struct target *t, const struct argv *digests,
+                      struct error *err)
+{
+    return DB_RETRY(s->db, err, keep_layers(s, t, digests, err));
 }
 
 int state_layers_find(struct state *s, const char *workspace, const struct argv *digests,

@@ -475,12 +475,11 @@ int state_build_unfinished(struct state *s, const char *id, bool *ret, struct er
     return exists(s, "select 1 from builds where id = ? and phase in (0, 1, 2)", id, ret, err);
 }
 
-int state_build_keep_dockerfile(struct state *s, const char *id, const char *text,
-                                struct error *err)
+static int keep_dockerfile(struct state *s, const char *id, const char *text, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
 
-    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0)
+    if (tx_begin(&tx, s->db, TX_ROW, err) < 0)
         return -1;
     QUERY(q, s->db, "update builds set dockerfile = ? where id = ?");
     query_text(&q, text);
@@ -488,6 +487,12 @@ int state_build_keep_dockerfile(struct state *s, const char *id, const char *tex
     if (query_run(&q, NULL, err) < 0)
         return -1;
     return tx_commit(&tx, err);
+}
+
+int state_build_keep_dockerfile(struct state *s, const char *id, const char *text,
+                                struct error *err)
+{
+    return DB_RETRY(s->db, err, keep_dockerfile(s, id, text, err));
 }
 
 int state_build_dockerfile(struct state *s, const char *id, struct buf *out, struct error *err)
@@ -533,14 +538,21 @@ static int find_identical(struct state *s, const struct target *t, const char *i
     return 0;
 }
 
+static int keep_and_find(struct state *s, const struct target *t, const char *id,
+                         const char *inputs, enum presence *ret_presence,
+                         char ret_digest[DIGEST_SIZE], struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+
+    if (tx_begin(&tx, s->db, TX_ROW, err) < 0 || keep_inputs(s, id, inputs, err) < 0 ||
+        find_identical(s, t, inputs, ret_presence, ret_digest, err) < 0)
+        return -1;
+    return tx_commit(&tx, err);
+}
+
 int state_build_find_identical(struct state *s, const struct target *t, const char *id,
                                const char *inputs, enum presence *ret_presence,
                                char ret_digest[DIGEST_SIZE], struct error *err)
 {
-    CLEANUP(tx_end) struct tx tx = {0};
-
-    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0 || keep_inputs(s, id, inputs, err) < 0 ||
-        find_identical(s, t, inputs, ret_presence, ret_digest, err) < 0)
-        return -1;
-    return tx_commit(&tx, err);
+    return DB_RETRY(s->db, err, keep_and_find(s, t, id, inputs, ret_presence, ret_digest, err));
 }

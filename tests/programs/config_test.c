@@ -334,6 +334,13 @@ static void test_a_wrong_value_names_its_place_and_what_is_allowed(void **state)
         "and \"5 potatoes\" is not");
 }
 
+static void test_a_password_in_the_databases_url_is_not_repeated(void **state)
+{
+    assert_refused(*state, "serve --database postgresql://kiln:hunter2@db/kiln",
+                   "--database: database must be empty or a URL with postgres:// or postgresql://, "
+                   "without a password, and what is there is not");
+}
+
 static void test_a_wrong_value_in_the_file_names_its_line(void **state)
 {
     assert_file_refused(*state, "\n\nworkers = 1000\n",
@@ -475,6 +482,7 @@ int main(void)
         TEST(test_the_default_data_directory_depends_on_who_asks),
         TEST(test_a_git_host_is_a_name_and_perhaps_a_port),
         TEST(test_a_wrong_value_names_its_place_and_what_is_allowed),
+        TEST(test_a_password_in_the_databases_url_is_not_repeated),
         TEST(test_a_wrong_value_in_the_file_names_its_line),
         TEST(test_a_key_that_is_none_is_refused_with_the_one_meant),
         TEST(test_a_file_that_is_no_toml_is_refused_with_its_line),
