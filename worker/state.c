@@ -21,6 +21,7 @@ int state_open(const struct state_config *config, struct state **ret, struct err
     s->clock = *config->clock;
     s->attempts_max = config->attempts_max;
     s->upload_ns = config->upload_ns;
+    s->uploads_elsewhere = config->uploads_elsewhere;
     s->limits = config->limits;
     pthread_mutex_init(&s->wake_lock, NULL);
     pthread_condattr_init(&attr);

@@ -229,8 +229,8 @@ int state_build_from_source(struct state *s, const struct target *t, enum build_
                            err);
 }
 
-static enum upload_outcome judge_upload(const struct build *b, enum presence presence,
-                                        const char *workspace, int64_t now)
+static enum upload_outcome judge_upload(const struct state *s, const struct build *b,
+                                        enum presence presence, const char *workspace, int64_t now)
 {
     if (presence == ABSENT || strcmp(b->workspace, workspace) != 0)
         return UPLOAD_UNKNOWN;
@@ -238,7 +238,7 @@ static enum upload_outcome judge_upload(const struct build *b, enum presence pre
         return UPLOAD_USED;
     if (b->phase == BUILD_CANCELLED)
         return UPLOAD_SUPERSEDED;
-    if (b->phase != BUILD_UPLOADING || now >= b->upload_expires)
+    if (b->phase != BUILD_UPLOADING || (!s->uploads_elsewhere && now >= b->upload_expires))
         return UPLOAD_EXPIRED;
     return UPLOAD_ACCEPTED;
 }
@@ -252,7 +252,7 @@ int state_upload_check(struct state *s, const char *workspace, const char *id,
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0 || build_load(s, id, &presence, &b, err) < 0)
         return -1;
-    *ret_outcome = judge_upload(&b, presence, workspace, clock_now(&s->clock));
+    *ret_outcome = judge_upload(s, &b, presence, workspace, clock_now(&s->clock));
     return 0;
 }
 
@@ -269,7 +269,7 @@ int state_upload_accept(struct state *s, const char *workspace, const char *id, 
     if (tx_begin(&tx, s->db, TX_WRITE, err) < 0 || build_load(s, id, &presence, &b, err) < 0)
         return -1;
     now = clock_now(&s->clock); /* once the turn has come: what follows counts from here */
-    outcome = judge_upload(&b, presence, workspace, now);
+    outcome = judge_upload(s, &b, presence, workspace, now);
     if (outcome != UPLOAD_ACCEPTED) {
         *ret_outcome = outcome;
         return 0;

@@ -13,6 +13,7 @@ struct state {
     struct clock clock;
     int attempts_max;
     int64_t upload_ns;
+    bool uploads_elsewhere;
     struct workspace_limits limits;
     pthread_mutex_t wake_lock;
     pthread_cond_t wake;

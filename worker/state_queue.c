@@ -369,9 +369,9 @@ static int expire_one(struct state *s, const char *sql, const char *text, int64_
     return 0;
 }
 
-int state_expire(struct state *s, struct error *err)
+int state_expire_uploads(struct state *s, struct error *err)
 {
-    int64_t now = clock_now(&s->clock);
+    const int64_t now = clock_now(&s->clock);
     bool more = true;
 
     while (more)
@@ -380,7 +380,17 @@ int state_expire(struct state *s, struct error *err)
                        " from builds where phase = 0 and upload_expires <= ? limit 1",
                        NULL, now, expire_upload, &more, err) < 0)
             return -1;
-    for (more = true; more;)
+    return 0;
+}
+
+int state_expire(struct state *s, struct error *err)
+{
+    const int64_t now = clock_now(&s->clock);
+    bool more = true;
+
+    if (!s->uploads_elsewhere && state_expire_uploads(s, err) < 0)
+        return -1;
+    while (more)
         if (expire_one(s,
                        "select " BUILD_COLUMNS
                        " from builds where phase = 2 and lease_until <= ? limit 1",
