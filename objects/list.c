@@ -117,7 +117,7 @@ int objects_probe(struct objects *o, bool *ret_conditions, struct error *err)
     (void)snprintf(key, sizeof(key), "probe-%s", random);
     if (probe(o, key, ret_conditions, err) == 0)
         return objects_delete(o, key, err);
-    if (err->kind != ERR_INPUT)
+    if (err->kind == ERR_REMOTE)
         (void)!objects_delete(o, key, &ignored);
     return -1;
 }

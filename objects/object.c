@@ -158,7 +158,7 @@ int objects_get(struct objects *o, const char *key, const char *etag, uint64_t o
         if (a.offset > before)
             tries.made = 0;
         if (resp.status == 412 || resp.status == 404)
-            return error_set(err, ERR_INPUT, "%s: %s is not there any more, or was replaced",
+            return error_set(err, ERR_REMOTE, "%s: %s is not there any more, or was replaced",
                              o->where, key);
         /* A short answer is one that was cut. */
         if (resp.status != 206 && !http_may_recover(&resp, &now)) {

@@ -6,8 +6,8 @@
  * Requests are signed here (Signature Version 4): libcurl 7.88 signs neither a query in its order
  * nor every header, and knows no presigned URLs.  What may go better is tried again, after a wait.
  *
- * Errors: ERR_REMOTE, naming the endpoint and what it said; ERR_INPUT when the bucket, the
- * credentials or the region are not right, naming the key of the configuration.  Credentials and
+ * Errors: ERR_REMOTE, naming the endpoint and what it said; ERR_SYSTEM when the bucket,
+ * the credentials or the region are not right, naming the key of the configuration.  Credentials and
  * the query of a presigned URL are in no message. */
 #ifndef OBJECTS_OBJECTS_H
 #define OBJECTS_OBJECTS_H
@@ -93,7 +93,7 @@ MUST_CHECK int objects_put(struct objects *o, const char *key, const char *match
 /* The whole file; in parts when it is larger than one, which are taken back on -1. */
 MUST_CHECK int objects_put_file(struct objects *o, const char *key, int fd, struct error *err);
 
-/* len bytes at the offset to fd, at the same offset.  etag: ERR_INPUT when the object has another
+/* len bytes at the offset to fd, at the same offset.  etag: ERR_REMOTE when the object has another
  * one by now, or is gone; NULL: any. */
 MUST_CHECK int objects_get(struct objects *o, const char *key, const char *etag, uint64_t offset,
                            uint64_t len, int fd, struct error *err);

@@ -256,7 +256,7 @@ struct meaning {
     const char *text;
 };
 
-/* What the operator can do something about: ERR_INPUT. */
+/* What the operator can do something about: ERR_SYSTEM. */
 static const struct meaning meanings[] = {
     {"InvalidAccessKeyId", "s3_credentials: it does not know this access key"},
     {"SignatureDoesNotMatch", "s3_credentials: the secret key does not belong to the access key"},
@@ -279,9 +279,9 @@ int store_refused(const struct objects *o, const struct http_response *resp, str
     answer_read_error(buf_str(&resp->body), resp->body.len, &e);
     for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
         if (strcmp(e.code, meanings[i].code) == 0)
-            return error_set(err, ERR_INPUT, "%s: %s", o->where, meanings[i].text);
+            return error_set(err, ERR_SYSTEM, "%s: %s", o->where, meanings[i].text);
     if (!e.code[0] && resp->status == 403)
-        return error_set(err, ERR_INPUT, "%s: HTTP 403: s3_credentials: access is denied",
+        return error_set(err, ERR_SYSTEM, "%s: HTTP 403: s3_credentials: access is denied",
                          o->where);
     return error_set(err, ERR_REMOTE, "%s: HTTP %d%s%s%s%s", o->where, resp->status,
                      e.code[0] ? " " : "", e.code, e.message[0] ? ": " : "", e.message);

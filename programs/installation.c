@@ -203,6 +203,7 @@ int installation_open_state(const struct config *config, const char *path, struc
                                                         : file,
                                        .attempts_max = (int)config->attempts,
                                        .upload_ns = upload_seconds(config) * NS_PER_SEC,
+                                       .uploads_elsewhere = config->uploads[0] != '\0',
                                        .limits = {.builds = config->builds_max,
                                                   .images = config->images_max,
                                                   .templates = config->templates_max}};

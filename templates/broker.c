@@ -299,22 +299,22 @@ static int act(struct visit *v, const struct channel_request *r, int fd, int32_t
 
 /* ---- connections ---- */
 
-/* False when the broker is to stop. */
-static bool wait_readable(const struct template_broker *b, int fd)
+/* False when it is to stop. */
+static bool wait_readable(int fd, const struct cancel *quit)
 {
-    struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = b->quit.fd, .events = POLLIN}};
+    struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = quit->fd, .events = POLLIN}};
 
     while (poll(p, 2, -1) < 0 && errno == EINTR)
         ;
     return p[1].revents == 0;
 }
 
-static void serve(const struct template_broker *b, int socket)
+void broker_serve(struct storage *s, int socket, const struct cancel *quit)
 {
-    CLEANUP(visit_release) struct visit v = {.storage = b->storage, .lock = -1};
+    CLEANUP(visit_release) struct visit v = {.storage = s, .lock = -1};
     struct error err = ERROR_INIT;
 
-    while (wait_readable(b, socket)) {
+    while (wait_readable(socket, quit)) {
         CLEANUP_CLOSE int fd = -1;
         CLEANUP_CLOSE int reply_fd = -1;
         struct channel_request r;
@@ -333,11 +333,11 @@ static void *serve_forever(void *self)
 {
     const struct template_broker *b = self;
 
-    while (wait_readable(b, b->listener)) {
+    while (wait_readable(b->listener, &b->quit)) {
         CLEANUP_CLOSE int socket = accept4(b->listener, NULL, NULL, SOCK_CLOEXEC);
 
         if (socket >= 0)
-            serve(b, socket);
+            broker_serve(b->storage, socket, &b->quit);
     }
     return NULL;
 }

@@ -47,4 +47,9 @@ struct channel_reply {
 
 #define CHANNEL_TEXT (16u << 20) /* bytes of names in one file */
 
+/* broker.c: answers one connection until it ends, or quit is thrown; then nothing of it is left. */
+struct storage;
+struct cancel;
+void broker_serve(struct storage *s, int socket, const struct cancel *quit);
+
 #endif

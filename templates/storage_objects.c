@@ -299,7 +299,7 @@ static int check_conditions(struct objects *o, struct error *err)
     if (objects_probe(o, &conditions, err) < 0)
         return -1;
     if (!conditions)
-        return error_set(err, ERR_INPUT,
+        return error_set(err, ERR_SYSTEM,
                          "%s: this server does not know conditional puts (If-None-Match, "
                          "If-Match), which template stores need: keep them in a directory",
                          objects_where(o));

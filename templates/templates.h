@@ -38,8 +38,8 @@ struct template_store;
 MUST_CHECK int template_store_open(const char *dir, const struct template_options *options,
                                    struct template_store **ret, struct error *err);
 /* In a bucket below its prefix, for packers and collectors on many machines: the objects' server
- * must know conditional puts (objects_probe), or the first open fails with ERR_INPUT.  What is read
- * is kept in the cache.  Both are borrowed. */
+ * must know conditional puts (objects_probe), or the first open fails with ERR_SYSTEM.  What is
+ * read is kept in the cache.  Both are borrowed. */
 MUST_CHECK int template_store_open_objects(struct objects *objects, struct object_cache *cache,
                                            const struct template_options *options,
                                            struct template_store **ret, struct error *err);

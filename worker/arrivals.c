@@ -138,7 +138,8 @@ static int look(struct arrivals *a, const struct wait_list *waiting, struct erro
         if (argv_contains(&arrived, waiting->v[i].id) &&
             collect(a->config, &waiting->v[i], err) < 0)
             result = -1;
-    return result;
+    /* Only who has looked can say that nothing came: the store may have been away for long. */
+    return result < 0 ? -1 : state_expire_uploads(a->config->state, err);
 }
 
 /* Looks, if anybody waits; returns how long to wait before the next time. */

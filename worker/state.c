@@ -20,6 +20,7 @@ int state_open(const struct state_config *config, struct state **ret, struct err
         return error_set(err, ERR_SYSTEM, "open the state: out of memory");
     s->attempts_max = config->attempts_max;
     s->upload_ns = config->upload_ns;
+    s->uploads_elsewhere = config->uploads_elsewhere;
     s->limits = config->limits;
     pthread_mutex_init(&s->wake_lock, NULL);
     pthread_condattr_init(&attr);

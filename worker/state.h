@@ -31,7 +31,8 @@ struct state_config {
     const char *path;
     const struct clock *clock;
     int attempts_max;
-    int64_t upload_ns;              /* how long a presigned URL is good for */
+    int64_t upload_ns;      /* how long a presigned URL is good for */
+    bool uploads_elsewhere; /* in an object store: late ones are for who looks there to end */
     struct workspace_limits limits; /* of a workspace that has none of its own */
 };
 MUST_CHECK int state_open(const struct state_config *config, struct state **ret, struct error *err);
@@ -260,7 +261,7 @@ MUST_CHECK int state_upload_accept(struct state *s, const char *workspace, const
 MUST_CHECK int state_upload_refuse(struct state *s, const char *id, enum error_kind kind,
                                    const char *message, struct error *err);
 
-/* Every build whose upload may still come. */
+/* Every build that waits for its upload. */
 MUST_CHECK int state_uploads_awaited(struct state *s,
                                      void (*each)(void *self, const struct build *b), void *self,
                                      struct error *err);
@@ -356,8 +357,11 @@ void state_wait(struct state *s, int timeout_ms);
 bool state_hears(struct state *s);
 void state_wake(struct state *s); /* lets all state_wait return */
 
-/* Ends what nobody will: uploads past their time, leases past theirs.  Cheap; call every second. */
+/* Ends what nobody will: uploads past their time (unless they are elsewhere), leases past theirs.
+ * Cheap; call every second. */
 MUST_CHECK int state_expire(struct state *s, struct error *err);
+/* The former alone. */
+MUST_CHECK int state_expire_uploads(struct state *s, struct error *err);
 
 /* The workers that hold a build, and: this one is known to be dead, so its leases end now. */
 MUST_CHECK int state_worker_list(struct state *s, struct argv *ret, struct error *err);

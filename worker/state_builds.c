@@ -245,8 +245,8 @@ int state_build_from_source(struct state *s, const struct target *t, enum build_
                            err);
 }
 
-static enum upload_outcome judge_upload(const struct build *b, enum presence presence,
-                                        const char *workspace, int64_t now)
+static enum upload_outcome judge_upload(const struct state *s, const struct build *b,
+                                        enum presence presence, const char *workspace, int64_t now)
 {
     if (presence == ABSENT || strcmp(b->workspace, workspace) != 0)
         return UPLOAD_UNKNOWN;
@@ -254,7 +254,7 @@ static enum upload_outcome judge_upload(const struct build *b, enum presence pre
         return UPLOAD_USED;
     if (b->phase == BUILD_CANCELLED)
         return UPLOAD_SUPERSEDED;
-    if (b->phase != BUILD_UPLOADING || now >= b->upload_expires)
+    if (b->phase != BUILD_UPLOADING || (!s->uploads_elsewhere && now >= b->upload_expires))
         return UPLOAD_EXPIRED;
     return UPLOAD_ACCEPTED;
 }
@@ -268,7 +268,7 @@ int state_upload_check(struct state *s, const char *workspace, const char *id,
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0 || build_load(s, id, &presence, &b, err) < 0)
         return -1;
-    *ret_outcome = judge_upload(&b, presence, workspace, clock_now(&s->clock));
+    *ret_outcome = judge_upload(s, &b, presence, workspace, clock_now(&s->clock));
     return 0;
 }
 
@@ -287,7 +287,7 @@ static int accept_upload(struct state *s, const char *workspace, const char *id,
         build_load(s, id, &presence, &b, err) < 0)
         return -1;
     now = clock_now(&s->clock); /* once the turn has come: what follows counts from here */
-    outcome = judge_upload(&b, presence, workspace, now);
+    outcome = judge_upload(s, &b, presence, workspace, now);
     if (outcome != UPLOAD_ACCEPTED) {
         *ret_outcome = outcome;
         return 0;
@@ -324,8 +324,7 @@ int state_uploads_awaited(struct state *s, void (*each)(void *self, const struct
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
-    QUERY(q, s->db, "select " BUILD_COLUMNS " from builds where phase = 0 and upload_expires > ?");
-    query_int(&q, clock_now(&s->clock));
+    QUERY(q, s->db, "select " BUILD_COLUMNS " from builds where phase = 0");
     for (;;) {
         struct build b = {.created = 0};
 

@@ -13,6 +13,7 @@ struct state {
     struct clock clock;
     int attempts_max;
     int64_t upload_ns;
+    bool uploads_elsewhere;
     struct workspace_limits limits;
     const struct argv *webhooks; /* URLs; NULL: none */
     const char *registry_name;   /* as references begin that they are told */

@@ -540,15 +540,20 @@ static int end_all(struct state *s, const struct ending *e, const char *text, in
     return 0;
 }
 
-int state_expire(struct state *s, struct error *err)
+int state_expire_uploads(struct state *s, struct error *err)
 {
     static const struct ending uploads = ENDING("phase = 0 and upload_expires <= ?", expire_upload);
-    static const struct ending leases = ENDING("phase = 2 and lease_until <= ?", expire_lease);
-    int64_t now = clock_now(&s->clock);
 
-    if (end_all(s, &uploads, NULL, now, err) < 0)
+    return end_all(s, &uploads, NULL, clock_now(&s->clock), err);
+}
+
+int state_expire(struct state *s, struct error *err)
+{
+    static const struct ending leases = ENDING("phase = 2 and lease_until <= ?", expire_lease);
+
+    if (!s->uploads_elsewhere && state_expire_uploads(s, err) < 0)
         return -1;
-    return end_all(s, &leases, NULL, now, err);
+    return end_all(s, &leases, NULL, clock_now(&s->clock), err);
 }
 
 int state_worker_died(struct state *s, const char *worker, struct error *err)

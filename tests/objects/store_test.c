@@ -220,7 +220,7 @@ static void an_object_that_was_replaced_is_not_read_on(void **state)
     assert_int_equal(objects_head(s->store, "k", &info, &err), 0);
     put(s, "k", "other");
     assert_int_equal(objects_get(s->store, "k", info.etag, 0, 5, back, &err), -1);
-    assert_int_equal(err.kind, ERR_INPUT);
+    assert_int_equal(err.kind, ERR_REMOTE);
     assert_non_null(strstr(err.msg, "replaced"));
 }
 
@@ -248,7 +248,7 @@ static void expect_failure(const struct objects_config *config, const char *word
     assert_int_equal(objects_open(config, &o, &err), 0);
     assert_int_equal(objects_probe(o, &conditions, &err), -1);
     objects_free(o);
-    assert_int_equal(err.kind, ERR_INPUT);
+    assert_int_equal(err.kind, ERR_SYSTEM);
     if (!strstr(err.msg, word) || strstr(err.msg, config->credentials->secret) ||
         strstr(err.msg, config->credentials->access))
         fail_msg("%s", err.msg);

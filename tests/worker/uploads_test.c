@@ -242,6 +242,46 @@ static void test_an_archive_is_in_use_until_its_build_ends(void **state)
     assert_false(used);
 }
 
+static void count_awaited(void *self, const struct build *b)
+{
+    assert_int_equal(b->phase, BUILD_UPLOADING);
+    ++*(size_t *)self;
+}
+
+static void test_late_uploads_elsewhere_are_ended_by_who_looked(void **state)
+{
+    struct fixture *f = *state;
+    const struct state_config config = {.path = f->path,
+                                        .clock = &f->clock,
+                                        .attempts_max = ATTEMPTS_MAX,
+                                        .upload_ns = UPLOAD_TIME,
+                                        .uploads_elsewhere = true};
+    struct build came = begin_build(f, "one", BUILD_FOR_IMAGE);
+    struct build bad = begin_build(f, "two", BUILD_FOR_RESOURCE);
+    struct build never = begin_build(f, "three", BUILD_FOR_IMAGE);
+    enum upload_outcome outcome;
+    struct state *s = NULL;
+    size_t n = 0;
+
+    MUST(f, state_open(&config, &s, &f->err));
+    pass_time(f, UPLOAD_TIME + 1);
+    MUST(f, state_expire(s, &f->err));
+    MUST(f, state_uploads_awaited(s, count_awaited, &n, &f->err));
+    assert_int_equal(n, 3);
+    MUST(f, state_upload_accept(s, WORKSPACE, came.id, "key", 5, &outcome, &f->err));
+    assert_int_equal(outcome, UPLOAD_ACCEPTED);
+    MUST(f, state_upload_refuse(s, bad.id, ERR_LIMIT, "too large", &f->err));
+    MUST(f, state_upload_refuse(s, came.id, ERR_LIMIT, "too late", &f->err));
+    MUST(f, state_expire_uploads(s, &f->err));
+    assert_int_equal(load_build(f, came.id).phase, BUILD_QUEUED);
+    assert_int_equal(load_build(f, bad.id).phase, BUILD_FAILED);
+    assert_string_equal(load_build(f, bad.id).fault, "limit");
+    assert_string_equal(load_build(f, bad.id).message, "too large");
+    assert_int_equal(load_build(f, never.id).phase, BUILD_FAILED);
+    assert_string_equal(load_build(f, never.id).fault, "input");
+    state_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +299,7 @@ int main(void)
         STATE_TEST(test_the_newest_build_is_the_last_one_asked_for),
         STATE_TEST(test_a_clock_set_back_does_not_make_an_old_build_the_newest),
         STATE_TEST(test_an_archive_is_in_use_until_its_build_ends),
+        FILE_TEST(test_late_uploads_elsewhere_are_ended_by_who_looked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
