@@ -534,9 +534,12 @@ static int end_all(struct state *s, const struct ending *e, const char *text, in
 
     if (look_for_ending(s, e, text, number, &more, err) < 0)
         return -1;
+    if (!more)
+        return 0;
     while (more)
         if (end_one(s, e, text, number, &more, err) < 0)
             return -1;
+    state_wake(s);
     return 0;
 }
 
@@ -560,10 +563,7 @@ int state_worker_died(struct state *s, const char *worker, struct error *err)
 {
     static const struct ending held = ENDING("phase = 2 and worker = ?", expire_lease);
 
-    if (end_all(s, &held, worker, 0, err) < 0)
-        return -1;
-    state_wake(s);
-    return 0;
+    return end_all(s, &held, worker, 0, err);
 }
 
 int state_worker_list(struct state *s, struct argv *ret, struct error *err)

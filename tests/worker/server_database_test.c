@@ -343,20 +343,20 @@ static void test_time_is_the_servers(void **state)
 
 static void add_name(void *self, const struct workspace *w)
 {
-    strcat(self, w->name);
-    strcat(self, " ");
+    buf_addf(self, "%s ", w->name);
 }
 
 static void test_names_are_sorted_by_their_bytes(void **state)
 {
     static const char *const names[] = {"ab", "a-b", "aa", "a1"};
     struct fixture *f = *state;
-    char all[256] = "";
+    struct buf all = BUF_INIT(256);
 
     for (size_t i = 0; i < 4; i++)
         MUST(f, state_workspace_ensure(f->s, names[i], &f->err));
-    MUST(f, state_workspace_list(f->s, NULL, add_name, all, &f->err));
-    assert_string_equal(all, "a-b a1 aa ab acme ");
+    MUST(f, state_workspace_list(f->s, NULL, add_name, &all, &f->err));
+    assert_string_equal(buf_str(&all), "a-b a1 aa ab acme ");
+    buf_release(&all);
 }
 
 static void test_text_that_is_no_utf8_is_kept_as_far_as_it_is(void **state)
