@@ -121,8 +121,7 @@ void api_refuse_absent(struct api_call *c, const char *name);
 api_handler api_get_ready, api_get_metrics, api_list_images, api_list_image_tags, api_post_image,
     api_get_image, api_delete_image, api_delete_image_tag, api_clean_images,
     api_get_image_dockerfile, api_get_image_provenance, api_get_image_sbom, api_list_shares,
-    api_post_share, api_delete_share, api_list_pending_shares, api_accept_share,
-    api_decline_share;
+    api_post_share, api_delete_share, api_list_pending_shares, api_accept_share, api_decline_share;
 api_handler api_list_resources, api_post_resource, api_get_resource, api_put_resource,
     api_delete_resource, api_list_revisions, api_get_by_external_id;
 api_handler api_delete_template, api_delete_template_version, api_get_template_sharing;

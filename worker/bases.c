@@ -117,8 +117,7 @@ static int take_injected(struct run *r, const struct dockerfile_injection *injec
 
 /* What its tag names later must not matter: fetched, and named by its digest. */
 static int inject_pinned(struct run *r, const struct dockerfile_sandbox_request *request,
-                         const char *users, struct dockerfile_injection *ret,
-                         struct error *err)
+                         const char *users, struct dockerfile_injection *ret, struct error *err)
 {
     struct dockerfile_sandbox_request pinned = *request;
     char image[1024];

@@ -12,8 +12,7 @@ static int check_tag(struct run *r, const char *repository, struct error *err)
     CLEANUP(registry_manifest_release) struct registry_manifest tagged = {.size = 0};
     enum registry_presence presence;
 
-    if (registry_get_manifest(&registry, repository, r->build.tag, &presence, &tagged,
-                              err) < 0)
+    if (registry_get_manifest(&registry, repository, r->build.tag, &presence, &tagged, err) < 0)
         return -1;
     if (presence == REGISTRY_ABSENT)
         return error_set(err, ERR_REMOTE, "read back %s:%s: the registry does not have it",

@@ -36,14 +36,14 @@ struct worker_config { /* borrowed until worker_free */
     const char *program;              /* "kiln 0.1.0", for labels */
     bool attest;                      /* images get an SBOM and provenance */
     int64_t probe_ms; /* what is deployed is started, and has so long to answer; 0: it is not */
-    const char *builder_id;           /* a URI: who says so; "": nobody in particular */
-    const char *name;                 /* of this worker process: worker_name_of(getpid()) */
-    int threads;                      /* builds at once */
-    int attempts;                     /* as in state_config, to tell users */
-    int64_t pull_ns;                  /* how long a pull may take */
-    int64_t lease_ns; /* how long a silent worker keeps a build; heartbeats at a third */
-    uint64_t log_max; /* bytes of log text a build may write */
-    int64_t log_ns;   /* how long logs are kept once their builds are over; 0: for ever */
+    const char *builder_id; /* a URI: who says so; "": nobody in particular */
+    const char *name;       /* of this worker process: worker_name_of(getpid()) */
+    int threads;            /* builds at once */
+    int attempts;           /* as in state_config, to tell users */
+    int64_t pull_ns;        /* how long a pull may take */
+    int64_t lease_ns;       /* how long a silent worker keeps a build; heartbeats at a third */
+    uint64_t log_max;       /* bytes of log text a build may write */
+    int64_t log_ns;         /* how long logs are kept once their builds are over; 0: for ever */
     struct worker_cache cache;
     bool sweep;   /* worker_sweep at the start and now and then */
     bool no_slim; /* layers are whole, whatever blaxel.toml says */

@@ -200,8 +200,8 @@ struct build {
     /* Instead of an upload: a git source, BUILD_IMPORT and an image, or what is to be done with a
      * volume (volumes.h). */
     char source[BUILD_SOURCE];
-    bool no_cache;       /* every step is run, and no earlier image reused */
-    int64_t log_removed; /* when its log was, by state_log_remove_old; 0: it is there */
+    bool no_cache;          /* every step is run, and no earlier image reused */
+    int64_t log_removed;    /* when its log was, by state_log_remove_old; 0: it is there */
     int64_t deploying;      /* when this try came to the deploy step; 0: not yet */
     int64_t deploying_seen; /* when a client was first told DEPLOYING, in this try */
 };

@@ -32,7 +32,7 @@ void bind_target(struct query *q, const struct target *t);
 #define BUILD_COLUMNS                                                                              \
     "id, workspace, type, name, purpose, phase, tag, archive, archive_size, attempts, step, "      \
     "fault, message, digest, image_size, created, upload_expires, uploaded, started, finished, "   \
-    "last_line, building_seen, log_read, source, no_cache, log_removed, deploying, "      \
+    "last_line, building_seen, log_read, source, no_cache, log_removed, deploying, "               \
     "deploying_seen"
 void build_from_row(struct query *q, struct build *ret);
 

@@ -28,7 +28,7 @@ struct reply {
 struct fixture {
     char dir[64];
     char database[DATABASE_URL]; /* the state's, where that is on a server */
-    _Atomic int64_t now; /* servers' threads read it, too */
+    _Atomic int64_t now;         /* servers' threads read it, too */
     struct clock clock;
     struct http http;
     struct registry registry;
