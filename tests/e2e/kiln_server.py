@@ -386,15 +386,17 @@ class Kiln:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def processes_of(self):
-        """Ids of processes that have our directory in arguments, environment or as their own."""
-        found, ours = [], str(self.directory).encode()
+        """Ids of processes that have our directory in arguments or as their own, or mounted in a root
+        of their own: whoever unshares the host's mounts meanwhile only has a copy of them."""
+        found, ours, host = [], str(self.directory).encode(), os.stat("/")
         for entry in pathlib.Path("/proc").iterdir():
             if not entry.name.isdigit() or int(entry.name) == os.getpid():
                 continue
             with contextlib.suppress(OSError):
+                jailed = not os.path.samestat(os.stat(entry / "root/"), host)
                 if any(ours in facts for facts in (
-                        (entry / "cmdline").read_bytes(), (entry / "mountinfo").read_bytes(),
-                        os.readlink(entry / "cwd").encode())):
+                        (entry / "cmdline").read_bytes(), os.readlink(entry / "cwd").encode(),
+                        (entry / "mountinfo").read_bytes() if jailed else b"")):
                     found.append(int(entry.name))
         return found
 
