@@ -7,8 +7,8 @@
  * nor every header, and knows no presigned URLs.  What may go better is tried again, after a wait.
  *
  * Errors: ERR_REMOTE, naming the endpoint and what it said; ERR_SYSTEM when the bucket,
- * the credentials or the region are not right, naming the key of the configuration.  Credentials and
- * the query of a presigned URL are in no message. */
+ * the credentials or the region are not right, naming the key of the configuration.  Credentials
+ * and the query of a presigned URL are in no message. */
 #ifndef OBJECTS_OBJECTS_H
 #define OBJECTS_OBJECTS_H
 
