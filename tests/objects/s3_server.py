@@ -1,12 +1,12 @@
 """An S3 server for tests: moto's, behind a door that checks what moto does not.
 
-    server = S3Server(packages).start()      server.url, server.stop(), server.start() again
+    server = S3Server(keep).start()      server.url, server.stop(), server.start() again
 
 moto keeps objects in memory, and does ranges, multipart uploads, conditions, copies and pages.  It
-does not check signatures of presigned URLs, that a body is what was signed, nor a copy's If-Match.  The door does, with
-botocore's own signer: another implementation of Signature Version 4 than the one under test.  As S3
-it refuses expired URLs, and x-amz- headers that are not signed.  Neither looks at policies, and the
-door lets any key that it knows do everything.
+does not check signatures of presigned URLs, that a body is what was signed, nor a copy's If-Match.
+The door does, with botocore's own signer: another implementation of Signature Version 4 than the one
+under test.  As S3 it refuses expired URLs, and x-amz- headers that are not signed.  Neither looks at
+policies, and the door lets any key that it knows do everything.
 
 Faults are set with POST /-/faults, a JSON list; each counts for the next requests that match:
 
@@ -21,6 +21,7 @@ Faults are set with POST /-/faults, a JSON list; each counts for the next reques
 import base64
 import contextlib
 import datetime
+import fcntl
 import hashlib
 import io
 import json
@@ -44,11 +45,14 @@ BUCKET = "kiln-test"
 def packages(keep):
     """A directory with moto and what its S3 needs; the rest of its extras is ten times as large."""
     directory = pathlib.Path(keep) / "moto-5.2.1"
-    if not (directory / "whole").exists():
-        shutil.rmtree(directory, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", directory,
-                        *PACKAGES], check=True, stdin=subprocess.DEVNULL)
-        (directory / "whole").write_text("")
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{directory}.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run side by side
+        if not (directory / "whole").exists():
+            shutil.rmtree(directory, ignore_errors=True)
+            subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target",
+                            directory, *PACKAGES], check=True, stdin=subprocess.DEVNULL)
+            (directory / "whole").write_text("")
     return directory
 
 
