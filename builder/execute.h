@@ -240,8 +240,9 @@ MUST_CHECK int execute_look_at_stage(struct execution *x, size_t stage, struct e
 
 /* ---- execute_known.c ---- */
 
-/* Once all stages have ended: where files of the image are away, finds what would be found by
- * looking into them.  False: it is not known, and they have to be had. */
+/* Once all stages have ended, which ends the making of layers: where files of the image are away,
+ * finds what would be found by looking into them.  False: it is not known, and they have to be had.
+ */
 bool execute_find_known(struct execution *x);
 /* Leaves it, once the layers of the image are made; what fails leaves nothing. */
 void execute_leave_known(struct execution *x, const char *report);

@@ -17,7 +17,8 @@
 #include "base/fs.h"
 #include "builder/execute.h"
 
-#define KNOWN_MAX (32U << 20) /* bytes of JSON */
+#define KNOWN_MAX  (32U << 20) /* bytes of JSON */
+#define REPORT_MAX (64U << 10)
 
 /* ---- the steps of the image ---- */
 
@@ -154,21 +155,28 @@ static json_t *fetch(struct execution *x, const struct layer *layer)
     return json_loadb(buf_str(&text), text.len, 0, NULL);
 }
 
-bool execute_find_known(struct execution *x)
+static bool find(struct execution *x)
 {
     struct error ignored = ERROR_INIT;
     json_auto_t *o = NULL;
     struct layer layer;
 
-    if (!is_of_use(x) || go_through(x, x->doc.program.target, is_here, NULL) ||
-        make_key(x, x->known.key, &ignored) < 0 ||
+    if (make_key(x, x->known.key, &ignored) < 0 ||
         !cache_remote_layer(&x->remote, x->known.key, &layer) || layer.entries == 0)
         return false;
     x->packages.list = (struct buf)BUF_INIT(KNOWN_MAX);
-    x->known.report = (struct buf)BUF_INIT(64 << 10);
+    x->known.report = (struct buf)BUF_INIT(REPORT_MAX);
     o = fetch(x, &layer);
-    x->known.found = o && take(x, o);
     x->known.layer = layer;
+    return o && take(x, o);
+}
+
+bool execute_find_known(struct execution *x)
+{
+    if (!is_of_use(x) || go_through(x, x->doc.program.target, is_here, NULL))
+        return false;
+    execute_end_layers(x); /* its thread looks at the same steps */
+    x->known.found = find(x);
     return x->known.found;
 }
 

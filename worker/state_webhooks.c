@@ -50,8 +50,8 @@ static int add_one(struct state *s, const char *url, const struct build *b, cons
 
     (void)snprintf(id, sizeof(id), "msg_%s", b->id); /* a build ends once */
     QUERY(q, s->db,
-          "insert or ignore into webhook_messages (id, url, build, type, body, created, next_try)"
-          " values (?1, ?2, ?3, ?4, ?5, ?6, ?6)");
+          "insert into webhook_messages (id, url, build, type, body, created, next_try)"
+          " values (?1, ?2, ?3, ?4, ?5, ?6, ?6) on conflict (id, url) do nothing");
     query_text(&q, id);
     query_text(&q, url);
     query_text(&q, b->id);
