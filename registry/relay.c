@@ -403,7 +403,7 @@ int registry_relay_start(const struct registry_relay_config *config, struct regi
 {
     CLEANUP_FREE struct registry_relay *y = calloc(1, sizeof(*y));
     pthread_t thread;
-    uint16_t port;
+    uint16_t port = 0;
     int problem;
 
     if (!y)

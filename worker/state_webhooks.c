@@ -110,7 +110,7 @@ static int has_next(struct state *s, const char *url, bool *ret, struct error *e
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
-    QUERY(q, s->db, "select 1 from " NEXT_MESSAGE);
+    QUERY(q, s->db, "select 1 from " NEXT_MESSAGE " found");
     query_text(&q, url);
     query_int(&q, clock_now(&s->clock));
     return query_next(&q, ret, err);
@@ -190,7 +190,8 @@ int state_webhook_list(struct state *s, bool all,
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
     QUERY(q, s->db,
-          "select " COLUMNS " from webhook_messages where delivered = 0 or ? order by created, id,"
+          "select " COLUMNS
+          " from webhook_messages where delivered = 0 or ? = 1 order by created, id,"
           " url");
     query_int(&q, all);
     for (;;) {
@@ -205,25 +206,42 @@ int state_webhook_list(struct state *s, bool all,
     }
 }
 
+/* Of a URL that nobody configures any more nothing is waited for. */
+static int forget_url(struct state *s, const char *url, int64_t before, struct error *err)
+{
+    QUERY(q, s->db, "delete from webhook_messages where created < ? and url = ?");
+    query_int(&q, before);
+    query_text(&q, url);
+    return query_run(&q, NULL, err);
+}
+
+static int list_urls(struct state *s, struct argv *ret, struct error *err)
+{
+    bool row;
+
+    QUERY(q, s->db, "select distinct url from webhook_messages where delivered = 0");
+    for (;;) {
+        if (query_next(&q, &row, err) < 0)
+            return -1;
+        if (!row)
+            return ret->failed ? error_set(err, ERR_SYSTEM, "list webhooks: out of memory") : 0;
+        argv_push1(ret, query_get_text(&q, 0));
+    }
+}
+
 int state_webhook_forget(struct state *s, const struct argv *urls, int64_t before,
                          struct error *err)
 {
+    CLEANUP(argv_release) struct argv known = ARGV_INIT;
     CLEANUP(tx_end) struct tx tx = {0};
-    CLEANUP_FREE char *kept = NULL;
-    json_auto_t *list = json_array();
 
-    for (size_t i = 0; i < urls->n; i++)
-        json_array_append_new(list, json_string(urls->v[i]));
-    kept = json_dumps(list, JSON_COMPACT);
-    if (!kept)
-        return error_set(err, ERR_SYSTEM, "forget webhooks' messages: out of memory");
-    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0)
+    if (tx_begin(&tx, s->db, TX_NOTE, err) < 0 || list_urls(s, &known, err) < 0)
         return -1;
-    QUERY(q, s->db,
-          "delete from webhook_messages where created < ?1 and (delivered > 0"
-          " or url not in (select value from json_each(?2)))");
+    for (size_t i = 0; i < known.n; i++)
+        if (!argv_contains(urls, known.v[i]) && forget_url(s, known.v[i], before, err) < 0)
+            return -1;
+    QUERY(q, s->db, "delete from webhook_messages where created < ? and delivered > 0");
     query_int(&q, before);
-    query_text(&q, kept);
     if (query_run(&q, NULL, err) < 0)
         return -1;
     return tx_commit(&tx, err);
