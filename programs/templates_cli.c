@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "programs/installation.h"
 #include "programs/progress_text.h"
 
 #define MB_MAX        (UINT64_C(16) << 20)
@@ -95,27 +94,9 @@ bool template_read_words(int argc, char **argv, const char *command, const char 
     return false;
 }
 
-static int open_in_bucket(const struct config *config, const char *workspace,
-                          const struct template_options *options, struct template_store **ret,
-                          struct error *err)
+bool template_can_open(const struct config *config)
 {
-    struct installation i = {.config = config};
-    struct object_cache *cache = NULL;
-    struct objects *objects = NULL;
-    char url[PATH_MAX];
-    int result;
-
-    (void)snprintf(url, sizeof(url), "%s/%s", config->templates, workspace);
-    result = installation_prepare_objects(&i, config->data_dir, err);
-    if (result == 0)
-        result = object_cache_open(i.objects_dir, (uint64_t)config->s3_cache_max, &cache, err);
-    if (result == 0)
-        result = installation_open_objects(&i, url, &objects, err);
-    explicit_bzero(&i.s3_credentials, sizeof(i.s3_credentials));
-    if (result == 0)
-        return template_store_open_objects(objects, cache, options, ret, err);
-    object_cache_free(cache);
-    return -1;
+    return !config->templates[0] || template_open_in_bucket;
 }
 
 int template_open_workspace(const struct config *config, const char *workspace,
@@ -125,7 +106,7 @@ int template_open_workspace(const struct config *config, const char *workspace,
     char dir[PATH_MAX];
 
     if (config->templates[0])
-        return open_in_bucket(config, workspace, &options, ret, err);
+        return template_open_in_bucket(config, workspace, &options, ret, err);
     if (snprintf(dir, sizeof(dir), "%s/templates/%s", config->data_dir, workspace) >=
         (int)sizeof(dir))
         return error_set(err, ERR_INPUT, "data_dir: the path is too long");

@@ -9,26 +9,8 @@
 
 #include "base/fs.h"
 #include "base/text.h"
-#include "programs/installation.h"
+#include "programs/beside.h"
 #include "programs/volume_words.h"
-
-#define PLUGIN "nbdkit-kiln-volume-plugin.so"
-
-bool volume_find_plugin(char ret[PATH_MAX])
-{
-    static const char *const places[] = {"/" PLUGIN, "/../lib/kiln/" PLUGIN};
-    char self[PATH_MAX] = "";
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    char *slash = n > 0 ? strrchr(self, '/') : NULL;
-
-    if (!slash)
-        return false;
-    *slash = '\0';
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-        if (snprintf(ret, PATH_MAX, "%s%s", self, places[i]) < PATH_MAX && access(ret, R_OK) == 0)
-            return true;
-    return false;
-}
 
 /* ---- where it listens ---- */
 
@@ -126,7 +108,7 @@ static int make_words(const struct config *config, const struct template_words *
 
     if (!program_is_there("nbdkit"))
         return error_set(err, ERR_SYSTEM, "nbdkit is not installed: apt-get install nbdkit");
-    if (!volume_find_plugin(plugin))
+    if (!program_find_plugin(plugin))
         return error_set(err, ERR_SYSTEM,
                          "this kiln was built without the nbdkit plugin: apt-get install "
                          "nbdkit-plugin-dev, and build it again");
