@@ -33,6 +33,10 @@ MUST_CHECK int template_open_workspace(const struct config *config, const char *
 MUST_CHECK IN_WHOLE int template_open_in_bucket(const struct config *config, const char *workspace,
                                                 const struct template_options *options,
                                                 struct template_store **ret, struct error *err);
+/* Of these the store is made; the caller's. */
+MUST_CHECK IN_WHOLE int template_open_objects(const struct config *config, const char *workspace,
+                                              struct objects **ret, struct object_cache **ret_cache,
+                                              struct error *err);
 /* Whether this program can: else COMMAND_OF_WHOLE. */
 bool template_can_open(const struct config *config);
 

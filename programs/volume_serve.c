@@ -112,10 +112,6 @@ static int make_words(const struct config *config, const struct template_words *
         return error_set(err, ERR_SYSTEM,
                          "this kiln was built without the nbdkit plugin: apt-get install "
                          "nbdkit-plugin-dev, and build it again");
-    if (config->templates[0])
-        return error_set(err, ERR_INPUT,
-                         "templates is an object store, and a volume is served of a store in a "
-                         "directory: kiln volume create makes the whole volume here");
     argv_push(argv, "nbdkit", "--foreground", "--exportname", "", NULL);
     if (p->socket[0])
         argv_push(argv, "--unix", p->socket, NULL);
@@ -124,7 +120,8 @@ static int make_words(const struct config *config, const struct template_words *
     if (!p->socket[0] && p->host[0])
         argv_push(argv, "--ipaddr", p->host, NULL);
     argv_push1(argv, plugin);
-    argv_pushf(argv, "store=%s/templates/%s", config->data_dir, w->workspace);
+    if (!config->templates[0])
+        argv_pushf(argv, "store=%s/templates/%s", config->data_dir, w->workspace);
     argv_pushf(argv, "template=%s:%llu", i->ref.name, (unsigned long long)i->ref.revision);
     argv_pushf(argv, "size=%llu", (unsigned long long)i->size);
     if (p->socket[0])
@@ -161,8 +158,8 @@ static void print_how(const struct volume_choice *c, const struct template_disk_
     (void)fflush(stdout);
 }
 
-/* nbdkit takes this process over: signals are its own, and nobody stands between. */
-static int become(const struct argv *argv, struct error *err)
+/* In nbdkit signals are its own, and over a store in a directory nobody stands between. */
+int volume_become(const struct argv *argv, struct error *err)
 {
     sigset_t none;
 
@@ -194,5 +191,6 @@ int volume_serve_command(const struct config *config, struct template_store *s,
     if (make_words(config, w, &choice, &info, &place, &argv, err) < 0)
         return -1;
     print_how(&choice, &info, &place);
-    return become(&argv, err);
+    return config->templates[0] ? volume_serve_bucket(config, w->workspace, &argv, err)
+                                : volume_become(&argv, err);
 }
