@@ -34,8 +34,13 @@ static int gc_command(struct template_store *s, const struct template_words *w, 
 {
     struct template_gc_report r;
     char freed[TEXT_SIZE], live[TEXT_SIZE], waiting[TEXT_SIZE];
+    struct progress_line line;
+    int result;
 
-    if (template_gc(s, &r, err) < 0)
+    progress_line_init(&line, "collecting", w->quiet || w->json);
+    result = template_gc(s, progress_line_of(&line), &r, err);
+    progress_line_end(&line);
+    if (result < 0)
         return -1;
     if (w->json) {
         template_print_json(json_pack(

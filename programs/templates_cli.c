@@ -4,13 +4,9 @@
 #include <limits.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/text.h"
-#include "programs/progress_text.h"
 
-#define MB_MAX        (UINT64_C(16) << 20)
-#define SHOW_EVERY    (200 * NS_PER_MS)
-#define SHOW_AT_FIRST (500 * NS_PER_MS)
+#define MB_MAX (UINT64_C(16) << 20)
 
 /* ---- words ---- */
 
@@ -118,40 +114,4 @@ void template_print_json(json_t *object)
     (void)json_dumpf(object, stdout, JSON_INDENT(2));
     (void)putchar('\n');
     json_decref(object);
-}
-
-/* ---- progress ---- */
-
-static void report(void *self, enum template_phase phase, uint64_t done, uint64_t total)
-{
-    struct progress_line *p = self;
-    int64_t now = clock_monotonic();
-    char text[PROGRESS_TEXT];
-
-    if (now - p->started < SHOW_AT_FIRST || now - p->shown < SHOW_EVERY)
-        return;
-    p->shown = now;
-    p->visible = true;
-    progress_text(phase, (double)(now - p->started) / (double)NS_PER_SEC, done, total, text);
-    fprintf(stderr, "\r\033[K%s: %s", p->what, text);
-}
-
-void progress_line_init(struct progress_line *p, const char *what, bool quiet)
-{
-    *p = (struct progress_line){.what = what, .started = clock_monotonic()};
-    p->progress.self = p;
-    if (!quiet && isatty(STDERR_FILENO))
-        p->progress.report = report;
-}
-
-const struct template_progress *progress_line_of(const struct progress_line *p)
-{
-    return p->progress.report ? &p->progress : NULL;
-}
-
-void progress_line_end(struct progress_line *p)
-{
-    if (p->visible)
-        fprintf(stderr, "\r\033[K");
-    p->visible = false;
 }

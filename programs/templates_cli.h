@@ -1,11 +1,12 @@
-/* programs/templates_cli — what `kiln template` and `kiln volume` share: their words, the store of
- * a workspace, and a line of progress. */
+/* programs/templates_cli — what `kiln template` and `kiln volume` share: their words, and the store
+ * of a workspace. */
 #ifndef PROGRAMS_TEMPLATES_CLI_H
 #define PROGRAMS_TEMPLATES_CLI_H
 
 #include <jansson.h>
 
 #include "programs/commands.h"
+#include "programs/progress_line.h"
 #include "templates/templates.h"
 
 struct template_words {
@@ -39,19 +40,6 @@ MUST_CHECK IN_WHOLE int template_open_objects(const struct config *config, const
                                               struct error *err);
 /* Whether this program can: else COMMAND_OF_WHOLE. */
 bool template_can_open(const struct config *config);
-
-/* Part done, rate and remaining time, on stderr, where that is a terminal. */
-struct progress_line {
-    struct template_progress progress; /* for requests; report is NULL where nothing is shown */
-    const char *what;
-    int64_t started, shown; /* monotonic */
-    bool visible;
-};
-void progress_line_init(struct progress_line *p, const char *what, bool quiet);
-/* What to put into a request. */
-const struct template_progress *progress_line_of(const struct progress_line *p);
-/* Clears the line. */
-void progress_line_end(struct progress_line *p);
 
 IN_WHOLE int template_pack_command(struct template_store *s, const struct template_words *w,
                                    struct error *err);
