@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "api/api.h"
@@ -13,6 +14,7 @@
 #define DRAIN_MS      5000 /* for running builds at SIGTERM, before they are handed back */
 #define VOLUME_WAIT   (5 * NS_PER_SEC) /* so that most volumes are there with the answer */
 #define PLANS_AT_ONCE 2                /* POST /v0/plan: a jail each */
+#define FILES_WANTED  4096 /* descriptors: followed logs, requests, and what builds have open */
 
 static void say(const char *fmt, ...) PRINTF(1, 2);
 static void say(const char *fmt, ...)
@@ -200,6 +202,17 @@ static int service_start(struct service *s, const struct config *c, char ret_url
     return c->workers > 0 ? worker_start(&s->worker_config, &s->worker, err) : 0;
 }
 
+/* The soft limit mostly is 1024, for programs that use select. */
+static void allow_files(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= FILES_WANTED)
+        return;
+    files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int command_serve(const struct config *c, int argc, char **argv)
 {
     struct service s = {.registry = NULL};
@@ -211,6 +224,7 @@ int command_serve(const struct config *c, int argc, char **argv)
         fprintf(stderr, "kiln serve: unexpected word \"%s\"; see `kiln serve --help`\n", argv[1]);
         return 2;
     }
+    allow_files();
     if (service_start(&s, c, url, &err) == 0 &&
         make_first_key(s.installation.state, url, &err) == 0) {
         say("images go to %s, data is in %s", s.installation.registry_name, c->data_dir);
