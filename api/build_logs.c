@@ -160,6 +160,7 @@ static int follow(struct api_call *c, const struct build *b, const struct lines 
         return error_set(err, ERR_SYSTEM, "follow a log: out of memory");
     }
     c->resp->stream = (struct api_stream){follow_read, follow_beat, follow_free, f};
+    api_response_header(c->resp, "X-Accel-Buffering", "no"); /* to nginx, which else keeps it */
     return 0;
 }
 

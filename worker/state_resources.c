@@ -214,10 +214,19 @@ static int tell_deployment(struct state *s, const struct target *t, const struct
     COPY_TEXT(of.tag, revision);
     if (is_deployed(s, r, &deployed, err) < 0)
         return -1;
-    for (size_t i = 0; deployed && i < sizeof(told) / sizeof(told[0]); i++)
+    if (!deployed)
+        return 0;
+    for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++)
         if (event_add(s, t, &of, &told[i], err) < 0)
             return -1;
-    return 0;
+    return webhook_tell(s,
+                        &(const struct webhook_news){.type = "deployment.succeeded",
+                                                     .of = *t,
+                                                     .build = "",
+                                                     .revision = revision,
+                                                     .status = "DEPLOYED",
+                                                     .image = r->image},
+                        err);
 }
 
 /* b: the build that was begun; b->id "": none was. */
@@ -301,6 +310,7 @@ int resource_record(struct state *s, const struct build *b, const char *image, s
     struct target t = build_target(b);
     const char *colon = b->purpose == BUILD_FOR_TEMPLATE && image ? strrchr(image, ':') : NULL;
     struct build made = *b;
+    char version[256]; /* "name:1"; of an empty volume there is none */
 
     if (!image)
         return 0;
@@ -319,7 +329,10 @@ int resource_record(struct state *s, const struct build *b, const char *image, s
     query_text(&q, b->id);
     if (query_run(&q, NULL, err) < 0)
         return -1;
-    return event_add_progress(s, &made, TOLD_DONE, image, err);
+    if (event_add_progress(s, &made, TOLD_DONE, image, err) < 0)
+        return -1;
+    (void)snprintf(version, sizeof(version), "%.*s", (int)strcspn(image, " "), image);
+    return webhook_add(s, &made, strchr(version, ':') ? version : "", "", true, err);
 }
 
 int state_resource_import(struct state *s, const struct target *t, const char *metadata,
@@ -388,6 +401,19 @@ int state_resource_list(struct state *s, const char *workspace, const char *type
     }
 }
 
+static int tell_deletion(struct state *s, const struct target *t, struct error *err)
+{
+    static const char *const types[] = {[BUILD_FOR_RESOURCE] = "deployment.deleted",
+                                        [BUILD_FOR_TEMPLATE] = "volumetemplate.deleted",
+                                        [BUILD_FOR_VOLUME] = "volume.deleted"};
+
+    return webhook_tell(
+        s,
+        &(const struct webhook_news){
+            .type = types[purpose_of(t)], .of = *t, .build = "", .status = "DELETED"},
+        err);
+}
+
 int state_resource_delete(struct state *s, const struct target *t, enum presence *ret_presence,
                           struct error *err)
 {
@@ -401,7 +427,7 @@ int state_resource_delete(struct state *s, const struct target *t, enum presence
     if (query_run(&q, &changed, err) < 0)
         return -1;
     if (changed && (builds_cancel(s, t, INT64_MAX, "its resource was deleted", err) < 0 ||
-                    revisions_forget(s, t, err) < 0))
+                    revisions_forget(s, t, err) < 0 || tell_deletion(s, t, err) < 0))
         return -1;
     if (tx_commit(&tx, err) < 0)
         return -1;
