@@ -42,7 +42,8 @@ static void add_row(void *self, const struct resource *r)
     }
     copy.metadata = strdup(r->metadata);
     copy.spec = strdup(r->spec);
-    all->failed |= !copy.metadata || !copy.spec;
+    copy.others = strdup(r->others);
+    all->failed |= !copy.metadata || !copy.spec || !copy.others;
     all->rows[all->n++] = copy;
 }
 

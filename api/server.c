@@ -29,6 +29,7 @@
 #include "api/exchange.h"
 #include "api/followers.h"
 #include "api/listen.h"
+#include "api/openapi.h"
 #include "api/route.h"
 #include "api/streams.h"
 #include "api/watch.h"
@@ -273,25 +274,6 @@ static void on_completed(void *self, struct MHD_Connection *connection, void **r
 
 /* ---- the server ---- */
 
-static struct api_server *server_new(const struct api_config *config,
-                                     const struct api_server_limits *limits)
-{
-    struct api_server *s = calloc(1, sizeof(*s));
-    pthread_condattr_t attr;
-
-    if (!s)
-        return NULL;
-    s->config = *config;
-    s->limits = *limits;
-    s->listen_fd = -1;
-    pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->ended, &attr);
-    pthread_condattr_destroy(&attr);
-    return s;
-}
-
 static void server_free(struct api_server *s)
 {
     if (s->listen_fd >= 0)
@@ -301,7 +283,32 @@ static void server_free(struct api_server *s)
     streams_free(s->streams);
     followers_free(s->config.followers);
     watches_free(s->config.watches);
+    openapi_free(s->config.openapi);
     free(s);
+}
+
+static int server_new(const struct api_config *config, const struct api_server_limits *limits,
+                      struct api_server **ret, struct error *err)
+{
+    struct api_server *s = calloc(1, sizeof(*s));
+    pthread_condattr_t attr;
+
+    if (!s)
+        return error_set(err, ERR_SYSTEM, "start the API: out of memory");
+    s->config = *config;
+    s->limits = *limits;
+    s->listen_fd = -1;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->ended, &attr);
+    pthread_condattr_destroy(&attr);
+    if (openapi_new(&s->config.openapi, err) < 0) {
+        server_free(s);
+        return -1;
+    }
+    *ret = s;
+    return 0;
 }
 
 /* fd: the listening socket, -1 for none; the daemon's from here on. */
@@ -355,9 +362,8 @@ int api_server_start_with(const struct api_config *config, const struct api_serv
 
     if (api_listen(listen, &fd, &port, err) < 0)
         return -1;
-    s = server_new(config, limits);
-    if (!s)
-        return error_set(err, ERR_SYSTEM, "start the API: out of memory");
+    if (server_new(config, limits, &s, err) < 0)
+        return -1;
     if (start_streams(s, err) < 0) {
         server_free(s);
         return -1;
@@ -417,10 +423,10 @@ void api_server_stop(struct api_server *s)
 int api_server_start_detached(const struct api_config *config, struct api_server **ret,
                               struct error *err)
 {
-    struct api_server *s = server_new(config, &api_server_limits_default);
+    struct api_server *s;
 
-    if (!s)
-        return error_set(err, ERR_SYSTEM, "start the API: out of memory");
+    if (server_new(config, &api_server_limits_default, &s, err) < 0)
+        return -1;
     s->detached = true;
     if (!start_daemon(s, MHD_USE_NO_LISTEN_SOCKET, -1)) {
         server_free(s);

@@ -283,6 +283,10 @@ static const char version_pending_shares[] =
     ") strict, without rowid;"
     "create index pending_shares_by_target on pending_shares (target, created);";
 
+/* What clients say of a resource beside metadata and spec: a JSON object; "" for nothing. */
+static const char version_others[] =
+    "alter table resources add column others text not null default '';";
+
 const char *const schema_migrations[] = {
     version_1,          version_2,
     version_3,          version_accounts,
@@ -291,5 +295,6 @@ const char *const schema_migrations[] = {
     version_limits,     version_log_retention,
     version_revisions,  version_deployments,
     version_build_list, version_pending_shares,
+    version_others,
 };
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

@@ -5,13 +5,15 @@
 #include "base/digest.h"
 #include "worker/state_internal.h"
 
-#define RESOURCE_COLUMNS "workspace, type, name, metadata, spec, build, image, created, updated"
+#define RESOURCE_COLUMNS                                                                           \
+    "workspace, type, name, metadata, spec, build, image, created, updated, others"
 
 void resource_release(struct resource *r)
 {
     free(r->metadata);
     free(r->spec);
-    r->metadata = r->spec = NULL;
+    free(r->others);
+    r->metadata = r->spec = r->others = NULL;
 }
 
 static int resource_from_row(struct query *q, struct resource *ret, struct error *err)
@@ -23,9 +25,10 @@ static int resource_from_row(struct query *q, struct resource *ret, struct error
     COPY_TEXT(r.name, query_get_text(q, 2));
     r.metadata = strdup(query_get_text(q, 3));
     r.spec = strdup(query_get_text(q, 4));
+    r.others = strdup(query_get_text(q, 9));
     COPY_TEXT(r.build, query_get_text(q, 5));
     COPY_TEXT(r.image, query_get_text(q, 6));
-    if (!r.metadata || !r.spec) {
+    if (!r.metadata || !r.spec || !r.others) {
         resource_release(&r);
         return error_set(err, ERR_SYSTEM, "read resource %s: out of memory", r.name);
     }
@@ -79,7 +82,7 @@ static bool is_unfinished(const struct build *b)
 
 /* How a write comes with a build. */
 struct write_request {
-    const char *metadata, *spec;
+    const struct resource_body *body;
     bool create;
     bool upload;        /* one that waits for an upload */
     const char *source; /* one that does not; NULL: none */
@@ -132,21 +135,22 @@ static int resource_upsert(struct state *s, const struct target *t, const struct
     char image[256] = "";
 
     if (!b->id[0])
-        image_of_spec(w->spec, image);
+        image_of_spec(w->body->spec, image);
     QUERY(q, s->db,
-          "insert into resources values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)"
+          "insert into resources values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)"
           " on conflict (workspace, type, name) do update set metadata = excluded.metadata,"
-          " spec = excluded.spec,"
+          " spec = excluded.spec, others = excluded.others,"
           " build = case when excluded.build = '' and excluded.image = '' then resources.build"
           "  else excluded.build end,"
           " image = case excluded.image when '' then resources.image else excluded.image end,"
           " updated = excluded.updated");
     bind_target(&q, t);
-    query_text(&q, w->metadata);
-    query_text(&q, w->spec);
+    query_text(&q, w->body->metadata);
+    query_text(&q, w->body->spec);
     query_text(&q, b->id);
     query_text(&q, image);
     query_int(&q, clock_now(&s->clock));
+    query_text(&q, w->body->others ? w->body->others : "");
     return query_run(&q, NULL, err);
 }
 
@@ -239,7 +243,7 @@ static int add_revision(struct state *s, const struct target *t, const struct wr
         COPY_TEXT(id, b->tag);
     else if (purpose_of(t) == BUILD_FOR_RESOURCE)
         digest_random_name(id, sizeof(id) - 1);
-    if (revision_add(s, t, w->metadata, id, r->build, err) < 0)
+    if (revision_add(s, t, w->body->metadata, id, r->build, err) < 0)
         return -1;
     return !b->id[0] && id[0] ? tell_deployment(s, t, r, id, err) : 0;
 }
@@ -283,22 +287,20 @@ static int write_resource(struct state *s, const struct target *t, const struct 
     return DB_RETRY(s->db, err, write_once(s, t, w, ret_outcome, ret, ret_build, err));
 }
 
-int state_resource_write(struct state *s, const struct target *t, const char *metadata,
-                         const char *spec, bool create, bool upload,
-                         enum resource_outcome *ret_outcome, struct resource *ret,
-                         struct build *ret_build, struct error *err)
+int state_resource_write(struct state *s, const struct target *t, const struct resource_body *body,
+                         bool create, bool upload, enum resource_outcome *ret_outcome,
+                         struct resource *ret, struct build *ret_build, struct error *err)
 {
-    const struct write_request w = {metadata, spec, create, upload, NULL, NULL};
+    const struct write_request w = {body, create, upload, NULL, NULL};
 
     return write_resource(s, t, &w, ret_outcome, ret, ret_build, err);
 }
 
-int state_resource_order(struct state *s, const struct target *t, const char *metadata,
-                         const char *spec, bool create, const char *source,
-                         enum resource_outcome *ret_outcome, struct resource *ret,
-                         struct build *ret_build, struct error *err)
+int state_resource_order(struct state *s, const struct target *t, const struct resource_body *body,
+                         bool create, const char *source, enum resource_outcome *ret_outcome,
+                         struct resource *ret, struct build *ret_build, struct error *err)
 {
-    const struct write_request w = {metadata, spec, create, false, source, NULL};
+    const struct write_request w = {body, create, false, source, NULL};
     int result = write_resource(s, t, &w, ret_outcome, ret, ret_build, err);
 
     state_wake(s); /* not before the resource and its build are both there */
@@ -335,12 +337,12 @@ int resource_record(struct state *s, const struct build *b, const char *image, s
     return webhook_add(s, &made, strchr(version, ':') ? version : "", "", true, err);
 }
 
-int state_resource_import(struct state *s, const struct target *t, const char *metadata,
-                          const char *spec, bool create, const char *source, const char *id,
+int state_resource_import(struct state *s, const struct target *t, const struct resource_body *body,
+                          bool create, const char *source, const char *id,
                           enum resource_outcome *ret_outcome, struct resource *ret,
                           struct build *ret_build, struct error *err)
 {
-    const struct write_request w = {metadata, spec, create, false, source, id};
+    const struct write_request w = {body, create, false, source, id};
     int result = write_resource(s, t, &w, ret_outcome, ret, ret_build, err);
 
     state_wake(s);

@@ -177,7 +177,9 @@ static void write_function(struct fixture *f, bool create)
     enum resource_outcome outcome;
     struct resource r;
 
-    MUST(f, state_resource_write(f->s, &t, "{}", "{\"runtime\":{\"image\":\"ghcr.io/me/fn:v2\"}}",
+    MUST(f, state_resource_write(f->s, &t,
+                                 &(const struct resource_body){
+                                     "{}", "{\"runtime\":{\"image\":\"ghcr.io/me/fn:v2\"}}", NULL},
                                  create, false, &outcome, &r, NULL, &f->err));
     assert_int_equal(outcome, RESOURCE_WRITTEN);
     resource_release(&r);
@@ -223,7 +225,8 @@ static void order_volume(struct fixture *f, const char *name, const struct build
     struct resource r;
     struct build b;
 
-    MUST(f, state_resource_order(f->s, &t, "{}", "{}", true, "order", &outcome, &r, &b, &f->err));
+    MUST(f, state_resource_order(f->s, &t, &(const struct resource_body){"{}", "{}", NULL}, true,
+                                 "order", &outcome, &r, &b, &f->err));
     resource_release(&r);
     (void)must_claim(f, "w");
     MUST(f, state_finish(f->s, b.id, "w", result, &verdict, &phase, &f->err));
