@@ -344,6 +344,12 @@ static void test_lists_are_searched_and_sorted(void **state)
         {"status=DEPLOYED,FAILED", "bee,cat|dog", 3},
         {"status=DEPLOYED&sort=createdAt:desc", "cat,bee|dog", 3},
         {"status=TERMINATED", "", 0},
+        {"status=failed,Uploading", "eel", 1},
+        {"anchor=end&sort=createdAt:asc", "eel,cat", 4},
+        {"anchor=end&sort=createdAt:desc", "bee,dog", 4},
+        {"anchor=end", "bee,dog", 4},
+        {"anchor=end&status=DEPLOYED", "bee,dog", 3},
+        {"showTerminated=true", "bee,cat|dog,eel", 4},
     };
     struct fixture *f = fixture_of(state);
 
@@ -357,8 +363,16 @@ static void test_lists_are_searched_and_sorted(void **state)
     assert_error(ask(f, "GET", "/v0/agents?status=DEPLOYED,FINE", NULL), 400, "invalid_status");
     assert_error(ask(f, "GET", "/v0/agents?sort=createdAt:asc&cursor=dog", NULL), 400,
                  "invalid_cursor");
+    assert_error(ask(f, "GET", "/v0/agents?anchor=end&sort=name:asc", NULL), 400, "invalid_anchor");
+    assert_error(ask(f, "GET", "/v0/agents?anchor=start", NULL), 400, "invalid_anchor");
+    (void)ask(f, "POST", "/v0/sandboxes", "{\"metadata\":{\"name\":\"box\"}}");
     f->headers[API_HEADER_VERSION] = "2026-04-16";
     assert_int_equal(json_array_size(ask(f, "GET", "/v0/agents?q=eel", NULL)->json), 4);
+    assert_int_equal(json_array_size(ask(f, "GET", "/v0/agents?status=FAILED", NULL)->json), 4);
+    assert_int_equal(json_array_size(ask(f, "GET", "/v0/sandboxes?status=FAILED", NULL)->json), 0);
+    assert_int_equal(json_array_size(ask(f, "GET", "/v0/sandboxes?status=deployed", NULL)->json),
+                     1);
+    assert_error(ask(f, "GET", "/v0/agents?status=FINE", NULL), 400, "invalid_status");
 }
 
 static void test_a_resource_is_found_by_its_owners_name_for_it(void **state)
