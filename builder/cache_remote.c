@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "builder/cache_measure.h"
 #include "builder/cache_mount.h"
 #include "builder/events.h"
 
@@ -223,14 +224,18 @@ static int unpack(struct cache_remote *r, const struct cache_record *record, boo
     return layer_unpack(work, &record->layer, userxattr, diff, err);
 }
 
-/* The blob stays, to be pushed to wherever it is not. */
+/* The blob stays, to be pushed to wherever it is not.  What the files take is another's word until
+ * they are here. */
 static int keep(const struct cache *c, const char *path, int work, struct cache_record *record,
                 struct error *err)
 {
     const char *blob = record->layer.digest + 7;
     CLEANUP_CLOSE int hold = -1;
+    char diff[CACHE_PATH + 8];
 
+    (void)snprintf(diff, sizeof(diff), "%s/diff", path);
     record->away = false;
+    record->disk = cache_measure(AT_FDCWD, diff);
     if (cache_hold(c, &hold, err) < 0)
         return -1;
     if (record->layer.entries && renameat(work, blob, c->blobs, blob) < 0)
