@@ -2,6 +2,7 @@
 #include "machine.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "builder/cache_keeper.h"
 #include "builder/cache_measure.h"
 
 #define MIB UINT64_C(1048576)
@@ -126,6 +128,65 @@ static void test_many_builds_stay_within_the_bounds(void **state)
     /* the step that all of them used is the youngest but for the last one's own */
     assert_int_equal(count_cached(&m, "bounds", "FROM alpine:3.20\nRUN echo kept >/k\nRUN true\n"),
                      1);
+    builder_free(m.b);
+}
+
+static uint64_t disk_of(const struct machine *m, const char *workspace)
+{
+    char lock[PATH_MAX], boot[PATH_MAX];
+
+    path_of(m, "cache", workspace, ".lock", lock);
+    path_of(m, "cache", workspace, ".boot", boot);
+    return size_of(m, workspace) + cache_measure(AT_FDCWD, lock) + cache_measure(AT_FDCWD, boot);
+}
+
+static void read_use(const struct machine *m, const char *workspace, struct cache_use *ret)
+{
+    CLEANUP_CLOSE int fd = -1;
+    char path[PATH_MAX];
+
+    path_of(m, "cache", workspace, ".lock", path);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    cache_budget_read(fd, ret);
+}
+
+/* Directories, what is noted beside the steps, and a file that several names have. */
+static void test_no_less_is_counted_than_lies_there(void **state)
+{
+    const struct machine *m = *state;
+    struct cache_use use;
+
+    build(m, "counted",
+          "FROM alpine:3.20 AS one\nRUN mkdir /tree && cd /tree && mkdir -p a/b/c d/e f && touch "
+          "f/x && "
+          "ln -s x f/y && head -c 100000 /dev/urandom >f/z && ln f/z d/z\n"
+          "FROM alpine:3.20\nCOPY --from=one /tree /opt/made/on/the/way/\nWORKDIR /a/b/c\n"
+          "RUN --mount=type=cache,target=/c mkdir /c/d && echo x >/c/d/x\n");
+    sweep(m, keep_none);
+    read_use(m, "counted", &use);
+    if (use.cache < disk_of(m, "counted") || use.cache > disk_of(m, "counted") + MIB / 4)
+        fail_msg("%" PRIu64 " bytes counted, %" PRIu64 " there", use.cache, disk_of(m, "counted"));
+}
+
+static void test_what_is_noted_beside_the_steps_is_within_the_bound(void **state)
+{
+    struct error err = ERROR_INIT;
+    struct machine m;
+
+    bound(*state, MIB, 0, &m);
+    build(*state, "noted", "FROM alpine:3.20\nRUN echo x >/x\n");
+    for (int i = 0; i < 300; i++) {
+        char part[96], path[PATH_MAX];
+
+        (void)snprintf(part, sizeof(part), "/%s/%064d", i % 2 ? "builds" : "packages", i);
+        path_of(&m, "cache", "noted", part, path);
+        assert_int_equal(fs_write_file(AT_FDCWD, path, "x", 1, 0600, &err), 0);
+    }
+    assert_true(disk_of(&m, "noted") > MIB);
+    sweep(&m, keep_none);
+    assert_true(disk_of(&m, "noted") <= MIB);
+    assert_true(count_in(&m, "noted", "/builds") > 100);
     builder_free(m.b);
 }
 
@@ -527,6 +588,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_many_builds_stay_within_the_bounds),
+        cmocka_unit_test(test_no_less_is_counted_than_lies_there),
+        cmocka_unit_test(test_what_is_noted_beside_the_steps_is_within_the_bound),
         cmocka_unit_test(test_what_was_not_used_for_the_longest_goes_first),
         cmocka_unit_test(test_a_file_with_several_names_counts_once),
         cmocka_unit_test(test_cache_mounts_count_and_go_too),
