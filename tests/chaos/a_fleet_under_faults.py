@@ -227,7 +227,8 @@ class Chaos:
               f"{len(self.keys)} objects in the bucket")
         print(f"seed {self.options.seed}: {self.work.accepted} uploads accepted, "
               f"{sum(r['phase'] == 3 for r in rows)} succeeded and {sum(r['phase'] == 4 for r in rows)} "
-              f"failed as they must, in {tries} tries, {sum(faults.counts.values())} faults and "
+              f"failed as they must, in {tries} tries, {max(r['attempts'] for r in rows)} at most of one "
+              f"build, {sum(faults.counts.values())} faults and "
               f"{time.monotonic() - self.begun:.0f} s")
         assert not self.wrong, f"{len(self.wrong)} things are wrong:\n" + "\n".join(self.wrong)
 

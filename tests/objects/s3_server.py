@@ -32,6 +32,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -150,6 +151,7 @@ class Application:
     def __init__(self, moto, door):
         self.moto, self.door = moto, door
         self.faults, self.log = [], []
+        self.begun = {}  # when puts in parts were, by their ids; moto says 2010 of all
         self.here = threading.local()  # one request's
         self.away = False  # connections that are open yet end unanswered
         self.lock = threading.Lock()
@@ -222,16 +224,28 @@ class Application:
     def answer(self, environ, start_response, fault):
         if not self.copy_condition_holds(environ):
             return self.refuse(environ, start_response, "PreconditionFailed", 412)
-        if not {"cut_done", "cut_answer", "flip"} & set(fault):
+        of_parts = environ["QUERY_STRING"].startswith(("uploads", "prefix", "key-marker"))
+        if not of_parts and not {"cut_done", "cut_answer", "flip"} & set(fault):
             return self.moto(environ, start_response)
         held = []
         content = bytearray(b"".join(self.moto(environ, lambda *a: held.append(a))))
+        if of_parts:
+            content = bytearray(self.dated(environ, content.decode()).encode())
+            held = [(held[0][0], [(n, str(len(content)) if n.lower() == "content-length" else v)
+                                  for n, v in held[0][1]])]
         if "cut_done" in fault:
             self.cut(environ)
         if "flip" in fault and len(content) > fault["flip"]:
             content[fault["flip"]] ^= 1
         start_response(*held[0])
         return self.halves(environ, bytes(content), fault)
+
+    def dated(self, environ, text):
+        ids = re.findall(r"<UploadId>(.*?)</UploadId>", text)
+        if environ["REQUEST_METHOD"] == "POST":
+            self.begun.update((i, time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())) for i in ids)
+        dates = iter([self.begun.get(i, "") for i in ids])
+        return re.sub(r"(?<=<Initiated>).*?(?=</Initiated>)", lambda _: next(dates), text)
 
     def halves(self, environ, content, fault):
         if "cut_answer" in fault:
