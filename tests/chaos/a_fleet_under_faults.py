@@ -1,7 +1,7 @@
 """Five workspaces upload to a Kiln of eight hosts while workers are killed, the network is cut, servers are
 restarted and disks fill: every accepted upload ends right and once, and nothing stays behind.
 
-    tests/chaos/a_fleet_under_faults.py --uploads 300 --seed 7
+    python3 -B tests/chaos/a_fleet_under_faults.py --uploads 300 --seed 7
 
 The hosts (a front, three workers, PostgreSQL, S3, a registry, and one with base images) are namespaces
 with addresses of their own (fleet.py), set up by the example in docs/operations.md (fleet_kiln.py).
