@@ -1,8 +1,10 @@
-/* Whatever a jail says that it has built: an image whose digests are such, or an error. */
+/* Whatever a jail says that it has built: an image whose digests are such, or an error.  And the
+ * same as what it says of an image that it started. */
 #include <string.h>
 
 #include "base/digest.h"
 #include "builder/build_result.h"
+#include "builder/trial.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -10,6 +12,17 @@ static void must(bool holds)
 {
     if (!holds)
         abort();
+}
+
+static void try_trial(const char *text, size_t len)
+{
+    struct builder_trial_result result;
+    struct error err = ERROR_INIT;
+
+    if (trial_read_result(text, len, &result, &err) == 0)
+        must(memchr(result.listens, '\0', sizeof(result.listens)) != NULL);
+    else
+        must(err.kind != ERR_NONE);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -30,5 +43,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(err.kind == ERR_SYSTEM);
     }
     build_result_read_steps(text, &steps);
+    try_trial((const char *)data, size);
     return 0;
 }
