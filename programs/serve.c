@@ -1,5 +1,6 @@
 /* programs/serve — `kiln serve`: API, uploads, workers and the registry in one process;
  * `kiln worker`: workers alone. */
+#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
@@ -15,6 +16,9 @@
 #define VOLUME_WAIT   (5 * NS_PER_SEC) /* so that most volumes are there with the answer */
 #define PLANS_AT_ONCE 2                /* POST /v0/plan: a jail each */
 #define FILES_WANTED  4096 /* descriptors: followed logs, requests, and what builds have open */
+/* glibc gives threads heaps of their own, each of which keeps the most that it ever held: with a
+ * thread for each connection, memory would grow for tens of thousands of requests. */
+#define HEAPS 1
 
 static void say(const char *fmt, ...) PRINTF(1, 2);
 static void say(const char *fmt, ...)
@@ -225,6 +229,7 @@ int command_serve(const struct config *c, int argc, char **argv)
         return 2;
     }
     allow_files();
+    (void)mallopt(M_ARENA_MAX, HEAPS);
     if (service_start(&s, c, url, &err) == 0 &&
         make_first_key(s.installation.state, url, &err) == 0) {
         say("images go to %s, data is in %s", s.installation.registry_name, c->data_dir);
