@@ -283,6 +283,23 @@ static const char version_pending_shares[] =
     ") strict, without rowid;"
     "create index pending_shares_by_target on pending_shares (target, created);";
 
+/* Whose turn it is (state_claim.c).  rowid: of builds of one moment the one that was made first is
+ * first; SQLite has it in every index. */
+static const char version_turns[] =
+    "create table turns ("
+    " workspace text not null,"
+    " lane integer not null,"
+    " served integer not null," /* the higher, the later */
+    " primary key (workspace, lane)"
+    ") strict, without rowid;"
+    "create index turns_by_age on turns (served, workspace, lane);"
+    "create index builds_waiting on builds (workspace,"
+    " (case when purpose > 2 then 1 else 0 end), not_before, uploaded/*postgres , rowid*/)"
+    " where phase = 1;"
+    "create index builds_pausing on builds (not_before) where phase = 1 and not_before > 0;"
+    "insert into turns select workspace, case when purpose > 2 then 1 else 0 end, 0 from builds"
+    " where phase = 1 group by 1, 2;";
+
 const char *const schema_migrations[] = {
     version_1,          version_2,
     version_3,          version_accounts,
@@ -291,5 +308,6 @@ const char *const schema_migrations[] = {
     version_limits,     version_log_retention,
     version_revisions,  version_deployments,
     version_build_list, version_pending_shares,
+    version_turns,
 };
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);
