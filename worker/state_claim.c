@@ -22,36 +22,38 @@
  * back that they had. */
 #include "worker/state_internal.h"
 
-#define RIPE_MAX "20" /* whose pause is over, to be put back after one claim: more than it takes   \
-                       */
-#define TIDY_MAX 1000 /* turns to be removed at once */
+/* Pauses that are ended after one claim: more than it takes. */
+#define RIPE_MAX "20"
+/* The turns, the oldest first, that are looked at at once for those that nobody waits for. */
+#define TIDY_MAX 200
 
+/* clang-format off */
 /* The two kinds of builds that have a turn each. */
 #define LANE(b) "(case when " b "purpose > 2 then 1 else 0 end)"
 
 /* How many builds the workspace w may have RUNNING: its own limit, or ?1. */
 #define BUILDS_MAX(w) "ifnull((select builds_max from workspaces where name = " w "), ?1)"
 #define HAS_ROOM(w, lane)                                                                          \
-    "(" lane                                                                                       \
-    " = 1 or " BUILDS_MAX(w) " = 0 or " BUILDS_MAX(w) " > (select count(*) from builds r"          \
-                                                      " where r.workspace = " w                    \
-                                                      " and r.phase = 2 and r.purpose <= 2))"
+    "(" lane " = 1 or " BUILDS_MAX(w) " = 0"                                                       \
+    " or " BUILDS_MAX(w) " > (select count(*) from builds r"                                       \
+    "  where r.workspace = " w " and r.phase = 2 and r.purpose <= 2))"
 
-/* The oldest that may run of a workspace's lane.  Counting keeps PostgreSQL from a plan that looks
- * at all builds first. */
+/* The oldest that may run of a workspace's lane (a number: SQLite does not look up a column's in
+ * the index).  Counting keeps PostgreSQL from a plan that looks at all builds first. */
 #define NEXT_BUILD(w, lane)                                                                        \
     "(select b.id from builds b where b.phase = 1 and b.workspace = " w                            \
-    " and " LANE("b.") " = " lane " and b.not_before = 0 and 0 = (select count(*) from builds r "  \
-                                  "where r.workspace = b.workspace"                                \
-                       "  and r.type = b.type and r.name = b.name and r.phase = 2)"                \
-                       " order by b.uploaded, b.rowid limit 1)"
+    "  and " LANE("b.") " = " lane " and b.not_before = 0"                                         \
+    "  and 0 = (select count(*) from builds r where r.workspace = b.workspace"                     \
+    "   and r.type = b.type and r.name = b.name and r.phase = 2)"                                  \
+    "  order by b.uploaded, b.rowid limit 1)"
 
 /* Whose turn it is, and whether any pause is over at the moment ?2. */
 #define NEXT_TURN                                                                                  \
-    "select t.workspace, t.lane, (select count(*) from (" RIPE " limit 1) x) from turns t"         \
-    " where " NEXT_BUILD("t.workspace", "t.lane") " is not null and " HAS_ROOM(                    \
-        "t.workspace", "t.lane") " order by t.served, t.workspace, t.lane limit 1"
-#define RIPE "select id from builds where phase = 1 and not_before > 0 and not_before <= ?2"
+    "select t.workspace, t.lane, (select count(*) from"                                            \
+    "  (select 1 from builds where phase = 1 and not_before > 0 and not_before <= ?2 limit 1) x)"  \
+    " from turns t where " NEXT_BUILD("t.workspace", "+t.lane") " is not null"                     \
+    " and " HAS_ROOM("t.workspace", "t.lane") " order by t.served, t.workspace, t.lane limit 1"
+/* clang-format on */
 
 struct turn {
     char workspace[NAME_SIZE]; /* "": nobody's */
@@ -90,8 +92,9 @@ static int end_pauses(struct state *s, struct error *err)
 
     if (tx_begin(&tx, s->db, TX_ROW, err) < 0 || tx_lock(&tx, "pauses", "", err) < 0)
         return -1;
+    /* By id alone: with more said of them PostgreSQL looks at all that pause. */
     QUERY(q, s->db,
-          "update builds set not_before = 0 where phase = 1 and not_before > 0 and id in"
+          "update builds set not_before = 0 where id in"
           " (select id from builds where phase = 1 and not_before > 0 and not_before <= ?"
           "  order by not_before limit " RIPE_MAX ")");
     query_int(&q, clock_now(&s->clock));
@@ -215,9 +218,11 @@ int turn_add(struct state *s, const char *build, struct error *err)
 
 /* ---- turns that nobody waits for ---- */
 
+/* They are never served again, and so come to be the oldest. */
+
 #define HAS_NONE                                                                                   \
     "0 = (select count(*) from (select 1 from builds b where b.phase = 1"                          \
-    " and b.workspace = turns.workspace and " LANE("b.") " = turns.lane limit 1) x)"
+    " and b.workspace = turns.workspace and " LANE("b.") " = +turns.lane limit 1) x)"
 
 static int list_idle(struct state *s, struct argv *ret, struct error *err)
 {
@@ -226,7 +231,10 @@ static int list_idle(struct state *s, struct argv *ret, struct error *err)
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
-    QUERY(q, s->db, "select distinct workspace from turns where " HAS_NONE " limit ?");
+    QUERY(
+        q, s->db,
+        "select distinct workspace from (select workspace, lane from turns order by served limit ?)"
+        " turns where " HAS_NONE);
     query_int(&q, TIDY_MAX);
     for (;;) {
         if (query_next(&q, &row, err) < 0)
