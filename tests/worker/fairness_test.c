@@ -7,6 +7,7 @@
 
 #define MANY    10000
 #define WORKERS 4
+#define ROUNDS  30
 #define SPACES  3
 #define EACH    40 /* builds of a workspace */
 
@@ -319,6 +320,75 @@ static void test_limits_hold_and_nobody_is_forgotten_with_many_workers(void **st
     assert_int_equal(ask(f, "select count(*) from builds where phase <> 3"), 0);
 }
 
+struct rival {
+    struct state *s;
+    pthread_barrier_t *gate;
+    pthread_t thread;
+    char name[16];
+    char id[BUILD_ID]; /* "": it got none */
+    bool failed;
+};
+
+static void *claim_at_the_gate(void *self)
+{
+    struct rival *r = self;
+    struct error err = ERROR_INIT;
+    enum presence presence;
+    struct build b;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        pthread_barrier_wait(r->gate);
+        r->failed |= state_claim(r->s, r->name, LEASE, &presence, &b, &err) < 0;
+        (void)snprintf(r->id, sizeof(r->id), "%s", presence == PRESENT ? b.id : "");
+        pthread_barrier_wait(r->gate);
+    }
+    return NULL;
+}
+
+/* All of them claim at one moment, again and again. */
+static void test_claims_at_one_moment_keep_to_the_limit(void **state)
+{
+    struct fixture *f = *state;
+    struct rival r[WORKERS];
+    pthread_barrier_t gate;
+    char name[16];
+
+    make_spaces(f);
+    limit_builds(f, "acme", 1);
+    assert_int_equal(pthread_barrier_init(&gate, NULL, WORKERS + 1), 0);
+    for (int i = 0; i < ROUNDS + WORKERS; i++) {
+        (void)snprintf(name, sizeof(name), "n%d", i);
+        (void)queue(f, "acme", name);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        r[i] = (struct rival){.s = fixture_open(f), .gate = &gate};
+        (void)snprintf(r[i].name, sizeof(r[i].name), "w%d", i);
+        assert_int_equal(pthread_create(&r[i].thread, NULL, claim_at_the_gate, &r[i]), 0);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        int claimed = 0;
+
+        pthread_barrier_wait(&gate);
+        pthread_barrier_wait(&gate);
+        for (int i = 0; i < WORKERS; i++) {
+            struct build b = {.created = 0};
+
+            if (!*r[i].id)
+                continue;
+            claimed++;
+            memcpy(b.id, r[i].id, sizeof(b.id));
+            (void)finish_build(f, &b, r[i].name, ERR_NONE);
+        }
+        assert_int_equal(claimed, 1);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        pthread_join(r[i].thread, NULL);
+        state_close(r[i].s);
+        assert_false(r[i].failed);
+    }
+    pthread_barrier_destroy(&gate);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +398,7 @@ int main(void)
         FILE_TEST(test_volumes_have_turns_of_their_own),
         STATE_TEST(test_a_build_whose_pause_is_over_has_its_place_back),
         FILE_TEST(test_who_has_nothing_queued_has_no_turn),
+        FILE_TEST(test_claims_at_one_moment_keep_to_the_limit),
         FILE_TEST(test_limits_hold_and_nobody_is_forgotten_with_many_workers),
     };
 
