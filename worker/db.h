@@ -29,6 +29,10 @@ MUST_CHECK int db_open(const char *path, struct db **ret, struct error *err);
 MUST_CHECK int db_open_version(const char *path, int version, struct db **ret, struct error *err);
 void db_close(struct db *db);
 
+/* Looks whether a newer Kiln has brought the schema to a version that this one does not know.  From
+ * then on every write is refused (ERR_SYSTEM), as it might harm what that one has changed. */
+MUST_CHECK int db_look_superseded(struct db *db, bool *ret, struct error *err);
+
 /* Whether the path is a server's, which others may use too. */
 bool db_is_remote(const char *path);
 

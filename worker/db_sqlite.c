@@ -242,6 +242,7 @@ const struct db_engine db_sqlite = {
     .rollback = sqlite_rollback,
     .get_version = sqlite_get_version,
     .migrate = sqlite_migrate,
+    .look_at_version = sqlite_get_version,
     .query_init = sqlite_query_init,
     .query_end = sqlite_query_end,
     .query_text = sqlite_query_text,

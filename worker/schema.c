@@ -300,6 +300,10 @@ static const char version_turns[] =
     "insert into turns select workspace, case when purpose > 2 then 1 else 0 end, 0 from builds"
     " where phase = 1 group by 1, 2;";
 
+#ifdef SCHEMA_NEXT /* as a later version would have it, for a test of upgrades */
+static const char version_next[] = "create table next (n integer not null) strict;";
+#endif
+
 const char *const schema_migrations[] = {
     version_1,          version_2,
     version_3,          version_accounts,
@@ -309,5 +313,8 @@ const char *const schema_migrations[] = {
     version_revisions,  version_deployments,
     version_build_list, version_pending_shares,
     version_turns,
+#ifdef SCHEMA_NEXT
+    version_next,
+#endif
 };
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);
