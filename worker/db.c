@@ -260,13 +260,13 @@ bool db_may_retry(struct db *db, int64_t began, const struct error *err)
 
 void query_init(struct query *q, struct db *db, const char *sql)
 {
-    *q = (struct query){.db = db};
+    *q = (struct query){.db = db, .sql = sql};
     db->engine->query_init(db->self, q, sql);
 }
 
 void query_end(struct query *q)
 {
-    q->db->engine->query_end(q);
+    q->db->engine->query_end(q->db->self, q);
     q->stmt = NULL;
 }
 

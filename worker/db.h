@@ -97,6 +97,7 @@ bool db_may_retry(struct db *db, int64_t began, const struct error *err);
 /* One statement within a transaction.  Errors of preparing and binding are kept for query_next. */
 struct query {
     struct db *db;
+    const char *sql;
     void *stmt;
     int bound; /* parameters bound so far */
     int code;  /* first failure */

@@ -31,7 +31,7 @@ struct db_engine {
 
     /* q->stmt is the engine's own; the rest as in worker/db.h. */
     void (*query_init)(void *self, struct query *q, const char *sql);
-    void (*query_end)(struct query *q);
+    void (*query_end)(void *self, struct query *q);
     void (*query_text)(struct query *q, const char *text);
     void (*query_int)(struct query *q, int64_t value);
     void (*query_blob)(struct query *q, const void *data, size_t len);

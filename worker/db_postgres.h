@@ -81,7 +81,7 @@ MUST_CHECK int postgres_migrate(void *self, int version, const char *sql, struct
 MUST_CHECK int postgres_look_at_version(void *self, int64_t *ret, struct error *err);
 
 void postgres_query_init(void *self, struct query *q, const char *sql);
-void postgres_query_end(struct query *q);
+void postgres_query_end(void *self, struct query *q);
 void postgres_query_text(struct query *q, const char *text);
 void postgres_query_int(struct query *q, int64_t value);
 void postgres_query_blob(struct query *q, const void *data, size_t len);

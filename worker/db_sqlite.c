@@ -7,13 +7,22 @@
 
 #include "worker/db_engine.h"
 
+#define KEPT_MAX     256
 #define BUSY_MS      20000
 #define BUSY_PAUSES  200 /* of 0.5 ms; after those they are of 10 ms */
 #define WAL_PAUSE_MS 10
 
+/* A statement that was prepared, and is kept for the next time. */
+struct kept {
+    char *sql;
+    sqlite3_stmt *stmt; /* NULL: in use */
+};
+
 struct sqlite {
     sqlite3 *handle;
     enum tx_mode wrote; /* the mode of the last write, which synchronous is set for */
+    struct kept kept[KEPT_MAX];
+    size_t n_kept;
 };
 
 static int fail(struct sqlite *s, int code, const char *act, struct error *err)
@@ -60,6 +69,10 @@ static void sqlite_close(void *self)
 {
     struct sqlite *s = self;
 
+    for (size_t i = 0; i < s->n_kept; i++) {
+        sqlite3_finalize(s->kept[i].stmt);
+        free(s->kept[i].sql);
+    }
     sqlite3_close(s->handle);
     free(s);
 }
@@ -158,19 +171,46 @@ static void note(struct query *q, int code)
         q->code = code;
 }
 
+static struct kept *find_kept(struct sqlite *s, const char *sql)
+{
+    for (size_t i = 0; i < s->n_kept; i++)
+        if (strcmp(s->kept[i].sql, sql) == 0)
+            return &s->kept[i];
+    return NULL;
+}
+
+/* Preparing takes longer than most statements do.  One that is in use already is prepared anew. */
 static void sqlite_query_init(void *self, struct query *q, const char *sql)
 {
     const char *lock = strstr(sql, " for update");
     int len = lock ? (int)(lock - sql) : -1;
+    struct sqlite *s = self;
+    struct kept *kept = find_kept(s, sql);
     sqlite3_stmt *stmt = NULL;
 
-    q->code = sqlite3_prepare_v2(((struct sqlite *)self)->handle, sql, len, &stmt, NULL);
+    if (kept && kept->stmt) {
+        q->stmt = kept->stmt;
+        kept->stmt = NULL;
+        return;
+    }
+    q->code = sqlite3_prepare_v3(s->handle, sql, len, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
     q->stmt = stmt;
+    if (!kept && q->code == SQLITE_OK && s->n_kept < KEPT_MAX &&
+        (s->kept[s->n_kept].sql = strdup(sql)))
+        s->n_kept++;
 }
 
-static void sqlite_query_end(struct query *q)
+static void sqlite_query_end(void *self, struct query *q)
 {
-    sqlite3_finalize(q->stmt);
+    struct kept *kept = q->code == SQLITE_OK ? find_kept(self, q->sql) : NULL;
+
+    if (!kept || kept->stmt) {
+        sqlite3_finalize(q->stmt);
+        return;
+    }
+    (void)sqlite3_reset(q->stmt);
+    (void)sqlite3_clear_bindings(q->stmt);
+    kept->stmt = q->stmt;
 }
 
 static void sqlite_query_text(struct query *q, const char *text)
