@@ -41,7 +41,7 @@ static int start_operators(const struct installation *i, struct api_config *ret_
         return 0;
     *ret_config = (struct api_config){.state = i->state,
                                       .registry = &i->registry,
-                                      .clock = &clock_system,
+                                      .clock = state_clock(i->state),
                                       .operators = true,
                                       .log = operator_log};
     if (api_server_start(ret_config, i->config->operator_listen, ret, err) < 0)
@@ -50,14 +50,30 @@ static int start_operators(const struct installation *i, struct api_config *ret_
     return 0;
 }
 
-/* Until SIGINT or SIGTERM; meanwhile sees to it that the registry lives. */
-static void wait_for_signal(struct registry_server *registry)
+/* The manager of services is to start the Kiln that is installed now. */
+static bool is_superseded(struct state *state)
+{
+    struct error ignored = ERROR_INIT;
+    bool superseded = false;
+
+    if (state_look_superseded(state, &superseded, &ignored) < 0 || !superseded)
+        return false;
+    say("a newer kiln has changed the database: stopping, as this one cannot work with it. What is "
+        "built here is built again by that one");
+    return true;
+}
+
+/* Until SIGINT or SIGTERM, or, *ret_superseded, a newer Kiln takes over; meanwhile sees to it that
+ * the registry lives. */
+static void wait_for_signal(struct registry_server *registry, struct state *state,
+                            bool *ret_superseded)
 {
     const struct timespec second = {.tv_sec = 1};
     struct error err = ERROR_INIT;
     sigset_t set;
-    int signal;
+    int signal = 0;
 
+    *ret_superseded = false;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
@@ -65,7 +81,7 @@ static void wait_for_signal(struct registry_server *registry)
         bool restarted = false;
 
         signal = sigtimedwait(&set, NULL, &second);
-        if (signal > 0)
+        if (signal > 0 || (*ret_superseded = is_superseded(state)))
             break;
         if (registry && registry_server_check(registry, &restarted, &err) < 0)
             say("registry: %s", err.msg);
@@ -73,7 +89,8 @@ static void wait_for_signal(struct registry_server *registry)
             say("registry: had died and was started again");
     }
     notify("STOPPING=1");
-    say("stopping on %s", strsignal(signal));
+    if (!*ret_superseded)
+        say("stopping on %s", strsignal(signal));
 }
 
 /* ---- serve ---- */
@@ -126,11 +143,11 @@ struct service {
     struct api_server *api, *operators;
 };
 
-static void service_stop(struct service *s)
+static void service_stop(struct service *s, int drain_ms)
 {
     api_server_stop(s->api);
     arrivals_stop(s->arrivals);
-    worker_stop(s->worker, DRAIN_MS);
+    worker_stop(s->worker, drain_ms);
     courier_stop(s->courier);
     registry_server_free(s->registry);
     api_server_stop(s->operators);
@@ -222,6 +239,7 @@ int command_serve(const struct config *c, int argc, char **argv)
     struct service s = {.registry = NULL};
     struct error err = ERROR_INIT;
     char url[300];
+    bool superseded = false;
     int code = 1;
 
     if (argc > 1) {
@@ -235,12 +253,11 @@ int command_serve(const struct config *c, int argc, char **argv)
         say("images go to %s, data is in %s", s.installation.registry_name, c->data_dir);
         fprintf(stderr, "kiln: ready at %s/v0\n", url);
         notify("READY=1");
-        wait_for_signal(s.registry);
-        code = 0;
-    }
-    if (code)
+        wait_for_signal(s.registry, s.installation.state, &superseded);
+        code = superseded ? 1 : 0;
+    } else
         fprintf(stderr, "kiln serve: %s\n", err.msg);
-    service_stop(&s);
+    service_stop(&s, superseded ? 0 : DRAIN_MS);
     return code;
 }
 
@@ -256,6 +273,7 @@ int command_worker(const struct config *c, int argc, char **argv)
     struct courier_config courier_config;
     struct courier *courier = NULL;
     struct error err = ERROR_INIT;
+    bool superseded;
 
     if (argc > 1) {
         fprintf(stderr, "kiln worker: unexpected word \"%s\"; see `kiln worker --help`\n", argv[1]);
@@ -275,11 +293,11 @@ int command_worker(const struct config *c, int argc, char **argv)
         goto fail;
     say("worker %s: %d builds at once, data is in %s", config.name, config.threads, c->data_dir);
     notify("READY=1");
-    wait_for_signal(NULL);
-    worker_stop(worker, DRAIN_MS);
+    wait_for_signal(NULL, i.state, &superseded);
+    worker_stop(worker, superseded ? 0 : DRAIN_MS);
     courier_stop(courier);
     api_server_stop(operators);
-    return 0;
+    return superseded ? 1 : 0;
 fail:
     courier_stop(courier);
     api_server_stop(operators);

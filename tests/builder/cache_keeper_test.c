@@ -8,8 +8,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "builder/cache_keeper.h"
 #include "builder/cache_measure.h"
@@ -291,10 +293,10 @@ static void test_a_job_s_locks_end_with_it_though_a_forked_process_has_them_open
     assert_false(busy);
 }
 
-/* As if all that is in one of the cache's directories had been used long ago. */
-static void age(const struct machine *m, const char *workspace, const char *part)
+/* As if all that is in one of the cache's directories had been used at that time. */
+static void set_used(const struct machine *m, const char *workspace, const char *part, time_t when)
 {
-    const struct timespec long_ago[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    const struct timespec times[2] = {{.tv_sec = when}, {.tv_sec = when}};
     CLEANUP(argv_release) struct argv names = ARGV_INIT;
     CLEANUP_CLOSE int dir = -1;
     struct error err = ERROR_INIT;
@@ -304,7 +306,12 @@ static void age(const struct machine *m, const char *workspace, const char *part
     assert_int_equal(fs_open_dir(AT_FDCWD, path, &dir, &err), 0);
     assert_int_equal(fs_list(dir, ".", &names, &err), 0);
     for (size_t i = 0; i < names.n; i++)
-        assert_int_equal(utimensat(dir, names.v[i], long_ago, AT_SYMLINK_NOFOLLOW), 0);
+        assert_int_equal(utimensat(dir, names.v[i], times, AT_SYMLINK_NOFOLLOW), 0);
+}
+
+static void age(const struct machine *m, const char *workspace, const char *part)
+{
+    set_used(m, workspace, part, 1000000000);
 }
 
 /* A workspace may never be without a build. */
@@ -350,6 +357,32 @@ static void test_what_a_running_build_has_used_stays_whole(void **state)
     assert_int_equal(count_in(&m, "used", "/records"), 1);
     assert_int_equal(count_in(&m, "used", "/diffs"), 1);
     assert_int_equal(count_in(&m, "used", "/blobs"), 1);
+    builder_job_end(job);
+    builder_free(m.b);
+}
+
+/* It began a minute ago, by a clock that was an hour ahead, and was set right then. */
+static void test_what_a_running_build_has_used_stays_though_the_clock_is_set_back(void **state)
+{
+    static const char dockerfile[] = "FROM alpine:3.20\nRUN echo y >/y\n";
+    const time_t now = time(NULL);
+    const struct timespec ahead[2] = {{.tv_sec = now + 3540}, {.tv_sec = now + 3540}};
+    struct machine m;
+    struct builder_job *job;
+    struct error err = ERROR_INIT;
+    char begun[PATH_MAX], text[32];
+
+    bound(*state, 1, 0, &m);
+    build(*state, "back", dockerfile);
+    assert_int_equal(builder_job_begin(m.b, "back", "other", &job, &err), 0);
+    path_of(&m, "jobs", "other", "/begun", begun);
+    (void)snprintf(text, sizeof(text), "%lld", (long long)(clock_monotonic() - 60 * NS_PER_SEC));
+    assert_int_equal(fs_write_file(AT_FDCWD, begun, text, strlen(text), 0600, &err), 0);
+    assert_int_equal(utimensat(AT_FDCWD, begun, ahead, 0), 0);
+    set_used(&m, "back", "/records", now - 30);
+    sweep(&m, keep_all);
+    assert_int_equal(count_in(&m, "back", "/records"), 1);
+    assert_int_equal(count_in(&m, "back", "/diffs"), 1);
     builder_job_end(job);
     builder_free(m.b);
 }
@@ -597,6 +630,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_job_s_locks_end_with_it_though_a_forked_process_has_them_open),
         cmocka_unit_test(test_what_no_running_build_has_used_goes_while_builds_run),
         cmocka_unit_test(test_what_a_running_build_has_used_stays_whole),
+        cmocka_unit_test(test_what_a_running_build_has_used_stays_though_the_clock_is_set_back),
         cmocka_unit_test(test_nothing_goes_that_a_build_may_just_be_using),
         cmocka_unit_test(test_all_workspaces_together_stay_within_their_bound),
         cmocka_unit_test(test_what_no_record_names_goes),
