@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "programs/authorities.h"
+#include "programs/restoring.h"
 
 /* "prefix=location" or "prefix=location,insecure"; cuts the word in place. */
 static int parse_mirror(char *word, struct builder_mirror *ret, struct error *err)
@@ -209,6 +210,8 @@ int installation_open_state(const struct config *config, const char *path, struc
                                                   .templates = config->templates_max}};
 
     (void)snprintf(file, sizeof(file), "%s/kiln.db", config->data_dir);
+    if (!path && restoring_check(config->data_dir, err) < 0)
+        return -1;
     if (!path && !remote && fs_mkdirs(config->data_dir, 0755, err) < 0)
         return -1;
     return state_open(&state, ret, err);
@@ -281,6 +284,8 @@ int installation_open(const struct config *config, const char *dir, const char *
     set_credentials(ret);
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_max);
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_entries);
+    if (restoring_check(config->data_dir, err) < 0)
+        return -1;
     if (!worker_name_of(getpid(), ret->worker_name))
         return error_set(err, ERR_SYSTEM, "read /proc: is it mounted?");
     if (fs_mkdirs(dir, 0755, err) < 0 || set_mirrors(ret, err) < 0 ||

@@ -134,6 +134,33 @@ static const struct command {
      "  kiln volume create v1 --template deps:latest --size 4096 --out /srv/v1.img\n"
      "  kiln volume serve v2 --template deps:latest\n"
      "  kiln volume export v2 --format tar --out - | tar -t\n"},
+    {"backup", command_backup, "keep a copy of all state: database, images, templates, volumes, keys",
+     "usage: kiln backup DIR [--keep N] [--quiet] [OPTION]...\n"
+     "       kiln backup ls DIR\n"
+     "       kiln backup verify DIR [NAME]\n\n"
+     "Adds a backup to DIR: the database as it is at one moment, and of the data directory all but\n"
+     "caches: the keys, the images of Kiln's own registry, template stores, volumes, and the "
+     "archives\n"
+     "that builds wait for.  Services go on meanwhile.  Backups of a DIR share what is the same, "
+     "so a\n"
+     "second one takes what has changed.  It is there when the command ends with 0; one that is\n"
+     "killed leaves none.  --keep N then removes all but the newest N.\n\n"
+     "What lies in a bucket, in a registry of your own, or in files that the configuration names is\n"
+     "not in it: it says so.  docs/operations.md has the steps.\n\n"
+     "  kiln backup /backups/kiln --keep 14\n"
+     "  kiln backup verify /backups/kiln\n"},
+    {"restore", command_restore, "put a backup into an empty data directory and database",
+     "usage: kiln restore DIR [--backup NAME] [--files-only] [--quiet] [OPTION]...\n\n"
+     "Writes the newest backup of DIR, or that one, into the data directory, which must be empty, "
+     "and\n"
+     "into the configured database, which must be, too.  That may be another kind than the backup "
+     "was\n"
+     "made of: so a laptop's state moves to PostgreSQL.  Every byte is checked.  Builds that ran "
+     "are\n"
+     "queued again.  Killed, it is to be run again; until it has ended, nothing starts on that "
+     "data\n"
+     "directory.  --files-only leaves the database alone.\n\n"
+     "  kiln restore /backups/kiln --data-dir /var/lib/kiln\n"},
     {"prune", command_prune, "make room: remove what builds left for later ones",
      "usage: kiln prune [--workspace NAME] [--keep SIZE] [--bases] [OPTION]...\n\n"
      "Removes cached steps and cache mounts of all workspaces, or of one: those that were not "

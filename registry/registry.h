@@ -358,6 +358,11 @@ MUST_CHECK int registry_server_collect(const struct registry_server_config *conf
                                        size_t *ret_removed, struct error *err);
 
 /* Stops and reaps it.  NULL is fine. */
+/* Keeps garbage from being collected there until the descriptor is closed.  *ret_busy: it is being
+ * collected now, and there is none. */
+MUST_CHECK int registry_server_hold(const char *dir, bool *ret_busy, int *ret_fd,
+                                    struct error *err);
+
 void registry_server_free(struct registry_server *s);
 
 #endif

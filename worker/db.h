@@ -29,8 +29,9 @@ MUST_CHECK int db_open(const char *path, struct db **ret, struct error *err);
 MUST_CHECK int db_open_version(const char *path, int version, struct db **ret, struct error *err);
 void db_close(struct db *db);
 
-/* Whether the path is a server's, which others may use too. */
+/* Whether the path is a server's, which others may use too; and whether an open one is. */
 bool db_is_remote(const char *path);
+bool db_is_server(const struct db *db);
 
 /* The clock that all who use the database share: the server's, or else the machine's. */
 struct clock db_clock(struct db *db);
@@ -50,6 +51,7 @@ enum tx_mode {
     TX_ROW,   /* a note about one build, which it locks first: others do not wait for it */
     TX_NOTE,  /* a write that a power cut may take back (never a kill): it waits for no disk */
     TX_WRITE, /* a write that survives a power cut once it is committed */
+    TX_SNAPSHOT, /* reads alone, all of one moment: that of the first.  It ends with tx_end */
 };
 struct tx {
     struct db *db;
@@ -119,5 +121,6 @@ void query_reset(struct query *q);
 const char *query_get_text(struct query *q, int column);
 int64_t query_get_int(struct query *q, int column);
 size_t query_get_blob(struct query *q, int column, void *out, size_t max);
+bool query_is_null(struct query *q, int column);
 
 #endif
