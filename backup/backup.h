@@ -90,9 +90,9 @@ static inline void backup_writer_freep(struct backup_writer **w)
 /* ---- reading ---- */
 
 /* name: of a backup.  The manifest's own checksum is checked. */
-MUST_CHECK int backup_read_facts(struct backup_vault *v, const char *name,
-                                 struct backup_facts *ret, struct argv *ret_notes,
-                                 struct backup_totals *ret_totals, struct error *err);
+MUST_CHECK int backup_read_facts(struct backup_vault *v, const char *name, struct backup_facts *ret,
+                                 struct argv *ret_notes, struct backup_totals *ret_totals,
+                                 struct error *err);
 
 /* Writes all of it below the directory, where nothing has these names, and syncs it; every chunk is
  * checked on the way.  dirfd -1: only checks.  ERR_INPUT names what is missing or damaged. */

@@ -109,8 +109,7 @@ static int sweep(struct backup_vault *v, const struct needed *needed, uint64_t *
 }
 
 /* The manifests first: chunks without one are only room. */
-int backup_vault_forget(struct backup_vault *v, size_t keep, uint64_t *ret_freed,
-                        struct error *err)
+int backup_vault_forget(struct backup_vault *v, size_t keep, uint64_t *ret_freed, struct error *err)
 {
     CLEANUP(argv_release) struct argv names = ARGV_INIT;
     struct needed needed = {.n = 0};

@@ -59,8 +59,7 @@ static bool read_mode(const char *text, mode_t *ret)
     return true;
 }
 
-static int read_directory(struct parser *p, char *text, struct manifest_entry *e,
-                          struct error *err)
+static int read_directory(struct parser *p, char *text, struct manifest_entry *e, struct error *err)
 {
     char *path = cut(text);
 

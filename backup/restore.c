@@ -96,11 +96,7 @@ int backup_restore(struct backup_vault *v, const char *name, int dirfd,
 {
     CLEANUP_FILE FILE *file = NULL;
     CLEANUP_FREE unsigned char *room = malloc(BACKUP_CHUNK);
-    struct restoring r = {.vault = v,
-                          .progress = progress,
-                          .root = dirfd,
-                          .room = room,
-                          .fd = -1};
+    struct restoring r = {.vault = v, .progress = progress, .root = dirfd, .room = room, .fd = -1};
     const struct manifest_sink sink = {.entry = take_entry, .self = &r};
     int result;
 

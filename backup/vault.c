@@ -80,8 +80,8 @@ static int take_lock(struct backup_vault *v, struct error *err)
 {
     const bool alone = v->use == BACKUP_TO_WRITE;
 
-    v->lock = openat(v->dir, "lock", alone ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY | O_CLOEXEC,
-                     0600);
+    v->lock =
+        openat(v->dir, "lock", alone ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0600);
     if (v->lock < 0 && !alone && (errno == ENOENT || errno == EROFS || errno == EACCES))
         return 0; /* a copy, or one that nobody can write to */
     if (v->lock < 0)
@@ -90,8 +90,9 @@ static int take_lock(struct backup_vault *v, struct error *err)
         return 0;
     if (errno != EWOULDBLOCK)
         return error_errno(err, errno, "lock it");
-    return error_set(err, ERR_INPUT, alone ? "another kiln backup or restore uses it now"
-                                           : "a kiln backup writes there now");
+    return error_set(err, ERR_INPUT,
+                     alone ? "another kiln backup or restore uses it now"
+                           : "a kiln backup writes there now");
 }
 
 static int prepare(struct backup_vault *v, const char *dir, struct error *err)

@@ -11,9 +11,9 @@
 #include "base/fs.h"
 #include "base/text.h"
 
-#define MAKING    "backups/.making"
-#define TRIES     5 /* to read a file that others change */
-#define PAUSE_US  100000
+#define MAKING   "backups/.making"
+#define TRIES    5 /* to read a file that others change */
+#define PAUSE_US 100000
 
 struct backup_writer {
     struct backup_vault *vault;
@@ -140,8 +140,8 @@ int backup_add_file(struct backup_writer *w, const char *path, int fd, mode_t mo
     if (read_stable(w, fd, &pieces, err) < 0) {
         (void)error_wrap(err, "%s", path);
     } else {
-        buf_addf(&line, "file %o %llu %s\n", (unsigned)mode & 0777,
-                 (unsigned long long)pieces.size, path);
+        buf_addf(&line, "file %o %llu %s\n", (unsigned)mode & 0777, (unsigned long long)pieces.size,
+                 path);
         result = put_buf(w, &line, err);
     }
     if (result == 0)

@@ -209,8 +209,7 @@ static int take_file(void *self, const char *path, int fd, bool lasting, struct 
     (void)snprintf(whole, sizeof(whole), "%s/%s", c->dir, path);
     if (fstat(fd, &st) < 0)
         return error_errno(err, errno, "look at %s", whole);
-    if (lasting &&
-        backup_add_known(c->data->writer, whole, (uint64_t)st.st_size, &known, err) < 0)
+    if (lasting && backup_add_known(c->data->writer, whole, (uint64_t)st.st_size, &known, err) < 0)
         return -1;
     return known ? 0 : backup_add_file(c->data->writer, whole, fd, 0600, err);
 }

@@ -134,18 +134,21 @@ static const struct command {
      "  kiln volume create v1 --template deps:latest --size 4096 --out /srv/v1.img\n"
      "  kiln volume serve v2 --template deps:latest\n"
      "  kiln volume export v2 --format tar --out - | tar -t\n"},
-    {"backup", command_backup, "keep a copy of all state: database, images, templates, volumes, keys",
+    {"backup", command_backup,
+     "keep a copy of all state: database, images, templates, volumes, keys",
      "usage: kiln backup DIR [--keep N] [--quiet] [OPTION]...\n"
      "       kiln backup ls DIR\n"
      "       kiln backup verify DIR [NAME]\n\n"
-     "Adds a backup to DIR: the database as it is at one moment, and of the data directory all but\n"
+     "Adds a backup to DIR: the database as it is at one moment, and of the data directory all "
+     "but\n"
      "caches: the keys, the images of Kiln's own registry, template stores, volumes, and the "
      "archives\n"
      "that builds wait for.  Services go on meanwhile.  Backups of a DIR share what is the same, "
      "so a\n"
      "second one takes what has changed.  It is there when the command ends with 0; one that is\n"
      "killed leaves none.  --keep N then removes all but the newest N.\n\n"
-     "What lies in a bucket, in a registry of your own, or in files that the configuration names is\n"
+     "What lies in a bucket, in a registry of your own, or in files that the configuration names "
+     "is\n"
      "not in it: it says so.  docs/operations.md has the steps.\n\n"
      "  kiln backup /backups/kiln --keep 14\n"
      "  kiln backup verify /backups/kiln\n"},

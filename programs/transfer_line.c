@@ -11,9 +11,8 @@
 
 void transfer_line_init(struct transfer_line *t, bool quiet)
 {
-    *t = (struct transfer_line){.what = "",
-                                .started = clock_monotonic(),
-                                .quiet = quiet || !isatty(STDERR_FILENO)};
+    *t = (struct transfer_line){
+        .what = "", .started = clock_monotonic(), .quiet = quiet || !isatty(STDERR_FILENO)};
 }
 
 void transfer_line_begin(struct transfer_line *t, const char *what)

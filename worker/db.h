@@ -48,9 +48,9 @@ struct clock db_clock(struct db *db);
  * only when the message says that it is not known, it may have been. */
 enum tx_mode {
     TX_READ,
-    TX_ROW,   /* a note about one build, which it locks first: others do not wait for it */
-    TX_NOTE,  /* a write that a power cut may take back (never a kill): it waits for no disk */
-    TX_WRITE, /* a write that survives a power cut once it is committed */
+    TX_ROW,      /* a note about one build, which it locks first: others do not wait for it */
+    TX_NOTE,     /* a write that a power cut may take back (never a kill): it waits for no disk */
+    TX_WRITE,    /* a write that survives a power cut once it is committed */
     TX_SNAPSHOT, /* reads alone, all of one moment: that of the first.  It ends with tx_end */
 };
 struct tx {

@@ -65,8 +65,9 @@ static int add_column(struct table *t, struct query *q, struct error *err)
         return error_set(err, ERR_SYSTEM, "table %s: too many columns", t->name);
     *c = (struct column){.key = (int)query_get_int(q, 2)};
     (void)snprintf(c->name, sizeof(c->name), "%s", name);
-    c->type = strcmp(type, "integer") == 0 ? IS_NUMBER : strcmp(type, "blob") == 0 ? IS_BYTES
-                                                                                   : IS_TEXT;
+    c->type = strcmp(type, "integer") == 0 ? IS_NUMBER
+              : strcmp(type, "blob") == 0  ? IS_BYTES
+                                           : IS_TEXT;
     t->n++;
     t->n_keys += c->key > 0;
     return 0;
@@ -160,17 +161,16 @@ struct value {
     int64_t number;
 };
 
-struct page {
-    struct value last[COLUMNS_MAX + 1]; /* of the row before; the rowid last */
-    bool any;
+struct row {
+    struct value values[COLUMNS_MAX + 1]; /* the rowid last */
+    bool there;
 };
 
-static void forget(struct page *p)
+static void row_release(struct row *r)
 {
-    for (size_t i = 0; i <= COLUMNS_MAX; i++) {
-        free(p->last[i].data);
-        p->last[i] = (struct value){.data = NULL};
-    }
+    for (size_t i = 0; i <= COLUMNS_MAX; i++)
+        free(r->values[i].data);
+    *r = (struct row){.there = false};
 }
 
 static int read_value(struct query *q, int i, int type, struct value *v, struct error *err)
@@ -191,16 +191,17 @@ static int read_value(struct query *q, int i, int type, struct value *v, struct 
     return v->data ? 0 : error_set(err, ERR_SYSTEM, "copy the database: out of memory");
 }
 
-static int read_row(const struct table *t, struct query *q, struct page *p, size_t *bytes,
+static int read_row(const struct table *t, struct query *q, struct row *r, size_t *bytes,
                     struct error *err)
 {
-    forget(p);
+    row_release(r);
     for (int i = 0; i < t->n + t->by_rowid; i++) {
-        if (read_value(q, i, i < t->n ? (int)t->columns[i].type : IS_NUMBER, &p->last[i], err) < 0)
+        if (read_value(q, i, i < t->n ? (int)t->columns[i].type : IS_NUMBER, &r->values[i], err) <
+            0)
             return -1;
-        *bytes += p->last[i].len + sizeof(int64_t);
+        *bytes += r->values[i].len + sizeof(int64_t);
     }
-    p->any = true;
+    r->there = true;
     return 0;
 }
 
@@ -216,14 +217,14 @@ static void bind(struct query *q, int type, const struct value *v)
         query_text(q, v->data);
 }
 
-static void bind_key(const struct table *t, const struct page *p, struct query *q)
+static void bind_key(const struct table *t, const struct row *r, struct query *q)
 {
     if (t->by_rowid)
-        query_int(q, p->last[t->n].number);
+        query_int(q, r->values[t->n].number);
     for (int k = 1; !t->by_rowid && k <= t->n_keys; k++) {
         const struct column *c = key_column(t, k);
 
-        bind(q, (int)c->type, &p->last[c - t->columns]);
+        bind(q, (int)c->type, &r->values[c - t->columns]);
     }
 }
 
@@ -260,14 +261,14 @@ static json_t *value_json(int type, struct value *v)
     return json_string_nocheck(hex);
 }
 
-static int add_to_document(const struct table *t, struct page *p, json_t *rows, struct error *err)
+static int add_to_document(const struct table *t, struct row *r, json_t *rows, struct error *err)
 {
     json_t *o = json_object();
     int failed = json_array_append_new(rows, o);
 
     for (int i = 0; i < t->n && !failed; i++)
         failed = json_object_set_new_nocheck(o, t->columns[i].name,
-                                             value_json((int)t->columns[i].type, &p->last[i]));
+                                             value_json((int)t->columns[i].type, &r->values[i]));
     return failed ? error_set(err, ERR_SYSTEM, "copy the database: out of memory") : 0;
 }
 
@@ -285,12 +286,12 @@ static int send_document(struct query *insert, json_t *rows, struct error *err)
     return query_run(insert, NULL, err);
 }
 
-static int insert_row(const struct table *t, const struct page *p, struct query *insert,
+static int insert_row(const struct table *t, const struct row *r, struct query *insert,
                       struct error *err)
 {
     query_reset(insert);
     for (int i = 0; i < t->n; i++)
-        bind(insert, (int)t->columns[i].type, &p->last[i]);
+        bind(insert, (int)t->columns[i].type, &r->values[i]);
     return query_run(insert, NULL, err);
 }
 
@@ -300,30 +301,32 @@ struct copying {
     struct db *from, *to;
     const struct table *table;
     struct query *insert;
-    int64_t limit; /* rows of the next page */
-    struct page page;
+    int64_t limit;   /* rows of the next page */
+    struct row last; /* that was read */
 };
 
 /* *ret_rows: how many there were. */
 static int copy_page(struct copying *c, const char *select, int64_t *ret_rows, struct error *err)
 {
     const bool server = db_is_server(c->to);
+    CLEANUP(row_release) struct row key = c->last; /* behind which it begins */
     json_auto_t *rows = json_array();
     size_t bytes = 0;
     bool row;
 
+    c->last = (struct row){.there = false};
     QUERY(q, c->from, select);
-    if (c->page.any)
-        bind_key(c->table, &c->page, &q);
+    if (key.there)
+        bind_key(c->table, &key, &q);
     query_int(&q, c->limit);
     for (*ret_rows = 0;; ++*ret_rows) {
         if (query_next(&q, &row, err) < 0)
             return -1;
         if (!row)
             break;
-        if (read_row(c->table, &q, &c->page, &bytes, err) < 0 ||
-            (server ? add_to_document(c->table, &c->page, rows, err)
-                    : insert_row(c->table, &c->page, c->insert, err)) < 0)
+        if (read_row(c->table, &q, &c->last, &bytes, err) < 0 ||
+            (server ? add_to_document(c->table, &c->last, rows, err)
+                    : insert_row(c->table, &c->last, c->insert, err)) < 0)
             return -1;
     }
     if (bytes < PAGE_BYTES && c->limit < PAGE_MAX)
@@ -366,13 +369,13 @@ static int copy_table(struct db *from, struct db *to, const struct table *t,
     do {
         const int64_t asked = c.limit;
 
-        result = copy_page(&c, buf_str(c.page.any ? &next : &first), &rows, err);
+        result = copy_page(&c, buf_str(c.last.there ? &next : &first), &rows, err);
         if (result == 0 && each && rows)
             each(self, t->name, (uint64_t)rows);
         if (rows < asked)
             break;
     } while (result == 0);
-    forget(&c.page);
+    row_release(&c.last);
     return result < 0 ? error_wrap(err, "table %s", t->name) : set_counter(to, t, err);
 }
 
