@@ -145,7 +145,7 @@ static int add_token_keys(struct backup_data *d, const char *dir, struct error *
     if (fs_list(AT_FDCWD, dir, &names, err) < 0)
         return -1;
     for (size_t i = 0; i < names.n; i++) {
-        if (!text_starts(names.v[i], "token-key") || !text_ends(names.v[i], ".pem"))
+        if (!text_starts(names.v[i], "token-key.pem"))
             continue;
         (void)snprintf(path, sizeof(path), "registry/%s", names.v[i]);
         if (add_path(d, path, false, err) < 0)

@@ -31,7 +31,7 @@ struct installation {
     struct argv mirror_words; /* what mirrors points into */
     struct registry registry;
     struct registry_signer signer;
-    struct es256_key *registry_key; /* NULL: the registry asks for no tokens */
+    struct registry_keys *registry_keys; /* NULL: the registry asks for no tokens */
     char registry_url[256];
     char registry_name[256]; /* the host of references */
     struct argv extract_words;
@@ -62,6 +62,9 @@ MUST_CHECK int installation_prepare_objects(struct installation *i, const char *
 /* Then "s3://bucket/prefix" can be opened. */
 MUST_CHECK int installation_open_objects(const struct installation *i, const char *url,
                                          struct objects **ret, struct error *err);
+
+/* How long a key of the registry's tokens is accepted after its rotation, ns. */
+int64_t installation_token_overlap(const struct config *c);
 
 /* The registry alone, and who signs its tokens: of i, config is set and all else empty. */
 MUST_CHECK int installation_open_registry(struct installation *i, struct error *err);

@@ -134,6 +134,21 @@ static const struct command {
      "  kiln volume create v1 --template deps:latest --size 4096 --out /srv/v1.img\n"
      "  kiln volume serve v2 --template deps:latest\n"
      "  kiln volume export v2 --format tar --out - | tar -t\n"},
+    {"rotate", command_rotate, "change keys and secrets while everything runs",
+     "usage: kiln rotate\n"
+     "       kiln rotate upload|registry|webhook [--now]\n"
+     "       kiln rotate webhook --purge\n\n"
+     "Makes another key or secret, which all that runs uses at once; the one before it is "
+     "accepted\n"
+     "for a while more, or with --now (it became known to somebody) no longer.\n\n"
+     "  upload     signs upload URLs.  The old key: as long as a URL is good for (upload_expiry).\n"
+     "  registry   signs the registry's tokens.  The old key: for 5 minutes, or build_timeout.  "
+     "With\n"
+     "             --now, what is pushed or pulled at that moment may have to be tried again.\n"
+     "  webhook    prints a new secret; messages are signed with it, too.  The old ones go when "
+     "you\n"
+     "             say so, with --purge: the receiver has to know the new one first.\n\n"
+     "Without a word it says what there is.  API keys: kiln key create, kiln key revoke.\n"},
     {"backup", command_backup,
      "keep a copy of all state: database, images, templates, volumes, keys",
      "usage: kiln backup DIR [--keep N] [--quiet] [OPTION]...\n"

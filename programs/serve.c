@@ -44,11 +44,28 @@ static int start_operators(const struct installation *i, struct api_config *ret_
     return 0;
 }
 
-/* Until SIGINT or SIGTERM; meanwhile sees to it that the registry lives. */
-static void wait_for_signal(struct registry_server *registry)
+/* That it lives, and trusts the keys that are. */
+static void tend_registry(struct registry_server *registry, struct registry_keys *keys)
+{
+    struct error err = ERROR_INIT;
+    bool restarted = false;
+
+    if (registry_server_check(registry, &restarted, &err) < 0)
+        say("registry: %s", err.msg);
+    else if (restarted)
+        say("registry: had died and was started again");
+    if (!keys)
+        return;
+    if (registry_keys_tend(keys, &err) < 0 || registry_server_renew(registry, &restarted, &err) < 0)
+        say("registry: %s", err.msg);
+    else if (restarted)
+        say("registry: was started again, with other keys");
+}
+
+/* Until SIGINT or SIGTERM; meanwhile sees to the registry, if there is one. */
+static void wait_for_signal(struct registry_server *registry, struct registry_keys *keys)
 {
     const struct timespec second = {.tv_sec = 1};
-    struct error err = ERROR_INIT;
     sigset_t set;
     int signal;
 
@@ -56,15 +73,11 @@ static void wait_for_signal(struct registry_server *registry)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     for (;;) {
-        bool restarted = false;
-
         signal = sigtimedwait(&set, NULL, &second);
         if (signal > 0)
             break;
-        if (registry && registry_server_check(registry, &restarted, &err) < 0)
-            say("registry: %s", err.msg);
-        if (restarted)
-            say("registry: had died and was started again");
+        if (registry)
+            tend_registry(registry, keys);
     }
     notify("STOPPING=1");
     say("stopping on %s", strsignal(signal));
@@ -115,7 +128,6 @@ struct service {
     struct arrivals_config arrivals_config;
     struct arrivals *arrivals; /* NULL: uploads come by the API */
     struct planner planner;
-    unsigned char upload_key[UPLOAD_KEY_SIZE];
     struct api_config api_config, operator_config;
     struct api_server *api, *operators;
 };
@@ -136,7 +148,6 @@ static void set_api_config(struct service *s, const struct config *c)
     s->api_config = (struct api_config){
         .state = s->installation.state,
         .uploads = s->installation.uploads,
-        .upload_key = s->upload_key,
         .registry = &s->installation.registry,
         .registry_name = s->installation.registry_name,
         .credentials_dir = s->installation.credentials_dir,
@@ -179,9 +190,7 @@ static int start_arrivals(struct service *s, const struct config *c, struct erro
 static int service_start(struct service *s, const struct config *c, char ret_url[300],
                          struct error *err)
 {
-    if (installation_open(c, c->data_dir, NULL, &s->installation, err) < 0 ||
-        state_secret(s->installation.state, "upload key", s->upload_key, sizeof(s->upload_key),
-                     err) < 0)
+    if (installation_open(c, c->data_dir, NULL, &s->installation, err) < 0)
         return -1;
     s->worker_config = installation_worker(&s->installation, (int)c->workers, operator_log);
     s->planner.config = &s->worker_config;
@@ -216,7 +225,7 @@ int command_serve(const struct config *c, int argc, char **argv)
         say("images go to %s, data is in %s", s.installation.registry_name, c->data_dir);
         fprintf(stderr, "kiln: ready at %s/v0\n", url);
         notify("READY=1");
-        wait_for_signal(s.registry);
+        wait_for_signal(s.registry, s.installation.registry_keys);
         code = 0;
     }
     if (code)
@@ -256,7 +265,7 @@ int command_worker(const struct config *c, int argc, char **argv)
         goto fail;
     say("worker %s: %d builds at once, data is in %s", config.name, config.threads, c->data_dir);
     notify("READY=1");
-    wait_for_signal(NULL);
+    wait_for_signal(NULL, NULL);
     worker_stop(worker, DRAIN_MS);
     courier_stop(courier);
     api_server_stop(operators);

@@ -26,6 +26,7 @@
 #include "worker/planner.h"
 #include "worker/state.h"
 #include "worker/state_copy.h"
+#include "worker/state_rotate.h"
 #include "worker/state_shares.h"
 #include "worker/status.h"
 #include "worker/webhooks.h"
