@@ -21,6 +21,7 @@ int command_webhook(const struct config *config, int argc, char **argv);
 int command_backup(const struct config *config, int argc, char **argv);
 int command_restore(const struct config *config, int argc, char **argv);
 int command_rotate(const struct config *config, int argc, char **argv);
+int command_gc(const struct config *config, int argc, char **argv);
 int command_prune(const struct config *config, int argc, char **argv);
 int command_doctor(const struct config *config, int argc, char **argv);
 int command_template(const struct config *config, int argc, char **argv);

@@ -368,6 +368,18 @@ struct worker_config installation_worker(const struct installation *i, int threa
     };
 }
 
+struct gc_config installation_gc(const struct installation *i,
+                                 void (*log)(void *self, const char *line))
+{
+    return (struct gc_config){.state = i->state,
+                              .places = &i->places,
+                              .interval = i->config->gc_interval * NS_PER_SEC,
+                              .log_ns = i->config->log_retention * NS_PER_SEC,
+                              .event_ns = i->config->event_retention * NS_PER_SEC,
+                              .name = i->worker_name,
+                              .log = log};
+}
+
 void installation_webhook_secrets(const struct config *config, char path[4096])
 {
     if (config->webhook_secrets[0])

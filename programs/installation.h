@@ -88,6 +88,10 @@ MUST_CHECK int installation_collect_registry(const struct config *config, bool *
 struct worker_config installation_worker(const struct installation *i, int threads,
                                          void (*log)(void *self, const char *line));
 
+/* The part that collects garbage. */
+struct gc_config installation_gc(const struct installation *i,
+                                 void (*log)(void *self, const char *line));
+
 /* Makes the file of secrets where webhooks are configured, and lets deployments that end from now
  * on be told to these.  *ret: for courier_start. */
 MUST_CHECK int installation_courier(struct installation *i,

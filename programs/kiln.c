@@ -179,6 +179,16 @@ static const struct command {
      "data\n"
      "directory.  --files-only leaves the database alone.\n\n"
      "  kiln restore /backups/kiln --data-dir /var/lib/kiln\n"},
+    {"gc", command_gc, "collect garbage now, or say what there is and when it was collected",
+     "usage: kiln gc [events|expired|logs|templates] [--dry-run] [OPTION]...\n"
+     "       kiln gc --status\n\n"
+     "Removes events older than event_retention, access tokens whose time is over, logs older "
+     "than\n"
+     "log_retention, and has workers free what no volume template needs.  kiln serve does so by "
+     "itself\n"
+     "every gc_interval; of several, one at a time.  --dry-run says how much it would be, and "
+     "removes\n"
+     "nothing; --status, when each was done, by whom, and what went.\n"},
     {"prune", command_prune, "make room: remove what builds left for later ones",
      "usage: kiln prune [--workspace NAME] [--keep SIZE] [--bases] [OPTION]...\n\n"
      "Removes cached steps and cache mounts of all workspaces, or of one: those that were not "

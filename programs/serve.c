@@ -127,6 +127,8 @@ struct service {
     struct courier *courier;
     struct arrivals_config arrivals_config;
     struct arrivals *arrivals; /* NULL: uploads come by the API */
+    struct gc_config gc_config;
+    struct gc *gc;
     struct planner planner;
     struct api_config api_config, operator_config;
     struct api_server *api, *operators;
@@ -136,6 +138,7 @@ static void service_stop(struct service *s)
 {
     api_server_stop(s->api);
     arrivals_stop(s->arrivals);
+    gc_stop(s->gc);
     worker_stop(s->worker, DRAIN_MS);
     courier_stop(s->courier);
     registry_server_free(s->registry);
@@ -205,6 +208,9 @@ static int service_start(struct service *s, const struct config *c, char ret_url
         return -1;
     if (installation_courier(&s->installation, operator_log, &s->courier_config, err) < 0 ||
         courier_start(&s->courier_config, &s->courier, err) < 0)
+        return -1;
+    s->gc_config = installation_gc(&s->installation, operator_log);
+    if (gc_start(&s->gc_config, &s->gc, err) < 0)
         return -1;
     return c->workers > 0 ? worker_start(&s->worker_config, &s->worker, err) : 0;
 }

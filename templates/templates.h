@@ -350,6 +350,10 @@ struct template_gc_report {
 MUST_CHECK int template_gc(struct template_store *s, struct template_gc_report *ret,
                            struct error *err);
 
+/* Only looks: *_waiting is what a collection would free now, by and by. */
+MUST_CHECK int template_gc_look(struct template_store *s, struct template_gc_report *ret,
+                                struct error *err);
+
 struct template_verify_report {
     uint64_t packs, chunks, revisions, bytes; /* that were looked at; raw bytes */
     struct argv damage; /* one line each, naming file and place; empty: all is whole */

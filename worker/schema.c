@@ -283,6 +283,19 @@ static const char version_pending_shares[] =
     ") strict, without rowid;"
     "create index pending_shares_by_target on pending_shares (target, created);";
 
+/* When which garbage was collected; and the way to old events. */
+static const char version_gc[] = "create table gc_runs ("
+                                 " task text primary key,"
+                                 " holder text not null,"
+                                 " began integer not null,"
+                                 " ended integer not null,"
+                                 " lease_until integer not null,"
+                                 " items integer not null default 0,"
+                                 " bytes integer not null default 0,"
+                                 " message text not null default ''"
+                                 ") strict, without rowid;"
+                                 "create index events_by_time on events (time);";
+
 const char *const schema_migrations[] = {
     version_1,          version_2,
     version_3,          version_accounts,
@@ -291,5 +304,6 @@ const char *const schema_migrations[] = {
     version_limits,     version_log_retention,
     version_revisions,  version_deployments,
     version_build_list, version_pending_shares,
+    version_gc,
 };
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

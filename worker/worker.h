@@ -20,6 +20,7 @@
 #include "worker/counts.h"
 #include "worker/credentials.h"
 #include "worker/facts.h"
+#include "worker/gc.h"
 #include "worker/log_json.h"
 #include "worker/pipeline.h"
 #include "worker/places.h"

@@ -117,6 +117,12 @@ class Backup(unittest.TestCase):
             self.assertEqual(answer.status, 200, answer)
             wait_until("there are two revisions", lambda: "deps:2" in self.tool(
                 "template", "ls", "deps", "--workspace", "acme", data=data).stdout)
+            self.tool("template", "rm", "deps:1", "--workspace", "acme", data=data)
+            would = self.tool("gc", "templates", "--dry-run", data=data).stdout.split()
+            self.assertEqual((would[1], would[5]), ("1", "kB"), would)
+            self.tool("gc", "templates", data=data)
+            wait_until("a worker has freed it", lambda: self.tool(
+                "gc", "templates", "--dry-run", data=data).stdout.split()[1] == "0")
         type(self).data = data
 
     def test_2_a_second_backup_is_small(self):
