@@ -23,6 +23,8 @@ struct state {
     atomic_bool claim_failed; /* the last one, so that there is no use in hurrying to the next */
 };
 
+#define EVENTS_SHOWN 100 /* of a target; others are garbage */
+
 #define COPY_TEXT(to, from) ((void)snprintf((to), sizeof(to), "%s", (from)))
 
 /* Binds workspace, type and name. */
