@@ -4,9 +4,10 @@
 #include "worker/state_internal.h"
 #include "worker/state_rotate.h"
 
-#define AT_ONCE     10000                     /* rows: a transaction of a tenth of a second */
-#define OFFERS_KEPT (30 * 86400 * NS_PER_SEC) /* after their end, so that who comes late is told   \
-                                               */
+#define AT_ONCE 10000 /* rows: a transaction of a tenth of a second */
+#define OFFERS_KEPT                                                                                \
+    (30 * 86400 * NS_PER_SEC) /* after their end, so that who comes late is told                   \
+                               */
 
 /* ---- whose turn it is ---- */
 
