@@ -122,6 +122,11 @@ MUST_CHECK int objects_list(struct objects *o, const char *prefix,
                                         struct error *err),
                             void *self, struct error *err);
 
+/* Takes back puts in parts of anybody's that were begun so many seconds ago, by the server's clock,
+ * and have not ended: whoever did that is dead, or lost the answer. */
+MUST_CHECK int objects_abort_unfinished(struct objects *o, int64_t seconds, size_t *ret_n,
+                                        struct error *err);
+
 /* Appends a URL that is good for one kind of request, a PUT of that key, for so many seconds (7
  * days at most).  labels: "name: value"; the PUT has to carry each as x-amz-meta-name, and no
  * other. */

@@ -269,3 +269,41 @@ int template_gc(struct template_store *store, const struct template_progress *pr
     *ret = report;
     return 0;
 }
+
+static void weigh_all(const struct survey *s, struct template_gc_report *report)
+{
+    for (size_t i = 0; i < s->view.n_packs; i++) {
+        const struct pack *p = &s->view.packs[i];
+        uint64_t all, needed;
+
+        weigh(s, i, &all, &needed);
+        if (is_fresh(s, p->name) || (needed > 0 && needed * 100 >= all * WORTH_KEEPING)) {
+            report->bytes_live += p->size;
+            continue;
+        }
+        /* As much of it is copied as is needed. */
+        report->packs_waiting++;
+        report->bytes_waiting +=
+            all ? p->size - (uint64_t)((double)needed / (double)all * (double)p->size) : p->size;
+    }
+}
+
+int template_gc_look(struct template_store *store, struct template_gc_report *ret,
+                     struct error *err)
+{
+    CLEANUP(survey_release) struct survey s = {.has_reader = false};
+    struct template_gc_report report = {.packs_removed = 0};
+    int lock = -1;
+    int result;
+
+    if (storage_lock(store->storage, false, &lock, err) < 0)
+        return error_wrap(err, "look for what is not needed");
+    result = look(store, &s, err);
+    if (result == 0)
+        weigh_all(&s, &report);
+    storage_unlock(store->storage, &lock);
+    if (result < 0)
+        return error_wrap(err, "look for what is not needed");
+    *ret = report;
+    return 0;
+}

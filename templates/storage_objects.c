@@ -19,6 +19,7 @@
 
 #define SMALL_MAX      (64u << 20) /* bytes of what is no pack: a revision's root */
 #define REMOVE_SECONDS 3600        /* that readers have a condemned pack for */
+#define PARTS_SECONDS  (24 * 3600) /* no pack takes that long to be put */
 #define PACKS          "packs"
 #define RAW            "raw"
 
@@ -270,10 +271,16 @@ static int bucket_sessions(struct storage *s, struct argv *ret, struct error *er
     return lease_touch(&b->lease, err) < 0 ? -1 : lease_sessions(&b->lease, ret, err);
 }
 
-/* Puts in parts that nobody ended are the bucket's own to clear away. */
+/* Puts in parts of packs that nobody will end.  A server that does not list them, or does not let
+ * us, is to have a rule for them: no reason to collect nothing. */
 static int bucket_sweep(struct storage *s, struct error *err)
 {
-    return lease_touch(&bucket_of(s)->lease, err);
+    struct bucket *b = bucket_of(s);
+    struct error ignored = ERROR_INIT;
+    size_t n;
+
+    (void)!objects_abort_unfinished(b->objects, PARTS_SECONDS, &n, &ignored);
+    return lease_touch(&b->lease, err);
 }
 
 static void bucket_release(struct storage *s)

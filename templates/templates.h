@@ -325,6 +325,20 @@ MUST_CHECK int template_disk_export_tar(struct template_disk *d, int fd,
                                         const struct template_progress *progress,
                                         struct error *err);
 
+/* ---- copy ---- */
+
+struct template_taker {
+    /* "packs": comes before what is in it. */
+    int (*directory)(void *self, const char *path, struct error *err);
+    /* path: "packs/NAME", below the store.  lasting: it never changes under that name. */
+    int (*file)(void *self, const char *path, int fd, bool lasting, struct error *err);
+    void *self;
+};
+/* Hands out every file of a store in a directory, so that these are a store of the same revisions
+ * and holds.  Runs beside packers, collectors and readers, which wait while the small files go. */
+MUST_CHECK int template_copy(struct template_store *s, const struct template_taker *taker,
+                             struct error *err);
+
 /* ---- gc and verify ---- */
 
 struct template_gc_report {
@@ -335,6 +349,10 @@ struct template_gc_report {
 /* Runs beside packers and readers.  One at a time: ERR_SYSTEM "busy" otherwise. */
 MUST_CHECK int template_gc(struct template_store *s, const struct template_progress *progress,
                            struct template_gc_report *ret, struct error *err);
+
+/* Only looks: *_waiting is what a collection would free now, by and by. */
+MUST_CHECK int template_gc_look(struct template_store *s, struct template_gc_report *ret,
+                                struct error *err);
 
 struct template_verify_report {
     uint64_t packs, chunks, revisions, bytes; /* that were looked at; raw bytes */
