@@ -8,8 +8,8 @@ import tempfile
 
 KILN = os.environ["KILN"]
 HEAVY = ("libarchive", "libcurl", "libgit2", "libgnutls", "libicu", "libmicrohttpd", "libpq", "libsqlite")
-OF_THE_WHOLE = ("account", "build", "doctor", "key", "prune", "registry", "serve", "webhook", "worker",
-                "workspace")
+OF_THE_WHOLE = ("account", "backup", "build", "doctor", "gc", "key", "prune", "registry", "restore", "rotate",
+                "serve", "webhook", "worker", "workspace")
 
 
 def run(*words, **more):
