@@ -1,6 +1,6 @@
 """A base of OCI's format, behind an index, with a layer packed by gzip, one by zstd and one not at all:
 what is built on it has these layers as they came, under their right names, and a client that reads
-names believes them."""
+names believes them.  A mirror may be a cache that pulls through."""
 import gzip
 import hashlib
 import io
@@ -39,6 +39,14 @@ def digest_of(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
+class Cache(Registry):
+    """docker-registry as a cache of another registry."""
+
+    def __init__(self, directory, url):
+        self.extra = {"proxy": {"remoteurl": url}}
+        super().__init__(directory)
+
+
 class Formats(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -49,7 +57,10 @@ class Formats(unittest.TestCase):
         (cls.kiln.directory / "bases").mkdir()
         cls.registry = Registry(cls.kiln.directory / "bases")
         cls.addClassCleanup(cls.registry.stop)
-        cls.kiln.mirrors += f" formats.example=127.0.0.1:{cls.registry.port},insecure"
+        cls.cache = Cache(cls.kiln.directory / "cache", f"http://127.0.0.1:{cls.registry.port}")
+        cls.addClassCleanup(cls.cache.stop)
+        cls.kiln.mirrors += (f" formats.example=127.0.0.1:{cls.registry.port},insecure"
+                             f" far.example=127.0.0.1:{cls.cache.port},insecure")
         cls.kiln.start()
 
     def ask(self, method, path, data=None, **headers):
@@ -81,9 +92,9 @@ class Formats(unittest.TestCase):
         self.put_manifest(tag, f"{OCI}.index.v1+json", manifests=[image])
         return [digest_of(blob) for _, blob, _ in layers]
 
-    def build(self, name, tag):
+    def build(self, name, tag, registry="formats.example"):
         self.kiln.deploy(name, zip_of({
-            "Dockerfile": f"FROM formats.example/base:{tag}\nCOPY f /four\nHEALTHCHECK CMD true\n"
+            "Dockerfile": f"FROM {registry}/base:{tag}\nCOPY f /four\nHEALTHCHECK CMD true\n"
                           "ENTRYPOINT [\"/one\"]\n", "f": "4"}))
         return self.kiln.manifest(name).json
 
@@ -125,6 +136,14 @@ class Formats(unittest.TestCase):
         config = json.loads(self.kiln.blob("zstd", manifest["config"]["digest"]))
         self.assertEqual(config["config"]["Healthcheck"], {"Test": ["CMD-SHELL", "true"]})
         self.assertLessEqual({"/one", "/two", "/three", "/four"}, self.copied("zstd"))
+
+    def test_a_mirror_may_pull_through(self):
+        one = tar_of("one", b"through")
+        blobs = self.push("through", [(f"{LAYER}+gzip", gzip.compress(one, mtime=0), one)])
+        manifest = self.build("through", "through", "far.example")
+        self.assertEqual(manifest["layers"][0]["digest"], blobs[0])
+        names = http_request("GET", f"http://127.0.0.1:{self.cache.port}/v2/_catalog").json
+        self.assertEqual(names["repositories"], ["base"])
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ static void test_a_package_stands_there_once_and_the_image_contains_it(void **st
 }
 
 #define RPM                                                                                        \
-    "{\"type\":\"rpm\",\"name\":\"a\",\"version\":\"1-1\",\"path\":\"var/lib/rpm/Packages\","               \
+    "{\"type\":\"rpm\",\"name\":\"a\",\"version\":\"1-1\",\"path\":\"var/lib/rpm/Packages\","      \
     "\"license\":\"MIT\",\"vendor\":\"Fedora Project\"}"
 
 static void test_what_the_package_says_of_itself_is_told(void **state)
