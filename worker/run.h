@@ -31,6 +31,7 @@ struct run {
     atomic_bool lost;           /* the lease is gone: write nothing more */
     char holder[WORKER_HOLDER]; /* of the lease: this try and no other */
     int64_t begun;              /* monotonic, ns */
+    atomic_llong leased;        /* until when nobody else can have the build; monotonic, ns */
 
     /* What the steps leave for each other. */
     struct builder_job *job;
@@ -66,8 +67,10 @@ static inline bool run_is_slim(const struct run *r)
     return r->plan.settings.build_slim && !r->config->no_slim;
 }
 
-/* The registry, of which every call ends when the run is stopped. */
-struct registry run_registry(const struct run *r);
+/* The registry, of which every call ends when the run is stopped, and which is given no tag without
+ * a lease: a process that was frozen, or cut off from the database, must not overwrite what the
+ * next try has made of the build. */
+struct registry run_registry(struct run *r);
 
 /* A line for the operator. */
 void run_log(const struct worker_config *c, const char *fmt, ...) PRINTF(2, 3);
@@ -76,8 +79,8 @@ void run_log(const struct worker_config *c, const char *fmt, ...) PRINTF(2, 3);
  * it was stopped (cancel was thrown). */
 MUST_CHECK int pipeline_run(struct run *r, struct error *err);
 
-/* The whole try: journal, lease, pipeline, verdict, cleaning up.  When drain is thrown the build goes
- * back to the queue.  False: it failed by a fault of this machine. */
+/* The whole try: journal, lease, pipeline, verdict, cleaning up.  When drain is thrown the build
+ * goes back to the queue.  False: it failed by a fault of this machine. */
 bool run_build(const struct worker_config *config, const struct build *build, const char *holder,
                const struct cancel *drain);
 
