@@ -128,9 +128,7 @@ static void ticker_stop(struct ticker *t)
     cancel_release(&t->stop);
 }
 
-/* Where half a lease is left for the act, nobody is asked.  While the database does not answer, nor
- * does this. */
-static int may_tag(void *self, struct error *err)
+int run_has_lease(void *self, struct error *err)
 {
     struct run *r = self;
     struct pollfd cancel = {.fd = r->cancel.fd, .events = POLLIN};
@@ -157,7 +155,7 @@ struct registry run_registry(struct run *r)
     struct registry ret = *r->config->registry;
 
     ret.cancel = &r->cancel;
-    ret.may_tag = may_tag;
+    ret.may_tag = run_has_lease;
     ret.may_tag_self = r;
     return ret;
 }

@@ -67,6 +67,11 @@ static inline bool run_is_slim(const struct run *r)
     return r->plan.settings.build_slim && !r->config->no_slim;
 }
 
+/* Before what others see at once: -1 when somebody else may have the build.  Where half a lease is
+ * left for the act nobody is asked; while the database does not answer, nor does this, until the
+ * run is stopped.  self: the run; on any thread. */
+MUST_CHECK int run_has_lease(void *self, struct error *err);
+
 /* The registry, of which every call ends when the run is stopped, and which is given no tag without
  * a lease: a process that was frozen, or cut off from the database, must not overwrite what the
  * next try has made of the build. */
