@@ -33,6 +33,8 @@ PATIENCE = 60  # seconds for an answer: the machine may be busy
 WARM = 0.3  # of a phase: what was allocated by then is not counted as growth
 REQUESTS_KB = 1024  # by which memory may grow after that, over all requests…
 BUILDS_KB = 3072  # …and all builds
+# What is tried is what becomes of requests, not how many are taken.
+LIMITS = ("key_rate", "workspace_rate", "address_rate", "address_connections_max", "failed_logins_max")
 WITHOUT = {"/v0/{kind}/{name}/build-logs"}  # follows, if it is asked to
 
 
@@ -261,6 +263,9 @@ def main():
 def run(args):
     bases = Bases(kiln_server.KEEP / "bases")
     kiln = Kiln(bases, workers=0, options=["--upload-max", "1MiB"])
+    keys = {line.split()[0] for line in kiln.run("config").stdout.splitlines() if line}
+    for key in keys.intersection(LIMITS):
+        kiln.options += [f"--{key.replace('_', '-')}", "0"]
     try:
         kiln.start()
         worker = kiln.spawn("worker", *kiln.common(), "--workers", 2)
