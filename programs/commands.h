@@ -8,6 +8,10 @@
 #include "programs/config.h"
 #include "uploads/uploads.h"
 
+/* SIGINT and SIGTERM, which are blocked at the start, end this command at once: for what leaves
+ * nothing wrong when it is killed. */
+void command_may_be_killed(void);
+
 int command_serve(const struct config *config, int argc, char **argv);
 int command_worker(const struct config *config, int argc, char **argv);
 int command_build(const struct config *config, int argc, char **argv);
