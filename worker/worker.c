@@ -379,6 +379,8 @@ void worker_stop(struct worker *w, int64_t drain_ms)
         (void)poll(NULL, 0, 50);
     if (w->drain.fd >= 0)
         cancel_throw(&w->drain);
+    if (w->config->transfers)
+        cancel_throw(w->config->transfers);
     if (w->quit.fd >= 0)
         cancel_throw(&w->quit);
     for (int i = 0; i < w->n_threads; i++)
