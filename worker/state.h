@@ -353,10 +353,10 @@ MUST_CHECK int state_finish(struct state *s, const char *id, const char *worker,
 MUST_CHECK int state_give_back(struct state *s, const char *id, const char *worker,
                                struct error *err);
 
-/* Waits until a build may be there to claim, at most timeout_ms.  Builds queued by other processes
- * are noticed at once while state_hears, and else at the timeout, as are those whose pause is over.
- */
-void state_wait(struct state *s, int timeout_ms);
+/* Waits until a build may be there to claim, at most timeout_ms; false: there is none, so look again
+ * by this, which costs others less than a claim.  Builds queued by other processes are noticed at
+ * once while state_hears, and else at the timeout, as are those whose pause is over. */
+bool state_wait(struct state *s, int timeout_ms);
 bool state_hears(struct state *s);
 void state_wake(struct state *s); /* lets all state_wait return */
 

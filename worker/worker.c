@@ -55,6 +55,15 @@ static void let_go(const struct worker_config *c, char holder[WORKER_HOLDER])
         *holder = '\0';
 }
 
+static void wait_for_work(struct worker *w)
+{
+    struct state *s = w->config->state;
+
+    while (!atomic_load(&w->stopping))
+        if (state_wait(s, state_hears(s) ? HEARING_MS : IDLE_MS))
+            return;
+}
+
 static void *build_forever(void *self)
 {
     struct worker *w = self;
@@ -74,7 +83,7 @@ static void *build_forever(void *self)
             memcpy(doubtful, holder, sizeof(doubtful));
         }
         if (presence == ABSENT) {
-            state_wait(c->state, state_hears(c->state) ? HEARING_MS : IDLE_MS);
+            wait_for_work(w);
             continue;
         }
         atomic_fetch_add(&w->busy, 1);
