@@ -3,7 +3,8 @@
  * A thread for each connection: handlers wait for the disk and the database, and there are few
  * clients.  But an answer that comes bit by bit may take hours, and there may be a thousand of
  * them.  libmicrohttpd can suspend connections only where all of them share a thread; so such a
- * connection is taken from it (take_socket) and given to api/streams.h, and its thread ends.
+ * connection is taken from it (take_socket) and given to api/streams.h, and its thread ends.  One
+ * that is encrypted stays and keeps its thread (api/held_stream.h): there may be fewer of those.
  *
  * libmicrohttpd calls on_target when the request line is there, on_request when the headers are
  * (first call), for each piece of the body, and at its end, and on_completed when the answer is out
@@ -28,6 +29,7 @@
 
 #include "api/exchange.h"
 #include "api/followers.h"
+#include "api/held_stream.h"
 #include "api/listen.h"
 #include "api/openapi.h"
 #include "api/route.h"
@@ -35,9 +37,11 @@
 #include "api/watch.h"
 #include "base/text.h"
 
-#define HEADERS_MAX (64u << 10) /* bytes: request line, headers and the window of a body */
-#define WINDOW      (32u << 10)
-#define STACK_SIZE  (1u << 20) /* bytes; body.c bounds how deep JSON goes */
+#define HEADERS_MAX    (64u << 10) /* bytes: request line, headers and the window of a body */
+#define WINDOW         (32u << 10)
+#define HEARTBEAT_LATE 15          /* seconds, on a machine under load */
+#define PIECE_SIZE     (16u << 10) /* bytes of a chunk */
+#define STACK_SIZE     (1u << 20)  /* bytes; body.c bounds how deep JSON goes */
 
 const struct api_server_limits api_server_limits_default = {
     .idle_seconds = 30,
@@ -47,6 +51,7 @@ const struct api_server_limits api_server_limits_default = {
     .stop_ns = 5 * NS_PER_SEC,
     .followers_max = 2048,
     .followers_max_each = 1024,
+    .followers_max_held = 128,
     .heartbeat_ns = 15 * NS_PER_SEC,
 };
 
@@ -93,7 +98,17 @@ static enum MHD_Result count_body_header(void *self, enum MHD_ValueKind kind, co
     return MHD_YES;
 }
 
-static bool begin(struct exchange *x, struct MHD_Connection *connection, const char *method)
+/* Encrypted connections are not to be had without what libmicrohttpd keeps of them. */
+static bool is_encrypted(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+
+    return info && info->tls_session;
+}
+
+static bool begin(const struct api_server *s, struct exchange *x, struct MHD_Connection *connection,
+                  const char *method)
 {
     const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
     struct body_headers seen = {.lengths = 0};
@@ -104,6 +119,7 @@ static bool begin(struct exchange *x, struct MHD_Connection *connection, const c
         x->req.headers[i] =
             MHD_lookup_connection_value(connection, MHD_HEADER_KIND, api_header_names[i]);
     (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_body_header, &seen);
+    x->req.held = s->limits.hold || is_encrypted(connection);
     head.ambiguous = seen.lengths + seen.encodings > 1;
     if (text && text_to_u64(text, UINT64_MAX, &length))
         head.length = &length;
@@ -143,6 +159,53 @@ static struct MHD_Response *whole_response(struct exchange *x)
         free(body);
     else
         x->sent = len;
+    return response;
+}
+
+static ssize_t fill(void *self, uint64_t position, char *to, size_t max)
+{
+    struct error err = ERROR_INIT;
+    ssize_t n = held_stream_fill(self, to, max, &err);
+
+    (void)position;
+    if (n < 0 && err.kind != ERR_NONE)
+        api_log(((struct held_stream *)self)->config, "error: go on with an answer: %s", err.msg);
+    return n > 0    ? n
+           : n == 0 ? MHD_CONTENT_READER_END_OF_STREAM
+                    : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void free_held(void *self)
+{
+    held_stream_free(self);
+}
+
+/* Its connection may be silent until a heartbeat, however late that comes. */
+static struct MHD_Response *held_response(struct api_server *s, struct exchange *x,
+                                          struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const unsigned silence =
+        s->limits.idle_seconds + (unsigned)(s->limits.heartbeat_ns / NS_PER_SEC) + HEARTBEAT_LATE;
+    struct MHD_Response *response;
+    struct held_stream *stream;
+
+    if (!info)
+        return NULL;
+    stream =
+        held_stream_new(&x->resp, &(const struct held_stream){.config = &s->config,
+                                                              .fd = info->connect_fd,
+                                                              .beat_ns = s->limits.heartbeat_ns,
+                                                              .stopping = &s->stopping,
+                                                              .sent = &x->sent});
+    if (!stream)
+        return NULL;
+    response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECE_SIZE, fill, stream, free_held);
+    if (!response)
+        held_stream_free(stream);
+    (void)MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, silence);
     return response;
 }
 
@@ -194,7 +257,7 @@ static enum MHD_Result answer(struct api_server *s, struct exchange *x,
     struct MHD_Response *response;
 
     add_usual_headers(&x->resp);
-    response = whole_response(x);
+    response = x->resp.stream.read ? held_response(s, x, connection) : whole_response(x);
     if (!response)
         return MHD_NO;
     if (add_headers(s, response, &x->resp) == MHD_YES)
@@ -217,7 +280,7 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *connection,
     if (!x)
         return MHD_NO;
     if (!x->begun) {
-        if (begin(x, connection, method))
+        if (begin(s, x, connection, method))
             return MHD_YES;
         x->answered_early = true;
         return answer(s, x, connection);
@@ -228,7 +291,7 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *connection,
         return go_on ? MHD_YES : MHD_NO;
     }
     exchange_end(x);
-    if (!x->resp.stream.read)
+    if (!x->resp.stream.read || x->req.held)
         return answer(s, x, connection);
     if (hand_over(s, x, connection, strcmp(version, MHD_HTTP_VERSION_1_1) == 0))
         *request = NULL;
@@ -346,7 +409,8 @@ static int start_streams(struct api_server *s, struct error *err)
 {
     const unsigned max = followers_that_fit(&s->limits);
 
-    s->config.followers = followers_new(max, s->limits.followers_max_each);
+    s->config.followers =
+        followers_new(max, s->limits.followers_max_each, s->limits.followers_max_held);
     s->config.watches = watches_new();
     if (!s->config.followers || !s->config.watches)
         return error_set(err, ERR_SYSTEM, "start the API: out of memory");
