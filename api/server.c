@@ -114,13 +114,6 @@ static bool begin(const struct api_server *s, struct exchange *x, struct MHD_Con
     return exchange_begin(x, &head);
 }
 
-static void add_usual_headers(struct api_response *answer)
-{
-    if (!api_response_find(answer, "Cache-Control"))
-        api_response_header(answer, "Cache-Control", "no-store");
-    api_response_header(answer, "X-Content-Type-Options", "nosniff");
-}
-
 static enum MHD_Result add_headers(struct api_server *s, struct MHD_Response *response,
                                    const struct api_response *answer)
 {
@@ -172,7 +165,7 @@ static bool hand_over(struct api_server *s, struct exchange *x, struct MHD_Conne
     struct stream *stream;
     int fd;
 
-    add_usual_headers(&x->resp);
+    api_response_usual(&x->resp);
     fd = x->resp.headers.failed ? -1 : handover_take(connection);
     if (fd < 0)
         return false;
@@ -196,7 +189,7 @@ static enum MHD_Result answer(struct api_server *s, struct exchange *x,
     enum MHD_Result ok = MHD_NO;
     struct MHD_Response *response;
 
-    add_usual_headers(&x->resp);
+    api_response_usual(&x->resp);
     response = x->resp.stream.read ? held_response(s, x, connection) : whole_response(x);
     if (!response)
         return MHD_NO;
