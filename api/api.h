@@ -12,7 +12,6 @@
 struct api_config { /* what it points to is borrowed until api_server_stop */
     struct state *state;
     struct upload_store *uploads;
-    const unsigned char *upload_key; /* UPLOAD_KEY_SIZE bytes */
     const struct registry *registry;
     const char *registry_name;   /* "127.0.0.1:5000": the host users pull from */
     const char *credentials_dir; /* see worker/credentials.h; NULL: credentials are refused */

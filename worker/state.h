@@ -37,6 +37,9 @@ struct state_config {
 };
 MUST_CHECK int state_open(const struct state_config *config, struct state **ret, struct error *err);
 void state_close(struct state *s);
+/* Whether a newer Kiln has changed the database since it was opened: this one can change nothing
+ * more, and is to end. */
+MUST_CHECK int state_look_superseded(struct state *s, bool *ret, struct error *err);
 /* The clock that what it stores is dated by. */
 const struct clock *state_clock(const struct state *s);
 

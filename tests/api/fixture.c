@@ -73,6 +73,15 @@ static void load_description(struct fixture *f)
     f->description = json_incref(r->json);
 }
 
+static void read_upload_key(struct fixture *f)
+{
+    struct state_upload_keys keys;
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(state_upload_keys(f->config.state, &keys, &err), 0);
+    memcpy(f->upload_key, keys.current, sizeof(f->upload_key));
+}
+
 int fixture_setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
@@ -87,11 +96,9 @@ int fixture_setup(void **state)
     f->registry = (struct registry){.url = "http://registry.test", .http = &f->http};
     f->log = (struct buf)BUF_INIT(1 << 20);
     pthread_mutex_init(&f->log_lock, NULL);
-    memset(f->upload_key, 7, sizeof(f->upload_key));
     (void)snprintf(f->credentials_dir, sizeof(f->credentials_dir), "/dev/shm/kiln-api-test-%d",
                    (int)getpid());
     f->config = (struct api_config){
-        .upload_key = f->upload_key,
         .registry = &f->registry,
         .registry_name = "registry.test",
         .credentials_dir = f->credentials_dir,
@@ -103,6 +110,7 @@ int fixture_setup(void **state)
         .log_self = f,
     };
     open_state(f);
+    read_upload_key(f);
     (void)snprintf(f->dir, sizeof(f->dir), "/tmp/kiln-api-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     (void)snprintf(store, sizeof(store), "%s/uploads", f->dir);
