@@ -141,7 +141,8 @@ void cache_index_trim(struct cache_index *x, int64_t now, uint64_t max)
 {
     uint64_t total = 0;
 
-    qsort(x->v, x->n, sizeof(*x->v), compare);
+    if (x->n > 0)
+        qsort(x->v, x->n, sizeof(*x->v), compare);
     while (x->n > 0 && (x->n > CACHE_INDEX_STEPS || x->v[x->n - 1].used < now - CACHE_INDEX_KEPT))
         x->n--;
     for (size_t i = 0; i < x->n; i++) {

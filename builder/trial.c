@@ -136,10 +136,10 @@ static void pass_line(void *self, enum process_stream stream, const char *text, 
 
 /* ---- what came of it ---- */
 
-/* The program was in that jail: nothing is believed that is not looked at. */
-static int read_result(const struct buf *text, struct builder_trial_result *ret, struct error *err)
+int trial_read_result(const char *text, size_t len, struct builder_trial_result *ret,
+                      struct error *err)
 {
-    json_auto_t *o = json_loadb(buf_str(text), text->len, 0, NULL);
+    json_auto_t *o = json_loadb(text, len, 0, NULL);
     const json_int_t kind = json_integer_value(json_object_get(o, "error"));
     const char *message = json_string_value(json_object_get(o, "message"));
     const char *listens = json_string_value(json_object_get(o, "listens"));
@@ -192,7 +192,7 @@ int builder_try(struct builder_job *j, const struct builder_trial *t, const stru
     if (builder_make_dir(j->b, path, err) < 0 || open_order(j, t, &order, err) < 0 ||
         run(j, order, io, &out, ret_outcome, err) < 0)
         return -1;
-    result = *ret_outcome == BUILDER_DONE ? read_result(&out, ret, err) : 0;
+    result = *ret_outcome == BUILDER_DONE ? trial_read_result(buf_str(&out), out.len, ret, err) : 0;
     (void)!builder_remove(j->b, j->work, "trial", &ignored); /* else it goes with the job */
     return result;
 }
