@@ -92,6 +92,10 @@ MUST_CHECK int builder_run_step(const struct builder_job *j, struct jail_spec *s
                                 enum builder_outcome *ret_outcome, int *ret_code,
                                 struct error *err);
 
+/* Begins the description of a jail where an inner main works with a build's rights: it has the base
+ * and no network yet. */
+void builder_describe_inner(const struct builder_job *j, struct jail_spec *s);
+
 /* Runs an inner main for a step of the job: what it writes to descriptor 1 goes to out, which has a
  * ceiling.  *ret_outcome and *ret_code as above; spec stays the caller's. */
 MUST_CHECK int builder_run_inner(const struct builder_job *j, struct jail_spec *spec, int stdin_fd,

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "base/fs.h"
+#include "templates/bytes.h"
 #include "templates/storage.h"
 #include "templates/storage_lease.h"
 #include "templates/templates.h"
@@ -132,6 +133,21 @@ static void pack_close_file(void *self)
     free(p);
 }
 
+/* Frames are verified when they are read; the tables after them are mapped, and stay. */
+static int let_shrink(struct open_pack *p, uint64_t size, struct error *err)
+{
+    unsigned char tables[8];
+
+    if (size < PACK_TRAILER_SIZE)
+        return 0;
+    if (pack_fill(p, size - PACK_TRAILER_SIZE, PACK_TRAILER_SIZE, err) < 0)
+        return -1;
+    if (fs_pread(object_file_fd(p->file), tables, sizeof(tables), size - PACK_TRAILER_SIZE) ==
+        (ssize_t)sizeof(tables))
+        object_file_let_shrink(p->file, bytes_get64(tables));
+    return 0;
+}
+
 static int bucket_open_pack(struct storage *s, const char *name, int *ret_fd,
                             struct pack_origin *ret_origin, struct error *err)
 {
@@ -145,8 +161,9 @@ static int bucket_open_pack(struct storage *s, const char *name, int *ret_fd,
         return error_set(err, ERR_SYSTEM, "open a pack: out of memory");
     p->lease = &b->lease;
     if (lease_touch(&b->lease, err) < 0 || objects_head(b->objects, place.key, &info, err) < 0 ||
-        (info.there && object_file_open(b->cache, b->packs, place.key, info.etag, info.size,
-                                        &p->file, err) < 0)) {
+        (info.there && (object_file_open(b->cache, b->packs, place.key, info.etag, info.size,
+                                         &p->file, err) < 0 ||
+                        let_shrink(p, info.size, err) < 0))) {
         argv_release(&info.labels);
         pack_close_file(p);
         return -1;

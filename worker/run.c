@@ -174,7 +174,8 @@ static int run_init(struct run *r, const struct worker_config *config, const str
     (void)snprintf(r->holder, sizeof(r->holder), "%s", holder);
     upload_report_init(&r->report);
     dockerfile_plan_init(&r->plan);
-    journal_init(&r->journal, config->state, &clock_system, build->id, config->log_max);
+    journal_init(&r->journal, config->state, state_clock(config->state), build->id,
+                 config->log_max);
     r->plain_log.journal = &r->journal;
     return cancel_init(&r->cancel, err);
 }

@@ -241,7 +241,7 @@ static void expire(struct worker *w, bool reached)
 
 static void sweep_logs(const struct worker_config *c, struct pollfd *quit)
 {
-    const int64_t before = clock_now(&clock_system) - c->log_ns;
+    const int64_t before = clock_now(state_clock(c->state)) - c->log_ns;
     struct error err = ERROR_INIT;
     bool more = c->log_ns > 0;
 
