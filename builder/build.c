@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
@@ -122,7 +121,6 @@ static int write_document(const struct builder_job *j, const struct builder_prog
 {
     CLEANUP(release_images) struct images images = {.n = 0};
     CLEANUP(buf_release) struct buf text = BUF_INIT(DOCUMENT_MAX);
-    CLEANUP_CLOSE int fd = -1;
     struct document d = {.program = *p,
                          .userxattr = j->b->ids.users != JAIL_USERS_NONE,
                          .no_egress = egress_net(j->b->config) == JAIL_NET_NONE,
@@ -136,15 +134,7 @@ static int write_document(const struct builder_job *j, const struct builder_prog
     d.n_images = images.n;
     if (document_write(&d, &text, err) < 0)
         return -1;
-    fd = memfd_create("program", MFD_CLOEXEC);
-    if (fd < 0)
-        return error_errno(err, errno, "make a memory file");
-    if (fs_write_all(fd, buf_str(&text), text.len, err) < 0)
-        return -1;
-    if (lseek(fd, 0, SEEK_SET) < 0)
-        return error_errno(err, errno, "rewind a memory file");
-    *ret_fd = TAKE_FD(fd);
-    return 0;
+    return fs_memory_file("program", buf_str(&text), text.len, ret_fd, err);
 }
 
 /* ---- the jail ---- */
@@ -154,18 +144,15 @@ static void describe_jail(const struct builder_job *j, const struct progress *p,
 {
     char out[PATH_MAX + 8];
 
-    *s = (struct jail_spec){.ids = j->b->ids, .rights = JAIL_RIGHTS_BUILD, .inner = true};
+    builder_describe_inner(j, s);
     egress_describe(j->b->config, p, s);
     (void)snprintf(out, sizeof(out), "%s/out", j->dir);
-    jail_spec_add_base(s);
     jail_spec_add_authorities(s, j->b->config->ca_file);
     run_add_to_jail(s);
     jail_spec_add(s, JAIL_BIND, "kiln/cache", j->cache);
     jail_spec_add(s, JAIL_BIND_RO, "kiln/bases", j->bases);
     jail_spec_add(s, JAIL_BIND, "kiln/out", out);
     argv_push(&s->argv, BUILDER_EXECUTE, j->id, NULL);
-    argv_push(&s->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "HOME=/run/root",
-              NULL);
 }
 
 /* ---- what came of it ---- */

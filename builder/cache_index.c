@@ -27,6 +27,16 @@ const struct cache_entry *cache_index_find(const struct cache_index *x, const ch
     return find(x, key);
 }
 
+void cache_index_forget(struct cache_index *x, const char *diff)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < x->n; i++)
+        if (strcmp(x->v[i].record.diff, diff) != 0)
+            x->v[kept++] = x->v[i];
+    x->n = kept;
+}
+
 int cache_index_add(struct cache_index *x, const struct cache_entry *entry, struct error *err)
 {
     struct cache_entry *there = find(x, entry->key);

@@ -114,11 +114,13 @@ static bool is_empty(const char *dir)
     return fs_list(AT_FDCWD, dir, &names, &ignored) == 0 && names.n == 0;
 }
 
-/* Copying knows what it wrote; whatever a command did has to be looked at. */
+/* Copying knows what it wrote, and files of the context have other names until the job ends;
+ * whatever a command did has to be looked at. */
 static uint64_t measure(const struct step_end *end, const char *diff)
 {
-    return end->files ? end->bytes + (end->files + 1) * FILE_OVERHEAD
-                      : cache_measure(AT_FDCWD, diff);
+    return end->files
+               ? end->bytes + end->files * FILE_OVERHEAD + cache_measure_but_files(AT_FDCWD, diff)
+               : cache_measure(AT_FDCWD, diff);
 }
 
 /* A result that is made although one may be there is another one: later steps are found by it, and

@@ -36,15 +36,16 @@ static const struct es256_key *key(void)
 /* No text is a password by chance; one that was given is, as it stands and no longer. */
 static void try_ticket(const char *text, const struct registry_scope *scope)
 {
+    const struct registry_signer signer = {.key = key()};
     char ticket[REGISTRY_TICKET], workspace[REGISTRY_WORKSPACE], repository[REGISTRY_REPOSITORY];
 
-    must(!registry_ticket_check(key(), text, 0, workspace, repository));
+    must(!registry_ticket_check(&signer, text, 0, workspace, repository));
     if (!scope || strlen(scope->repository) > 200)
         return;
     registry_ticket(key(), "acme", scope->repository, 10 * NS_PER_SEC, ticket);
-    must(registry_ticket_check(key(), ticket, 10 * NS_PER_SEC, workspace, repository));
+    must(registry_ticket_check(&signer, ticket, 10 * NS_PER_SEC, workspace, repository));
     must(strcmp(workspace, "acme") == 0 && strcmp(repository, scope->repository) == 0);
-    must(!registry_ticket_check(key(), ticket, 11 * NS_PER_SEC, workspace, repository));
+    must(!registry_ticket_check(&signer, ticket, 11 * NS_PER_SEC, workspace, repository));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
