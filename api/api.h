@@ -24,6 +24,8 @@ struct api_config { /* what it points to is borrowed until api_server_stop */
     bool operators; /* answers /metrics, /healthz and /readyz without a key, and nothing else */
     struct planner *planner;     /* for POST /v0/plan; NULL: it is answered with 501 */
     struct followers *followers; /* the server's own; NULL: logs are not followed, only read */
+    struct watches *watches;     /* with them */
+    struct openapi *openapi;     /* the server's own: what GET /v0/openapi.json answers */
     /* The operator's log, as in worker_config. */
     void (*log)(void *self, const char *line);
     void *log_self;

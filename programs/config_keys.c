@@ -142,7 +142,8 @@ const struct key config_keys[CONFIG_KEYS] = {
     {"cache_mounts_max", SIZE, AT(cache_mounts_max), "1GiB", NULL, 0, KIB * KIB * KIB * KIB, NULL,
      NULL, "the most bytes of one cache mount that are left there; 0: no mount is"},
     {"bases_max", SIZE, AT(bases_max), "10GiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,
-     "the most bytes a workspace's base images take; beyond it they are fetched anew"},
+     "the most bytes a workspace's base images take, beyond which they are fetched anew; an image "
+     "whose layers are larger is refused"},
     {"caches_max", SIZE, AT(caches_max), "100GiB", NULL, 1, 16 * KIB * KIB * KIB * KIB, NULL, NULL,
      "the most bytes that both take of all workspaces together; what was not used for longest goes"},
     {"log_max", SIZE, AT(log_max), "64MiB", NULL, 1, KIB * KIB * KIB * KIB, NULL, NULL,

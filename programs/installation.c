@@ -432,21 +432,3 @@ void operator_log(void *self, const char *line)
     clock_format(clock_now(&clock_system), now);
     fprintf(stderr, "%.19sZ %s\n", now, line);
 }
-
-bool program_is_there(const char *program)
-{
-    const char *path = getenv("PATH");
-    char file[4096];
-
-    if (strchr(program, '/'))
-        return access(program, X_OK) == 0;
-    while (path && *path) {
-        size_t n = strcspn(path, ":");
-
-        (void)snprintf(file, sizeof(file), "%.*s/%s", (int)n, path, program);
-        if (access(file, X_OK) == 0)
-            return true;
-        path += n + (path[n] == ':');
-    }
-    return false;
-}

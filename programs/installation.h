@@ -105,7 +105,4 @@ void installation_webhook_secrets(const struct config *config, char path[4096]);
 /* One line with the time on stderr. */
 void operator_log(void *self, const char *line);
 
-/* In PATH, or by its path. */
-bool program_is_there(const char *program);
-
 #endif

@@ -1,10 +1,11 @@
-/* kiln — one binary: finds the subcommand, reads the configuration, and runs it. */
+/* kiln — finds the subcommand, reads the configuration, and runs it, or becomes the program that
+ * can. */
 #include <locale.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/http.h"
-#include "builder/builder.h"
+#include "programs/beside.h"
 #include "programs/commands.h"
 
 static const struct command {
@@ -301,7 +302,9 @@ static int run_command(const struct command *command, int argc, char **argv)
         config_print_help(stdout);
         return 0;
     }
-    if (config_load(&argc, argv, &config, &err) < 0 || http_setup(&err) < 0) {
+    if (!command->run)
+        return COMMAND_OF_WHOLE;
+    if (config_load(&argc, argv, &config, &err) < 0 || (whole_setup && whole_setup(&err) < 0)) {
         fprintf(stderr, "kiln %s: %s\n", command->name, err.msg);
         return 2;
     }
@@ -330,6 +333,25 @@ static void set_signals(void)
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
+/* Reading the configuration takes options out of the words: the whole program gets all of them. */
+static int run_or_become_whole(const struct command *command, int argc, char **argv)
+{
+    char **words = calloc((size_t)argc + 1, sizeof(*words));
+    int code;
+
+    if (!words) {
+        fprintf(stderr, "kiln: out of memory\n");
+        return 2;
+    }
+    memcpy(words, argv, (size_t)argc * sizeof(*words));
+    set_signals();
+    code = run_command(command, argc - 1, argv + 1);
+    if (code == COMMAND_OF_WHOLE)
+        code = program_become_whole(words);
+    free(words);
+    return code;
+}
+
 void command_may_be_killed(void)
 {
     sigset_t set;
@@ -344,7 +366,8 @@ int main(int argc, char **argv)
 {
     const struct command *command;
 
-    builder_jail_main(argc, argv, inner_mains);
+    if (whole_main)
+        whole_main(argc, argv);
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
@@ -360,6 +383,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "kiln: there is no command \"%s\"; see kiln --help\n", argv[1]);
         return 2;
     }
-    set_signals();
-    return run_command(command, argc - 1, argv + 1);
+    return run_or_become_whole(command, argc, argv);
 }

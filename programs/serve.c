@@ -1,8 +1,10 @@
 /* programs/serve — `kiln serve`: API, uploads, workers and the registry in one process;
  * `kiln worker`: workers alone. */
+#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "api/api.h"
@@ -13,6 +15,10 @@
 #define DRAIN_MS      5000 /* for running builds at SIGTERM, before they are handed back */
 #define VOLUME_WAIT   (5 * NS_PER_SEC) /* so that most volumes are there with the answer */
 #define PLANS_AT_ONCE 2                /* POST /v0/plan: a jail each */
+#define FILES_WANTED  4096 /* descriptors: followed logs, requests, and what builds have open */
+/* glibc gives threads heaps of their own, each of which keeps the most that it ever held: with a
+ * thread for each connection, memory would grow for tens of thousands of requests. */
+#define HEAPS 1
 
 static void say(const char *fmt, ...) PRINTF(1, 2);
 static void say(const char *fmt, ...)
@@ -35,13 +41,26 @@ static int start_operators(const struct installation *i, struct api_config *ret_
         return 0;
     *ret_config = (struct api_config){.state = i->state,
                                       .registry = &i->registry,
-                                      .clock = &clock_system,
+                                      .clock = state_clock(i->state),
                                       .operators = true,
                                       .log = operator_log};
     if (api_server_start(ret_config, i->config->operator_listen, ret, err) < 0)
         return error_wrap(err, "operator_listen");
     say("metrics are at http://%s/metrics", i->config->operator_listen);
     return 0;
+}
+
+/* The manager of services is to start the Kiln that is installed now. */
+static bool is_superseded(struct state *state)
+{
+    struct error ignored = ERROR_INIT;
+    bool superseded = false;
+
+    if (state_look_superseded(state, &superseded, &ignored) < 0 || !superseded)
+        return false;
+    say("a newer kiln has changed the database: stopping, as this one cannot work with it. What is "
+        "built here is built again by that one");
+    return true;
 }
 
 /* That it lives, and trusts the keys that are. */
@@ -62,25 +81,29 @@ static void tend_registry(struct registry_server *registry, struct registry_keys
         say("registry: was started again, with other keys");
 }
 
-/* Until SIGINT or SIGTERM; meanwhile sees to the registry, if there is one. */
-static void wait_for_signal(struct registry_server *registry, struct registry_keys *keys)
+/* Until SIGINT or SIGTERM, or, *ret_superseded, a newer Kiln takes over; meanwhile sees to the
+ * registry, if there is one. */
+static void wait_for_signal(struct registry_server *registry, struct registry_keys *keys,
+                            struct state *state, bool *ret_superseded)
 {
     const struct timespec second = {.tv_sec = 1};
     sigset_t set;
-    int signal;
+    int signal = 0;
 
+    *ret_superseded = false;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     for (;;) {
         signal = sigtimedwait(&set, NULL, &second);
-        if (signal > 0)
+        if (signal > 0 || (*ret_superseded = is_superseded(state)))
             break;
         if (registry)
             tend_registry(registry, keys);
     }
     notify("STOPPING=1");
-    say("stopping on %s", strsignal(signal));
+    if (!*ret_superseded)
+        say("stopping on %s", strsignal(signal));
 }
 
 /* ---- serve ---- */
@@ -136,9 +159,9 @@ struct service {
 
 /* The workers first: what they build may need tokens of the API until then, and nobody waits for an
  * object store once they have had their time. */
-static void service_stop(struct service *s)
+static void service_stop(struct service *s, int drain_ms)
 {
-    worker_stop(s->worker, DRAIN_MS);
+    worker_stop(s->worker, drain_ms);
     if (s->installation.transfers && s->installation.transfers->fd >= 0)
         cancel_throw(s->installation.transfers);
     api_server_stop(s->api);
@@ -231,28 +254,43 @@ static int service_start(struct service *s, const struct config *c, char ret_url
     return c->workers > 0 ? worker_start(&s->worker_config, &s->worker, err) : 0;
 }
 
+/* The soft limit mostly is 1024, for programs that use select. */
+static void allow_files(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= FILES_WANTED)
+        return;
+    files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int command_serve(const struct config *c, int argc, char **argv)
 {
     struct service s = {.registry = NULL};
     struct error err = ERROR_INIT;
     char url[300];
+    bool superseded = false;
     int code = 1;
 
     if (argc > 1) {
         fprintf(stderr, "kiln serve: unexpected word \"%s\"; see `kiln serve --help`\n", argv[1]);
         return 2;
     }
+    allow_files();
+    (void)mallopt(M_ARENA_MAX, HEAPS);
     if (service_start(&s, c, url, &err) == 0 &&
         make_first_key(s.installation.state, url, &err) == 0) {
         say("images go to %s, data is in %s", s.installation.registry_name, c->data_dir);
         fprintf(stderr, "kiln: ready at %s/v0\n", url);
         notify("READY=1");
-        wait_for_signal(s.registry, s.installation.registry_keys);
-        code = 0;
-    }
-    if (code)
+        wait_for_signal(s.registry, s.installation.registry_keys, s.installation.state,
+                        &superseded);
+        code = superseded ? 1 : 0;
+    } else {
         fprintf(stderr, "kiln serve: %s\n", err.msg);
-    service_stop(&s);
+    }
+    service_stop(&s, superseded ? 0 : DRAIN_MS);
     return code;
 }
 
@@ -268,6 +306,7 @@ int command_worker(const struct config *c, int argc, char **argv)
     struct courier_config courier_config;
     struct courier *courier = NULL;
     struct error err = ERROR_INIT;
+    bool superseded;
 
     if (argc > 1) {
         fprintf(stderr, "kiln worker: unexpected word \"%s\"; see `kiln worker --help`\n", argv[1]);
@@ -287,11 +326,11 @@ int command_worker(const struct config *c, int argc, char **argv)
         goto fail;
     say("worker %s: %d builds at once, data is in %s", config.name, config.threads, c->data_dir);
     notify("READY=1");
-    wait_for_signal(NULL, NULL);
-    worker_stop(worker, DRAIN_MS);
+    wait_for_signal(NULL, NULL, i.state, &superseded);
+    worker_stop(worker, superseded ? 0 : DRAIN_MS);
     courier_stop(courier);
     api_server_stop(operators);
-    return 0;
+    return superseded ? 1 : 0;
 fail:
     courier_stop(courier);
     api_server_stop(operators);

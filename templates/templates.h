@@ -89,10 +89,10 @@ struct template_limits {
 };
 extern const struct template_limits template_limits_default;
 
-enum template_phase { TEMPLATE_SCANNING, TEMPLATE_PACKING, TEMPLATE_WRITING };
+enum template_phase { TEMPLATE_SCANNING, TEMPLATE_LOOKING, TEMPLATE_PACKING, TEMPLATE_WRITING };
 
 /* Called now and then, on the caller's thread or another, never on two at once.  done and total
- * are entries while scanning (total 0: not known), else bytes. */
+ * are entries while scanning (total 0: not known), revisions while looking, else bytes. */
 struct template_progress {
     void (*report)(void *self, enum template_phase phase, uint64_t done, uint64_t total);
     void *self;
@@ -347,8 +347,8 @@ struct template_gc_report {
     uint64_t bytes_freed, bytes_live, bytes_waiting; /* stored */
 };
 /* Runs beside packers and readers.  One at a time: ERR_SYSTEM "busy" otherwise. */
-MUST_CHECK int template_gc(struct template_store *s, struct template_gc_report *ret,
-                           struct error *err);
+MUST_CHECK int template_gc(struct template_store *s, const struct template_progress *progress,
+                           struct template_gc_report *ret, struct error *err);
 
 /* Only looks: *_waiting is what a collection would free now, by and by. */
 MUST_CHECK int template_gc_look(struct template_store *s, struct template_gc_report *ret,

@@ -29,6 +29,10 @@ MUST_CHECK int db_open(const char *path, struct db **ret, struct error *err);
 MUST_CHECK int db_open_version(const char *path, int version, struct db **ret, struct error *err);
 void db_close(struct db *db);
 
+/* Looks whether a newer Kiln has brought the schema to a version that this one does not know.  From
+ * then on every write is refused (ERR_SYSTEM), as it might harm what that one has changed. */
+MUST_CHECK int db_look_superseded(struct db *db, bool *ret, struct error *err);
+
 /* Whether the path is a server's, which others may use too; and whether an open one is. */
 bool db_is_remote(const char *path);
 bool db_is_server(const struct db *db);
@@ -95,6 +99,7 @@ bool db_may_retry(struct db *db, int64_t began, const struct error *err);
 /* One statement within a transaction.  Errors of preparing and binding are kept for query_next. */
 struct query {
     struct db *db;
+    const char *sql;
     void *stmt;
     int bound; /* parameters bound so far */
     int code;  /* first failure */

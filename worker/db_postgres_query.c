@@ -52,8 +52,9 @@ static void forget_values(struct statement *s)
     s->res = NULL;
 }
 
-void postgres_query_end(struct query *q)
+void postgres_query_end(void *self, struct query *q)
 {
+    (void)self;
     if (q->stmt)
         forget_values(q->stmt);
     free(q->stmt);

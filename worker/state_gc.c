@@ -6,12 +6,10 @@
 #include "worker/state_internal.h"
 #include "worker/state_rotate.h"
 
-#define LISTED  100000 /* old events that are looked up at once: that reads the whole table */
-#define AT_ONCE 500    /* rows of a transaction: some milliseconds */
-#define REST_US 10000  /* for everybody else, after each of them */
-#define OFFERS_KEPT                                                                                \
-    (30 * 86400 * NS_PER_SEC) /* after their end, so that who comes late is told                   \
-                               */
+#define LISTED      100000 /* old events that are looked up at once: that reads the whole table */
+#define AT_ONCE     500    /* rows of a transaction: some milliseconds */
+#define REST_US     10000  /* for everybody else, after each of them */
+#define OFFERS_KEPT (30 * 86400 * NS_PER_SEC) /* after their end: who comes late is told */
 
 /* ---- whose turn it is ---- */
 

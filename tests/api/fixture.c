@@ -3,6 +3,7 @@
 #include <ftw.h>
 #include <string.h>
 
+#include "api/openapi.h"
 #include "base/fs.h"
 #include "base/text.h"
 #include "described.h"
@@ -122,6 +123,7 @@ int fixture_setup(void **state)
     f->headers[API_HEADER_AUTHORIZATION] = f->authorization;
     f->headers[API_HEADER_VERSION] = "2026-04-28";
     f->headers[API_HEADER_HOST] = HOST;
+    assert_int_equal(openapi_new(&f->config.openapi, &err), 0);
     load_description(f);
     return 0;
 }
@@ -140,6 +142,7 @@ int fixture_teardown(void **state)
         free(r);
     }
     json_decref(f->description);
+    openapi_free(f->config.openapi);
     upload_store_free(f->config.uploads);
     state_close(f->config.state);
     if (database_is_remote())
