@@ -1,5 +1,5 @@
-/* api/followers — who follows a log just now: each keeps a connection, and so a thread, for as long
- * as a build may take, so there are only so many of them. */
+/* api/followers — who follows a log just now: each keeps a connection for as long as a build may
+ * take, so there are only so many of them. */
 #ifndef API_FOLLOWERS_H
 #define API_FOLLOWERS_H
 

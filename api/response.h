@@ -12,8 +12,8 @@
 
 /* A body that comes bit by bit, while its connection is open. */
 struct api_stream {
-    /* Appends what has come since the last call; *ret_ended: that was all.  Never waits.  NULL: the
-     * body is no stream. */
+    /* Appends what has come since the last call, or a part of it; *ret_ended: that was all.  Never
+     * waits.  NULL: the body is no stream. */
     int (*read)(void *self, struct buf *out, bool *ret_ended, struct error *err);
     /* Appends what shows that the connection lives, where nothing has come for long. */
     void (*beat)(void *self, struct buf *out);

@@ -31,7 +31,7 @@ const struct route api_routes[] = {
     {"POST", "/v0/images/{type}/{image}/share", api_post_share, .admin = true,
      .help = "shares an image, with all its tags, with another workspace, or offers it"},
     {"DELETE", "/v0/images/{type}/{image}/share/{target}", api_delete_share, .admin = true,
-     .help = "ends a share at once, at the registry too"},
+     .help = "ends a share at once, at the registry too; the target named leaves it"},
     {"GET", "/v0/pending-image-shares", api_list_pending_shares,
      .help = "lists images that other accounts offer, or are offered"},
     {"POST", "/v0/pending-image-shares/{id}/accept", api_accept_share, .admin = true,

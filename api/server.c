@@ -1,37 +1,43 @@
 /* api/server — HTTP by libmicrohttpd, which only this file knows.
  *
  * A thread for each connection: handlers wait for the disk and the database, and there are few
- * clients.  An answer that comes bit by bit (api/stream.h) keeps its connection's thread;
- * libmicrohttpd can only let go of connections where all of them share a thread.  libmicrohttpd
- * calls on_target when the request line is there, on_request when the headers are (first call), for
- * each piece of the body, and at its end, and on_completed when the answer is out or the client is
- * gone.
+ * clients.  But an answer that comes bit by bit may take hours, and there may be a thousand of
+ * them.  libmicrohttpd can suspend connections only where all of them share a thread; so such a
+ * connection is taken from it (take_socket) and given to api/streams.h, and its thread ends.
+ *
+ * libmicrohttpd calls on_target when the request line is there, on_request when the headers are
+ * (first call), for each piece of the body, and at its end, and on_completed when the answer is out
+ * or the client is gone.
  *
  * An answer before the body was read closes the connection.  Closed with unread bytes in the
  * socket, it would be reset, and the client might never see the answer (RFC 9112, 9.6): so
  * on_completed reads on for a moment. */
 #include "api/server.h"
 
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "api/exchange.h"
 #include "api/followers.h"
 #include "api/listen.h"
-#include "api/stream.h"
+#include "api/openapi.h"
+#include "api/route.h"
+#include "api/streams.h"
+#include "api/watch.h"
 #include "base/text.h"
 
-#define HEADERS_MAX    (64u << 10) /* bytes: request line, headers and the window of a body */
-#define WINDOW         (32u << 10)
-#define STACK_SIZE     (1u << 20)  /* bytes; body.c bounds how deep JSON goes */
-#define HEARTBEAT_LATE 15          /* seconds, on a machine under load */
-#define PIECE_SIZE     (16u << 10) /* bytes of a chunk */
+#define HEADERS_MAX (64u << 10) /* bytes: request line, headers and the window of a body */
+#define WINDOW      (32u << 10)
+#define STACK_SIZE  (1u << 20) /* bytes; body.c bounds how deep JSON goes */
 
 const struct api_server_limits api_server_limits_default = {
     .idle_seconds = 30,
@@ -39,8 +45,8 @@ const struct api_server_limits api_server_limits_default = {
     .slow_after_ns = 60 * NS_PER_SEC,
     .linger_ms = 2000,
     .stop_ns = 5 * NS_PER_SEC,
-    .followers_max = 128,
-    .followers_max_each = 32,
+    .followers_max = 2048,
+    .followers_max_each = 1024,
     .heartbeat_ns = 15 * NS_PER_SEC,
 };
 
@@ -48,7 +54,8 @@ struct api_server {
     struct api_config config;
     struct api_server_limits limits;
     struct MHD_Daemon *daemon;
-    int listen_fd; /* ours again once the daemon was quiesced; -1 else */
+    struct streams *streams; /* NULL: detached */
+    int listen_fd;           /* ours again once the daemon was quiesced; -1 else */
     int port;
     bool detached;
     atomic_bool stopping;
@@ -103,6 +110,13 @@ static bool begin(struct exchange *x, struct MHD_Connection *connection, const c
     return exchange_begin(x, &head);
 }
 
+static void add_usual_headers(struct api_response *answer)
+{
+    if (!api_response_find(answer, "Cache-Control"))
+        api_response_header(answer, "Cache-Control", "no-store");
+    api_response_header(answer, "X-Content-Type-Options", "nosniff");
+}
+
 static enum MHD_Result add_headers(struct api_server *s, struct MHD_Response *response,
                                    const struct api_response *answer)
 {
@@ -111,9 +125,6 @@ static enum MHD_Result add_headers(struct api_server *s, struct MHD_Response *re
 
     for (size_t i = 0; i + 1 < headers->n; i += 2)
         ok &= MHD_add_response_header(response, headers->v[i], headers->v[i + 1]);
-    if (!api_response_find(answer, "Cache-Control"))
-        ok &= MHD_add_response_header(response, "Cache-Control", "no-store");
-    ok &= MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (atomic_load(&s->stopping))
         ok &= MHD_add_response_header(response, "Connection", "close");
     return ok;
@@ -135,59 +146,55 @@ static struct MHD_Response *whole_response(struct exchange *x)
     return response;
 }
 
-static ssize_t fill(void *self, uint64_t position, char *to, size_t max)
-{
-    struct error err = ERROR_INIT;
-    ssize_t n = stream_fill(self, to, max, &err);
-
-    (void)position;
-    if (n < 0 && err.kind != ERR_NONE)
-        api_log(((struct stream *)self)->config, "error: go on with an answer: %s", err.msg);
-    return n > 0    ? n
-           : n == 0 ? MHD_CONTENT_READER_END_OF_STREAM
-                    : MHD_CONTENT_READER_END_WITH_ERROR;
-}
-
-static void free_stream(void *self)
-{
-    stream_free(self);
-}
-
-/* Its connection may be silent until a heartbeat, however late that comes. */
-static struct MHD_Response *stream_response(struct api_server *s, struct exchange *x,
-                                            struct MHD_Connection *connection)
+/* The connection's socket under another number, and under its own a dead one, which libmicrohttpd
+ * shuts down and closes with its thread.  Nobody else uses that number meanwhile: this is called in
+ * the thread.  -1: no descriptors, or memory. */
+static int take_socket(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    const unsigned silence =
-        s->limits.idle_seconds + (unsigned)(s->limits.heartbeat_ns / NS_PER_SEC) + HEARTBEAT_LATE;
-    struct MHD_Response *response;
-    struct stream *stream;
+    CLEANUP_CLOSE int dead = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CLEANUP_CLOSE int fd = info ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0) : -1;
 
-    if (!info)
-        return NULL;
-    stream = stream_new(&x->resp, &(const struct stream){.config = &s->config,
-                                                         .fd = info->connect_fd,
-                                                         .beat_ns = s->limits.heartbeat_ns,
-                                                         .stopping = &s->stopping,
-                                                         .sent = &x->sent});
-    if (!stream)
-        return NULL;
-    response =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECE_SIZE, fill, stream, free_stream);
-    if (!response)
-        stream_free(stream);
-    (void)MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, silence);
-    return response;
+    if (dead < 0 || fd < 0 || dup3(dead, info->connect_fd, O_CLOEXEC) < 0)
+        return -1;
+    return TAKE_FD(fd);
+}
+
+/* The exchange and its connection go to the streams; false: they stay. */
+static bool hand_over(struct api_server *s, struct exchange *x, struct MHD_Connection *connection,
+                      bool chunked)
+{
+    const int one = 1;
+    struct stream *stream;
+    int fd;
+
+    add_usual_headers(&x->resp);
+    fd = x->resp.headers.failed ? -1 : take_socket(connection);
+    if (fd < 0)
+        return false;
+    x->req.method = x->route->method; /* libmicrohttpd's memory goes with the connection */
+    memset(x->req.headers, 0, sizeof(x->req.headers));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    stream = stream_new(x, fd, chunked);
+    if (!stream) {
+        close(fd);
+        return false;
+    }
+    stream->beat_ns = s->limits.heartbeat_ns;
+    stream->silence_ns = s->limits.idle_seconds * NS_PER_SEC;
+    streams_add(s->streams, stream);
+    return true;
 }
 
 static enum MHD_Result answer(struct api_server *s, struct exchange *x,
                               struct MHD_Connection *connection)
 {
     enum MHD_Result ok = MHD_NO;
-    struct MHD_Response *response =
-        x->resp.stream.read ? stream_response(s, x, connection) : whole_response(x);
+    struct MHD_Response *response;
 
+    add_usual_headers(&x->resp);
+    response = whole_response(x);
     if (!response)
         return MHD_NO;
     if (add_headers(s, response, &x->resp) == MHD_YES)
@@ -207,7 +214,6 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *connection,
     bool go_on;
 
     (void)url;
-    (void)version;
     if (!x)
         return MHD_NO;
     if (!x->begun) {
@@ -222,7 +228,11 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *connection,
         return go_on ? MHD_YES : MHD_NO;
     }
     exchange_end(x);
-    return answer(s, x, connection);
+    if (!x->resp.stream.read)
+        return answer(s, x, connection);
+    if (hand_over(s, x, connection, strcmp(version, MHD_HTTP_VERSION_1_1) == 0))
+        *request = NULL;
+    return MHD_NO; /* the connection ends for libmicrohttpd, one way or the other */
 }
 
 static void linger(const struct api_server *s, struct MHD_Connection *connection)
@@ -264,14 +274,27 @@ static void on_completed(void *self, struct MHD_Connection *connection, void **r
 
 /* ---- the server ---- */
 
-static struct api_server *server_new(const struct api_config *config,
-                                     const struct api_server_limits *limits)
+static void server_free(struct api_server *s)
+{
+    if (s->listen_fd >= 0)
+        close(s->listen_fd);
+    pthread_cond_destroy(&s->ended);
+    pthread_mutex_destroy(&s->lock);
+    streams_free(s->streams);
+    followers_free(s->config.followers);
+    watches_free(s->config.watches);
+    openapi_free(s->config.openapi);
+    free(s);
+}
+
+static int server_new(const struct api_config *config, const struct api_server_limits *limits,
+                      struct api_server **ret, struct error *err)
 {
     struct api_server *s = calloc(1, sizeof(*s));
     pthread_condattr_t attr;
 
     if (!s)
-        return NULL;
+        return error_set(err, ERR_SYSTEM, "start the API: out of memory");
     s->config = *config;
     s->limits = *limits;
     s->listen_fd = -1;
@@ -280,17 +303,12 @@ static struct api_server *server_new(const struct api_config *config,
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&s->ended, &attr);
     pthread_condattr_destroy(&attr);
-    return s;
-}
-
-static void server_free(struct api_server *s)
-{
-    if (s->listen_fd >= 0)
-        close(s->listen_fd);
-    pthread_cond_destroy(&s->ended);
-    pthread_mutex_destroy(&s->lock);
-    followers_free(s->config.followers);
-    free(s);
+    if (openapi_new(&s->config.openapi, err) < 0) {
+        server_free(s);
+        return -1;
+    }
+    *ret = s;
+    return 0;
 }
 
 /* fd: the listening socket, -1 for none; the daemon's from here on. */
@@ -313,6 +331,28 @@ static bool start_daemon(struct api_server *s, unsigned flags, int fd)
     return s->daemon != NULL;
 }
 
+/* Each needs a descriptor, and what else is done here needs some, too. */
+static unsigned followers_that_fit(const struct api_server_limits *limits)
+{
+    struct rlimit files;
+    const unsigned others = 2 * limits->connections_max;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= others + limits->followers_max)
+        return limits->followers_max;
+    return files.rlim_cur > others ? (unsigned)files.rlim_cur - others : 1;
+}
+
+static int start_streams(struct api_server *s, struct error *err)
+{
+    const unsigned max = followers_that_fit(&s->limits);
+
+    s->config.followers = followers_new(max, s->limits.followers_max_each);
+    s->config.watches = watches_new();
+    if (!s->config.followers || !s->config.watches)
+        return error_set(err, ERR_SYSTEM, "start the API: out of memory");
+    return streams_new(&s->config, max, &s->streams, err);
+}
+
 int api_server_start_with(const struct api_config *config, const struct api_server_limits *limits,
                           const char *listen, struct api_server **ret, struct error *err)
 {
@@ -322,19 +362,18 @@ int api_server_start_with(const struct api_config *config, const struct api_serv
 
     if (api_listen(listen, &fd, &port, err) < 0)
         return -1;
-    s = server_new(config, limits);
-    if (s)
-        s->config.followers = followers_new(limits->followers_max, limits->followers_max_each);
-    if (!s || !s->config.followers) {
-        if (s)
-            server_free(s);
-        return error_set(err, ERR_SYSTEM, "start the API: out of memory");
+    if (server_new(config, limits, &s, err) < 0)
+        return -1;
+    if (start_streams(s, err) < 0) {
+        server_free(s);
+        return -1;
     }
     s->port = port;
     if (!start_daemon(s,
                       MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
                           MHD_USE_POLL | MHD_USE_ITC,
                       fd)) {
+        streams_stop(s->streams);
         server_free(s);
         return error_set(err, ERR_SYSTEM, "start the API on %s: libmicrohttpd refused", listen);
     }
@@ -370,6 +409,7 @@ void api_server_stop(struct api_server *s)
     if (!s)
         return;
     atomic_store(&s->stopping, true);
+    streams_stop(s->streams);
     if (!s->detached) {
         s->listen_fd = MHD_quiesce_daemon(s->daemon);
         wait_for_requests(s);
@@ -383,10 +423,10 @@ void api_server_stop(struct api_server *s)
 int api_server_start_detached(const struct api_config *config, struct api_server **ret,
                               struct error *err)
 {
-    struct api_server *s = server_new(config, &api_server_limits_default);
+    struct api_server *s;
 
-    if (!s)
-        return error_set(err, ERR_SYSTEM, "start the API: out of memory");
+    if (server_new(config, &api_server_limits_default, &s, err) < 0)
+        return -1;
     s->detached = true;
     if (!start_daemon(s, MHD_USE_NO_LISTEN_SOCKET, -1)) {
         server_free(s);

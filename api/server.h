@@ -9,8 +9,8 @@ struct api_server_limits {
     unsigned connections_max; /* a thread each */
     int64_t slow_after_ns;    /* how long a body may come as slowly as it likes */
     int linger_ms; /* how long what a refused client still sends is read, so that it can read too */
-    int64_t stop_ns;             /* how long api_server_stop waits for requests in flight */
-    unsigned followers_max;      /* of logs; fewer than connections_max, or nobody else gets one */
+    int64_t stop_ns;        /* how long api_server_stop waits for requests in flight */
+    unsigned followers_max; /* of logs, besides; fewer where there are no descriptors for them */
     unsigned followers_max_each; /* for each workspace */
     int64_t heartbeat_ns;        /* of silence, before a heartbeat */
 };

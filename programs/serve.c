@@ -1,8 +1,10 @@
 /* programs/serve — `kiln serve`: API, uploads, workers and the registry in one process;
  * `kiln worker`: workers alone. */
+#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "api/api.h"
@@ -13,6 +15,10 @@
 #define DRAIN_MS      5000 /* for running builds at SIGTERM, before they are handed back */
 #define VOLUME_WAIT   (5 * NS_PER_SEC) /* so that most volumes are there with the answer */
 #define PLANS_AT_ONCE 2                /* POST /v0/plan: a jail each */
+#define FILES_WANTED  4096 /* descriptors: followed logs, requests, and what builds have open */
+/* glibc gives threads heaps of their own, each of which keeps the most that it ever held: with a
+ * thread for each connection, memory would grow for tens of thousands of requests. */
+#define HEAPS 1
 
 static void say(const char *fmt, ...) PRINTF(1, 2);
 static void say(const char *fmt, ...)
@@ -57,13 +63,30 @@ static bool is_superseded(struct state *state)
     return true;
 }
 
-/* Until SIGINT or SIGTERM, or, *ret_superseded, a newer Kiln takes over; meanwhile sees to it that
- * the registry lives. */
-static void wait_for_signal(struct registry_server *registry, struct state *state,
-                            bool *ret_superseded)
+/* That it lives, and trusts the keys that are. */
+static void tend_registry(struct registry_server *registry, struct registry_keys *keys)
+{
+    struct error err = ERROR_INIT;
+    bool restarted = false;
+
+    if (registry_server_check(registry, &restarted, &err) < 0)
+        say("registry: %s", err.msg);
+    else if (restarted)
+        say("registry: had died and was started again");
+    if (!keys)
+        return;
+    if (registry_keys_tend(keys, &err) < 0 || registry_server_renew(registry, &restarted, &err) < 0)
+        say("registry: %s", err.msg);
+    else if (restarted)
+        say("registry: was started again, with other keys");
+}
+
+/* Until SIGINT or SIGTERM, or, *ret_superseded, a newer Kiln takes over; meanwhile sees to the
+ * registry, if there is one. */
+static void wait_for_signal(struct registry_server *registry, struct registry_keys *keys,
+                            struct state *state, bool *ret_superseded)
 {
     const struct timespec second = {.tv_sec = 1};
-    struct error err = ERROR_INIT;
     sigset_t set;
     int signal = 0;
 
@@ -72,15 +95,11 @@ static void wait_for_signal(struct registry_server *registry, struct state *stat
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     for (;;) {
-        bool restarted = false;
-
         signal = sigtimedwait(&set, NULL, &second);
         if (signal > 0 || (*ret_superseded = is_superseded(state)))
             break;
-        if (registry && registry_server_check(registry, &restarted, &err) < 0)
-            say("registry: %s", err.msg);
-        if (restarted)
-            say("registry: had died and was started again");
+        if (registry)
+            tend_registry(registry, keys);
     }
     notify("STOPPING=1");
     if (!*ret_superseded)
@@ -131,8 +150,9 @@ struct service {
     struct courier *courier;
     struct arrivals_config arrivals_config;
     struct arrivals *arrivals; /* NULL: uploads come by the API */
+    struct gc_config gc_config;
+    struct gc *gc;
     struct planner planner;
-    unsigned char upload_key[UPLOAD_KEY_SIZE];
     struct api_config api_config, operator_config;
     struct api_server *api, *operators;
 };
@@ -141,6 +161,7 @@ static void service_stop(struct service *s, int drain_ms)
 {
     api_server_stop(s->api);
     arrivals_stop(s->arrivals);
+    gc_stop(s->gc);
     worker_stop(s->worker, drain_ms);
     courier_stop(s->courier);
     registry_server_free(s->registry);
@@ -153,7 +174,6 @@ static void set_api_config(struct service *s, const struct config *c)
     s->api_config = (struct api_config){
         .state = s->installation.state,
         .uploads = s->installation.uploads,
-        .upload_key = s->upload_key,
         .registry = &s->installation.registry,
         .registry_name = s->installation.registry_name,
         .credentials_dir = s->installation.credentials_dir,
@@ -196,9 +216,7 @@ static int start_arrivals(struct service *s, const struct config *c, struct erro
 static int service_start(struct service *s, const struct config *c, char ret_url[300],
                          struct error *err)
 {
-    if (installation_open(c, c->data_dir, NULL, &s->installation, err) < 0 ||
-        state_secret(s->installation.state, "upload key", s->upload_key, sizeof(s->upload_key),
-                     err) < 0)
+    if (installation_open(c, c->data_dir, NULL, &s->installation, err) < 0)
         return -1;
     s->worker_config = installation_worker(&s->installation, (int)c->workers, operator_log);
     s->planner.config = &s->worker_config;
@@ -214,7 +232,21 @@ static int service_start(struct service *s, const struct config *c, char ret_url
     if (installation_courier(&s->installation, operator_log, &s->courier_config, err) < 0 ||
         courier_start(&s->courier_config, &s->courier, err) < 0)
         return -1;
+    s->gc_config = installation_gc(&s->installation, operator_log);
+    if (gc_start(&s->gc_config, &s->gc, err) < 0)
+        return -1;
     return c->workers > 0 ? worker_start(&s->worker_config, &s->worker, err) : 0;
+}
+
+/* The soft limit mostly is 1024, for programs that use select. */
+static void allow_files(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= FILES_WANTED)
+        return;
+    files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
 int command_serve(const struct config *c, int argc, char **argv)
@@ -229,15 +261,19 @@ int command_serve(const struct config *c, int argc, char **argv)
         fprintf(stderr, "kiln serve: unexpected word \"%s\"; see `kiln serve --help`\n", argv[1]);
         return 2;
     }
+    allow_files();
+    (void)mallopt(M_ARENA_MAX, HEAPS);
     if (service_start(&s, c, url, &err) == 0 &&
         make_first_key(s.installation.state, url, &err) == 0) {
         say("images go to %s, data is in %s", s.installation.registry_name, c->data_dir);
         fprintf(stderr, "kiln: ready at %s/v0\n", url);
         notify("READY=1");
-        wait_for_signal(s.registry, s.installation.state, &superseded);
+        wait_for_signal(s.registry, s.installation.registry_keys, s.installation.state,
+                        &superseded);
         code = superseded ? 1 : 0;
-    } else
+    } else {
         fprintf(stderr, "kiln serve: %s\n", err.msg);
+    }
     service_stop(&s, superseded ? 0 : DRAIN_MS);
     return code;
 }
@@ -274,7 +310,7 @@ int command_worker(const struct config *c, int argc, char **argv)
         goto fail;
     say("worker %s: %d builds at once, data is in %s", config.name, config.threads, c->data_dir);
     notify("READY=1");
-    wait_for_signal(NULL, i.state, &superseded);
+    wait_for_signal(NULL, NULL, i.state, &superseded);
     worker_stop(worker, superseded ? 0 : DRAIN_MS);
     courier_stop(courier);
     api_server_stop(operators);

@@ -126,6 +126,11 @@ void db_close(struct db *db)
     free(db);
 }
 
+bool db_is_server(const struct db *db)
+{
+    return db->engine == &db_postgres;
+}
+
 struct clock db_clock(struct db *db)
 {
     return db->engine->clock ? db->engine->clock(db->self) : clock_system;
@@ -329,4 +334,9 @@ int64_t query_get_int(struct query *q, int column)
 size_t query_get_blob(struct query *q, int column, void *out, size_t max)
 {
     return q->db->engine->query_get_blob(q, column, out, max);
+}
+
+bool query_is_null(struct query *q, int column)
+{
+    return q->db->engine->query_is_null(q, column);
 }

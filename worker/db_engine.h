@@ -41,6 +41,7 @@ struct db_engine {
     const char *(*query_get_text)(struct query *q, int column);
     int64_t (*query_get_int)(struct query *q, int column);
     size_t (*query_get_blob)(struct query *q, int column, void *out, size_t max);
+    bool (*query_is_null)(struct query *q, int column);
 };
 
 extern const struct db_engine db_sqlite;

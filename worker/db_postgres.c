@@ -270,6 +270,16 @@ static void add_locks(const struct postgres *p, enum tx_mode mode, const char *w
         buf_addf(out, " select pg_advisory_xact_lock(%lld);", writers);
 }
 
+/* However long its owner is busy with what it has read. */
+static int begin_snapshot(struct postgres *p, struct error *err)
+{
+    p->xid[0] = '\0'; /* it has none */
+    return postgres_run(p,
+                        "begin isolation level repeatable read, read only;"
+                        " set local idle_in_transaction_session_timeout = 0",
+                        "begin a transaction", NULL, err);
+}
+
 /* In one request.  What is looked at once the locks are had is what there is then: each of the
  * statements sees all that was committed before it. */
 static int begin(struct postgres *p, enum tx_mode mode, const char *workspace, struct error *err)
@@ -277,6 +287,8 @@ static int begin(struct postgres *p, enum tx_mode mode, const char *workspace, s
     CLEANUP(buf_release) struct buf sql = BUF_INIT(1024);
     PGresult *res;
 
+    if (mode == TX_SNAPSHOT)
+        return begin_snapshot(p, err);
     buf_addf(&sql, "begin isolation level read committed;%s",
              mode == TX_WRITE ? "" : " set local synchronous_commit = off;");
     add_locks(p, mode, workspace, &sql);
@@ -423,4 +435,5 @@ const struct db_engine db_postgres = {
     .query_get_text = postgres_query_get_text,
     .query_get_int = postgres_query_get_int,
     .query_get_blob = postgres_query_get_blob,
+    .query_is_null = postgres_query_is_null,
 };

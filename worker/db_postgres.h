@@ -91,6 +91,7 @@ void postgres_query_reset(struct query *q);
 const char *postgres_query_get_text(struct query *q, int column);
 int64_t postgres_query_get_int(struct query *q, int column);
 size_t postgres_query_get_blob(struct query *q, int column, void *out, size_t max);
+bool postgres_query_is_null(struct query *q, int column);
 
 MUST_CHECK int postgres_listen(void *self, void (*heard)(void *self), void *heard_self,
                                bool *ret_hears, struct error *err);

@@ -300,3 +300,10 @@ size_t postgres_query_get_blob(struct query *q, int column, void *out, size_t ma
     PQfreemem(data);
     return len;
 }
+
+bool postgres_query_is_null(struct query *q, int column)
+{
+    const struct statement *s = q->stmt;
+
+    return PQgetisnull(s->res, s->row, column);
+}

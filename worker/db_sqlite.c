@@ -120,6 +120,8 @@ static int sqlite_begin(void *self, enum tx_mode mode, const char *workspace, st
     struct sqlite *s = self;
 
     (void)workspace; /* there is one writer at a time */
+    if (mode == TX_SNAPSHOT)
+        return exec(s, "begin", "begin a transaction", err);
     if (s->wrote != mode && exec(s, pragma, "set synchronous", err) < 0)
         return -1;
     s->wrote = mode;
@@ -274,6 +276,11 @@ static size_t sqlite_query_get_blob(struct query *q, int column, void *out, size
     return len;
 }
 
+static bool sqlite_query_is_null(struct query *q, int column)
+{
+    return sqlite3_column_type(q->stmt, column) == SQLITE_NULL;
+}
+
 const struct db_engine db_sqlite = {
     .open = sqlite_open,
     .close = sqlite_close,
@@ -294,4 +301,5 @@ const struct db_engine db_sqlite = {
     .query_get_text = sqlite_query_get_text,
     .query_get_int = sqlite_query_get_int,
     .query_get_blob = sqlite_query_get_blob,
+    .query_is_null = sqlite_query_is_null,
 };

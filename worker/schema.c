@@ -283,6 +283,10 @@ static const char version_pending_shares[] =
     ") strict, without rowid;"
     "create index pending_shares_by_target on pending_shares (target, created);";
 
+/* What clients say of a resource beside metadata and spec: a JSON object; "" for nothing. */
+static const char version_others[] =
+    "alter table resources add column others text not null default '';";
+
 /* Whose turn it is (state_claim.c).  rowid: of builds of one moment the one that was made first is
  * first; SQLite has it in every index. */
 static const char version_turns[] =
@@ -300,6 +304,19 @@ static const char version_turns[] =
     "insert into turns select workspace, case when purpose > 2 then 1 else 0 end, 0 from builds"
     " where phase = 1 group by 1, 2;";
 
+/* When which garbage was collected; and the way to old events. */
+static const char version_gc[] = "create table gc_runs ("
+                                 " task text primary key,"
+                                 " holder text not null,"
+                                 " began integer not null,"
+                                 " ended integer not null,"
+                                 " lease_until integer not null,"
+                                 " items integer not null default 0,"
+                                 " bytes integer not null default 0,"
+                                 " message text not null default ''"
+                                 ") strict, without rowid;"
+                                 "create index events_by_time on events (time);";
+
 #ifdef SCHEMA_NEXT /* as a later version would have it, for a test of upgrades */
 static const char version_next[] = "create table next (n integer not null) strict;";
 #endif
@@ -312,7 +329,8 @@ const char *const schema_migrations[] = {
     version_limits,     version_log_retention,
     version_revisions,  version_deployments,
     version_build_list, version_pending_shares,
-    version_turns,
+    version_others,     version_turns,
+    version_gc,
 #ifdef SCHEMA_NEXT
     version_next,
 #endif

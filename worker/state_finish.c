@@ -51,7 +51,7 @@ static int tell_failed_deployment(struct state *s, const struct build *b,
     e.message = buf_str(&message);
     if (event_add(s, &t, b, &e, err) < 0)
         return -1;
-    return webhook_add(s, b, "FAILED", result->message, err);
+    return webhook_add(s, b, "", result->message, false, err);
 }
 
 /* Notes what was made. */
@@ -76,7 +76,11 @@ int build_end_failed(struct state *s, const struct build *failed, const struct b
     if (end_build(s, b->id, BUILD_FAILED, error_kind_name(result->kind), result->message, err) < 0)
         return -1;
     if (!purpose_is_image(b->purpose))
-        return event_add_progress(s, b, TOLD_FAILED, result->message, err);
+        return event_add_progress(s, b, TOLD_FAILED, result->message, err) < 0 ||
+                       (b->purpose != BUILD_TO_COLLECT &&
+                        webhook_add(s, b, "", result->message, false, err) < 0)
+                   ? -1
+                   : 0;
     if (result->built && (set_image(s, b, result, err) < 0 || image_keep(s, b, err) < 0))
         return -1;
     if (tell_image(s, b, result, result->built, err) < 0)
@@ -105,7 +109,7 @@ static int end_succeeded(struct state *s, struct build *b, const struct build_re
     for (size_t i = 0; i < 3; i++)
         if (event_add(s, &t, b, &resource[i], err) < 0)
             return -1;
-    return webhook_add(s, b, "DEPLOYED", "", err);
+    return webhook_add(s, b, "", "", true, err);
 }
 
 int build_end_cancelled(struct state *s, const char *id, struct error *err)

@@ -23,6 +23,8 @@ struct state {
     atomic_bool claim_failed; /* the last one, so that there is no use in hurrying to the next */
 };
 
+#define EVENTS_SHOWN 100 /* of a target; others are garbage */
+
 #define COPY_TEXT(to, from) ((void)snprintf((to), sizeof(to), "%s", (from)))
 
 /* Binds workspace, type and name. */
@@ -111,10 +113,19 @@ MUST_CHECK int image_record(struct state *s, const struct build *b, struct error
 /* The image with its own tag alone: nothing else says that it is the newest. */
 MUST_CHECK int image_keep(struct state *s, const struct build *b, struct error *err);
 
-/* state_webhooks.c: what became of a deployment ("DEPLOYED", "FAILED") waits to be sent to each URL
- * of state_announce; within the caller's transaction. */
-MUST_CHECK int webhook_add(struct state *s, const struct build *b, const char *status,
-                           const char *message, struct error *err);
+/* state_webhooks.c: what happened to a resource waits to be sent to each URL of state_announce;
+ * within the caller's transaction.  Texts that are NULL or "" are left out. */
+struct webhook_news {
+    const char *type; /* "deployment.succeeded" */
+    struct target of;
+    const char *build; /* "": it came by no build; not NULL */
+    const char *revision, *status, *image, *digest, *template, *message;
+};
+MUST_CHECK int webhook_tell(struct state *s, const struct webhook_news *n, struct error *err);
+/* What became of a build for a resource, a volume template or a volume, the latter of that version
+ * of a template ("name:1"). */
+MUST_CHECK int webhook_add(struct state *s, const struct build *b, const char *template,
+                           const char *message, bool good, struct error *err);
 
 /* state_image_use.c: who uses the image, or its tag, whose digests those are; within the caller's
  * transaction. */
