@@ -167,10 +167,7 @@ static void service_stop(struct service *s, int drain_ms)
     api_server_stop(s->api);
     arrivals_stop(s->arrivals);
     gc_stop(s->gc);
-    worker_stop(s->worker, drain_ms);
->>=======
     state_close(s->gc_state);
->>>>>>> w-backup
     courier_stop(s->courier);
     registry_server_free(s->registry);
     api_server_stop(s->operators);
