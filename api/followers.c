@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 
 struct followers {
     pthread_mutex_t lock;
@@ -36,6 +37,15 @@ void followers_free(struct followers *f)
     pthread_mutex_destroy(&f->lock);
     free(f->of);
     free(f);
+}
+
+unsigned followers_that_fit(unsigned max, unsigned others)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= others + max)
+        return max;
+    return files.rlim_cur > others ? (unsigned)files.rlim_cur - others : 1;
 }
 
 bool followers_enter(struct followers *f, const char *workspace, bool held)

@@ -12,6 +12,9 @@ struct followers;
 struct followers *followers_new(unsigned max, unsigned max_each, unsigned max_held);
 void followers_free(struct followers *f); /* nobody follows any more; NULL is fine */
 
+/* max, or as many as there are descriptors for, besides those that others need. */
+unsigned followers_that_fit(unsigned max, unsigned others);
+
 /* From any thread.  held: it keeps a thread.  False: there are as many as there may be.  Each true
  * needs one followers_leave, with the same. */
 bool followers_enter(struct followers *f, const char *workspace, bool held);

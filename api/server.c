@@ -1,9 +1,9 @@
-/* api/server — HTTP by libmicrohttpd, which only this file knows.
+/* api/server — HTTP by libmicrohttpd, which only this file and api/handover.c know.
  *
  * A thread for each connection: handlers wait for the disk and the database, and there are few
  * clients.  But an answer that comes bit by bit may take hours, and there may be a thousand of
  * them.  libmicrohttpd can suspend connections only where all of them share a thread; so such a
- * connection is taken from it (take_socket) and given to api/streams.h, and its thread ends.  One
+ * connection is taken from it (api/handover.h) and given to api/streams.h, and its thread ends. One
  * that is encrypted stays and keeps its thread (api/held_stream.h): there may be fewer of those.
  *
  * libmicrohttpd calls on_target when the request line is there, on_request when the headers are
@@ -15,7 +15,6 @@
  * on_completed reads on for a moment. */
 #include "api/server.h"
 
-#include <fcntl.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -24,12 +23,11 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "api/exchange.h"
 #include "api/followers.h"
-#include "api/held_stream.h"
+#include "api/handover.h"
 #include "api/listen.h"
 #include "api/openapi.h"
 #include "api/route.h"
@@ -39,9 +37,8 @@
 
 #define HEADERS_MAX    (64u << 10) /* bytes: request line, headers and the window of a body */
 #define WINDOW         (32u << 10)
-#define HEARTBEAT_LATE 15          /* seconds, on a machine under load */
-#define PIECE_SIZE     (16u << 10) /* bytes of a chunk */
-#define STACK_SIZE     (1u << 20)  /* bytes; body.c bounds how deep JSON goes */
+#define HEARTBEAT_LATE 15         /* seconds, on a machine under load */
+#define STACK_SIZE     (1u << 20) /* bytes; body.c bounds how deep JSON goes */
 
 const struct api_server_limits api_server_limits_default = {
     .idle_seconds = 30,
@@ -98,15 +95,6 @@ static enum MHD_Result count_body_header(void *self, enum MHD_ValueKind kind, co
     return MHD_YES;
 }
 
-/* Encrypted connections are not to be had without what libmicrohttpd keeps of them. */
-static bool is_encrypted(struct MHD_Connection *connection)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-
-    return info && info->tls_session;
-}
-
 static bool begin(const struct api_server *s, struct exchange *x, struct MHD_Connection *connection,
                   const char *method)
 {
@@ -119,18 +107,11 @@ static bool begin(const struct api_server *s, struct exchange *x, struct MHD_Con
         x->req.headers[i] =
             MHD_lookup_connection_value(connection, MHD_HEADER_KIND, api_header_names[i]);
     (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_body_header, &seen);
-    x->req.held = s->limits.hold || is_encrypted(connection);
+    x->req.held = s->limits.hold || handover_is_encrypted(connection);
     head.ambiguous = seen.lengths + seen.encodings > 1;
     if (text && text_to_u64(text, UINT64_MAX, &length))
         head.length = &length;
     return exchange_begin(x, &head);
-}
-
-static void add_usual_headers(struct api_response *answer)
-{
-    if (!api_response_find(answer, "Cache-Control"))
-        api_response_header(answer, "Cache-Control", "no-store");
-    api_response_header(answer, "X-Content-Type-Options", "nosniff");
 }
 
 static enum MHD_Result add_headers(struct api_server *s, struct MHD_Response *response,
@@ -162,66 +143,18 @@ static struct MHD_Response *whole_response(struct exchange *x)
     return response;
 }
 
-static ssize_t fill(void *self, uint64_t position, char *to, size_t max)
-{
-    struct error err = ERROR_INIT;
-    ssize_t n = held_stream_fill(self, to, max, &err);
-
-    (void)position;
-    if (n < 0 && err.kind != ERR_NONE)
-        api_log(((struct held_stream *)self)->config, "error: go on with an answer: %s", err.msg);
-    return n > 0    ? n
-           : n == 0 ? MHD_CONTENT_READER_END_OF_STREAM
-                    : MHD_CONTENT_READER_END_WITH_ERROR;
-}
-
-static void free_held(void *self)
-{
-    held_stream_free(self);
-}
-
 /* Its connection may be silent until a heartbeat, however late that comes. */
 static struct MHD_Response *held_response(struct api_server *s, struct exchange *x,
                                           struct MHD_Connection *connection)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    const unsigned silence =
-        s->limits.idle_seconds + (unsigned)(s->limits.heartbeat_ns / NS_PER_SEC) + HEARTBEAT_LATE;
-    struct MHD_Response *response;
-    struct held_stream *stream;
+    const struct held_stream like = {.config = &s->config,
+                                     .beat_ns = s->limits.heartbeat_ns,
+                                     .stopping = &s->stopping,
+                                     .sent = &x->sent};
 
-    if (!info)
-        return NULL;
-    stream =
-        held_stream_new(&x->resp, &(const struct held_stream){.config = &s->config,
-                                                              .fd = info->connect_fd,
-                                                              .beat_ns = s->limits.heartbeat_ns,
-                                                              .stopping = &s->stopping,
-                                                              .sent = &x->sent});
-    if (!stream)
-        return NULL;
-    response =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECE_SIZE, fill, stream, free_held);
-    if (!response)
-        held_stream_free(stream);
-    (void)MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, silence);
-    return response;
-}
-
-/* The connection's socket under another number, and under its own a dead one, which libmicrohttpd
- * shuts down and closes with its thread.  Nobody else uses that number meanwhile: this is called in
- * the thread.  -1: no descriptors, or memory. */
-static int take_socket(struct MHD_Connection *connection)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    CLEANUP_CLOSE int dead = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CLEANUP_CLOSE int fd = info ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0) : -1;
-
-    if (dead < 0 || fd < 0 || dup3(dead, info->connect_fd, O_CLOEXEC) < 0)
-        return -1;
-    return TAKE_FD(fd);
+    return handover_hold(connection, &x->resp, &like,
+                         s->limits.idle_seconds + (unsigned)(s->limits.heartbeat_ns / NS_PER_SEC) +
+                             HEARTBEAT_LATE);
 }
 
 /* The exchange and its connection go to the streams; false: they stay. */
@@ -232,8 +165,8 @@ static bool hand_over(struct api_server *s, struct exchange *x, struct MHD_Conne
     struct stream *stream;
     int fd;
 
-    add_usual_headers(&x->resp);
-    fd = x->resp.headers.failed ? -1 : take_socket(connection);
+    api_response_usual(&x->resp);
+    fd = x->resp.headers.failed ? -1 : handover_take(connection);
     if (fd < 0)
         return false;
     x->req.method = x->route->method; /* libmicrohttpd's memory goes with the connection */
@@ -256,7 +189,7 @@ static enum MHD_Result answer(struct api_server *s, struct exchange *x,
     enum MHD_Result ok = MHD_NO;
     struct MHD_Response *response;
 
-    add_usual_headers(&x->resp);
+    api_response_usual(&x->resp);
     response = x->resp.stream.read ? held_response(s, x, connection) : whole_response(x);
     if (!response)
         return MHD_NO;
@@ -394,20 +327,9 @@ static bool start_daemon(struct api_server *s, unsigned flags, int fd)
     return s->daemon != NULL;
 }
 
-/* Each needs a descriptor, and what else is done here needs some, too. */
-static unsigned followers_that_fit(const struct api_server_limits *limits)
-{
-    struct rlimit files;
-    const unsigned others = 2 * limits->connections_max;
-
-    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= others + limits->followers_max)
-        return limits->followers_max;
-    return files.rlim_cur > others ? (unsigned)files.rlim_cur - others : 1;
-}
-
 static int start_streams(struct api_server *s, struct error *err)
 {
-    const unsigned max = followers_that_fit(&s->limits);
+    const unsigned max = followers_that_fit(s->limits.followers_max, 2 * s->limits.connections_max);
 
     s->config.followers =
         followers_new(max, s->limits.followers_max_each, s->limits.followers_max_held);
