@@ -329,8 +329,8 @@ const char *const schema_migrations[] = {
     version_limits,     version_log_retention,
     version_revisions,  version_deployments,
     version_build_list, version_pending_shares,
-    version_turns,      version_gc,
-    version_others,
+    version_others,     version_turns,
+    version_gc,
 #ifdef SCHEMA_NEXT
     version_next,
 #endif
