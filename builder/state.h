@@ -94,8 +94,8 @@ MUST_CHECK int builder_run_step(const struct builder_job *j, struct jail_spec *s
                                 struct error *err);
 
 /* Begins the description of a jail where an inner main works with a build's rights: it has the
- * base. egress: the jail has the network that the configuration gives to builds, and what is said
- * of that goes there; NULL: none. */
+ * base. egress: and the network that the configuration allows, of which this says what is not so;
+ * NULL: none. */
 void builder_describe_inner(const struct builder_job *j, const struct progress *egress,
                             struct jail_spec *s);
 

@@ -138,9 +138,9 @@ void builder_describe_inner(const struct builder_job *j, const struct progress *
 {
     *s = (struct jail_spec){
         .ids = j->b->ids, .net = JAIL_NET_NONE, .rights = JAIL_RIGHTS_BUILD, .inner = true};
-    if (egress)
+    if (egress) /* before the base, whose resolver and hosts depend on it */
         egress_describe(j->b->config, egress, s);
-    jail_spec_add_base(s); /* after it: name servers and names come of the network */
+    jail_spec_add_base(s);
     argv_push(&s->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "HOME=/run/root",
               NULL);
 }
