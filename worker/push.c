@@ -53,21 +53,21 @@ int push_write_manifest(const struct builder_job *job, const struct builder_imag
     char digest[SHA256_HEX + 8] = "sha256:";
     CLEANUP_FREE enum builder_packing *packed = calloc(image->n_layers + 1, sizeof(*packed));
     json_auto_t *o = json_pack("{s:i}", "schemaVersion", 2);
-    json_t *layers = json_array();
+    json_auto_t *layers = json_array();
     const struct format *format;
     CLEANUP_FREE char *text = NULL;
 
-    json_object_set_new(o, "layers", layers);
     if (!packed)
         return error_set(err, ERR_SYSTEM, "write the manifest: out of memory");
     if (find_format(job, image, packed, &format, err) < 0)
         return -1;
+    json_object_set_new(o, "mediaType", json_string(format->manifest));
     digest_sha256_hex(buf_str(&image->config), image->config.len, digest + strlen("sha256:"));
+    json_object_set_new(o, "config", descriptor(format->config, digest, image->config.len));
+    json_object_set(o, "layers", layers);
     for (size_t i = 0; i < image->n_layers; i++)
         json_array_append_new(layers, descriptor(format->layers[packed[i]], image->layers[i].digest,
                                                  image->layers[i].size));
-    json_object_set_new(o, "mediaType", json_string(format->manifest));
-    json_object_set_new(o, "config", descriptor(format->config, digest, image->config.len));
     text = json_dumps(o, JSON_COMPACT);
     if (!text)
         return error_set(err, ERR_SYSTEM, "write the manifest: out of memory");
