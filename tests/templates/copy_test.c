@@ -67,7 +67,7 @@ static void disturb(struct scene *s)
 
     MUST(s, template_remove(s->store, &all, &s->err));
     for (int i = 0; i < 2; i++)
-        MUST(s, template_gc(s->store, &report, &s->err));
+        MUST(s, template_gc(s->store, NULL, &report, &s->err));
     assert_int_equal(report.packs_removed, 0);
     assert_true(report.packs_waiting > 0);
     pack(s, "two", 7);
@@ -139,7 +139,7 @@ static void test_what_is_collected_meanwhile_is_in_it(void **state)
     copy(s);
     assert_true(s->packs > 1);
     /* Now nothing keeps the collector from it. */
-    MUST(s, template_gc(s->store, &report, &s->err));
+    MUST(s, template_gc(s->store, NULL, &report, &s->err));
     assert_true(report.packs_removed > 0);
     assert_true(image_is_right(s->store, "two", &s->err));
 }
@@ -157,7 +157,7 @@ static void test_what_a_collection_would_free_is_told(void **state)
     MUST(s, template_remove(s->store, &all, &s->err));
     MUST(s, template_gc_look(s->store, &looked, &s->err));
     assert_true(looked.packs_waiting > 0);
-    MUST(s, template_gc(s->store, &done, &s->err));
+    MUST(s, template_gc(s->store, NULL, &done, &s->err));
     /* What they share was in one of the packs, and is copied. */
     assert_true(looked.bytes_waiting <= done.bytes_freed);
     assert_true(looked.bytes_waiting > done.bytes_freed / 10 * 9);
