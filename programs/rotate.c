@@ -114,14 +114,13 @@ static int rotate_webhook(const struct config *c, const struct rotate_words *w, 
         return -1;
     if ((w->purge || w->at_once) && webhook_secrets_purge(path, err) < 0)
         return -1;
-    if (!w->purge) {
-        printf("%s\n", secret);
-        fprintf(stderr, w->at_once ? "this alone signs from now on\n"
-                                   : "both sign now; once the receiver has the new one: kiln "
-                                     "rotate webhook --purge\n");
-        return 0;
-    }
-    return print_webhook(c, err);
+    if (w->purge)
+        return print_webhook(c, err);
+    printf("%s\n", secret);
+    fprintf(stderr, w->at_once ? "this alone signs from now on\n"
+                               : "it signs beside those that were there; once the receiver has it: "
+                                 "kiln rotate webhook --purge\n");
+    return 0;
 }
 
 /* ---- words ---- */
