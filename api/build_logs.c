@@ -65,6 +65,7 @@ struct follow {
     const struct api_config *config;
     struct watch *watch;
     char workspace[NAME_SIZE];
+    bool held;          /* it keeps a thread of the server's */
     struct lines lines; /* .out is set for each call */
 };
 
@@ -74,7 +75,7 @@ static void follow_free(void *self)
 
     if (f->watch)
         watch_put(f->config->watches, f->watch);
-    followers_leave(f->config->followers, f->workspace);
+    followers_leave(f->config->followers, f->workspace, f->held);
     free(f);
 }
 
@@ -95,9 +96,8 @@ static int read_piece(struct follow *f, struct error *err)
     return 0;
 }
 
-static int follow_read(void *self, struct buf *out, bool *ret_ended, struct error *err)
+static int read_watch(struct follow *f, struct buf *out, bool *ret_ended, struct error *err)
 {
-    struct follow *f = self;
     struct watch *w = f->watch;
     const int64_t before = f->lines.seq;
 
@@ -111,6 +111,17 @@ static int follow_read(void *self, struct buf *out, bool *ret_ended, struct erro
     }
     *ret_ended = w->over && (f->lines.seq >= w->last || f->lines.seq == before);
     return 0;
+}
+
+static int follow_read(void *self, struct buf *out, bool *ret_ended, struct error *err)
+{
+    struct follow *f = self;
+    int result;
+
+    pthread_mutex_lock(&f->watch->lock);
+    result = read_watch(f, out, ret_ended, err);
+    pthread_mutex_unlock(&f->watch->lock);
+    return result;
 }
 
 /* An empty line; of JSON lines, one more object, which repeats the last line's number. */
@@ -142,16 +153,17 @@ static int follow(struct api_call *c, const struct build *b, const struct lines 
 {
     struct follow *f;
 
-    if (!followers_enter(c->config->followers, c->key.workspace)) {
+    if (!followers_enter(c->config->followers, c->key.workspace, c->req->held)) {
         refuse_follower(c);
         return 0;
     }
     f = calloc(1, sizeof(*f));
     if (!f) {
-        followers_leave(c->config->followers, c->key.workspace);
+        followers_leave(c->config->followers, c->key.workspace, c->req->held);
         return error_set(err, ERR_SYSTEM, "follow a log: out of memory");
     }
     f->config = c->config;
+    f->held = c->req->held;
     f->lines = *from;
     memcpy(f->workspace, c->key.workspace, sizeof(f->workspace));
     f->watch = watch_get(c->config->watches, b->id);

@@ -39,6 +39,9 @@ void api_response_header(struct api_response *r, const char *name, const char *v
 /* The value of a header (its case counts), NULL if absent. */
 const char *api_response_find(const struct api_response *r, const char *name);
 
+/* The headers that every answer has. */
+void api_response_usual(struct api_response *r);
+
 /* Status and a JSON body.  ERR_SYSTEM: out of memory. */
 MUST_CHECK int api_response_json(struct api_response *r, int status, const json_t *body,
                                  struct error *err);

@@ -1,9 +1,10 @@
-/* api/server — HTTP by libmicrohttpd, which only this file knows.
+/* api/server — HTTP by libmicrohttpd, which only this file and api/handover.c know.
  *
  * A thread for each connection: handlers wait for the disk and the database, and there are few
  * clients.  But an answer that comes bit by bit may take hours, and there may be a thousand of
  * them.  libmicrohttpd can suspend connections only where all of them share a thread; so such a
- * connection is taken from it (take_socket) and given to api/streams.h, and its thread ends.
+ * connection is taken from it (api/handover.h) and given to api/streams.h, and its thread ends. One
+ * that is encrypted stays and keeps its thread (api/held_stream.h): there may be fewer of those.
  *
  * libmicrohttpd calls on_target when the request line is there, on_request when the headers are
  * (first call), for each piece of the body, and at its end, and on_completed when the answer is out
@@ -14,7 +15,6 @@
  * on_completed reads on for a moment. */
 #include "api/server.h"
 
-#include <fcntl.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -23,11 +23,11 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "api/exchange.h"
 #include "api/followers.h"
+#include "api/handover.h"
 #include "api/listen.h"
 #include "api/openapi.h"
 #include "api/route.h"
@@ -35,9 +35,10 @@
 #include "api/watch.h"
 #include "base/text.h"
 
-#define HEADERS_MAX (64u << 10) /* bytes: request line, headers and the window of a body */
-#define WINDOW      (32u << 10)
-#define STACK_SIZE  (1u << 20) /* bytes; body.c bounds how deep JSON goes */
+#define HEADERS_MAX    (64u << 10) /* bytes: request line, headers and the window of a body */
+#define WINDOW         (32u << 10)
+#define HEARTBEAT_LATE 15         /* seconds, on a machine under load */
+#define STACK_SIZE     (1u << 20) /* bytes; body.c bounds how deep JSON goes */
 
 const struct api_server_limits api_server_limits_default = {
     .idle_seconds = 30,
@@ -47,6 +48,7 @@ const struct api_server_limits api_server_limits_default = {
     .stop_ns = 5 * NS_PER_SEC,
     .followers_max = 2048,
     .followers_max_each = 1024,
+    .followers_max_held = 128,
     .heartbeat_ns = 15 * NS_PER_SEC,
 };
 
@@ -93,7 +95,8 @@ static enum MHD_Result count_body_header(void *self, enum MHD_ValueKind kind, co
     return MHD_YES;
 }
 
-static bool begin(struct exchange *x, struct MHD_Connection *connection, const char *method)
+static bool begin(const struct api_server *s, struct exchange *x, struct MHD_Connection *connection,
+                  const char *method)
 {
     const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
     struct body_headers seen = {.lengths = 0};
@@ -104,17 +107,11 @@ static bool begin(struct exchange *x, struct MHD_Connection *connection, const c
         x->req.headers[i] =
             MHD_lookup_connection_value(connection, MHD_HEADER_KIND, api_header_names[i]);
     (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_body_header, &seen);
+    x->req.held = s->limits.hold || handover_is_encrypted(connection);
     head.ambiguous = seen.lengths + seen.encodings > 1;
     if (text && text_to_u64(text, UINT64_MAX, &length))
         head.length = &length;
     return exchange_begin(x, &head);
-}
-
-static void add_usual_headers(struct api_response *answer)
-{
-    if (!api_response_find(answer, "Cache-Control"))
-        api_response_header(answer, "Cache-Control", "no-store");
-    api_response_header(answer, "X-Content-Type-Options", "nosniff");
 }
 
 static enum MHD_Result add_headers(struct api_server *s, struct MHD_Response *response,
@@ -146,19 +143,18 @@ static struct MHD_Response *whole_response(struct exchange *x)
     return response;
 }
 
-/* The connection's socket under another number, and under its own a dead one, which libmicrohttpd
- * shuts down and closes with its thread.  Nobody else uses that number meanwhile: this is called in
- * the thread.  -1: no descriptors, or memory. */
-static int take_socket(struct MHD_Connection *connection)
+/* Its connection may be silent until a heartbeat, however late that comes. */
+static struct MHD_Response *held_response(struct api_server *s, struct exchange *x,
+                                          struct MHD_Connection *connection)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    CLEANUP_CLOSE int dead = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CLEANUP_CLOSE int fd = info ? fcntl(info->connect_fd, F_DUPFD_CLOEXEC, 0) : -1;
+    const struct held_stream like = {.config = &s->config,
+                                     .beat_ns = s->limits.heartbeat_ns,
+                                     .stopping = &s->stopping,
+                                     .sent = &x->sent};
 
-    if (dead < 0 || fd < 0 || dup3(dead, info->connect_fd, O_CLOEXEC) < 0)
-        return -1;
-    return TAKE_FD(fd);
+    return handover_hold(connection, &x->resp, &like,
+                         s->limits.idle_seconds + (unsigned)(s->limits.heartbeat_ns / NS_PER_SEC) +
+                             HEARTBEAT_LATE);
 }
 
 /* The exchange and its connection go to the streams; false: they stay. */
@@ -169,8 +165,8 @@ static bool hand_over(struct api_server *s, struct exchange *x, struct MHD_Conne
     struct stream *stream;
     int fd;
 
-    add_usual_headers(&x->resp);
-    fd = x->resp.headers.failed ? -1 : take_socket(connection);
+    api_response_usual(&x->resp);
+    fd = x->resp.headers.failed ? -1 : handover_take(connection);
     if (fd < 0)
         return false;
     x->req.method = x->route->method; /* libmicrohttpd's memory goes with the connection */
@@ -193,8 +189,8 @@ static enum MHD_Result answer(struct api_server *s, struct exchange *x,
     enum MHD_Result ok = MHD_NO;
     struct MHD_Response *response;
 
-    add_usual_headers(&x->resp);
-    response = whole_response(x);
+    api_response_usual(&x->resp);
+    response = x->resp.stream.read ? held_response(s, x, connection) : whole_response(x);
     if (!response)
         return MHD_NO;
     if (add_headers(s, response, &x->resp) == MHD_YES)
@@ -217,7 +213,7 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *connection,
     if (!x)
         return MHD_NO;
     if (!x->begun) {
-        if (begin(x, connection, method))
+        if (begin(s, x, connection, method))
             return MHD_YES;
         x->answered_early = true;
         return answer(s, x, connection);
@@ -228,7 +224,7 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *connection,
         return go_on ? MHD_YES : MHD_NO;
     }
     exchange_end(x);
-    if (!x->resp.stream.read)
+    if (!x->resp.stream.read || x->req.held)
         return answer(s, x, connection);
     if (hand_over(s, x, connection, strcmp(version, MHD_HTTP_VERSION_1_1) == 0))
         *request = NULL;
@@ -331,22 +327,12 @@ static bool start_daemon(struct api_server *s, unsigned flags, int fd)
     return s->daemon != NULL;
 }
 
-/* Each needs a descriptor, and what else is done here needs some, too. */
-static unsigned followers_that_fit(const struct api_server_limits *limits)
-{
-    struct rlimit files;
-    const unsigned others = 2 * limits->connections_max;
-
-    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= others + limits->followers_max)
-        return limits->followers_max;
-    return files.rlim_cur > others ? (unsigned)files.rlim_cur - others : 1;
-}
-
 static int start_streams(struct api_server *s, struct error *err)
 {
-    const unsigned max = followers_that_fit(&s->limits);
+    const unsigned max = followers_that_fit(s->limits.followers_max, 2 * s->limits.connections_max);
 
-    s->config.followers = followers_new(max, s->limits.followers_max_each);
+    s->config.followers =
+        followers_new(max, s->limits.followers_max_each, s->limits.followers_max_held);
     s->config.watches = watches_new();
     if (!s->config.followers || !s->config.watches)
         return error_set(err, ERR_SYSTEM, "start the API: out of memory");

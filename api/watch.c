@@ -1,7 +1,6 @@
 /* api/watch — see the header. */
 #include "api/watch.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #define FRESH_NS  (NS_PER_SEC / 4)
@@ -46,6 +45,7 @@ static struct watch *add(struct watches *all, const char *build)
         return NULL;
     (void)snprintf(w->build, sizeof(w->build), "%s", build);
     w->piece = (struct buf)BUF_INIT(PIECE_MAX);
+    pthread_mutex_init(&w->lock, NULL);
     w->next = all->first;
     return all->first = w;
 }
@@ -74,6 +74,7 @@ void watch_put(struct watches *all, struct watch *w)
             at = &(*at)->next;
         *at = w->next;
         buf_release(&w->piece);
+        pthread_mutex_destroy(&w->lock);
         free(w);
     }
     pthread_mutex_unlock(&all->lock);

@@ -1,9 +1,10 @@
 /* api/watch — a build whose log is followed: looked at once for all who follow it.
  *
- * A watch is had and given back by any thread; it is looked at and read by the streams' alone
- * (api/streams.h). */
+ * A watch is had and given back by any thread, and looked at by who has its lock. */
 #ifndef API_WATCH_H
 #define API_WATCH_H
+
+#include <pthread.h>
 
 #include "base/buf.h"
 #include "worker/worker.h"
@@ -11,6 +12,7 @@
 struct watches;
 
 struct watch {
+    pthread_mutex_t lock; /* over what follows, but build, users and next */
     char build[BUILD_ID];
     int64_t last;     /* the number of the log's last line, when it was looked at; 0: none */
     bool over;        /* the build was, and its status said so: no line comes after last */

@@ -150,19 +150,24 @@ struct service {
     struct courier *courier;
     struct arrivals_config arrivals_config;
     struct arrivals *arrivals; /* NULL: uploads come by the API */
-    struct gc_config gc_config;
+    struct state *gc_state;
     struct gc *gc;
     struct planner planner;
     struct api_config api_config, operator_config;
     struct api_server *api, *operators;
 };
 
+/* The workers first: what they build may need tokens of the API until then, and nobody waits for an
+ * object store once they have had their time. */
 static void service_stop(struct service *s, int drain_ms)
 {
+    worker_stop(s->worker, drain_ms);
+    if (s->installation.transfers && s->installation.transfers->fd >= 0)
+        cancel_throw(s->installation.transfers);
     api_server_stop(s->api);
     arrivals_stop(s->arrivals);
     gc_stop(s->gc);
-    worker_stop(s->worker, drain_ms);
+    state_close(s->gc_state);
     courier_stop(s->courier);
     registry_server_free(s->registry);
     api_server_stop(s->operators);
@@ -211,6 +216,18 @@ static int start_arrivals(struct service *s, const struct config *c, struct erro
                : 0;
 }
 
+static int start_gc(struct service *s, const struct config *c, struct error *err)
+{
+    struct gc_config config = installation_gc(&s->installation, operator_log);
+
+    if (!config.interval)
+        return 0;
+    if (installation_open_state(c, NULL, &s->gc_state, err) < 0)
+        return -1;
+    config.state = s->gc_state;
+    return gc_start(&config, &s->gc, err);
+}
+
 /* The API first: the registry has to know where its clients get their tokens, and the workers need
  * the registry.  ret_url: where the API is. */
 static int service_start(struct service *s, const struct config *c, char ret_url[300],
@@ -232,8 +249,7 @@ static int service_start(struct service *s, const struct config *c, char ret_url
     if (installation_courier(&s->installation, operator_log, &s->courier_config, err) < 0 ||
         courier_start(&s->courier_config, &s->courier, err) < 0)
         return -1;
-    s->gc_config = installation_gc(&s->installation, operator_log);
-    if (gc_start(&s->gc_config, &s->gc, err) < 0)
+    if (start_gc(s, c, err) < 0)
         return -1;
     return c->workers > 0 ? worker_start(&s->worker_config, &s->worker, err) : 0;
 }

@@ -306,7 +306,9 @@ static void conclude(struct run *r, int outcome, struct error *err, bool drained
     const struct worker_config *c = r->config;
     struct build_result result = {.kind = ERR_NONE, .digest = r->digest};
 
-    if (outcome < 0 && err->kind == ERR_NONE && drained && !atomic_load(&r->lost)) {
+    /* What was cut off with it is no fault. */
+    if (outcome < 0 && drained && !atomic_load(&r->lost) &&
+        (err->kind == ERR_NONE || error_may_retry(err->kind))) {
         builder_job_end(TAKE(r->job)); /* this try is not counted: the next has the same name */
         if (state_give_back(c->state, r->build.id, r->holder, err) < 0)
             run_log(c, "build %s: give it back: %s", r->build.id, err->msg);
