@@ -200,8 +200,7 @@ static int do_file(struct visit *v, const struct channel_request *r, struct erro
 
     if (!e)
         return error_set(err, ERR_SYSTEM, "ask for the store: no such file is on its way");
-    if (r->act == CHANNEL_COMMIT && strcmp(r->area, "revisions") == 0 &&
-        v->storage->gate.may_publish &&
+    if (r->act == CHANNEL_COMMIT && strcmp(r->area, "packs") != 0 && v->storage->gate.may_publish &&
         v->storage->gate.may_publish(v->storage->gate.self, err) < 0)
         return -1;
     if (r->act == CHANNEL_COMMIT &&

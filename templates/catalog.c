@@ -349,6 +349,30 @@ static int publish(struct template_store *s, struct revision_root *root,
     return drop_old(s, root->info.ref.name, ret_dropped, err);
 }
 
+/* With the lock, under which a hold and its revision are put: whoever put the one died before the
+ * other. */
+int catalog_sweep_holds(struct template_store *s, struct error *err)
+{
+    CLEANUP(argv_release) struct argv names = ARGV_INIT;
+    CLEANUP(argv_release) struct argv holds = ARGV_INIT;
+
+    if (storage_list(s->storage, AREA_REVISIONS, &names, err) < 0 ||
+        storage_list(s->storage, AREA_HOLDS, &holds, err) < 0)
+        return -1;
+    for (size_t i = 0; i < holds.n; i++) {
+        char revision[REVISION_NAME];
+        const size_t len = strcspn(holds.v[i], "=");
+
+        if (len >= sizeof(revision))
+            continue;
+        (void)snprintf(revision, sizeof(revision), "%.*s", (int)len, holds.v[i]);
+        if (!argv_contains(&names, revision) &&
+            storage_remove(s->storage, AREA_HOLDS, holds.v[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* A holder has one revision of a template, however often it is packed. */
 static int publish_once(struct template_store *s, struct revision_root *root,
                         const struct catalog_publication *p, unsigned *ret_dropped,

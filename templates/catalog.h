@@ -43,6 +43,9 @@ MUST_CHECK int catalog_roots(struct template_store *s, struct argv *ret, struct 
 /* "name:7", and nothing else. */
 bool catalog_parse(const char *name, struct template_ref *ret);
 /* Whether this can stand in the name of a hold. */
+/* Removes holds of what was never published.  The caller has the exclusive lock. */
+MUST_CHECK int catalog_sweep_holds(struct template_store *s, struct error *err);
+
 bool catalog_is_holder(const char *name);
 
 #endif

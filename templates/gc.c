@@ -229,6 +229,8 @@ static int first_look(struct template_store *store, struct survey *s, struct arg
         return -1;
     result = storage_sweep(store->storage, err);
     if (result == 0)
+        result = catalog_sweep_holds(store, err);
+    if (result == 0)
         result = look(store, s, err);
     if (result == 0)
         result = condemn(store, s, to_copy, err);

@@ -28,7 +28,7 @@ import fleet  # noqa: E402
 import kiln_server  # noqa: E402
 from fleet_faults import Faults  # noqa: E402
 from fleet_kiln import BUCKET, DRAIN_SECONDS, HOOK_PORT, WORKERS, Fleet  # noqa: E402
-from fleet_work import WORKSPACES, ImageProject, Receiver, Work  # noqa: E402
+from fleet_work import WORKSPACES, Receiver, Work  # noqa: E402
 from kiln_server import Bases, Watching, wait_until  # noqa: E402
 
 HOUR_AND_MORE = 4000  # seconds, for what is swept by its age
@@ -112,8 +112,7 @@ class Chaos:
                 self.check([f"{upload}: its events are {events}"])
 
     def check_webhooks(self):
-        wanted = {u.build: u for p in self.work.projects if isinstance(p, ImageProject)
-                  for u in p.uploads}
+        wanted = {u.build: u for p in self.work.projects for u in p.uploads}
         wait_until("the cluster was told of everything", lambda: {
             b["data"]["build"] for b in list(self.receiver.messages.values())} >= set(wanted), 120)
         for number, body in self.receiver.messages.items():

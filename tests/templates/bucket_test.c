@@ -276,6 +276,22 @@ static void nothing_is_published_through_a_closed_gate(void **state)
     assert_int_equal(count(s, AREA_REVISIONS), 0);
 }
 
+static void a_hold_of_what_was_never_published_is_collected(void **state)
+{
+    struct scene *s = *state;
+    CLEANUP(buf_release) struct buf tar = BUF_INIT(1u << 20);
+    struct template_pack_report report;
+    struct error err = ERROR_INIT;
+
+    tar_make(&tar, 1, 3, 2000, 0, 0);
+    if (pack_tar(s->store, "one", &tar, &report, &err) < 0)
+        fail_msg("%s", err.msg);
+    assert_int_equal(storage_put(s->store->storage, AREA_HOLDS, "one:1=alive", "", 0, &err), 0);
+    assert_int_equal(storage_put(s->store->storage, AREA_HOLDS, "one:2=dead", "", 0, &err), 0);
+    (void)collect(s);
+    assert_int_equal(count(s, AREA_HOLDS), 1);
+}
+
 static void a_jail_that_dies_leaves_no_lock_and_no_session(void **state)
 {
     struct scene *s = *state;
@@ -344,6 +360,7 @@ int main(void)
         TEST(the_lock_of_a_dead_machine_is_taken_over_and_its_holder_learns_it),
         TEST(what_a_broker_lends_is_the_store_itself),
         TEST(nothing_is_published_through_a_closed_gate),
+        TEST(a_hold_of_what_was_never_published_is_collected),
         TEST(a_jail_that_dies_leaves_no_lock_and_no_session),
         TEST(a_broker_refuses_what_is_no_file_of_the_store),
         TEST(a_pack_that_fails_leaves_no_revision_and_its_packs_can_be_collected),
