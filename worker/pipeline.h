@@ -47,8 +47,8 @@ struct worker_config { /* borrowed until worker_free */
     struct worker_cache cache;
     bool sweep;               /* worker_sweep at the start and now and then */
     bool no_slim;             /* layers are whole, whatever blaxel.toml says */
-    struct cancel *transfers; /* thrown with the builds that are stopped: it ends requests to the
-                                 object store; NULL: none */
+    struct cancel *transfers; /* thrown when builds that are stopped have had a while to tidy up: it
+                                 ends requests to the object store; NULL: none */
     /* The operator's log: one line without a line end.  Called from any thread. */
     void (*log)(void *self, const char *line);
     void *log_self;

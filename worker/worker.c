@@ -17,6 +17,7 @@
 #define IDLE_MS     500  /* between looks at a queue that another process fills */
 #define HEARING_MS  2000 /* the same where that process is heard */
 #define JANITOR_MS  1000
+#define TIDY_MS     5000 /* for what a build leaves in an object store to be removed, at the end */
 #define SWEEP_PAUSE (600 * NS_PER_SEC)
 /* What a machine leaves to others before it claims: with a full disk, and after faults of its own,
  * twice as long after each. */
@@ -375,21 +376,29 @@ int worker_start(const struct worker_config *config, struct worker **ret, struct
     return 0;
 }
 
+static void wait_for_builds(const struct worker *w, int64_t ms)
+{
+    const int64_t deadline = clock_monotonic() + ms * NS_PER_MS;
+
+    while (atomic_load(&w->busy) > 0 && clock_monotonic() < deadline)
+        (void)poll(NULL, 0, 50);
+}
+
 void worker_stop(struct worker *w, int64_t drain_ms)
 {
-    int64_t deadline = clock_monotonic() + drain_ms * NS_PER_MS;
     struct error err = ERROR_INIT;
 
     if (!w)
         return;
     atomic_store(&w->stopping, true);
     state_wake(w->config->state);
-    while (atomic_load(&w->busy) > 0 && clock_monotonic() < deadline)
-        (void)poll(NULL, 0, 50);
+    wait_for_builds(w, drain_ms);
     if (w->drain.fd >= 0)
         cancel_throw(&w->drain);
-    if (w->config->transfers)
+    if (w->config->transfers) {
+        wait_for_builds(w, TIDY_MS);
         cancel_throw(w->config->transfers);
+    }
     if (w->quit.fd >= 0)
         cancel_throw(&w->quit);
     for (int i = 0; i < w->n_threads; i++)
