@@ -31,7 +31,7 @@ from fleet_kiln import BUCKET, DRAIN_SECONDS, HOOK_PORT, WORKERS, Fleet  # noqa:
 from fleet_work import WORKSPACES, Receiver, Work  # noqa: E402
 from kiln_server import Bases, Watching, wait_until  # noqa: E402
 
-HOUR_AND_MORE = 4000  # seconds, for what is swept by its age
+DAY_AND_MORE = 90000  # seconds, for what is swept by its age
 PHASES = ("UPLOADING", "QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED")
 
 
@@ -152,7 +152,7 @@ class Chaos:
         for name in WORKERS:
             service = self.fleet.services[name]
             service.stop(DRAIN_SECONDS)
-        self.fleet.s3_faults({"later": HOUR_AND_MORE, "count": 10**9})
+        self.fleet.s3_faults({"later": DAY_AND_MORE, "count": 10**9})
         for name in WORKERS:
             self.fleet.services[name].start()
         with contextlib.suppress(AssertionError):  # check_leftovers tells

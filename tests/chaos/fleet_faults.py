@@ -160,7 +160,11 @@ class Faults:
     def drain(self, worker, seconds):
         service = self.fleet.services[worker]
         end = service.stop(DRAIN_SECONDS)
-        if end and end[0] == 1 and service.last_line().startswith("kiln worker: "):
+        if end is None and self.busy & self.without_database(worker):
+            # What it waits for in a lost connection can be longer than systemd's patience; its leases
+            # run out then.
+            self.tell("drained", f"{worker}: it had no database, and had to be killed")
+        elif end and end[0] == 1 and service.last_line().startswith("kiln worker: "):
             self.tell("drained", f"{worker}, which had not come up")
         elif end is None or end[0] != 0:
             self.problems.append(f"{worker} did not end well after SIGTERM: {end}\n"
@@ -172,6 +176,11 @@ class Faults:
                 "the database did not answer" if held is None else
                 f"{held} builds are still its own"))
         self.later(seconds, lambda: self.start_again(worker), worker)
+
+    @staticmethod
+    def without_database(worker):
+        return {(worker, "postgres"), "postgres", ("plug", "postgres"), ("plug", worker),
+                ("disk", "postgres")}
 
     def held_by(self, service):
         """How many builds it has a lease of, without being there any more."""
