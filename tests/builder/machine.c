@@ -460,7 +460,7 @@ static void gunzip(const struct buf *gz, struct buf *out)
     assert_true(process_succeeded(&end));
 }
 
-/* Every "digest":"…" of a manifest, the config's first (docker image manifest v2, schema 2). */
+/* Every "digest":"…" of a manifest: the config is the blob that is JSON. */
 void machine_fetch_image(const struct machine *m, const char *repository, const char *reference,
                          struct buf *config, struct buf *layers)
 {
@@ -478,7 +478,7 @@ void machine_fetch_image(const struct machine *m, const char *repository, const 
         (void)snprintf(url, sizeof(url), "http://%s/v2/%s/blobs/%.71s", m->address, repository,
                        at + 10);
         get(url, &blob);
-        if (n == 0)
+        if (blob.body.len && blob.body.data[0] == '{')
             buf_add(config, blob.body.data, blob.body.len);
         else
             gunzip(&blob.body, layers);
