@@ -95,6 +95,12 @@ static bool judge_head(struct exchange *x, const struct exchange_head *head)
         refuse_target(x);
         return false;
     }
+    if (head->headers > EXCHANGE_HEADERS_MAX) {
+        api_refuse(&x->resp, 431, "too_many_headers",
+                   "The request has %u headers, of %d that it may have. Send fewer.", head->headers,
+                   EXCHANGE_HEADERS_MAX);
+        return false;
+    }
     if (head->ambiguous) {
         api_refuse(&x->resp, 400, "ambiguous_length",
                    "The request says its length twice. Send one Content-Length, or "
@@ -105,6 +111,10 @@ static bool judge_head(struct exchange *x, const struct exchange_head *head)
     if (route && route->body_max && !admit_large_body(x, route))
         return false;
     if (route && route->streams) {
+        struct api_call c = {.config = x->config, .req = &x->req, .resp = &x->resp};
+
+        if (!api_rate_address(&c))
+            return false;
         x->receipt = receive_begin(x->config, &x->req, head->length, &x->resp);
         return x->receipt != NULL;
     }
@@ -137,8 +147,10 @@ static bool is_too_slow(const struct exchange *x)
 bool exchange_data(struct exchange *x, const void *data, size_t len)
 {
     x->received += len;
-    if (is_too_slow(x))
+    if (is_too_slow(x)) {
+        metrics_note_connections(CONNECTION_TOO_SLOW, 1);
         return false;
+    }
     if (x->refused)
         return x->received - x->refused_at <= EXCHANGE_DRAIN_MAX;
     if (x->receipt) {

@@ -9,13 +9,15 @@
 
 #include "api/receive.h"
 
-#define EXCHANGE_BODY_MAX  (1u << 20)  /* bytes of JSON */
-#define EXCHANGE_DRAIN_MAX (64u << 20) /* bytes read of a body that was refused half-way */
+#define EXCHANGE_BODY_MAX    (1u << 20)  /* bytes of JSON */
+#define EXCHANGE_HEADERS_MAX 100         /* the largest request of a known client has 20 */
+#define EXCHANGE_DRAIN_MAX   (64u << 20) /* bytes read of a body that was refused half-way */
 
 /* What the headers said about the body. */
 struct exchange_head {
     const char *method;
     const uint64_t *length; /* NULL: no Content-Length */
+    unsigned headers;       /* how many there are */
     bool ambiguous;         /* two lengths, or a length and an encoding: where it ends is a guess */
 };
 

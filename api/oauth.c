@@ -8,6 +8,7 @@
 
 static int refuse_client(struct api_call *c)
 {
+    api_login_refused(c);
     api_refuse(c->resp, 401, "invalid_client",
                "Client id and secret are not known here or were revoked. Send them as "
                "\"Authorization: Basic base64(id:secret)\"; `kiln key create --client` makes a "
@@ -77,8 +78,13 @@ int api_post_token(struct api_call *c, struct error *err)
     }
     if (!api_basic_read(c->req->headers[API_HEADER_AUTHORIZATION], &basic))
         return refuse_client(c);
+    if (!api_login_may_try(c, basic.password))
+        return 0;
     if (state_client_check(c->config->state, basic.user, basic.password, &verdict, &client, err) <
         0)
         return -1;
-    return verdict == KEY_VALID ? give_token(c, &client, err) : refuse_client(c);
+    if (verdict != KEY_VALID)
+        return refuse_client(c);
+    api_login_passed(c, basic.password);
+    return give_token(c, &client, err);
 }

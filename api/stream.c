@@ -40,6 +40,8 @@ static ssize_t take(struct stream *s, char *to, size_t max)
     memcpy(to, buf_str(&s->piece) + s->at, n);
     s->at += n;
     s->last = clock_monotonic();
+    if (s->deadline)
+        atomic_store(s->deadline, s->last + s->patience);
     if (s->sent)
         *s->sent += n;
     return (ssize_t)n;
@@ -66,6 +68,8 @@ static int read_more(struct stream *s, struct error *err)
 
 ssize_t stream_fill(struct stream *s, char *to, size_t max, struct error *err)
 {
+    if (s->deadline)
+        atomic_store(s->deadline, 0);
     for (;;) {
         if (s->at < s->piece.len)
             return take(s, to, max);

@@ -44,9 +44,35 @@ static int start_operators(const struct installation *i, struct api_config *ret_
     return 0;
 }
 
-/* Until SIGINT or SIGTERM; meanwhile sees to it that the registry lives. */
-static void wait_for_signal(struct registry_server *registry)
+/* For wait_for_signal, before there are threads. */
+static void keep_hangup(void)
 {
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+/* The certificate is read again where its files changed, or always. */
+static void reload(struct api_server *api, bool always)
+{
+    struct error err = ERROR_INIT;
+    bool renewed = false;
+
+    if (!api)
+        return;
+    if (api_server_reload(api, always, &renewed, &err) < 0)
+        say("error: TLS goes on with the certificate it has: %s", err.msg);
+    else if (renewed)
+        say("TLS: certificate and key were read again");
+}
+
+/* Until SIGINT or SIGTERM, or until the terminal it was started on is gone; meanwhile sees to it
+ * that the registry lives, and the certificate is the newest.  Both may be NULL. */
+static void wait_for_signal(struct registry_server *registry, struct api_server *api)
+{
+    const bool on_terminal = isatty(STDERR_FILENO) == 1;
     const struct timespec second = {.tv_sec = 1};
     struct error err = ERROR_INIT;
     sigset_t set;
@@ -55,12 +81,18 @@ static void wait_for_signal(struct registry_server *registry)
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
     for (;;) {
         bool restarted = false;
 
         signal = sigtimedwait(&set, NULL, &second);
+        if (signal == SIGHUP && !(on_terminal && isatty(STDERR_FILENO) != 1)) {
+            reload(api, true);
+            continue;
+        }
         if (signal > 0)
             break;
+        reload(api, false);
         if (registry && registry_server_check(registry, &restarted, &err) < 0)
             say("registry: %s", err.msg);
         if (restarted)
@@ -141,6 +173,15 @@ static void set_api_config(struct service *s, const struct config *c)
         .registry_name = s->installation.registry_name,
         .credentials_dir = s->installation.credentials_dir,
         .public_url = c->public_url[0] ? c->public_url : NULL,
+        .tls_certificate = c->tls_key[0] ? c->tls_certificate : NULL,
+        .tls_key = c->tls_key[0] ? c->tls_key : NULL,
+        .connections_max = (unsigned)c->connections_max,
+        .address_connections_max = (unsigned)c->address_connections_max,
+        .proxies = &c->proxies,
+        .rates = {.key = c->key_rate,
+                  .workspace = c->workspace_rate,
+                  .address = c->address_rate,
+                  .failed_logins = c->failed_logins_max},
         .clock = state_clock(s->installation.state),
         .upload_seconds = c->upload_expiry,
         .upload_max = (uint64_t)c->upload_max,
@@ -159,8 +200,8 @@ static void url_of(const struct config *c, const struct api_server *api, char ur
     if (c->public_url[0])
         (void)snprintf(url, 300, "%s", c->public_url);
     else
-        (void)snprintf(url, 300, "http://%.*s:%d", (int)(colon - c->listen), c->listen,
-                       api_server_port(api));
+        (void)snprintf(url, 300, "http%s://%.*s:%d", c->tls_key[0] ? "s" : "",
+                       (int)(colon - c->listen), c->listen, api_server_port(api));
 }
 
 static int start_arrivals(struct service *s, const struct config *c, struct error *err)
@@ -172,6 +213,17 @@ static int start_arrivals(struct service *s, const struct config *c, struct erro
     return upload_store_remote(s->installation.uploads)
                ? arrivals_start(&s->arrivals_config, &s->arrivals, err)
                : 0;
+}
+
+static void warn_of_certificate(const struct config *c)
+{
+    struct error err = ERROR_INIT;
+    struct api_tls_facts facts;
+
+    if (c->tls_key[0] && api_tls_examine(c->tls_certificate, c->tls_key, NULL, &facts, &err) == 0 &&
+        facts.ends <= clock_now(&clock_system))
+        say("warning: tls_certificate: %s has expired, and clients will refuse it",
+            c->tls_certificate);
 }
 
 /* The API first: the registry has to know where its clients get their tokens, and the workers need
@@ -191,6 +243,7 @@ static int service_start(struct service *s, const struct config *c, char ret_url
         api_server_start(&s->api_config, c->listen, &s->api, err) < 0)
         return -1;
     url_of(c, s->api, ret_url);
+    warn_of_certificate(c);
     if (installation_start_registry(&s->installation, ret_url, &s->registry, err) < 0 ||
         start_arrivals(s, c, err) < 0)
         return -1;
@@ -211,12 +264,13 @@ int command_serve(const struct config *c, int argc, char **argv)
         fprintf(stderr, "kiln serve: unexpected word \"%s\"; see `kiln serve --help`\n", argv[1]);
         return 2;
     }
+    keep_hangup();
     if (service_start(&s, c, url, &err) == 0 &&
         make_first_key(s.installation.state, url, &err) == 0) {
         say("images go to %s, data is in %s", s.installation.registry_name, c->data_dir);
         fprintf(stderr, "kiln: ready at %s/v0\n", url);
         notify("READY=1");
-        wait_for_signal(s.registry);
+        wait_for_signal(s.registry, s.api);
         code = 0;
     }
     if (code)
@@ -246,6 +300,7 @@ int command_worker(const struct config *c, int argc, char **argv)
         fprintf(stderr, "kiln worker: with workers = 0 there is nothing to do\n");
         return 2;
     }
+    keep_hangup();
     if (installation_open(c, c->data_dir, NULL, &i, &err) < 0)
         goto fail;
     config = installation_worker(&i, (int)c->workers, operator_log);
@@ -256,7 +311,7 @@ int command_worker(const struct config *c, int argc, char **argv)
         goto fail;
     say("worker %s: %d builds at once, data is in %s", config.name, config.threads, c->data_dir);
     notify("READY=1");
-    wait_for_signal(NULL);
+    wait_for_signal(NULL, NULL);
     worker_stop(worker, DRAIN_MS);
     courier_stop(courier);
     api_server_stop(operators);
