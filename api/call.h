@@ -53,6 +53,9 @@ bool api_login_may_try(struct api_call *c, const char *secret);
 void api_login_passed(struct api_call *c, const char *secret);
 void api_login_refused(struct api_call *c);
 
+/* audit.c: notes what the answer says was done, or denied; nothing for what changes nothing. */
+void api_audit(struct api_call *c);
+
 /* version.c: sets enveloped and catalog.  False: resp holds the refusal. */
 bool api_negotiate(struct api_call *c);
 
@@ -148,5 +151,6 @@ api_handler api_post_token, api_get_registry_token;
 api_handler api_list_models, api_get_health, api_get_openapi;
 api_handler api_put_upload;
 api_handler api_post_plan;
+api_handler api_list_audit;
 
 #endif

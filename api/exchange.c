@@ -166,12 +166,21 @@ bool exchange_data(struct exchange *x, const void *data, size_t len)
     return true;
 }
 
+static void audit_upload(struct exchange *x)
+{
+    struct api_call c = {.config = x->config, .req = &x->req, .resp = &x->resp};
+
+    if (api_route_find(&c))
+        api_audit(&c);
+}
+
 void exchange_end(struct exchange *x)
 {
     if (x->refused)
         return;
     if (x->receipt) {
         receive_end(x->receipt, &x->resp);
+        audit_upload(x);
         return;
     }
     x->req.body = x->body.data;

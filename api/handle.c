@@ -50,4 +50,5 @@ void api_handle(const struct api_config *config, const struct api_request *req,
         if (resp->status >= 500)
             api_log(config, "error: %s %s: %s", c.route->method, c.route->pattern, err.msg);
     }
+    api_audit(&c);
 }

@@ -53,6 +53,7 @@ static int give_token(struct api_call *c, const struct api_key *client, struct e
     char text[API_KEY_TEXT];
     struct api_key token;
 
+    c->key = *client; /* who did it */
     if (state_key_create(c->config->state, &draft, text, &token, err) < 0)
         return -1;
     answer = json_pack("{s:s, s:s, s:i}", "access_token", text, "token_type", "Bearer",

@@ -14,6 +14,9 @@ struct route {
     bool streams; /* the body may be larger than memory: receive.h takes it */
     size_t
         body_max; /* bytes, where more than EXCHANGE_BODY_MAX may come from who has a key; or 0 */
+    /* What the audit log calls it, without the kind; NULL: it changes nothing. */
+    const char *action;
+    const char *object; /* the member of the body that is part of what was changed; or NULL */
     const char *help;
 };
 

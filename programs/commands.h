@@ -15,6 +15,7 @@ int command_check(const struct config *config, int argc, char **argv);
 int command_plan(const struct config *config, int argc, char **argv);
 int command_dockerfile(const struct config *config, int argc, char **argv);
 int command_generate(const struct config *config, int argc, char **argv);
+int command_audit(const struct config *config, int argc, char **argv);
 int command_access(const struct config *config, int argc, char **argv);
 int command_registry(const struct config *config, int argc, char **argv);
 int command_webhook(const struct config *config, int argc, char **argv);

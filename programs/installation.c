@@ -349,6 +349,7 @@ struct worker_config installation_worker(const struct installation *i, int threa
         .pull_ns = i->config->build_timeout * NS_PER_SEC,
         .lease_ns = i->config->lease * NS_PER_SEC,
         .log_max = (uint64_t)i->config->log_max,
+        .audit_ns = i->config->audit_retention * NS_PER_SEC,
         .log_ns = i->config->log_retention * NS_PER_SEC,
         .sweep = true,
         .log = log,

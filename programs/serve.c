@@ -7,6 +7,7 @@
 
 #include "api/api.h"
 #include "base/notify.h"
+#include "programs/audit.h"
 #include "programs/commands.h"
 #include "programs/installation.h"
 
@@ -127,7 +128,8 @@ static int make_first_key(struct state *state, const char *url, struct error *er
         say("there is no API key yet: kiln key create --workspace default");
         return 0;
     }
-    if (state_key_create(state, &draft, text, &key, err) < 0)
+    if (state_key_create(state, &draft, text, &key, err) < 0 ||
+        audit_note(state, "key.create", key.account, key.workspace, key.id, err) < 0)
         return -1;
     fprintf(stderr,
             "\nThis is the first start: workspace \"default\" was made, with an API key that is "

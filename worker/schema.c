@@ -283,6 +283,24 @@ static const char version_pending_shares[] =
     ") strict, without rowid;"
     "create index pending_shares_by_target on pending_shares (target, created);";
 
+/* Who did what; no references, as entries outlive what they are about. */
+static const char version_audit[] =
+    "create table audit ("
+    " id text primary key,"
+    " time integer not null,"
+    " account text not null,"   /* "": of none */
+    " workspace text not null," /* "": of none */
+    " actor_kind integer not null,"
+    " actor text not null,"
+    " address text not null,"
+    " action text not null,"
+    " object text not null,"
+    " outcome integer not null,"
+    " status integer not null"
+    ") strict, without rowid;"
+    "create index audit_by_time on audit (time, id);"
+    "create index audit_by_workspace on audit (workspace, time, id);";
+
 const char *const schema_migrations[] = {
     version_1,          version_2,
     version_3,          version_accounts,
@@ -291,5 +309,6 @@ const char *const schema_migrations[] = {
     version_limits,     version_log_retention,
     version_revisions,  version_deployments,
     version_build_list, version_pending_shares,
+    version_audit,
 };
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

@@ -9,6 +9,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "worker/audit.h"
 #include "worker/credentials.h"
 #include "worker/pack.h"
 #include "worker/planner.h"
@@ -210,6 +211,22 @@ static void sweep_logs(const struct worker_config *c, struct pollfd *quit)
     }
 }
 
+static void sweep_audit(const struct worker_config *c, struct pollfd *quit)
+{
+    const int64_t before = clock_now(&clock_system) - c->audit_ns;
+    struct error err = ERROR_INIT;
+    bool more = c->audit_ns > 0;
+
+    for (int i = 0; more && i < LOG_PIECES; i++) {
+        if (state_audit_remove_old(c->state, before, &more, &err) < 0) {
+            say(c, "remove old entries of the audit log", &err);
+            return;
+        }
+        if (more && poll(quit, 1, LOG_REST_MS) > 0)
+            return;
+    }
+}
+
 static void *clean_forever(void *self)
 {
     struct worker *w = self;
@@ -225,6 +242,7 @@ static void *clean_forever(void *self)
             sweep_logs(w->config, &quit);
         if (due && w->config->sweep) {
             worker_sweep(w->config);
+            sweep_audit(w->config, &quit);
             next_sweep = clock_monotonic() + SWEEP_PAUSE;
         }
     }
