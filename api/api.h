@@ -5,6 +5,7 @@
 #ifndef API_API_H
 #define API_API_H
 
+#include "base/note.h"
 #include "registry/registry.h"
 #include "uploads/uploads.h"
 #include "worker/worker.h"
@@ -39,7 +40,7 @@ struct api_config { /* what it points to is borrowed until api_server_stop */
     struct followers *followers; /* the server's own; NULL: logs are not followed, only read */
     struct limiter *limiter;     /* the server's own; NULL: nothing is limited */
     /* The operator's log, as in worker_config. */
-    void (*log)(void *self, const char *line);
+    void (*log)(void *self, const struct note *note);
     void *log_self;
 };
 

@@ -96,7 +96,7 @@ static void set_object(const struct api_call *c, struct audit_entry *e)
         add_object(e->object, c->req->headers[API_HEADER_WORKSPACE]);
         return;
     }
-    for (size_t i = 0; i < API_ARGS_MAX && c->args[i]; i++)
+    for (size_t i = c->route->streams; i < API_ARGS_MAX && c->args[i]; i++)
         add_object(e->object, c->args[i]);
     if (!c->args[0] && resp->body.len > 0) {
         answer = json_loadb(resp->body.data, resp->body.len, 0, NULL);

@@ -122,6 +122,7 @@ int api_authorize(struct api_call *c, bool *ret_allowed, struct error *err)
     if (check_workspace(c, ret_allowed, err) < 0)
         return -1;
     memcpy(c->resp->workspace, c->key.workspace, sizeof(c->resp->workspace));
+    memcpy(c->resp->key, c->key.id, sizeof(c->resp->key));
     *ret_allowed = *ret_allowed && api_rate_key(c) && check_role(c);
     return 0;
 }

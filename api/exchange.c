@@ -202,20 +202,39 @@ static void copy_plain(const char *from, char *to, size_t size)
     to[n] = '\0';
 }
 
+static void tell(const struct exchange *x, const struct note_request *r, bool lost)
+{
+    char status[8], line[512];
+    const struct note note = {.line = line, .workspace = x->resp.workspace, .request = r};
+
+    (void)snprintf(status, sizeof(status), "%d", r->status);
+    (void)snprintf(line, sizeof(line), "%s %s %s %llu/%llu B %lld ms %s%s", r->method, r->path,
+                   r->status ? status : "-", (unsigned long long)r->received,
+                   (unsigned long long)r->sent, (long long)r->ms,
+                   x->resp.workspace[0] ? x->resp.workspace : "-",
+                   lost ? " (connection lost)" : "");
+    x->config->log(x->config->log_self, &note);
+}
+
 void exchange_log(const struct exchange *x, bool lost)
 {
-    int64_t ns = clock_monotonic() - x->started;
-    char method[24];
-    char path[300];
-    char status[8];
+    const int64_t ns = clock_monotonic() - x->started;
+    char method[24], path[300];
+    const struct note_request request = {
+        .method = x->req.method && *x->req.method ? method : "-",
+        .path = path,
+        .address = x->req.address.text,
+        .key = x->resp.key,
+        .status = x->resp.status,
+        .received = x->received,
+        .sent = x->sent,
+        .ms = ns / NS_PER_MS,
+    };
 
     if (!x->config->operators)
         metrics_note_request(x->route, x->resp.status, ns);
     copy_plain(x->req.method, method, sizeof(method));
     copy_plain(x->req.path, path, sizeof(path));
-    (void)snprintf(status, sizeof(status), "%d", x->resp.status);
-    api_log(x->config, "%s %s %s %llu/%zu B %lld ms %s%s", method[0] ? method : "-", path,
-            x->resp.status ? status : "-", (unsigned long long)x->received, x->sent,
-            (long long)(ns / NS_PER_MS), x->resp.workspace[0] ? x->resp.workspace : "-",
-            lost ? " (connection lost)" : "");
+    if (x->config->log)
+        tell(x, &request, lost);
 }

@@ -14,7 +14,7 @@ void api_log(const struct api_config *config, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
-    config->log(config->log_self, line);
+    config->log(config->log_self, &(const struct note){.line = line});
 }
 
 static int admit(struct api_call *c, bool *ret_admitted, struct error *err)

@@ -281,6 +281,7 @@ int installation_open(const struct config *config, const char *dir, const char *
     set_credentials(ret);
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_max);
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_entries);
+    ret->log.worker = ret->worker_name;
     if (!worker_name_of(getpid(), ret->worker_name))
         return error_set(err, ERR_SYSTEM, "read /proc: is it mounted?");
     if (fs_mkdirs(dir, 0755, err) < 0 || set_mirrors(ret, err) < 0 ||
@@ -325,7 +326,7 @@ static struct worker_cache cache_of(const struct config *c)
 }
 
 struct worker_config installation_worker(const struct installation *i, int threads,
-                                         void (*log)(void *self, const char *line))
+                                         void (*log)(void *self, const struct note *note))
 {
     return (struct worker_config){
         .state = i->state,
@@ -353,6 +354,7 @@ struct worker_config installation_worker(const struct installation *i, int threa
         .log_ns = i->config->log_retention * NS_PER_SEC,
         .sweep = true,
         .log = log,
+        .log_self = (void *)(uintptr_t)&i->log,
     };
 }
 
@@ -364,7 +366,7 @@ void installation_webhook_secrets(const struct config *config, char path[4096])
         (void)snprintf(path, 4096, "%s/webhook-secrets", config->data_dir);
 }
 
-int installation_courier(struct installation *i, void (*log)(void *self, const char *line),
+int installation_courier(struct installation *i, void (*log)(void *self, const struct note *note),
                          struct courier_config *ret, struct error *err)
 {
     installation_webhook_secrets(i->config, i->webhook_secrets);
@@ -379,17 +381,9 @@ int installation_courier(struct installation *i, void (*log)(void *self, const c
                                    .program = "kiln/" KILN_VERSION,
                                    .name = i->worker_name,
                                    .timeout_ms = i->config->webhook_timeout * 1000,
-                                   .log = log};
+                                   .log = log,
+                                   .log_self = &i->log};
     return 0;
-}
-
-void operator_log(void *self, const char *line)
-{
-    char now[CLOCK_TEXT];
-
-    (void)self;
-    clock_format(clock_now(&clock_system), now);
-    fprintf(stderr, "%.19sZ %s\n", now, line);
 }
 
 bool program_is_there(const char *program)

@@ -15,8 +15,8 @@
 #define VOLUME_WAIT   (5 * NS_PER_SEC) /* so that most volumes are there with the answer */
 #define PLANS_AT_ONCE 2                /* POST /v0/plan: a jail each */
 
-static void say(const char *fmt, ...) PRINTF(1, 2);
-static void say(const char *fmt, ...)
+static void say(const struct installation *i, const char *fmt, ...) PRINTF(2, 3);
+static void say(const struct installation *i, const char *fmt, ...)
 {
     char line[2048];
     va_list ap;
@@ -24,7 +24,23 @@ static void say(const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
-    operator_log(NULL, line);
+    operator_log((void *)(uintptr_t)&i->log, &(const struct note){.line = line});
+}
+
+static bool logs_json(const struct config *c)
+{
+    return strcmp(c->log_format, "json") == 0;
+}
+
+/* Why it ends, or does not begin. */
+static void fail(const struct config *c, const char *command, const struct error *err)
+{
+    const struct installation i = {.log = {.json = true}};
+
+    if (logs_json(c))
+        say(&i, "error: kiln %s: %s", command, err->msg);
+    else
+        fprintf(stderr, "kiln %s: %s\n", command, err->msg);
 }
 
 /* For Prometheus and the like; *ret NULL: it was not asked for. */
@@ -38,10 +54,11 @@ static int start_operators(const struct installation *i, struct api_config *ret_
                                       .registry = &i->registry,
                                       .clock = &clock_system,
                                       .operators = true,
-                                      .log = operator_log};
+                                      .log = operator_log,
+                                      .log_self = (void *)(uintptr_t)&i->log};
     if (api_server_start(ret_config, i->config->operator_listen, ret, err) < 0)
         return error_wrap(err, "operator_listen");
-    say("metrics are at http://%s/metrics", i->config->operator_listen);
+    say(i, "metrics are at http://%s/metrics", i->config->operator_listen);
     return 0;
 }
 
@@ -56,7 +73,7 @@ static void keep_hangup(void)
 }
 
 /* The certificate is read again where its files changed, or always. */
-static void reload(struct api_server *api, bool always)
+static void reload(const struct installation *i, struct api_server *api, bool always)
 {
     struct error err = ERROR_INIT;
     bool renewed = false;
@@ -64,14 +81,15 @@ static void reload(struct api_server *api, bool always)
     if (!api)
         return;
     if (api_server_reload(api, always, &renewed, &err) < 0)
-        say("error: TLS goes on with the certificate it has: %s", err.msg);
+        say(i, "error: TLS goes on with the certificate it has: %s", err.msg);
     else if (renewed)
-        say("TLS: certificate and key were read again");
+        say(i, "TLS: certificate and key were read again");
 }
 
 /* Until SIGINT or SIGTERM, or until the terminal it was started on is gone; meanwhile sees to it
  * that the registry lives, and the certificate is the newest.  Both may be NULL. */
-static void wait_for_signal(struct registry_server *registry, struct api_server *api)
+static void wait_for_signal(const struct installation *i, struct registry_server *registry,
+                            struct api_server *api)
 {
     const bool on_terminal = isatty(STDERR_FILENO) == 1;
     const struct timespec second = {.tv_sec = 1};
@@ -88,19 +106,19 @@ static void wait_for_signal(struct registry_server *registry, struct api_server 
 
         signal = sigtimedwait(&set, NULL, &second);
         if (signal == SIGHUP && !(on_terminal && isatty(STDERR_FILENO) != 1)) {
-            reload(api, true);
+            reload(i, api, true);
             continue;
         }
         if (signal > 0)
             break;
-        reload(api, false);
+        reload(i, api, false);
         if (registry && registry_server_check(registry, &restarted, &err) < 0)
-            say("registry: %s", err.msg);
+            say(i, "registry: %s", err.msg);
         if (restarted)
-            say("registry: had died and was started again");
+            say(i, "registry: had died and was started again");
     }
     notify("STOPPING=1");
-    say("stopping on %s", strsignal(signal));
+    say(i, "stopping on %s", strsignal(signal));
 }
 
 /* ---- serve ---- */
@@ -112,8 +130,9 @@ static void note_key(void *self, const struct api_key *key)
 }
 
 /* On an installation without any key, makes a first one, so that a laptop needs no setup. */
-static int make_first_key(struct state *state, const char *url, struct error *err)
+static int make_first_key(const struct installation *i, const char *url, struct error *err)
 {
+    struct state *state = i->state;
     const struct key_draft draft = {
         .workspace = "default", .label = "made at the first start", .role = ROLE_ADMIN};
     char text[API_KEY_TEXT];
@@ -124,8 +143,9 @@ static int make_first_key(struct state *state, const char *url, struct error *er
         return -1;
     if (any)
         return 0;
-    if (getenv("JOURNAL_STREAM")) { /* what is told a journal is told whoever may read it */
-        say("there is no API key yet: kiln key create --workspace default");
+    /* What is told a journal is told whoever may read it. */
+    if (getenv("JOURNAL_STREAM") || i->log.json) {
+        say(i, "there is no API key yet: kiln key create --workspace default");
         return 0;
     }
     if (state_key_create(state, &draft, text, &key, err) < 0 ||
@@ -191,6 +211,7 @@ static void set_api_config(struct service *s, const struct config *c)
         .volume_wait = VOLUME_WAIT,
         .planner = &s->planner,
         .log = operator_log,
+        .log_self = &s->installation.log,
     };
 }
 
@@ -211,20 +232,22 @@ static int start_arrivals(struct service *s, const struct config *c, struct erro
     s->arrivals_config = (struct arrivals_config){.state = s->installation.state,
                                                   .uploads = s->installation.uploads,
                                                   .upload_max = (uint64_t)c->upload_max,
-                                                  .log = operator_log};
+                                                  .log = operator_log,
+                                                  .log_self = &s->installation.log};
     return upload_store_remote(s->installation.uploads)
                ? arrivals_start(&s->arrivals_config, &s->arrivals, err)
                : 0;
 }
 
-static void warn_of_certificate(const struct config *c)
+static void warn_of_certificate(const struct installation *i)
 {
+    const struct config *c = i->config;
     struct error err = ERROR_INIT;
     struct api_tls_facts facts;
 
     if (c->tls_key[0] && api_tls_examine(c->tls_certificate, c->tls_key, NULL, &facts, &err) == 0 &&
         facts.ends <= clock_now(&clock_system))
-        say("warning: tls_certificate: %s has expired, and clients will refuse it",
+        say(i, "warning: tls_certificate: %s has expired, and clients will refuse it",
             c->tls_certificate);
 }
 
@@ -237,6 +260,7 @@ static int service_start(struct service *s, const struct config *c, char ret_url
         state_secret(s->installation.state, "upload key", s->upload_key, sizeof(s->upload_key),
                      err) < 0)
         return -1;
+    s->installation.log.json = logs_json(c);
     s->worker_config = installation_worker(&s->installation, (int)c->workers, operator_log);
     s->planner.config = &s->worker_config;
     s->planner.max = PLANS_AT_ONCE;
@@ -245,7 +269,7 @@ static int service_start(struct service *s, const struct config *c, char ret_url
         api_server_start(&s->api_config, c->listen, &s->api, err) < 0)
         return -1;
     url_of(c, s->api, ret_url);
-    warn_of_certificate(c);
+    warn_of_certificate(&s->installation);
     if (installation_start_registry(&s->installation, ret_url, &s->registry, err) < 0 ||
         start_arrivals(s, c, err) < 0)
         return -1;
@@ -267,16 +291,19 @@ int command_serve(const struct config *c, int argc, char **argv)
         return 2;
     }
     keep_hangup();
-    if (service_start(&s, c, url, &err) == 0 &&
-        make_first_key(s.installation.state, url, &err) == 0) {
-        say("images go to %s, data is in %s", s.installation.registry_name, c->data_dir);
-        fprintf(stderr, "kiln: ready at %s/v0\n", url);
+    if (service_start(&s, c, url, &err) == 0 && make_first_key(&s.installation, url, &err) == 0) {
+        say(&s.installation, "images go to %s, data is in %s", s.installation.registry_name,
+            c->data_dir);
+        if (s.installation.log.json)
+            say(&s.installation, "ready at %s/v0", url);
+        else
+            fprintf(stderr, "kiln: ready at %s/v0\n", url);
         notify("READY=1");
-        wait_for_signal(s.registry, s.api);
+        wait_for_signal(&s.installation, s.registry, s.api);
         code = 0;
     }
     if (code)
-        fprintf(stderr, "kiln serve: %s\n", err.msg);
+        fail(c, "serve", &err);
     service_stop(&s);
     return code;
 }
@@ -305,15 +332,17 @@ int command_worker(const struct config *c, int argc, char **argv)
     keep_hangup();
     if (installation_open(c, c->data_dir, NULL, &i, &err) < 0)
         goto fail;
+    i.log.json = logs_json(c);
     config = installation_worker(&i, (int)c->workers, operator_log);
     if (start_operators(&i, &operator_config, &operators, &err) < 0 ||
         installation_courier(&i, operator_log, &courier_config, &err) < 0 ||
         courier_start(&courier_config, &courier, &err) < 0 ||
         worker_start(&config, &worker, &err) < 0)
         goto fail;
-    say("worker %s: %d builds at once, data is in %s", config.name, config.threads, c->data_dir);
+    say(&i, "worker %s: %d builds at once, data is in %s", config.name, config.threads,
+        c->data_dir);
     notify("READY=1");
-    wait_for_signal(NULL, NULL);
+    wait_for_signal(&i, NULL, NULL);
     worker_stop(worker, DRAIN_MS);
     courier_stop(courier);
     api_server_stop(operators);
@@ -321,6 +350,6 @@ int command_worker(const struct config *c, int argc, char **argv)
 fail:
     courier_stop(courier);
     api_server_stop(operators);
-    fprintf(stderr, "kiln worker: %s\n", err.msg);
+    fail(c, "worker", &err);
     return 1;
 }

@@ -42,7 +42,8 @@ struct audit_entry {
     int status; /* of HTTP; 0: none */
 };
 
-/* Adds it, with an id and the time of its own.  What was done waits for the disk as the change did.
+/* Adds it, with an id and the time of its own.  What was done waits for the disk as the change
+ * did, but for an upload, which was announced.
  */
 MUST_CHECK int state_audit_add(struct state *s, const struct audit_entry *entry, struct error *err);
 

@@ -4,6 +4,7 @@
 #define WORKER_PIPELINE_H
 
 #include "base/clock.h"
+#include "base/note.h"
 #include "builder/builder.h"
 #include "registry/registry.h"
 #include "uploads/uploads.h"
@@ -49,7 +50,7 @@ struct worker_config { /* borrowed until worker_free */
     bool sweep;   /* worker_sweep at the start and now and then */
     bool no_slim; /* layers are whole, whatever blaxel.toml says */
     /* The operator's log: one line without a line end.  Called from any thread. */
-    void (*log)(void *self, const char *line);
+    void (*log)(void *self, const struct note *note);
     void *log_self;
     /* Test seam, NULL in programs: called when a step begins. */
     void (*on_step)(void *self, const char *step);

@@ -70,7 +70,8 @@ static inline bool run_is_slim(const struct run *r)
 struct registry run_registry(const struct run *r);
 
 /* A line for the operator. */
-void run_log(const struct worker_config *c, const char *fmt, ...) PRINTF(2, 3);
+void run_log(const struct worker_config *c, const struct build *b, const char *fmt, ...)
+    PRINTF(3, 4);
 
 /* Takes the build through all steps.  -1 is the build's failure, in err; ERR_NONE in err means that
  * it was stopped (cancel was thrown). */

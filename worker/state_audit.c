@@ -61,7 +61,8 @@ static int insert(struct state *s, const struct audit_entry *e, struct error *er
 static int add(struct state *s, const struct audit_entry *e, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    const enum tx_mode mode = e->outcome == AUDIT_DENIED ? TX_NOTE : TX_WRITE;
+    const bool is_small = e->outcome == AUDIT_DENIED || e->by == AUDIT_BY_URL;
+    const enum tx_mode mode = is_small ? TX_NOTE : TX_WRITE;
 
     if (tx_begin_in(&tx, s->db, mode, e->workspace, err) < 0 || insert(s, e, err) < 0)
         return -1;

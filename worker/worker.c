@@ -41,9 +41,9 @@ static void say(const struct worker_config *c, const char *what, const struct er
 {
     char line[1200];
 
-    (void)snprintf(line, sizeof(line), "%s: %s", what, err->msg);
+    (void)snprintf(line, sizeof(line), "error: %s: %s", what, err->msg);
     if (c->log)
-        c->log(c->log_self, line);
+        c->log(c->log_self, &(const struct note){.line = line});
 }
 
 /* A claim that failed may have been done all the same, when the connection broke; nobody works on
