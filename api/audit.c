@@ -169,7 +169,8 @@ int api_list_audit(struct api_call *c, struct error *err)
 
     if (*since && !clock_parse(since, &query.since)) {
         api_refuse(c->resp, 400, "invalid_since",
-                   "since is a moment such as 2026-01-31T08:09:10Z, not \"%.64s\".", since);
+                   "The parameter since is a moment such as 2026-01-31T08:09:10Z, not \"%.64s\".",
+                   since);
         return 0;
     }
     if (api_request_number(c->req, "limit", INT32_MAX, &l.limit, err) < 0)

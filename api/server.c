@@ -43,6 +43,7 @@ const struct api_server_limits api_server_limits_default = {
     .headers_ns = 60 * NS_PER_SEC,
     .watch_ns = NS_PER_SEC,
     .slow_after_ns = 60 * NS_PER_SEC,
+    .answer_rate_min = EXCHANGE_RATE_MIN,
     .linger_ms = 2000,
     .stop_ns = 5 * NS_PER_SEC,
     .followers_max = 128,
@@ -276,8 +277,8 @@ static enum MHD_Result answer(struct api_server *s, struct exchange *x,
 
     if (!response)
         return MHD_NO;
-    set_deadline(connection,
-                 s->limits.slow_after_ns + (int64_t)(x->sent / EXCHANGE_RATE_MIN) * NS_PER_SEC);
+    set_deadline(connection, s->limits.slow_after_ns +
+                                 (int64_t)(x->sent / s->limits.answer_rate_min) * NS_PER_SEC);
     if (add_headers(s, response, &x->resp) == MHD_YES)
         ok = MHD_queue_response(connection, (unsigned)x->resp.status, response);
     MHD_destroy_response(response);
