@@ -246,25 +246,21 @@ static void begin_kill(struct wait *w, enum process_how how, int64_t now)
 
 static void reap(struct wait *w, int64_t now)
 {
-    int status;
+    siginfo_t ended = {.si_code = CLD_EXITED, .si_status = 127};
 
-    /* What is left of a killed run goes with its leader, whose zombie still holds the group's id.
-     */
-    if (w->killed)
+    (void)waitid(P_PID, (id_t)w->pid, &ended, WEXITED | WNOWAIT);
+    if (!w->killed && ended.si_code == CLD_EXITED)
+        w->end = (struct process_end){PROCESS_EXITED, ended.si_status, 0};
+    else if (!w->killed)
+        w->end = (struct process_end){PROCESS_SIGNALLED, -1, ended.si_status};
+    /* What is left of a run that was killed goes with its leader, whose zombie still holds the
+     * group's id. */
+    if (w->end.how != PROCESS_EXITED)
         (void)kill(-w->pid, SIGKILL);
-    if (waitpid(w->pid, &status, 0) != w->pid)
-        status = 0x7f00;
+    (void)waitpid(w->pid, NULL, 0);
     close(w->pidfd);
     w->pidfd = -1;
     w->drain_end = now + DRAIN_MS * NS_PER_MS;
-    if (w->killed)
-        return;
-    if (WIFEXITED(status)) {
-        w->end = (struct process_end){PROCESS_EXITED, WEXITSTATUS(status), 0};
-    } else {
-        w->end = (struct process_end){PROCESS_SIGNALLED, -1, WTERMSIG(status)};
-        (void)kill(-w->pid, SIGKILL);
-    }
 }
 
 static void check_time(struct wait *w, int64_t now)

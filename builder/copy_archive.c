@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "base/copy_content.h"
 #include "base/fs.h"
 #include "builder/copy_source.h"
 #include "builder/copy_walk.h"
@@ -375,7 +376,7 @@ static int copy_from_view(struct unpacking *u, const char *target, struct error 
                          u->path, target);
     a = (struct copy_attributes){st.st_mode & 07777, st.st_uid, st.st_gid,
                                  copy_file_time(st.st_mtim, u->c->req->epoch)};
-    if (create(u, &to, err) < 0 || copy_file_content(from, to, &st, u->path, err) < 0 ||
+    if (create(u, &to, err) < 0 || copy_content(from, to, &st, u->path, err) < 0 ||
         copy_file_set(to, &a, u->path, err) < 0)
         return -1;
     return copy_file_xattrs(from, to, u->path, err);

@@ -1,5 +1,4 @@
-/* builder/copy_file — one file's content and what is known about it, from descriptor to descriptor.
- */
+/* builder/copy_file — what is known about a file, from descriptor to descriptor. */
 #ifndef BUILDER_COPY_FILE_H
 #define BUILDER_COPY_FILE_H
 
@@ -41,10 +40,5 @@ MUST_CHECK int copy_file_xattrs(int from, int to, const char *path, struct error
 /* Sets one, likewise. */
 MUST_CHECK int copy_file_set_xattr(int to, const char *name, const void *value, size_t len,
                                    const char *path, struct error *err);
-
-/* Copies what st says is in `from` to `to`, which is empty: shared blocks where the filesystem can,
- * holes stay holes. */
-MUST_CHECK int copy_file_content(int from, int to, const struct stat *st, const char *path,
-                                 struct error *err);
 
 #endif

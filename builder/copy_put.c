@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "base/copy_content.h"
 #include "base/fs.h"
 #include "builder/copy_mode.h"
 #include "builder/copy_source.h"
@@ -170,7 +171,7 @@ static int copy_regular(const struct putting *p, struct error *err)
     CLEANUP_CLOSE int to = -1;
 
     if (open_source(p, &from, err) < 0 || create(p, &to, err) < 0 ||
-        copy_file_content(from, to, &p->item->st, p->path, err) < 0 ||
+        copy_content(from, to, &p->item->st, p->path, err) < 0 ||
         copy_file_set(to, &p->attributes, p->path, err) < 0 ||
         copy_file_xattrs(from, to, p->path, err) < 0)
         return -1;

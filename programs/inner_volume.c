@@ -1,11 +1,10 @@
 /* programs/inner_volume — writes a volume's image inside a jail: of a template, empty, or an old
  * one grown.  The programs of e2fsprogs read bytes there that a user's machine has written. */
 #include <errno.h>
-#include <linux/fs.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "base/copy_content.h"
 #include "base/fs.h"
 #include "base/process.h"
 #include "base/text.h"
@@ -72,41 +71,6 @@ static int make_empty(const struct order *o, struct error *err)
 
 /* ---- growing ---- */
 
-static int copy_range(int from, int to, off_t at, off_t end, struct error *err)
-{
-    off_t out = at;
-
-    while (at < end) {
-        ssize_t n = copy_file_range(from, &at, to, &out, (size_t)(end - at), 0);
-
-        if (n < 0 && errno != EINTR)
-            return error_errno(err, errno, "copy the volume");
-        if (n == 0)
-            return error_set(err, ERR_SYSTEM, "copy the volume: it became shorter meanwhile");
-    }
-    return 0;
-}
-
-/* With its holes, or by sharing its blocks where the file system can. */
-static int copy(int from, int to, off_t size, struct error *err)
-{
-    if (ioctl(to, FICLONE, from) == 0)
-        return 0;
-    for (off_t at = 0; at < size;) {
-        off_t data = lseek(from, at, SEEK_DATA), hole;
-
-        if (data < 0 && errno == ENXIO)
-            return 0;
-        hole = data < 0 ? -1 : lseek(from, data, SEEK_HOLE);
-        if (hole < 0)
-            return error_errno(err, errno, "read the volume");
-        if (copy_range(from, to, data, hole, err) < 0)
-            return -1;
-        at = hole;
-    }
-    return 0;
-}
-
 static int copy_old(const struct order *o, struct error *err)
 {
     CLEANUP_CLOSE int fd = open(IMAGE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -114,7 +78,7 @@ static int copy_old(const struct order *o, struct error *err)
 
     if (fd < 0 || fstat(STDIN_FILENO, &st) < 0)
         return error_errno(err, errno, "copy the volume");
-    if (copy(STDIN_FILENO, fd, st.st_size, err) < 0)
+    if (copy_content(STDIN_FILENO, fd, &st, "the volume", err) < 0)
         return -1;
     if (ftruncate(fd, (off_t)(o->size_mb << 20)) < 0)
         return error_errno(err, errno, "grow the volume");

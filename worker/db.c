@@ -254,6 +254,14 @@ int query_next(struct query *q, bool *ret_row, struct error *err)
     return q->db->engine->query_next(q->db->self, q, ret_row, err);
 }
 
+bool query_row(struct query *q, int *ret_rc, struct error *err)
+{
+    bool row;
+
+    *ret_rc = query_next(q, &row, err);
+    return *ret_rc == 0 && row;
+}
+
 int query_run(struct query *q, int64_t *ret_changed, struct error *err)
 {
     bool row = true;

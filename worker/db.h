@@ -110,6 +110,9 @@ void query_blob(struct query *q, const void *data, size_t len);
 
 /* The next row, or *ret_row false at the end. */
 MUST_CHECK int query_next(struct query *q, bool *ret_row, struct error *err);
+/* The same for a walk, "while (query_row(&q, &rc, err))", after which rc is what query_next would
+ * have returned: 0 at the end of the rows, or -1. */
+bool query_row(struct query *q, int *ret_rc, struct error *err);
 /* For statements without rows.  *ret_changed (may be NULL): rows changed. */
 MUST_CHECK int query_run(struct query *q, int64_t *ret_changed, struct error *err);
 /* Ready to be bound and run again. */

@@ -320,21 +320,18 @@ int state_uploads_awaited(struct state *s, void (*each)(void *self, const struct
                           void *self, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    bool row;
+    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
     QUERY(q, s->db, "select " BUILD_COLUMNS " from builds where phase = 0");
-    for (;;) {
+    while (query_row(&q, &rc, err)) {
         struct build b = {.created = 0};
 
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return 0;
         build_from_row(&q, &b);
         each(self, &b);
     }
+    return rc;
 }
 
 int state_build_get(struct state *s, const char *id, enum presence *ret_presence, struct build *ret,
@@ -388,7 +385,7 @@ int state_build_list(struct state *s, const char *workspace, const char *before,
                      int64_t *ret_total, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    bool row;
+    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0 || build_count(s, workspace, ret_total, err) < 0)
         return -1;
@@ -399,16 +396,13 @@ int state_build_list(struct state *s, const char *workspace, const char *before,
     query_text(&q, workspace);
     query_text(&q, before);
     query_int(&q, limit);
-    for (;;) {
+    while (query_row(&q, &rc, err)) {
         struct build b = {.created = 0};
 
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return 0;
         build_from_row(&q, &b);
         each(self, &b);
     }
+    return rc;
 }
 
 /* Only while the end is not visible: an end that was shown must not be taken back. */

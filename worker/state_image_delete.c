@@ -29,20 +29,19 @@ static int check_memory(const struct argv *a, struct error *err)
 static int digests_of(struct state *s, const struct target *t, const char *tag, struct argv *ret,
                       struct error *err)
 {
-    bool row;
+    int rc = 0;
 
     QUERY(q, s->db,
           "select distinct digest from image_tags where workspace = ? and type = ? and name = ?"
           " and (?4 is null or tag = ?4)");
     bind_target(&q, t);
     query_text(&q, tag);
-    for (;;) {
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return check_memory(ret, err);
+    while (query_row(&q, &rc, err)) {
         argv_push1(ret, query_get_text(&q, 0));
     }
+    if (rc < 0)
+        return -1;
+    return check_memory(ret, err);
 }
 
 static int forget_layers(struct state *s, const struct target *t, struct error *err)
@@ -234,7 +233,7 @@ static int clean_image(struct state *s, const struct target *t, const struct arg
 static int list_candidates(struct state *s, const char *workspace, struct argv *ret,
                            struct error *err)
 {
-    bool row;
+    int rc = 0;
 
     QUERY(q, s->db,
           "select type, name from images i where workspace = ?1 and not exists"
@@ -243,13 +242,12 @@ static int list_candidates(struct state *s, const char *workspace, struct argv *
           " (select 1 from builds b where b.workspace = ?1 and b.type = i.type and b.name = i.name"
           "  and b.phase in (0, 1, 2)) order by type, name");
     query_text(&q, workspace);
-    for (;;) {
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return check_memory(ret, err);
+    while (query_row(&q, &rc, err)) {
         argv_push(ret, query_get_text(&q, 0), query_get_text(&q, 1), NULL);
     }
+    if (rc < 0)
+        return -1;
+    return check_memory(ret, err);
 }
 
 int state_image_clean(struct state *s, const char *workspace, const struct image_deleter *deleter,

@@ -91,27 +91,21 @@ int image_find_user(struct state *s, const struct target *t, const char *tag,
                     struct image_user *ret, struct error *err)
 {
     const struct wanted w = {t, tag, digests, registry};
-    bool row;
+    int rc = 0;
 
+    *ret_found = false;
     QUERY(q, s->db, POSSIBLE_USERS);
     bind_target(&q, t);
-    for (;;) {
-        bool hidden;
+    while (!*ret_found && query_row(&q, &rc, err)) {
+        bool hidden = query_get_int(&q, 5);
 
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        *ret_found = row;
-        if (!row)
-            return 0;
-        hidden = query_get_int(&q, 5);
-        if (!is_meant(&w, query_get_text(&q, 3), hidden) &&
-            !is_meant(&w, query_get_text(&q, 4), hidden))
-            continue;
+        *ret_found = is_meant(&w, query_get_text(&q, 3), hidden) ||
+                     is_meant(&w, query_get_text(&q, 4), hidden);
         COPY_TEXT(ret->workspace, query_get_text(&q, 0));
         COPY_TEXT(ret->type, query_get_text(&q, 1));
         COPY_TEXT(ret->name, query_get_text(&q, 2));
-        return 0;
     }
+    return rc;
 }
 
 /* ---- all images ---- */
@@ -132,19 +126,17 @@ static void add_use(const char *text, const char *workspace, const char *registr
 int image_uses(struct state *s, const char *workspace, const char *registry, struct argv *ret,
                struct error *err)
 {
-    bool row;
+    int rc = 0;
 
     QUERY(q, s->db,
           "select image from resources where workspace = ?1 and image <> '' union"
           " select json_extract(spec, '$.runtime.image') from resources where workspace = ?1");
     query_text(&q, workspace);
-    for (;;) {
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            break;
+    while (query_row(&q, &rc, err)) {
         add_use(query_get_text(&q, 0), workspace, registry, ret);
     }
+    if (rc < 0)
+        return -1;
     if (ret->failed)
         return error_set(err, ERR_SYSTEM, "list what resources use: out of memory");
     argv_sort(ret);

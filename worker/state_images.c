@@ -106,22 +106,19 @@ int state_image_list(struct state *s, const char *workspace,
                      void (*each)(void *self, const struct image *i), void *self, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    bool row;
+    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
     QUERY(q, s->db, "select " IMAGE_COLUMNS IMAGES_SEEN " order by type, name");
     query_text(&q, workspace);
-    for (;;) {
+    while (query_row(&q, &rc, err)) {
         struct image i = {.created = 0};
 
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return 0;
         image_from_row(&q, &i);
         each(self, &i);
     }
+    return rc;
 }
 
 int state_image_tags(struct state *s, const struct target *t,
@@ -129,7 +126,7 @@ int state_image_tags(struct state *s, const struct target *t,
                      struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    bool row;
+    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
@@ -137,13 +134,9 @@ int state_image_tags(struct state *s, const struct target *t,
           "select tag, digest, size, created, updated from image_tags"
           " where workspace = ? and type = ? and name = ? order by updated desc, tag");
     bind_target(&q, t);
-    for (;;) {
+    while (query_row(&q, &rc, err)) {
         struct image_tag g = {.created = 0};
 
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return 0;
         COPY_TEXT(g.name, query_get_text(&q, 0));
         COPY_TEXT(g.digest, query_get_text(&q, 1));
         g.size = (uint64_t)query_get_int(&q, 2);
@@ -151,6 +144,7 @@ int state_image_tags(struct state *s, const struct target *t,
         g.updated = query_get_int(&q, 4);
         each(self, &g);
     }
+    return rc;
 }
 
 int state_digest_in_use(struct state *s, const struct target *t, const char *digest, bool *ret,

@@ -45,6 +45,8 @@ MUST_CHECK int build_load(struct state *s, const char *id, enum presence *ret_pr
 /* Whether there is such an account, within the caller's transaction. */
 MUST_CHECK int account_load(struct state *s, const char *account, enum presence *ret,
                             struct error *err);
+/* Reads name, account and a time, which need not be when the workspace was created. */
+void workspace_from_row(struct query *q, struct workspace *ret);
 
 /* Within the caller's transaction. */
 struct event_draft {

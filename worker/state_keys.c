@@ -150,7 +150,7 @@ int state_key_list(struct state *s, const char *account, const char *workspace,
                    void (*each)(void *self, const struct api_key *k), void *self, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    bool row;
+    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
@@ -159,16 +159,13 @@ int state_key_list(struct state *s, const char *account, const char *workspace,
           " and (?2 is null or workspace = ?2) order by account, ifnull(workspace, ''), created");
     query_text(&q, account);
     query_text(&q, workspace);
-    for (;;) {
+    while (query_row(&q, &rc, err)) {
         struct api_key key = {.created = 0};
 
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return 0;
         from_row(&q, &key);
         each(self, &key);
     }
+    return rc;
 }
 
 /* ---- ending ---- */

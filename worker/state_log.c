@@ -87,7 +87,7 @@ int state_log_read(struct state *s, const char *id, int64_t after, bool newest, 
 {
     CLEANUP(tx_end) struct tx tx = {0};
     int64_t unused;
-    bool row;
+    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0 || log_end(s, id, ret_total, &unused, err) < 0)
         return -1;
@@ -99,18 +99,15 @@ int state_log_read(struct state *s, const char *id, int64_t after, bool newest, 
     query_text(&q, id);
     query_int(&q, after);
     query_int(&q, limit);
-    for (;;) {
+    while (query_row(&q, &rc, err)) {
         struct log_line line;
 
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return 0;
         line = (struct log_line){query_get_int(&q, 0), query_get_int(&q, 1),
                                  (enum log_severity)query_get_int(&q, 2), query_get_text(&q, 3),
                                  read_event(&q)};
         each(self, &line);
     }
+    return rc;
 }
 
 int event_add(struct state *s, const struct target *t, const struct build *b,
@@ -161,7 +158,7 @@ int state_event_list(struct state *s, const struct target *t,
                      void (*each)(void *self, const struct event *e), void *self, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    bool row;
+    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
@@ -171,13 +168,9 @@ int state_event_list(struct state *s, const struct target *t,
           "  order by id desc limit ?) last order by id");
     bind_target(&q, t);
     query_int(&q, EVENTS_SHOWN);
-    for (;;) {
+    while (query_row(&q, &rc, err)) {
         struct event e;
 
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return 0;
         e = (struct event){.time = query_get_int(&q, 0),
                            .type = query_get_text(&q, 1),
                            .status = query_get_text(&q, 2),
@@ -188,4 +181,5 @@ int state_event_list(struct state *s, const struct target *t,
         COPY_TEXT(e.build, query_get_text(&q, 5));
         each(self, &e);
     }
+    return rc;
 }

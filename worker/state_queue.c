@@ -569,16 +569,13 @@ int state_worker_died(struct state *s, const char *worker, struct error *err)
 int state_worker_list(struct state *s, struct argv *ret, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    bool row;
+    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
     QUERY(q, s->db, "select distinct worker from builds where phase = 2");
-    for (;;) {
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return 0;
+    while (query_row(&q, &rc, err)) {
         argv_push1(ret, query_get_text(&q, 0));
     }
+    return rc;
 }

@@ -363,7 +363,7 @@ int state_resource_list(struct state *s, const char *workspace, const char *type
                         void *self, int64_t *ret_total, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    bool row;
+    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0 ||
         resource_count(s, workspace, type, ret_total, err) < 0)
@@ -375,17 +375,14 @@ int state_resource_list(struct state *s, const char *workspace, const char *type
     query_text(&q, type);
     query_text(&q, after);
     query_int(&q, limit);
-    for (;;) {
+    while (query_row(&q, &rc, err)) {
         CLEANUP(resource_release) struct resource r = {.created = 0};
 
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return 0;
         if (resource_from_row(&q, &r, err) < 0)
             return -1;
         each(self, &r);
     }
+    return rc;
 }
 
 int state_resource_delete(struct state *s, const struct target *t, enum presence *ret_presence,

@@ -74,7 +74,7 @@ int state_revision_list(struct state *s, const struct target *t,
                         struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    bool row;
+    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
@@ -82,13 +82,9 @@ int state_revision_list(struct state *s, const struct target *t,
           "select number, id, build, created, created_by from revisions"
           " where workspace = ? and type = ? and name = ? order by number desc");
     bind_target(&q, t);
-    for (;;) {
+    while (query_row(&q, &rc, err)) {
         struct revision r = {.number = 0};
 
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return 0;
         r.number = query_get_int(&q, 0);
         COPY_TEXT(r.id, query_get_text(&q, 1));
         COPY_TEXT(r.build, query_get_text(&q, 2));
@@ -96,4 +92,5 @@ int state_revision_list(struct state *s, const struct target *t,
         COPY_TEXT(r.created_by, query_get_text(&q, 4));
         each(self, &r);
     }
+    return rc;
 }

@@ -189,7 +189,7 @@ int state_share_list(struct state *s, const struct target *t,
                      struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    bool row;
+    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
@@ -198,18 +198,13 @@ int state_share_list(struct state *s, const struct target *t,
           " join workspaces w on w.name = s.target"
           " where s.workspace = ? and s.type = ? and s.name = ? order by w.name");
     bind_target(&q, t);
-    for (;;) {
+    while (query_row(&q, &rc, err)) {
         struct workspace w;
 
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return 0;
-        COPY_TEXT(w.name, query_get_text(&q, 0));
-        COPY_TEXT(w.account, query_get_text(&q, 1));
-        w.created = query_get_int(&q, 2);
+        workspace_from_row(&q, &w);
         each(self, &w);
     }
+    return rc;
 }
 
 /* ---- offers to other accounts ---- */
@@ -256,7 +251,7 @@ int state_pending_share_list(struct state *s, const char *workspace, bool incomi
                              struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    bool row;
+    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
@@ -267,16 +262,13 @@ int state_pending_share_list(struct state *s, const char *workspace, bool incomi
                      " order by p.created, p.id");
     query_text(&q, workspace);
     query_int(&q, clock_now(&s->clock));
-    for (;;) {
+    while (query_row(&q, &rc, err)) {
         struct pending_share p;
 
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return 0;
         pending_from_row(&q, &p);
         each(self, &p);
     }
+    return rc;
 }
 
 int state_pending_share_delete(struct state *s, const char *id, struct error *err)

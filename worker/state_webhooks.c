@@ -185,7 +185,7 @@ int state_webhook_list(struct state *s, bool all,
                        struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    bool row;
+    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
@@ -194,16 +194,13 @@ int state_webhook_list(struct state *s, bool all,
           " from webhook_messages where delivered = 0 or ? = 1 order by created, id,"
           " url");
     query_int(&q, all);
-    for (;;) {
+    while (query_row(&q, &rc, err)) {
         struct webhook_message m;
 
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return 0;
         read_row(&q, &m);
         each(self, &m);
     }
+    return rc;
 }
 
 /* Of a URL that nobody configures any more nothing is waited for. */
@@ -217,16 +214,15 @@ static int forget_url(struct state *s, const char *url, int64_t before, struct e
 
 static int list_urls(struct state *s, struct argv *ret, struct error *err)
 {
-    bool row;
+    int rc = 0;
 
     QUERY(q, s->db, "select distinct url from webhook_messages where delivered = 0");
-    for (;;) {
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return ret->failed ? error_set(err, ERR_SYSTEM, "list webhooks: out of memory") : 0;
+    while (query_row(&q, &rc, err)) {
         argv_push1(ret, query_get_text(&q, 0));
     }
+    if (rc < 0)
+        return -1;
+    return ret->failed ? error_set(err, ERR_SYSTEM, "list webhooks: out of memory") : 0;
 }
 
 int state_webhook_forget(struct state *s, const struct argv *urls, int64_t before,

@@ -34,18 +34,15 @@ int state_account_list(struct state *s,
                        struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    bool row;
+    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
     QUERY(q, s->db, "select name, created from accounts order by name");
-    for (;;) {
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return 0;
+    while (query_row(&q, &rc, err)) {
         each(self, query_get_text(&q, 0), query_get_int(&q, 1));
     }
+    return rc;
 }
 
 int account_load(struct state *s, const char *account, enum presence *ret, struct error *err)
@@ -109,7 +106,7 @@ int state_workspace_ensure(struct state *s, const char *workspace, struct error 
 
 #define COLUMNS "name, account, created"
 
-static void from_row(struct query *q, struct workspace *ret)
+void workspace_from_row(struct query *q, struct workspace *ret)
 {
     COPY_TEXT(ret->name, query_get_text(q, 0));
     COPY_TEXT(ret->account, query_get_text(q, 1));
@@ -129,7 +126,7 @@ int state_workspace_get(struct state *s, const char *workspace, enum presence *r
     if (query_next(&q, &row, err) < 0)
         return -1;
     if (row)
-        from_row(&q, ret);
+        workspace_from_row(&q, ret);
     *ret_presence = row ? PRESENT : ABSENT;
     return 0;
 }
@@ -139,7 +136,7 @@ int state_workspace_list(struct state *s, const char *account,
                          struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    bool row;
+    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
@@ -147,16 +144,13 @@ int state_workspace_list(struct state *s, const char *account,
           "select " COLUMNS " from workspaces"
           " where deleted = 0 and (?1 is null or account = ?1) order by name");
     query_text(&q, account);
-    for (;;) {
+    while (query_row(&q, &rc, err)) {
         struct workspace w;
 
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return 0;
-        from_row(&q, &w);
+        workspace_from_row(&q, &w);
         each(self, &w);
     }
+    return rc;
 }
 
 static int in_use(struct state *s, const char *workspace, bool *ret, struct error *err)

@@ -29,21 +29,6 @@ static void add_type(void *self, const struct registry_referrer *r)
 
 /* ---- real registries ---- */
 
-static int setup(void **state)
-{
-    struct fixture *f = fixture_new();
-
-    *state = f;
-    fixture_start(f);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_free(*state);
-    return 0;
-}
-
 static void check_attached(const struct fixture *f, const char *digest, const char *type,
                            const char *expected)
 {
@@ -356,5 +341,5 @@ int main(void)
 
     if (http_setup(&err) < 0)
         return 1;
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

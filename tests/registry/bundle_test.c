@@ -18,21 +18,6 @@
 #define TYPE  "application/vnd.kiln.test.v1+json"
 #define LAYER "application/vnd.oci.image.layer.v1.tar+gzip"
 
-static int setup(void **state)
-{
-    struct fixture *f = fixture_new();
-
-    fixture_start(f);
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_free(*state);
-    return 0;
-}
-
 static int open_text(void *self, int *ret_fd, struct error *err)
 {
     int fd = memfd_create("layer", MFD_CLOEXEC);
@@ -159,7 +144,7 @@ static void test_those_made_first_go_when_there_are_too_many(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_what_was_put_is_read_again),
         TEST(test_what_is_of_another_type_or_too_large_is_refused),

@@ -13,21 +13,6 @@
 
 #define REPO "team/sandbox/demo"
 
-static int setup(void **state)
-{
-    struct fixture *f = fixture_new();
-
-    *state = f;
-    fixture_start(f);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_free(*state);
-    return 0;
-}
-
 static void get(const struct fixture *f, const char *repository, const char *reference,
                 enum registry_presence expected, struct registry_manifest *m)
 {
@@ -182,7 +167,7 @@ static void test_a_registry_answers_a_ping(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_pushed_image_is_read_by_tag_and_by_digest),
         TEST(test_an_index_is_read_as_an_index),

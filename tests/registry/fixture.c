@@ -95,6 +95,19 @@ void fixture_free(struct fixture *f)
     free(f);
 }
 
+int fixture_setup(void **state)
+{
+    *state = fixture_new();
+    fixture_start(*state);
+    return 0;
+}
+
+int fixture_teardown(void **state)
+{
+    fixture_free(*state);
+    return 0;
+}
+
 struct buf fixture_read(const struct fixture *f, const char *name)
 {
     struct buf text = BUF_INIT(20 << 20);

@@ -26,6 +26,9 @@ bool fixture_is_other(void);
 struct fixture *fixture_new(void);
 void fixture_start(struct fixture *f);
 void fixture_free(struct fixture *f);
+/* For cmocka: *state is a fixture that was started. */
+int fixture_setup(void **state);
+int fixture_teardown(void **state);
 
 int fixture_free_port(void);
 

@@ -22,21 +22,6 @@
 #define OTHER "team/sandbox/other"
 #define MANY  (9u << 20)
 
-static int setup(void **state)
-{
-    struct fixture *f = fixture_new();
-
-    *state = f;
-    fixture_start(f);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_free(*state);
-    return 0;
-}
-
 /* A file of len bytes that differ with seed, and its digest. */
 static int make_file(unsigned seed, size_t len, char digest[REGISTRY_DIGEST])
 {
@@ -390,7 +375,7 @@ static void test_a_manifest_goes_by_its_own_digest_only(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_a_blob_that_was_sent_is_there_and_comes_back),
         TEST(test_a_blob_that_was_sent_in_pieces_is_there_and_comes_back),

@@ -18,21 +18,6 @@ struct pushed {
     char layer[REGISTRY_DIGEST], config[REGISTRY_DIGEST], manifest[REGISTRY_DIGEST];
 };
 
-static int setup(void **state)
-{
-    struct fixture *f = fixture_new();
-
-    *state = f;
-    fixture_start(f);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_free(*state);
-    return 0;
-}
-
 /* An image of one layer whose configuration speaks of n. */
 static void push(const struct fixture *f, const char *text, int n, struct pushed *ret)
 {
@@ -258,5 +243,5 @@ int main(void)
         cmocka_unit_test(test_a_configuration_of_other_bytes_is_an_error),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
