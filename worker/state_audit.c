@@ -105,7 +105,7 @@ int state_audit_list(struct state *s, const struct audit_query *query,
                      int64_t *ret_total, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    bool row;
+    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0 ||
         (ret_total && count(s, query, ret_total, err) < 0))
@@ -117,16 +117,13 @@ int state_audit_list(struct state *s, const struct audit_query *query,
     bind(&q, query);
     query_text(&q, query->cursor);
     query_int(&q, query->limit);
-    for (;;) {
+    while (query_row(&q, &rc, err)) {
         struct audit_entry e = {.time = 0};
 
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return 0;
         from_row(&q, &e);
         each(self, &e);
     }
+    return rc;
 }
 
 /* ---- the end of it ---- */

@@ -334,6 +334,16 @@ static void test_a_wrong_value_names_its_place_and_what_is_allowed(void **state)
         "and \"5 potatoes\" is not");
 }
 
+static void test_a_certificate_and_its_key_go_together(void **state)
+{
+    struct world *w = *state;
+
+    assert_refused(w, "serve --tls-certificate /etc/kiln.pem",
+                   "tls_key: set it too, for tls_certificate says nothing without it");
+    assert_refused(w, "serve --tls-key /etc/kiln.key",
+                   "tls_certificate: set it too, for tls_key says nothing without it");
+}
+
 static void test_a_password_in_the_databases_url_is_not_repeated(void **state)
 {
     assert_refused(*state, "serve --database postgresql://kiln:hunter2@db/kiln",
@@ -482,6 +492,7 @@ int main(void)
         TEST(test_the_default_data_directory_depends_on_who_asks),
         TEST(test_a_git_host_is_a_name_and_perhaps_a_port),
         TEST(test_a_wrong_value_names_its_place_and_what_is_allowed),
+        TEST(test_a_certificate_and_its_key_go_together),
         TEST(test_a_password_in_the_databases_url_is_not_repeated),
         TEST(test_a_wrong_value_in_the_file_names_its_line),
         TEST(test_a_key_that_is_none_is_refused_with_the_one_meant),
