@@ -13,7 +13,7 @@ struct exchange *exchange_new(const struct api_config *config, const char *targe
     if (!x)
         return NULL;
     x->config = config;
-    x->body = (struct buf)BUF_INIT(EXCHANGE_BODY_MAX);
+    x->body = (struct buf)BUF_INIT(EXCHANGE_OPEN_MAX);
     x->resp = (struct api_response)API_RESPONSE_INIT;
     x->started = clock_monotonic();
     x->slow_after = slow_after;
@@ -73,8 +73,14 @@ static bool admit_large_body(struct exchange *x, const struct route *route)
     if (api_authorize(&c, &allowed, &err) < 0)
         api_refuse_error(&x->resp, &err);
     if (allowed)
-        x->body.max = route->body_max;
+        x->body.max = route->body_max ? route->body_max : EXCHANGE_BODY_MAX;
     return allowed;
+}
+
+/* Or may become so. */
+static bool is_large(const struct exchange_head *head)
+{
+    return head->chunked || (head->length && *head->length > EXCHANGE_OPEN_MAX);
 }
 
 static void refuse_target(struct exchange *x)
@@ -108,7 +114,7 @@ static bool judge_head(struct exchange *x, const struct exchange_head *head)
         return false;
     }
     route = x->route = find_route(x);
-    if (route && route->body_max && !admit_large_body(x, route))
+    if (route && !route->open && is_large(head) && !admit_large_body(x, route))
         return false;
     if (route && route->streams) {
         struct api_call c = {.config = x->config, .req = &x->req, .resp = &x->resp};

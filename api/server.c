@@ -43,6 +43,7 @@ const struct api_server_limits api_server_limits_default = {
     .headers_ns = 60 * NS_PER_SEC,
     .watch_ns = NS_PER_SEC,
     .slow_after_ns = 60 * NS_PER_SEC,
+    .answer_ns = 60 * NS_PER_SEC,
     .answer_rate_min = EXCHANGE_RATE_MIN,
     .linger_ms = 2000,
     .stop_ns = 5 * NS_PER_SEC,
@@ -181,6 +182,7 @@ static bool begin(struct exchange *x, struct MHD_Connection *connection, const c
     (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, look_at_header, &seen);
     set_address(x, connection, seen.forwarded);
     head.headers = seen.all;
+    head.chunked = seen.encodings > 0;
     head.ambiguous = seen.lengths + seen.encodings > 1;
     if (text && text_to_u64(text, UINT64_MAX, &length))
         head.length = &length;
@@ -256,7 +258,7 @@ static struct MHD_Response *stream_response(struct api_server *s, struct exchang
                                                          .beat_ns = s->limits.heartbeat_ns,
                                                          .stopping = &s->stopping,
                                                          .deadline = n ? &n->deadline : NULL,
-                                                         .patience = s->limits.slow_after_ns,
+                                                         .patience = s->limits.answer_ns,
                                                          .sent = &x->sent});
     if (!stream)
         return NULL;
@@ -277,8 +279,8 @@ static enum MHD_Result answer(struct api_server *s, struct exchange *x,
 
     if (!response)
         return MHD_NO;
-    set_deadline(connection, s->limits.slow_after_ns +
-                                 (int64_t)(x->sent / s->limits.answer_rate_min) * NS_PER_SEC);
+    set_deadline(connection,
+                 s->limits.answer_ns + (int64_t)(x->sent / s->limits.answer_rate_min) * NS_PER_SEC);
     if (add_headers(s, response, &x->resp) == MHD_YES)
         ok = MHD_queue_response(connection, (unsigned)x->resp.status, response);
     MHD_destroy_response(response);

@@ -136,7 +136,7 @@ static void test_an_answer_that_nobody_reads_is_cut(void **state)
     struct wire *w;
     int fds[4], serving, threads;
 
-    limits.slow_after_ns = NS_PER_SEC;
+    limits.answer_ns = NS_PER_SEC;
     limits.answer_rate_min = 1 << 20;
     w = serve(state, limits);
     serving = open_descriptors("/proc/self/fd");

@@ -55,6 +55,20 @@ class Metrics(KilnCase):
         self.assertGreater(found[("process_open_fds",)], 3)
         self.assertGreater(found[("process_cpu_seconds_total",)], 0)
 
+    def test_who_tries_wrong_keys_is_limited_and_counted(self):
+        self.assertEqual(self.kiln.get("/builds").status, 200)
+        wrong = {"Authorization": "Bearer bl_wrong"}
+        seen = [self.kiln.get("/builds", headers=wrong) for _ in range(70)]
+        self.assertEqual([seen[0].status, seen[-1].status], [401, 429])
+        self.assertEqual(seen[-1].json["error"], "too_many_requests")
+        self.assertGreaterEqual(int(seen[-1].headers["Retry-After"]), 1)
+        self.assertEqual(self.kiln.get("/builds").status, 200)
+        self.assertEqual(self.value("kiln_http_limited_total", limit="login"),
+                         sum(a.status == 429 for a in seen))
+        self.assertEqual(self.value("kiln_http_limited_total", limit="key"), 0)
+        done = self.kiln.run("audit", "--data-dir", self.kiln.data, "--json")
+        self.assertEqual(done.stdout.count('"action":"login"'), sum(a.status == 401 for a in seen))
+
     def test_what_waits_and_runs_is_told(self):
         waits = zip_of({"Dockerfile": "FROM alpine:3.20\nRUN sleep 60\n"})
         for i in range(3):  # for two workers
@@ -77,7 +91,7 @@ class Metrics(KilnCase):
                          404)
 
     def test_a_registry_that_is_gone_makes_it_unready(self):
-        self.assertEqual(self.ask("/readyz").status, 200)
+        wait_until("it is ready", lambda: self.ask("/readyz").status == 200)
         pid = next(p for p in self.kiln.processes_of() if
                    b"docker-registry" in pathlib.Path(f"/proc/{p}/cmdline").read_bytes())
         os.kill(pid, signal.SIGSTOP)
