@@ -20,7 +20,6 @@ struct api_rates {
 struct api_config { /* what it points to is borrowed until api_server_stop */
     struct state *state;
     struct upload_store *uploads;
-    const unsigned char *upload_key; /* UPLOAD_KEY_SIZE bytes */
     const struct registry *registry;
     const char *registry_name;   /* "127.0.0.1:5000": the host users pull from */
     const char *credentials_dir; /* see worker/credentials.h; NULL: credentials are refused */
@@ -38,6 +37,8 @@ struct api_config { /* what it points to is borrowed until api_server_stop */
     bool operators; /* answers /metrics, /healthz and /readyz without a key, and nothing else */
     struct planner *planner;     /* for POST /v0/plan; NULL: it is answered with 501 */
     struct followers *followers; /* the server's own; NULL: logs are not followed, only read */
+    struct watches *watches;     /* with them */
+    struct openapi *openapi;     /* the server's own: what GET /v0/openapi.json answers */
     struct limiter *limiter;     /* the server's own; NULL: nothing is limited */
     /* The operator's log, as in worker_config. */
     void (*log)(void *self, const struct note *note);

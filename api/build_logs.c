@@ -8,8 +8,9 @@
 
 #include "api/followers.h"
 #include "api/log_query.h"
+#include "api/watch.h"
 
-#define STREAM_LINES 100 /* of at most 8 KiB, in one piece of a stream */
+#define STREAM_LINES 16 /* of at most 8 KiB, in one piece of a stream */
 
 enum form { FORM_TEXT, FORM_EVENTS };
 
@@ -62,8 +63,9 @@ static int read_lines(struct state *s, const char *build, int64_t limit, struct 
 
 struct follow {
     const struct api_config *config;
+    struct watch *watch;
     char workspace[NAME_SIZE];
-    char build[BUILD_ID];
+    bool held;          /* it keeps a thread of the server's */
     struct lines lines; /* .out is set for each call */
 };
 
@@ -71,28 +73,55 @@ static void follow_free(void *self)
 {
     struct follow *f = self;
 
-    followers_leave(f->config->followers, f->workspace);
+    if (f->watch)
+        watch_put(f->config->watches, f->watch);
+    followers_leave(f->config->followers, f->workspace, f->held);
     free(f);
 }
 
-/* The end is looked at first: no line is added once it is visible. */
+/* The next lines into the watch's piece, unless they are there, from another who follows. */
+static int read_piece(struct follow *f, struct error *err)
+{
+    struct watch *w = f->watch;
+    struct lines lines = {.form = f->lines.form, .seq = f->lines.seq, .out = &w->piece};
+
+    if (w->from < w->to && w->piece_form == (int)lines.form && w->from == lines.seq)
+        return 0;
+    buf_clear(&w->piece);
+    w->from = w->to = lines.seq;
+    w->piece_form = (int)lines.form;
+    if (read_lines(f->config->state, w->build, STREAM_LINES, &lines, err) < 0)
+        return -1;
+    w->to = lines.seq;
+    return 0;
+}
+
+static int read_watch(struct follow *f, struct buf *out, bool *ret_ended, struct error *err)
+{
+    struct watch *w = f->watch;
+    const int64_t before = f->lines.seq;
+
+    if (watch_look(w, f->config->state, f->config->clock, err) < 0)
+        return -1;
+    if (before < w->last) {
+        if (read_piece(f, err) < 0)
+            return -1;
+        buf_add(out, buf_str(&w->piece), w->piece.len);
+        f->lines.seq = w->to;
+    }
+    *ret_ended = w->over && (f->lines.seq >= w->last || f->lines.seq == before);
+    return 0;
+}
+
 static int follow_read(void *self, struct buf *out, bool *ret_ended, struct error *err)
 {
     struct follow *f = self;
-    struct state *s = f->config->state;
-    enum presence presence;
-    struct build b;
-    bool over;
+    int result;
 
-    if (state_build_get(s, f->build, &presence, &b, err) < 0)
-        return -1;
-    over = presence == ABSENT ||
-           status_is_final(build_status(&b, b.purpose, clock_now(f->config->clock)));
-    f->lines.out = out;
-    if (read_lines(s, f->build, STREAM_LINES, &f->lines, err) < 0)
-        return -1;
-    *ret_ended = over && f->lines.n < STREAM_LINES;
-    return 0;
+    pthread_mutex_lock(&f->watch->lock);
+    result = read_watch(f, out, ret_ended, err);
+    pthread_mutex_unlock(&f->watch->lock);
+    return result;
 }
 
 /* An empty line; of JSON lines, one more object, which repeats the last line's number. */
@@ -124,20 +153,26 @@ static int follow(struct api_call *c, const struct build *b, const struct lines 
 {
     struct follow *f;
 
-    if (!followers_enter(c->config->followers, c->key.workspace)) {
+    if (!followers_enter(c->config->followers, c->key.workspace, c->req->held)) {
         refuse_follower(c);
         return 0;
     }
     f = calloc(1, sizeof(*f));
     if (!f) {
-        followers_leave(c->config->followers, c->key.workspace);
+        followers_leave(c->config->followers, c->key.workspace, c->req->held);
         return error_set(err, ERR_SYSTEM, "follow a log: out of memory");
     }
     f->config = c->config;
+    f->held = c->req->held;
     f->lines = *from;
     memcpy(f->workspace, c->key.workspace, sizeof(f->workspace));
-    memcpy(f->build, b->id, sizeof(f->build));
+    f->watch = watch_get(c->config->watches, b->id);
+    if (!f->watch) {
+        follow_free(f);
+        return error_set(err, ERR_SYSTEM, "follow a log: out of memory");
+    }
     c->resp->stream = (struct api_stream){follow_read, follow_beat, follow_free, f};
+    api_response_header(c->resp, "X-Accel-Buffering", "no"); /* to nginx, which else keeps it */
     return 0;
 }
 

@@ -9,12 +9,14 @@
 
 #define DISPLAY_NAME_MAX 63
 #define EXTERNAL_ID_MAX  64
+#define OTHERS_MAX       16384 /* bytes of JSON */
 
 void draft_release(struct draft *d)
 {
     free(d->metadata);
     free(d->spec);
-    d->metadata = d->spec = NULL;
+    free(d->others);
+    d->metadata = d->spec = d->others = NULL;
     import_release(&d->import);
 }
 
@@ -106,25 +108,65 @@ static const char *writer_of(const struct api_call *c)
     return c->key.label[0] ? c->key.label : c->key.id;
 }
 
-/* Who made it stays, whoever changes it. */
-static int stamp(struct api_call *c, json_t *metadata, const char *name, struct error *err)
+/* Who made it stays, whoever changes it.  old: what is there now, or all NULL. */
+static int stamp(struct api_call *c, const struct resource *old, json_t *metadata,
+                 struct error *err)
 {
-    CLEANUP(resource_release) struct resource old = {.created = 0};
-    struct target t = {c->key.workspace, c->kind->type, name};
-    json_auto_t *old_metadata = NULL;
-    const char *creator = NULL;
-    enum presence presence;
+    json_auto_t *old_metadata = old->metadata ? json_loads(old->metadata, 0, NULL) : NULL;
+    const char *creator = json_string_value(json_object_get(old_metadata, "createdBy"));
     int bad;
 
-    if (state_resource_get(c->config->state, &t, &presence, &old, err) < 0)
-        return -1;
-    if (presence == PRESENT) {
-        old_metadata = json_loads(old.metadata, 0, NULL);
-        creator = json_string_value(json_object_get(old_metadata, "createdBy"));
-    }
     bad = json_object_set_new(metadata, "createdBy", json_string(creator ? creator : writer_of(c)));
     bad |= json_object_set_new(metadata, "updatedBy", json_string(writer_of(c)));
     return api_json_check(bad, err);
+}
+
+/* What the body says beside metadata and spec, but for what the server fills in. */
+static void drop_known_members(json_t *body)
+{
+    static const char *const known[] = {"metadata",   "spec",           "status",      "state",
+                                        "events",     "errors",         "versions",    "expiresIn",
+                                        "lastUsedAt", "nodeGeneration", "terminatedAt"};
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        (void)json_object_del(body, known[i]);
+}
+
+/* An update leaves those that it does not name, as a client that does not know them would drop
+ * them; null removes one. */
+static int merge_others(const char *old, json_t *others)
+{
+    json_auto_t *before = old && *old ? json_loads(old, 0, NULL) : NULL;
+    const char *key;
+    json_t *value;
+    void *next;
+
+    if (before && json_object_update_missing(others, before) < 0)
+        return -1;
+    json_object_foreach_safe(others, next, key, value) if (json_is_null(value))(void)
+        json_object_del(others, key);
+    return 0;
+}
+
+static int keep_others(struct api_call *c, json_t *body, const char *old, struct draft *d,
+                       bool *ret_accepted, struct error *err)
+{
+    drop_known_members(body);
+    if (api_json_check(merge_others(old, body), err) < 0)
+        return -1;
+    if (json_object_size(body) == 0)
+        return 0;
+    d->others = json_dumps(body, JSON_COMPACT);
+    if (api_json_check(!d->others, err) < 0)
+        return -1;
+    if (strlen(d->others) <= OTHERS_MAX)
+        return 0;
+    *ret_accepted = false;
+    api_refuse(c->resp, 400, "too_many_fields",
+               "The fields beside metadata and spec, which Kiln keeps as they are, have %zu bytes; "
+               "they may have %d.",
+               strlen(d->others), OTHERS_MAX);
+    return 0;
 }
 
 static int store(struct draft *d, const json_t *metadata, const json_t *spec, struct error *err)
@@ -165,6 +207,9 @@ int api_draft(struct api_call *c, const char *name, struct draft *ret, bool *ret
     json_auto_t *metadata = NULL;
     json_auto_t *spec = NULL;
     json_auto_t *runtime = NULL;
+    CLEANUP(resource_release) struct resource old = {.created = 0};
+    struct target t = {c->key.workspace, c->kind->type, ret->name};
+    enum presence presence;
 
     *ret_accepted = body && take_object(c, body, "", "metadata", &metadata) &&
                     take_object(c, body, "", "spec", &spec) &&
@@ -183,7 +228,10 @@ int api_draft(struct api_call *c, const char *name, struct draft *ret, bool *ret
     drop_server_fields(metadata);
     (void)json_object_del(runtime, "dockerConfig");
     (void)json_object_del(runtime, "skipBuild");
-    if (stamp(c, metadata, ret->name, err) < 0)
+    if (state_resource_get(c->config->state, &t, &presence, &old, err) < 0 ||
+        keep_others(c, body, name ? old.others : NULL, ret, ret_accepted, err) < 0)
         return -1;
-    return store(ret, metadata, spec, err);
+    if (!*ret_accepted)
+        return 0;
+    return stamp(c, &old, metadata, err) < 0 ? -1 : store(ret, metadata, spec, err);
 }

@@ -7,9 +7,15 @@
 struct draft {
     char name[NAME_SIZE];
     char *metadata, *spec; /* JSON objects to store, owned */
+    char *others;          /* another, of what is unknown beside these two; NULL: nothing */
     struct import import;  /* what spec.runtime.image names; NOTHING without */
 };
 void draft_release(struct draft *d);
+/* What of it is stored. */
+static inline struct resource_body draft_body(const struct draft *d)
+{
+    return (struct resource_body){d->metadata, d->spec, d->others};
+}
 
 /* draft.c: the body as it is to be stored: unknown fields kept, what the server owns replaced.
  * name: what the path says; NULL: the body must say it.  Not accepted: resp holds the refusal. */

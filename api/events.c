@@ -6,12 +6,14 @@
 
 #include "api/call.h"
 
-#define EVENTS_MAX 100 /* state_event_list gives no more */
+#define EVENTS_MAX 100               /* state_event_list gives no more */
+#define SETTLED    (60 * NS_PER_SEC) /* build_status keeps no end back for so long */
 
 struct collected {
     json_t *event[EVENTS_MAX];
     char build[EVENTS_MAX][BUILD_ID];
     bool final[EVENTS_MAX];
+    int64_t time[EVENTS_MAX];
     size_t n;
     int bad;
     enum build_purpose view;
@@ -29,6 +31,7 @@ static void collect(void *self, const struct event *e)
     all->bad |= !event;
     memcpy(all->build[all->n], e->build, BUILD_ID);
     all->final[all->n] = e->final;
+    all->time[all->n] = e->time;
     all->event[all->n++] = event;
 }
 
@@ -38,7 +41,7 @@ static int is_visible(struct api_call *c, const struct collected *all, size_t i,
     enum presence presence;
     struct build b;
 
-    if (!all->final[i] || !all->build[i][0]) {
+    if (!all->final[i] || !all->build[i][0] || c->now - all->time[i] > SETTLED) {
         *ret = true;
         return 0;
     }

@@ -51,6 +51,61 @@ static int image_status(struct api_call *c, const struct target *t, const struct
     return 0;
 }
 
+static bool is_of_share(const json_t *event)
+{
+    const char *type = json_string_value(json_object_get(event, "type"));
+
+    return type && strstr(type, ".imageshare.");
+}
+
+static const char *time_of(const json_t *event)
+{
+    const char *time = json_string_value(json_object_get(event, "time"));
+
+    return time ? time : "";
+}
+
+/* Of an image that another workspace shares: what was built, and how it came to be shared with
+ * this one; with whom else it is shared is for its owner to know. */
+static int merge_events(const json_t *owners, const json_t *own, json_t *out)
+{
+    size_t i = 0;
+    size_t j = 0;
+    int bad = 0;
+
+    while (i < json_array_size(owners) || j < json_array_size(own)) {
+        json_t *a = json_array_get(owners, i);
+        json_t *b = json_array_get(own, j);
+
+        if (a && (!b || strcmp(time_of(a), time_of(b)) <= 0)) {
+            bad |= is_of_share(a) ? 0 : json_array_append(out, a);
+            i++;
+        } else {
+            bad |= is_of_share(b) ? json_array_append(out, b) : 0;
+            j++;
+        }
+    }
+    return bad;
+}
+
+static int image_events(struct api_call *c, const struct target *t, bool shared, json_t **ret,
+                        struct error *err)
+{
+    const struct target seen = {c->key.workspace, t->type, t->name};
+    json_auto_t *owners = NULL;
+    json_auto_t *own = NULL;
+    json_auto_t *out = json_array();
+
+    if (!shared)
+        return api_events(c, t, BUILD_FOR_IMAGE, ret, err);
+    if (api_events(c, t, BUILD_FOR_IMAGE, &owners, err) < 0 ||
+        api_events(c, &seen, BUILD_FOR_IMAGE, &own, err) < 0 ||
+        api_json_check(merge_events(owners, own, out), err) < 0)
+        return -1;
+    *ret = TAKE(out);
+    return 0;
+}
+
 int image_json(struct api_call *c, const struct image *i, const char *only, json_t **ret,
                size_t *ret_tags, struct error *err)
 {
@@ -65,7 +120,7 @@ int image_json(struct api_call *c, const struct image *i, const char *only, json
 
     if (image_status(c, &t, i, &status, err) < 0 ||
         state_image_tags(c->config->state, &t, add_tag, &tags, err) < 0 ||
-        api_json_check(tags.bad, err) < 0 || api_events(c, &t, BUILD_FOR_IMAGE, &events, err) < 0)
+        api_json_check(tags.bad, err) < 0 || image_events(c, &t, shared, &events, err) < 0)
         return -1;
     (void)snprintf(display, sizeof(display), "%s/%s/%s/%s", c->config->registry_name, t.workspace,
                    t.type, t.name);

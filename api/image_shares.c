@@ -179,22 +179,54 @@ static int may_unshare(struct api_call *c, const char *target, bool *ret, struct
     return 0;
 }
 
+static void refuse_absent(struct api_call *c, const struct target *t, const char *target)
+{
+    api_refuse(c->resp, 404, "share not found",
+               "The image %.49s/%.49s is not shared with a workspace %.49s.", t->type, t->name,
+               target);
+}
+
+/* The workspace of the call ends what is shared with it: its own admin is enough for that. */
+static int leave(struct api_call *c, struct error *err)
+{
+    const struct target seen = path_target(c);
+    char source[NAME_SIZE];
+    const struct target theirs = {source, seen.type, seen.name};
+    json_auto_t *image = NULL;
+    enum presence presence;
+
+    if (state_share_source(c->config->state, &seen, &presence, source, err) < 0)
+        return -1;
+    if (presence == PRESENT) {
+        if (api_load_image(c, seen.name, NULL, &image, err) < 0)
+            return -1;
+        if (!image)
+            return 0;
+        if (state_share_delete(c->config->state, &theirs, seen.workspace, true, &presence, err) < 0)
+            return -1;
+    }
+    if (presence == PRESENT)
+        return api_response_json(c->resp, 200, image, err);
+    refuse_absent(c, &seen, seen.workspace);
+    return 0;
+}
+
 int api_delete_share(struct api_call *c, struct error *err)
 {
     const struct target t = path_target(c);
     enum presence presence;
     bool may;
 
+    if (strcmp(c->args[2], t.workspace) == 0)
+        return leave(c, err);
     if (may_unshare(c, c->args[2], &may, err) < 0)
         return -1;
     if (!may)
         return 0;
-    if (state_share_delete(c->config->state, &t, c->args[2], &presence, err) < 0)
+    if (state_share_delete(c->config->state, &t, c->args[2], false, &presence, err) < 0)
         return -1;
     if (presence == PRESENT)
         return answer_image(c, err);
-    api_refuse(c->resp, 404, "share not found",
-               "The image %.49s/%.49s is not shared with a workspace %.49s.", t.type, t.name,
-               c->args[2]);
+    refuse_absent(c, &t, c->args[2]);
     return 0;
 }

@@ -80,6 +80,7 @@ static int make_ticket(struct api_call *c, const struct build *b, struct buf *ur
                        struct error *err)
 {
     CLEANUP(buf_release) struct buf base = BUF_INIT(1024);
+    struct state_upload_keys keys;
     struct upload_ticket ticket = {
         .method = "PUT",
         .workspace = b->workspace,
@@ -87,8 +88,10 @@ static int make_ticket(struct api_call *c, const struct build *b, struct buf *ur
         .expires = c->now / NS_PER_SEC + c->config->upload_seconds,
     };
 
+    if (state_upload_keys(c->config->state, &keys, err) < 0)
+        return -1;
     api_base_url(c, &base);
-    upload_ticket_url(c->config->upload_key, &ticket, buf_str(&base), url);
+    upload_ticket_url(keys.current, &ticket, buf_str(&base), url);
     return buf_check(&base, "the public URL", err) < 0 ? -1 : buf_check(url, "an upload URL", err);
 }
 

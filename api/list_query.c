@@ -37,6 +37,15 @@ static bool read_sort(struct api_call *c, enum list_sort *sort)
     return false;
 }
 
+/* In any case, as the platform has it. */
+static bool is_status(const char *word)
+{
+    for (size_t i = 0; statuses[i]; i++)
+        if (strcasecmp(word, statuses[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool check_statuses(struct api_call *c, const char *list)
 {
     while (*list) {
@@ -44,7 +53,7 @@ static bool check_statuses(struct api_call *c, const char *list)
         char word[16];
 
         (void)snprintf(word, sizeof(word), "%.*s", len < sizeof(word) ? (int)len : 0, list);
-        if (!text_is_among(word, statuses)) {
+        if (!is_status(word)) {
             api_refuse(c->resp, 400, "invalid_status",
                        "The parameter status must be a list of statuses, such as "
                        "DEPLOYED,FAILED.");
@@ -58,6 +67,23 @@ static bool check_statuses(struct api_call *c, const char *list)
 static bool is_by_time(const struct list_query *q)
 {
     return q->sort == SORT_CREATED || q->sort == SORT_CREATED_DOWN;
+}
+
+/* The last page of a list by time, which without a sort has the newest first. */
+static bool read_anchor(struct api_call *c, struct list_query *q)
+{
+    const char *anchor = api_request_text(c->req, "anchor");
+
+    if (!*anchor)
+        return true;
+    if (!*api_request_text(c->req, "sort"))
+        q->sort = SORT_CREATED_DOWN;
+    q->from_end = strcmp(anchor, "end") == 0 && is_by_time(q) && !*q->cursor;
+    if (!q->from_end)
+        api_refuse(c->resp, 400, "invalid_anchor",
+                   "The parameter anchor must be end, with a sort by createdAt and without cursor: "
+                   "it asks for the last page.");
+    return q->from_end;
 }
 
 /* "1767225600000000000:name", or the name alone where that is the order. */
@@ -105,8 +131,13 @@ int list_query_read(struct api_call *c, uint64_t limit_max, struct list_query *r
         q.text =
             strlen(api_request_text(c->req, "q")) < TEXT_MIN ? "" : api_request_text(c->req, "q");
         q.external_id = api_request_text(c->req, "externalId");
+        *ret_good = read_sort(c, &q.sort) && read_anchor(c, &q) && check_cursor(c, &q);
+    }
+    if (*ret_good && !c->kind->bare) { /* of sandboxes older clients ask for statuses, too */
         q.statuses = api_request_text(c->req, "status");
-        *ret_good = read_sort(c, &q.sort) && check_statuses(c, q.statuses) && check_cursor(c, &q);
+        *ret_good = check_statuses(c, q.statuses);
+        if (!c->enveloped && strcmp(c->kind->type, "sandbox") != 0)
+            q.statuses = "";
     }
     *ret = q;
     return 0;
@@ -158,7 +189,7 @@ bool list_query_fits_status(const struct list_query *q, const char *status)
     while (*list) {
         const size_t len = strcspn(list, ",");
 
-        if (strlen(status) == len && memcmp(status, list, len) == 0)
+        if (strlen(status) == len && strncasecmp(status, list, len) == 0)
             return true;
         list += len + (list[len] == ',');
     }
@@ -177,7 +208,9 @@ int list_query_order(const void *a, const void *b, void *self)
         order = (one->created > other->created) - (one->created < other->created);
     if (order == 0)
         order = strcmp(one->name, other->name);
-    return q->sort == SORT_NAME_DOWN || q->sort == SORT_CREATED_DOWN ? -order : order;
+    if (q->sort == SORT_NAME_DOWN || q->sort == SORT_CREATED_DOWN)
+        order = -order;
+    return q->from_end ? -order : order;
 }
 
 void list_query_cursor(const struct list_query *q, const struct resource *r, char ret[LIST_CURSOR])

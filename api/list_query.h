@@ -14,6 +14,7 @@ struct list_query {          /* borrows from the request */
     const char *cursor;      /* "": from the start */
     uint64_t limit;
     enum list_sort sort;
+    bool from_end; /* the last page is wanted, whose rows are collected from the end */
 };
 
 /* False in *ret_good: resp holds the refusal.  limit_max: also where none is asked for. */

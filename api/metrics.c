@@ -159,6 +159,44 @@ static int add_load(struct api_call *c, struct buf *b, struct error *err)
     return 0;
 }
 
+/* ---- garbage ---- */
+
+#define GC_TASKS_MAX 16
+
+struct gc_runs {
+    struct gc_run v[GC_TASKS_MAX];
+    size_t n;
+};
+
+static void note_run(void *self, const struct gc_run *r)
+{
+    struct gc_runs *runs = self;
+
+    if (r->ended && runs->n < GC_TASKS_MAX)
+        runs->v[runs->n++] = *r;
+}
+
+static int add_gc(struct api_call *c, struct buf *b, struct error *err)
+{
+    struct gc_runs runs = {.n = 0};
+
+    if (state_gc_list(c->config->state, note_run, &runs, err) < 0)
+        return -1;
+    say(b, "kiln_gc_ended_timestamp_seconds", "gauge", "When a task of kiln gc last ended.");
+    for (size_t i = 0; i < runs.n; i++)
+        buf_addf(b, "kiln_gc_ended_timestamp_seconds{task=\"%s\"} %.3f\n", runs.v[i].task,
+                 (double)runs.v[i].ended / NS_PER_SEC);
+    say(b, "kiln_gc_freed_bytes", "gauge", "What that freed, about.");
+    for (size_t i = 0; i < runs.n; i++)
+        buf_addf(b, "kiln_gc_freed_bytes{task=\"%s\"} %lld\n", runs.v[i].task,
+                 (long long)runs.v[i].bytes);
+    say(b, "kiln_gc_failed", "gauge", "1 where it ended with an error.");
+    for (size_t i = 0; i < runs.n; i++)
+        buf_addf(b, "kiln_gc_failed{task=\"%s\"} %d\n", runs.v[i].task,
+                 runs.v[i].message[0] != '\0');
+    return 0;
+}
+
 static void add_tries(struct buf *b)
 {
     struct worker_counts tries;
@@ -219,7 +257,7 @@ int api_get_metrics(struct api_call *c, struct error *err)
 
     say(b, "kiln_build_info", "gauge", "1; its label says which Kiln this is.");
     buf_addf(b, "kiln_build_info{version=\"%s\"} 1\n", KILN_VERSION);
-    if (add_load(c, b, err) < 0)
+    if (add_load(c, b, err) < 0 || add_gc(c, b, err) < 0)
         return -1;
     add_tries(b);
     add_requests(b);

@@ -7,9 +7,12 @@
  *
  * {kind} is written out, as the reader of a description takes a path without {words} before one
  * with them: else /v0/volumes, where POST is described alone, would have no GET. */
+#include "api/openapi.h"
+
 #include <ctype.h>
 #include <string.h>
 
+#include "api/etag.h"
 #include "api/route.h"
 
 #define PATH_SIZE 256 /* bytes of a pattern and its {kind} */
@@ -132,19 +135,63 @@ static int add_route(json_t *paths, const json_t *source, const struct route *r,
     return 0;
 }
 
-int api_get_openapi(struct api_call *c, struct error *err)
+static int assemble(json_t *document, const json_t *source, struct error *err)
 {
-    json_auto_t *source = json_loads(api_openapi_text, 0, NULL);
-    json_auto_t *paths = json_object();
-    json_t *document = json_object_get(source, "document");
     json_t *info = json_object_get(document, "info");
+    json_auto_t *paths = json_object();
 
     for (size_t i = 0; i < api_routes_count; i++)
         if (add_route(paths, source, &api_routes[i], err) < 0)
             return -1;
-    if (api_json_check(json_object_set(document, "paths", paths) |
-                           json_object_set_new(info, "version", json_string(KILN_VERSION)),
-                       err) < 0)
+    return api_json_check(json_object_set(document, "paths", paths) |
+                              json_object_set_new(info, "version", json_string(KILN_VERSION)),
+                          err);
+}
+
+struct openapi {
+    char *text;
+    size_t len;
+    char etag[ETAG_SIZE];
+};
+
+void openapi_free(struct openapi *o)
+{
+    if (!o)
+        return;
+    free(o->text);
+    free(o);
+}
+
+int openapi_new(struct openapi **ret, struct error *err)
+{
+    json_auto_t *source = json_loads(api_openapi_text, 0, NULL);
+    json_t *document = json_object_get(source, "document");
+    struct openapi *o;
+
+    if (assemble(document, source, err) < 0)
         return -1;
-    return api_response_json(c->resp, 200, document, err);
+    o = calloc(1, sizeof(*o));
+    if (o)
+        o->text = json_dumps(document, JSON_COMPACT);
+    if (!o || !o->text) {
+        openapi_free(o);
+        return error_set(err, ERR_SYSTEM, "describe the API: out of memory");
+    }
+    o->len = strlen(o->text);
+    etag_of(o->text, o->len, o->etag);
+    *ret = o;
+    return 0;
+}
+
+int api_get_openapi(struct api_call *c, struct error *err)
+{
+    const struct openapi *o = c->config->openapi;
+
+    if (etag_answers(c, o->etag))
+        return 0;
+    c->resp->status = 200;
+    api_response_header(c->resp, "Content-Type", "application/json");
+    buf_add(&c->resp->body, o->text, o->len);
+    buf_addc(&c->resp->body, '\n');
+    return buf_check(&c->resp->body, "the description of the API", err);
 }

@@ -5,8 +5,7 @@
  * 3), so that a name or a log that looks like markup stays text even if the page had a hole. */
 #include <string.h>
 
-#include "api/call.h"
-#include "base/digest.h"
+#include "api/etag.h"
 
 #define CSP                                                                                        \
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' " \
@@ -40,32 +39,21 @@ static const struct file *find(const char *name)
     return NULL;
 }
 
-/* RFC 9110, 13.1.2: a list of tags, of which weak ones count too, or "*". */
-static bool has_it(const struct api_call *c, const char *etag)
-{
-    const char *tags = c->req->headers[API_HEADER_IF_NONE_MATCH];
-
-    return tags && (strcmp(tags, "*") == 0 || strstr(tags, etag));
-}
-
 int api_get_page(struct api_call *c, struct error *err)
 {
     const struct file *f = find(c->args[0] ? c->args[0] : "");
-    char hex[SHA256_HEX], etag[20];
+    char etag[ETAG_SIZE];
 
     if (!f) {
         api_refuse(c->resp, 404, "not_found", "The page has no such file. It begins at /.");
         return 0;
     }
-    digest_sha256_hex(f->text, strlen(f->text), hex);
-    (void)snprintf(etag, sizeof(etag), "\"%.16s\"", hex);
-    api_response_header(c->resp, "ETag", etag);
-    api_response_header(c->resp, "Cache-Control", "no-cache"); /* a new Kiln brings a new page */
     api_response_header(c->resp, "Content-Security-Policy", CSP);
     api_response_header(c->resp, "Referrer-Policy", "no-referrer");
-    c->resp->status = has_it(c, etag) ? 304 : 200;
-    if (c->resp->status == 304)
+    etag_of(f->text, strlen(f->text), etag);
+    if (etag_answers(c, etag)) /* a new Kiln brings a new page */
         return 0;
+    c->resp->status = 200;
     api_response_header(c->resp, "Content-Type", f->type);
     buf_adds(&c->resp->body, f->text);
     return buf_check(&c->resp->body, "the page", err);

@@ -50,22 +50,24 @@ int api_list_pending_shares(struct api_call *c, struct error *err)
 
 /* ---- answering ---- */
 
-/* The offer in the path, if it is made to the workspace of the call; otherwise resp holds the
- * refusal.  Who is not part of it learns nothing. */
-static int find(struct api_call *c, bool *ret_found, struct pending_share *ret, struct error *err)
+typedef int answer_offer(struct api_call *c, const struct pending_share *p, struct error *err);
+
+/* Gives what says yes or no the offer in the path, if it is made to the workspace of the call;
+ * otherwise resp holds the refusal.  Who is not part of it learns nothing. */
+static int with_offer(struct api_call *c, answer_offer *answer, struct error *err)
 {
+    struct pending_share p;
     enum presence presence;
 
-    *ret_found = false;
-    if (state_pending_share_get(c->config->state, c->args[0], &presence, ret, err) < 0)
+    if (state_pending_share_get(c->config->state, c->args[0], &presence, &p, err) < 0)
         return -1;
-    if (presence == PRESENT && strcmp(ret->target, c->key.workspace) == 0)
-        *ret_found = true;
-    else if (presence == PRESENT && strcmp(ret->workspace, c->key.workspace) == 0)
+    if (presence == PRESENT && strcmp(p.target, c->key.workspace) == 0)
+        return answer(c, &p, err);
+    if (presence == PRESENT && strcmp(p.workspace, c->key.workspace) == 0)
         api_refuse(c->resp, 403, "forbidden",
                    "This image is offered to the workspace %.49s, whose admins accept or decline. "
                    "Take it back with DELETE /v0/images/%s/%.49s/share/%.49s.",
-                   ret->target, ret->type, ret->name, ret->target);
+                   p.target, p.type, p.name, p.target);
     else
         api_refuse(c->resp, 404, "pending share not found",
                    "No image is offered to this workspace under that id: GET "
@@ -83,7 +85,7 @@ static int answer_image(struct api_call *c, const struct pending_share *p, struc
     return image ? api_response_json(c->resp, 200, image, err) : 0;
 }
 
-static int accept(struct api_call *c, const struct pending_share *p, struct error *err)
+static int accept_standing(struct api_call *c, const struct pending_share *p, struct error *err)
 {
     const struct target theirs = {p->workspace, p->type, p->name};
     const struct target own = {p->target, p->type, p->name};
@@ -107,33 +109,29 @@ static int accept(struct api_call *c, const struct pending_share *p, struct erro
     return 0;
 }
 
-int api_accept_share(struct api_call *c, struct error *err)
+static int accept_offer(struct api_call *c, const struct pending_share *p, struct error *err)
 {
-    struct pending_share p;
-    bool found;
-
-    if (find(c, &found, &p, err) < 0)
-        return -1;
-    if (!found)
-        return 0;
-    if (p.expires > c->now)
-        return accept(c, &p, err);
+    if (p->expires > c->now)
+        return accept_standing(c, p, err);
     api_refuse(c->resp, 410, "pending_share_expired",
                "The time for accepting this image is over. Ask an admin of the workspace %.49s to "
                "share it again.",
-               p.workspace);
+               p->workspace);
     return 0;
+}
+
+int api_accept_share(struct api_call *c, struct error *err)
+{
+    return with_offer(c, accept_offer, err);
+}
+
+static int decline_offer(struct api_call *c, const struct pending_share *p, struct error *err)
+{
+    c->resp->status = 204;
+    return state_pending_share_delete(c->config->state, p->id, err);
 }
 
 int api_decline_share(struct api_call *c, struct error *err)
 {
-    struct pending_share p;
-    bool found;
-
-    if (find(c, &found, &p, err) < 0)
-        return -1;
-    if (!found)
-        return 0;
-    c->resp->status = 204;
-    return state_pending_share_delete(c->config->state, p.id, err);
+    return with_offer(c, decline_offer, err);
 }

@@ -78,6 +78,21 @@ static void refuse_outcome(enum upload_outcome outcome, struct api_response *res
     }
 }
 
+/* By the key that is, or the one before it while that is accepted. */
+static int judge_ticket(const struct api_config *config, const struct upload_ticket *t,
+                        const char *signature, enum upload_ticket_verdict *ret, struct error *err)
+{
+    const int64_t now = clock_now(config->clock);
+    struct state_upload_keys keys;
+
+    if (state_upload_keys(config->state, &keys, err) < 0)
+        return -1;
+    *ret = upload_ticket_check(keys.current, t, signature, now / NS_PER_SEC);
+    if (*ret == UPLOAD_TICKET_FORGED && keys.old_until > now)
+        *ret = upload_ticket_check(keys.old, t, signature, now / NS_PER_SEC);
+    return 0;
+}
+
 /* The URL's own authority: its signature, then its time, as the header promises for the two. */
 static bool check_ticket(const struct api_config *config, const struct api_request *req,
                          const char *workspace, const char *object, struct api_response *resp)
@@ -85,13 +100,16 @@ static bool check_ticket(const struct api_config *config, const struct api_reque
     const char *expires = api_request_param(req, "expires");
     const char *signature = api_request_param(req, "signature");
     enum upload_ticket_verdict verdict = UPLOAD_TICKET_FORGED;
+    struct error err = ERROR_INIT;
     uint64_t seconds;
 
     if (expires && text_to_u64(expires, INT64_MAX, &seconds)) {
         struct upload_ticket t = {"PUT", workspace, object, (int64_t)seconds};
 
-        verdict = upload_ticket_check(config->upload_key, &t, signature,
-                                      clock_now(config->clock) / NS_PER_SEC);
+        if (judge_ticket(config, &t, signature, &verdict, &err) < 0) {
+            refuse_failure(config, object, &err, resp);
+            return false;
+        }
     }
     if (verdict == UPLOAD_TICKET_EXPIRED)
         refuse_expired(resp);

@@ -35,7 +35,7 @@ static int find_reader(struct api_call *c, const char *password, bool *ret_known
     struct api_key key;
     enum key_verdict verdict;
 
-    *ret_known = registry_ticket_check(c->config->registry->signer->key, password, c->now,
+    *ret_known = registry_ticket_check(c->config->registry->signer, password, c->now,
                                        ret->workspace, ret->repository);
     if (*ret_known) {
         (void)snprintf(ret->subject, sizeof(ret->subject), "build");

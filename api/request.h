@@ -47,6 +47,7 @@ struct api_request {
     size_t n_segments;
     struct api_param params[API_PARAMS_MAX];
     size_t n_params;
+    bool held; /* its connection keeps a thread for as long as its answer takes */
 };
 void api_request_release(struct api_request *r);
 

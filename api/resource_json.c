@@ -103,6 +103,7 @@ int api_resource_json(struct api_call *c, const struct resource *r, json_t **ret
     struct target t = {r->workspace, r->type, r->name};
     json_auto_t *metadata = json_loads(r->metadata, 0, NULL);
     json_auto_t *spec = json_loads(r->spec, 0, NULL);
+    json_auto_t *others = r->others[0] ? json_loads(r->others, 0, NULL) : NULL;
     json_auto_t *events = NULL;
     struct progress progress;
     char image[256];
@@ -121,6 +122,10 @@ int api_resource_json(struct api_call *c, const struct resource *r, json_t **ret
     if (api_json_check(!answer, err) < 0)
         return -1;
     if (c->kind->describe && c->kind->describe(c, r, answer, err) < 0) {
+        json_decref(answer);
+        return -1;
+    }
+    if (others && api_json_check(json_object_update_missing(answer, others), err) < 0) {
         json_decref(answer);
         return -1;
     }

@@ -42,7 +42,8 @@ static void add_row(void *self, const struct resource *r)
     }
     copy.metadata = strdup(r->metadata);
     copy.spec = strdup(r->spec);
-    all->failed |= !copy.metadata || !copy.spec;
+    copy.others = strdup(r->others);
+    all->failed |= !copy.metadata || !copy.spec || !copy.others;
     all->rows[all->n++] = copy;
 }
 
@@ -83,12 +84,14 @@ static int add(struct api_call *c, const struct list_query *q, const struct reso
     if (one && !list_query_fits_status(q, json_string_value(json_object_get(one, "status"))))
         return 0;
     page->matched++;
-    if (after && !shown && page->last)
+    if (after && !shown && page->last && !q->from_end)
         list_query_cursor(q, page->last, page->next);
     if (!shown)
         return 0;
     page->last = r;
-    return api_json_check(json_array_append(page->array, one), err);
+    return api_json_check(q->from_end ? json_array_insert(page->array, 0, one)
+                                      : json_array_append(page->array, one),
+                          err);
 }
 
 /* A list without an envelope cannot say that there is more, so it has all unless a limit is asked

@@ -92,9 +92,10 @@ static int upload_resource(struct api_call *c, const struct draft *d, bool creat
                            enum resource_outcome *ret_outcome, struct resource *ret,
                            struct build *ret_build, struct error *err)
 {
+    const struct resource_body body = draft_body(d);
     struct target t = target_of(c, d->name);
 
-    return state_resource_write(c->config->state, &t, d->metadata, d->spec, create,
+    return state_resource_write(c->config->state, &t, &body, create,
                                 api_request_flag(c->req, "upload"), ret_outcome, ret, ret_build,
                                 err);
 }
@@ -103,14 +104,15 @@ static int import_resource(struct api_call *c, const struct draft *d, bool creat
                            enum resource_outcome *ret_outcome, struct resource *ret,
                            struct build *ret_build, struct error *err)
 {
+    const struct resource_body body = draft_body(d);
     struct target t = target_of(c, d->name);
     char id[BUILD_ID], source[BUILD_SOURCE];
     int result;
 
     if (api_import_prepare(c, &d->import, id, source, err) < 0)
         return -1;
-    result = state_resource_import(c->config->state, &t, d->metadata, d->spec, create, source, id,
-                                   ret_outcome, ret, ret_build, err);
+    result = state_resource_import(c->config->state, &t, &body, create, source, id, ret_outcome,
+                                   ret, ret_build, err);
     if (result < 0 || *ret_outcome != RESOURCE_WRITTEN)
         credentials_forget(c->config->credentials_dir, id);
     return result;

@@ -30,6 +30,13 @@ const char *api_response_find(const struct api_response *r, const char *name)
     return NULL;
 }
 
+void api_response_usual(struct api_response *r)
+{
+    if (!api_response_find(r, "Cache-Control"))
+        api_response_header(r, "Cache-Control", "no-store");
+    api_response_header(r, "X-Content-Type-Options", "nosniff");
+}
+
 static int append(const char *text, size_t len, void *self)
 {
     struct buf *out = self;

@@ -12,8 +12,8 @@
 
 /* A body that comes bit by bit, while its connection is open. */
 struct api_stream {
-    /* Appends what has come since the last call; *ret_ended: that was all.  Never waits.  NULL: the
-     * body is no stream. */
+    /* Appends what has come since the last call, or a part of it; *ret_ended: that was all.  Never
+     * waits.  NULL: the body is no stream. */
     int (*read)(void *self, struct buf *out, bool *ret_ended, struct error *err);
     /* Appends what shows that the connection lives, where nothing has come for long. */
     void (*beat)(void *self, struct buf *out);
@@ -39,6 +39,9 @@ void api_stream_release(struct api_stream *s);
 void api_response_header(struct api_response *r, const char *name, const char *value);
 /* The value of a header (its case counts), NULL if absent. */
 const char *api_response_find(const struct api_response *r, const char *name);
+
+/* The headers that every answer has. */
+void api_response_usual(struct api_response *r);
 
 /* Status and a JSON body.  ERR_SYSTEM: out of memory. */
 MUST_CHECK int api_response_json(struct api_response *r, int status, const json_t *body,

@@ -1,11 +1,14 @@
-/* api/server — HTTP by libmicrohttpd, which only this file knows.
+/* api/server — HTTP by libmicrohttpd, which only this file and api/handover.c know.
  *
  * A thread for each connection: handlers wait for the disk and the database, and there are few
- * clients.  An answer that comes bit by bit (api/stream.h) keeps its connection's thread;
- * libmicrohttpd can only let go of connections where all of them share a thread.  libmicrohttpd
- * calls on_target when the request line is there, on_request when the headers are (first call), for
- * each piece of the body, and at its end, and on_completed when the answer is out or the client is
- * gone.
+ * clients.  But an answer that comes bit by bit may take hours, and there may be a thousand of
+ * them.  libmicrohttpd can suspend connections only where all of them share a thread; so such a
+ * connection is taken from it (api/handover.h) and given to api/streams.h, and its thread ends. One
+ * that is encrypted stays and keeps its thread (api/held_stream.h): there may be fewer of those.
+ *
+ * libmicrohttpd calls on_target when the request line is there, on_request when the headers are
+ * (first call), for each piece of the body, and at its end, and on_completed when the answer is out
+ * or the client is gone.
  *
  * An answer before the body was read closes the connection.  Closed with unread bytes in the
  * socket, it would be reset, and the client might never see the answer (RFC 9112, 9.6): so
@@ -14,6 +17,7 @@
 
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -24,18 +28,21 @@
 #include "api/connections.h"
 #include "api/exchange.h"
 #include "api/followers.h"
+#include "api/handover.h"
 #include "api/limiter.h"
 #include "api/listen.h"
 #include "api/metrics.h"
-#include "api/stream.h"
+#include "api/openapi.h"
+#include "api/route.h"
+#include "api/streams.h"
 #include "api/tls.h"
+#include "api/watch.h"
 #include "base/text.h"
 
 #define HEADERS_MAX    (64u << 10) /* bytes: request line, headers and the window of a body */
 #define WINDOW         (32u << 10)
-#define STACK_SIZE     (1u << 20)  /* bytes; body.c bounds how deep JSON goes */
-#define HEARTBEAT_LATE 15          /* seconds, on a machine under load */
-#define PIECE_SIZE     (16u << 10) /* bytes of a chunk */
+#define HEARTBEAT_LATE 15         /* seconds, on a machine under load */
+#define STACK_SIZE     (1u << 20) /* bytes; body.c bounds how deep JSON goes */
 
 const struct api_server_limits api_server_limits_default = {
     .idle_seconds = 30,
@@ -47,8 +54,9 @@ const struct api_server_limits api_server_limits_default = {
     .answer_rate_min = EXCHANGE_RATE_MIN,
     .linger_ms = 2000,
     .stop_ns = 5 * NS_PER_SEC,
-    .followers_max = 128,
-    .followers_max_each = 32,
+    .followers_max = 2048,
+    .followers_max_each = 1024,
+    .followers_max_held = 128,
     .heartbeat_ns = 15 * NS_PER_SEC,
 };
 
@@ -56,7 +64,8 @@ struct api_server {
     struct api_config config;
     struct api_server_limits limits;
     struct MHD_Daemon *daemon;
-    int listen_fd; /* ours again once the daemon was quiesced; -1 else */
+    struct streams *streams; /* NULL: detached */
+    int listen_fd;           /* ours again once the daemon was quiesced; -1 else */
     int port;
     bool detached;
     atomic_bool stopping;
@@ -169,7 +178,8 @@ static void set_address(struct exchange *x, struct MHD_Connection *connection,
     address_behind(x->config->proxies, forwarded, &x->req.address);
 }
 
-static bool begin(struct exchange *x, struct MHD_Connection *connection, const char *method)
+static bool begin(const struct api_server *s, struct exchange *x, struct MHD_Connection *connection,
+                  const char *method)
 {
     const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
     struct body_headers seen = {.lengths = 0};
@@ -183,6 +193,7 @@ static bool begin(struct exchange *x, struct MHD_Connection *connection, const c
     set_address(x, connection, seen.forwarded);
     head.headers = seen.all;
     head.chunked = seen.encodings > 0;
+    x->req.held = s->limits.hold || handover_is_encrypted(connection);
     head.ambiguous = seen.lengths + seen.encodings > 1;
     if (text && text_to_u64(text, UINT64_MAX, &length))
         head.length = &length;
@@ -197,9 +208,6 @@ static enum MHD_Result add_headers(struct api_server *s, struct MHD_Response *re
 
     for (size_t i = 0; i + 1 < headers->n; i += 2)
         ok &= MHD_add_response_header(response, headers->v[i], headers->v[i + 1]);
-    if (!api_response_find(answer, "Cache-Control"))
-        ok &= MHD_add_response_header(response, "Cache-Control", "no-store");
-    ok &= MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (atomic_load(&s->stopping))
         ok &= MHD_add_response_header(response, "Connection", "close");
     return ok;
@@ -221,62 +229,57 @@ static struct MHD_Response *whole_response(struct exchange *x)
     return response;
 }
 
-static ssize_t fill(void *self, uint64_t position, char *to, size_t max)
-{
-    struct error err = ERROR_INIT;
-    ssize_t n = stream_fill(self, to, max, &err);
-
-    (void)position;
-    if (n < 0 && err.kind != ERR_NONE)
-        api_log(((struct stream *)self)->config, "error: go on with an answer: %s", err.msg);
-    return n > 0    ? n
-           : n == 0 ? MHD_CONTENT_READER_END_OF_STREAM
-                    : MHD_CONTENT_READER_END_WITH_ERROR;
-}
-
-static void free_stream(void *self)
-{
-    stream_free(self);
-}
-
 /* Its connection may be silent until a heartbeat, however late that comes. */
-static struct MHD_Response *stream_response(struct api_server *s, struct exchange *x,
-                                            struct MHD_Connection *connection)
+static struct MHD_Response *held_response(struct api_server *s, struct exchange *x,
+                                          struct MHD_Connection *connection)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    const unsigned silence =
-        s->limits.idle_seconds + (unsigned)(s->limits.heartbeat_ns / NS_PER_SEC) + HEARTBEAT_LATE;
     struct connection *n = connection_of(connection);
-    struct MHD_Response *response;
-    struct stream *stream;
+    const struct held_stream like = {.config = &s->config,
+                                     .deadline = n ? &n->deadline : NULL,
+                                     .patience = s->limits.answer_ns,
+                                     .beat_ns = s->limits.heartbeat_ns,
+                                     .stopping = &s->stopping,
+                                     .sent = &x->sent};
 
-    if (!info)
-        return NULL;
-    stream = stream_new(&x->resp, &(const struct stream){.config = &s->config,
-                                                         .fd = info->connect_fd,
-                                                         .beat_ns = s->limits.heartbeat_ns,
-                                                         .stopping = &s->stopping,
-                                                         .deadline = n ? &n->deadline : NULL,
-                                                         .patience = s->limits.answer_ns,
-                                                         .sent = &x->sent});
-    if (!stream)
-        return NULL;
-    response =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECE_SIZE, fill, stream, free_stream);
-    if (!response)
-        stream_free(stream);
-    (void)MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, silence);
-    return response;
+    return handover_hold(connection, &x->resp, &like,
+                         s->limits.idle_seconds + (unsigned)(s->limits.heartbeat_ns / NS_PER_SEC) +
+                             HEARTBEAT_LATE);
+}
+
+/* The exchange and its connection go to the streams; false: they stay. */
+static bool hand_over(struct api_server *s, struct exchange *x, struct MHD_Connection *connection,
+                      bool chunked)
+{
+    const int one = 1;
+    struct stream *stream;
+    int fd;
+
+    api_response_usual(&x->resp);
+    fd = x->resp.headers.failed ? -1 : handover_take(connection);
+    if (fd < 0)
+        return false;
+    x->req.method = x->route->method; /* libmicrohttpd's memory goes with the connection */
+    memset(x->req.headers, 0, sizeof(x->req.headers));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    stream = stream_new(x, fd, chunked);
+    if (!stream) {
+        close(fd);
+        return false;
+    }
+    stream->beat_ns = s->limits.heartbeat_ns;
+    stream->silence_ns = s->limits.idle_seconds * NS_PER_SEC;
+    streams_add(s->streams, stream);
+    return true;
 }
 
 static enum MHD_Result answer(struct api_server *s, struct exchange *x,
                               struct MHD_Connection *connection)
 {
     enum MHD_Result ok = MHD_NO;
-    struct MHD_Response *response =
-        x->resp.stream.read ? stream_response(s, x, connection) : whole_response(x);
+    struct MHD_Response *response;
 
+    api_response_usual(&x->resp);
+    response = x->resp.stream.read ? held_response(s, x, connection) : whole_response(x);
     if (!response)
         return MHD_NO;
     set_deadline(connection,
@@ -298,12 +301,11 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *connection,
     bool go_on;
 
     (void)url;
-    (void)version;
     if (!x)
         return MHD_NO;
     if (!x->begun) {
         set_deadline(connection, 0);
-        if (begin(x, connection, method))
+        if (begin(s, x, connection, method))
             return MHD_YES;
         x->answered_early = true;
         return answer(s, x, connection);
@@ -314,7 +316,11 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *connection,
         return go_on ? MHD_YES : MHD_NO;
     }
     exchange_end(x);
-    return answer(s, x, connection);
+    if (!x->resp.stream.read || x->req.held)
+        return answer(s, x, connection);
+    if (hand_over(s, x, connection, strcmp(version, MHD_HTTP_VERSION_1_1) == 0))
+        *request = NULL;
+    return MHD_NO; /* the connection ends for libmicrohttpd, one way or the other */
 }
 
 static void linger(const struct api_server *s, struct MHD_Connection *connection)
@@ -359,41 +365,47 @@ static void on_completed(void *self, struct MHD_Connection *connection, void **r
 
 /* ---- the server ---- */
 
-static struct api_server *server_new(const struct api_config *config,
-                                     const struct api_server_limits *limits)
-{
-    struct api_server *s = calloc(1, sizeof(*s));
-    pthread_condattr_t attr;
-
-    if (!s)
-        return NULL;
-    s->config = *config;
-    s->limits = *limits;
-    s->listen_fd = -1;
-    s->connections = connections_new(limits->connections_each_max, config->proxies);
-    if (!s->connections) {
-        free(s);
-        return NULL;
-    }
-    pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->ended, &attr);
-    pthread_condattr_destroy(&attr);
-    return s;
-}
-
 static void server_free(struct api_server *s)
 {
     if (s->listen_fd >= 0)
         close(s->listen_fd);
     pthread_cond_destroy(&s->ended);
     pthread_mutex_destroy(&s->lock);
+    streams_free(s->streams);
     followers_free(s->config.followers);
     limiter_free(s->config.limiter);
     connections_free(s->connections);
     tls_free(s->tls);
+    watches_free(s->config.watches);
+    openapi_free(s->config.openapi);
     free(s);
+}
+
+static int server_new(const struct api_config *config, const struct api_server_limits *limits,
+                      struct api_server **ret, struct error *err)
+{
+    struct api_server *s = calloc(1, sizeof(*s));
+    pthread_condattr_t attr;
+
+    if (!s)
+        return error_set(err, ERR_SYSTEM, "start the API: out of memory");
+    s->config = *config;
+    s->limits = *limits;
+    s->listen_fd = -1;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->ended, &attr);
+    pthread_condattr_destroy(&attr);
+    s->connections = connections_new(limits->connections_each_max, config->proxies);
+    if (!s->connections || openapi_new(&s->config.openapi, err) < 0) {
+        if (!s->connections)
+            (void)error_set(err, ERR_SYSTEM, "start the API: out of memory");
+        server_free(s);
+        return -1;
+    }
+    *ret = s;
+    return 0;
 }
 
 /* fd: the listening socket, -1 for none; the daemon's from here on. */
@@ -428,12 +440,23 @@ static bool start_daemon(struct api_server *s, unsigned flags, int fd)
     return s->daemon != NULL;
 }
 
+static int start_streams(struct api_server *s, struct error *err)
+{
+    const unsigned max = followers_that_fit(s->limits.followers_max, 2 * s->limits.connections_max);
+
+    s->config.followers =
+        followers_new(max, s->limits.followers_max_each, s->limits.followers_max_held);
+    s->config.watches = watches_new();
+    if (!s->config.followers || !s->config.watches)
+        return error_set(err, ERR_SYSTEM, "start the API: out of memory");
+    return streams_new(&s->config, max, &s->streams, err);
+}
+
 /* What a server with a socket has besides. */
 static int equip(struct api_server *s, struct error *err)
 {
-    s->config.followers = followers_new(s->limits.followers_max, s->limits.followers_max_each);
     s->config.limiter = limiter_new(&s->config.rates);
-    if (!s->config.followers || !s->config.limiter)
+    if (!s->config.limiter)
         return error_set(err, ERR_SYSTEM, "start the API: out of memory");
     if (!s->config.tls_key)
         return 0;
@@ -450,11 +473,16 @@ static int start(struct api_server *s, const char *listen, int *fd, struct error
 
     if (equip(s, err) < 0 || api_listen(listen, fd, &s->port, err) < 0)
         return -1;
-    if (!start_daemon(s, flags, *fd))
+    if (start_streams(s, err) < 0)
+        return -1;
+    if (!start_daemon(s, flags, *fd)) {
+        streams_stop(s->streams);
         return error_set(err, ERR_SYSTEM, "start the API on %s: libmicrohttpd refused", listen);
+    }
     (void)TAKE_FD(*fd);
     if (connections_watch(s->connections, s->limits.watch_ns) == 0)
         return 0;
+    streams_stop(s->streams);
     MHD_stop_daemon(s->daemon);
     return error_set(err, ERR_SYSTEM, "start the API: no thread to watch connections with");
 }
@@ -462,11 +490,11 @@ static int start(struct api_server *s, const char *listen, int *fd, struct error
 int api_server_start_with(const struct api_config *config, const struct api_server_limits *limits,
                           const char *listen, struct api_server **ret, struct error *err)
 {
-    struct api_server *s = server_new(config, limits);
     CLEANUP_CLOSE int fd = -1;
+    struct api_server *s;
 
-    if (!s)
-        return error_set(err, ERR_SYSTEM, "start the API: out of memory");
+    if (server_new(config, limits, &s, err) < 0)
+        return -1;
     if (start(s, listen, &fd, err) < 0) {
         server_free(s);
         return -1;
@@ -475,7 +503,7 @@ int api_server_start_with(const struct api_config *config, const struct api_serv
     return 0;
 }
 
-/* Those of the configuration; followers keep a part of the connections that leaves room for others.
+/* Those of the configuration; followers whose connections keep their threads leave room for others.
  */
 static struct api_server_limits limits_of(const struct api_config *config)
 {
@@ -485,8 +513,7 @@ static struct api_server_limits limits_of(const struct api_config *config)
     if (!config->connections_max)
         return l;
     l.connections_max = config->connections_max;
-    l.followers_max = l.connections_max / 4;
-    l.followers_max_each = l.connections_max / 16;
+    l.followers_max_held = l.connections_max / 4;
     return l;
 }
 
@@ -531,6 +558,7 @@ void api_server_stop(struct api_server *s)
     if (!s)
         return;
     atomic_store(&s->stopping, true);
+    streams_stop(s->streams);
     if (!s->detached) {
         s->listen_fd = MHD_quiesce_daemon(s->daemon);
         wait_for_requests(s);
@@ -544,10 +572,10 @@ void api_server_stop(struct api_server *s)
 int api_server_start_detached(const struct api_config *config, struct api_server **ret,
                               struct error *err)
 {
-    struct api_server *s = server_new(config, &api_server_limits_default);
+    struct api_server *s;
 
-    if (!s)
-        return error_set(err, ERR_SYSTEM, "start the API: out of memory");
+    if (server_new(config, &api_server_limits_default, &s, err) < 0)
+        return -1;
     s->detached = true;
     if (!start_daemon(s, MHD_USE_NO_LISTEN_SOCKET, -1)) {
         server_free(s);

@@ -16,9 +16,11 @@ struct api_server_limits {
     int64_t answer_ns;
     uint64_t answer_rate_min;
     int linger_ms; /* how long what a refused client still sends is read, so that it can read too */
-    int64_t stop_ns;             /* how long api_server_stop waits for requests in flight */
-    unsigned followers_max;      /* of logs; fewer than connections_max, or nobody else gets one */
+    int64_t stop_ns;        /* how long api_server_stop waits for requests in flight */
+    unsigned followers_max; /* of logs, besides; fewer where there are no descriptors for them */
     unsigned followers_max_each; /* for each workspace */
+    unsigned followers_max_held; /* whose connection keeps its thread: fewer than connections_max */
+    bool hold;                   /* all do, as encrypted ones; for tests */
     int64_t heartbeat_ns;        /* of silence, before a heartbeat */
 };
 extern const struct api_server_limits api_server_limits_default;

@@ -256,13 +256,13 @@ static int create_volume(struct api_call *c, const struct draft *d, const struct
 {
     CLEANUP(resource_release) struct resource r = {.created = 0};
     struct target t = {c->key.workspace, TYPE_VOLUME, d->name};
+    const struct resource_body body = draft_body(d);
     enum resource_outcome outcome;
     struct build b = {.id = ""};
     char source[BUILD_SOURCE];
 
     volume_order_write(o, source);
-    if (state_resource_order(c->config->state, &t, d->metadata, d->spec, true, source, &outcome, &r,
-                             &b, err) < 0)
+    if (state_resource_order(c->config->state, &t, &body, true, source, &outcome, &r, &b, err) < 0)
         return -1;
     return outcome == RESOURCE_EXISTS ? answer_existing(c, d->name, err)
                                       : answer_written(c, &b, &r, err);
@@ -351,6 +351,7 @@ static int change_volume(struct api_call *c, struct draft *d, const struct resou
     CLEANUP(resource_release) struct resource r = {.created = 0};
     struct volume_order made;
     struct target t = {c->key.workspace, TYPE_VOLUME, d->name};
+    struct resource_body body;
     enum resource_outcome outcome;
     struct build b = {.id = ""};
     char source[BUILD_SOURCE] = "";
@@ -368,9 +369,10 @@ static int change_volume(struct api_call *c, struct draft *d, const struct resou
     made.size_mb = w.size > was.size ? w.size : was.size;
     if (made.size_mb > was.size)
         volume_order_write(&made, source);
-    if (keep_template(&w, &was, err) < 0 || settle_spec(d, &w, made.size_mb, err) < 0 ||
-        state_resource_order(c->config->state, &t, d->metadata, d->spec, false, source, &outcome,
-                             &r, &b, err) < 0)
+    if (keep_template(&w, &was, err) < 0 || settle_spec(d, &w, made.size_mb, err) < 0)
+        return -1;
+    body = draft_body(d);
+    if (state_resource_order(c->config->state, &t, &body, false, source, &outcome, &r, &b, err) < 0)
         return -1;
     if (outcome == RESOURCE_ABSENT)
         api_refuse_absent(c, d->name);

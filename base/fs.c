@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/digest.h"
@@ -121,6 +122,20 @@ int fs_write_all(int fd, const void *data, size_t len, struct error *err)
         p += n;
         len -= (size_t)n;
     }
+    return 0;
+}
+
+int fs_memory_file(const char *name, const void *data, size_t len, int *ret_fd, struct error *err)
+{
+    CLEANUP_CLOSE int fd = memfd_create(name, MFD_CLOEXEC);
+
+    if (fd < 0)
+        return error_errno(err, errno, "make a memory file");
+    if (fs_write_all(fd, data, len, err) < 0)
+        return -1;
+    if (lseek(fd, 0, SEEK_SET) < 0)
+        return error_errno(err, errno, "rewind a memory file");
+    *ret_fd = TAKE_FD(fd);
     return 0;
 }
 

@@ -27,6 +27,11 @@ MUST_CHECK int fs_read_fd(int fd, struct buf *out, struct error *err);
 
 MUST_CHECK int fs_write_all(int fd, const void *data, size_t len, struct error *err);
 
+/* Opens a file of that content that is in memory alone, to be read from its beginning; name is for
+ * /proc. */
+MUST_CHECK int fs_memory_file(const char *name, const void *data, size_t len, int *ret_fd,
+                              struct error *err);
+
 /* Reads len bytes at an offset, or those up to the end of the file: how many; -1 with errno. */
 ssize_t fs_pread(int fd, void *data, size_t len, uint64_t offset);
 /* Writes all len bytes at an offset; -1 with errno. */

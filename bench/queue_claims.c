@@ -1,17 +1,22 @@
-/* bench/queue_claims — how long a worker waits for its next build when the queue is long.
+/* bench/queue_claims — how long a worker waits for its next build when the queue is long, and how
+ * many builds a second the queue lets through.
  *
  *     queue_claims [BUILDS [DIRECTORY]]
  *     queue_claims BUILDS postgresql://…
  *
  * Fills a database in DIRECTORY (default: a new one beneath $TMPDIR or /tmp), or an empty one on a
- * PostgreSQL server, with BUILDS (default 100000) queued builds, each of its own target, and prints
- * what a claim, a heartbeat and a finish take: at the full queue, with a thousandth and a tenth of
- * it pausing before a retry, and by four threads at once, each with a connection of its own as four
- * processes have.  Of these a finish waits for the disk. */
+ * PostgreSQL server, with BUILDS (default 100000) queued builds, each of its own target, of one
+ * workspace, and prints what a claim, a heartbeat and a finish take: at the full queue; by four
+ * threads at once, each with a connection of its own as four processes have; with a thousandth and
+ * a tenth of the queue pausing before a retry; as those pauses end; with the whole queue held back
+ * by its workspace's limit, and another workspace's builds behind it; and with as many builds more
+ * of 1,000 workspaces.  At last the builds that 1, 2 and 4 threads claim and finish in a second,
+ * without anything between the two.  Of all these a finish waits for the disk. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/fs.h"
 #include "worker/db.h"
@@ -19,6 +24,8 @@
 
 #define SAMPLES 1000
 #define THREADS 4
+#define MANY    1000 /* workspaces */
+#define CYCLES  2000 /* claimed and finished for a rate */
 #define LEASE   (3600 * NS_PER_SEC)
 
 struct timing {
@@ -38,7 +45,7 @@ static int compare(const void *a, const void *b)
 static void print_timing(struct timing *t)
 {
     qsort(t->ns, t->n, sizeof(t->ns[0]), compare);
-    printf("%-34s %5zu  p50 %7.3f ms  p99 %7.3f ms  max %7.3f ms\n", t->what, t->n,
+    printf("%-38s %5zu  p50 %7.3f ms  p99 %7.3f ms  max %7.3f ms\n", t->what, t->n,
            (double)t->ns[t->n / 2] / 1e6, (double)t->ns[t->n * 99 / 100] / 1e6,
            (double)t->ns[t->n - 1] / 1e6);
 }
@@ -149,10 +156,10 @@ static void *claim_many(void *self)
     return NULL;
 }
 
-static void measure_threads(const char *path)
+static void measure_threads(const char *path, const char *what)
 {
     struct claimer *c = calloc(THREADS, sizeof(*c));
-    struct timing all = {.what = "claim, 4 threads at once"};
+    struct timing all = {.what = what};
     int64_t begin, lasted;
 
     if (!c)
@@ -171,10 +178,71 @@ static void measure_threads(const char *path)
     }
     lasted = clock_monotonic() - begin;
     print_timing(&all);
-    printf("%-34s %.0f claims per second\n", "", (double)all.n * 1e9 / (double)lasted);
+    printf("%-38s %.0f claims per second\n", "", (double)all.n * 1e9 / (double)lasted);
     for (int i = 0; i < THREADS; i++)
         state_close(c[i].s);
     free(c);
+}
+
+/* ---- how many a second ---- */
+
+struct cycler {
+    struct state *s;
+    pthread_t thread;
+    char name[16];
+    int n;
+};
+
+static void *claim_and_finish(void *self)
+{
+    const struct build_result result = {.kind = ERR_NONE, .digest = "sha256:0", .image_size = 1};
+    struct cycler *c = self;
+
+    for (int i = 0; i < c->n; i++) {
+        struct timing ignored = {.what = ""};
+        struct build b = claim(c->s, c->name, &ignored);
+        struct error err = ERROR_INIT;
+        enum lease_verdict verdict;
+        enum build_phase phase;
+
+        if (state_finish(c->s, b.id, c->name, &result, &verdict, &phase, &err) < 0)
+            die(&err);
+    }
+    return NULL;
+}
+
+static double processor_seconds(void)
+{
+    struct rusage u;
+
+    (void)getrusage(RUSAGE_SELF, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+static void measure_rate(const char *path, int threads)
+{
+    struct cycler c[THREADS];
+    double cpu = processor_seconds();
+    int64_t begin;
+    double lasted;
+
+    for (int i = 0; i < threads; i++) {
+        c[i] = (struct cycler){.s = open_state(path), .n = CYCLES / threads};
+        (void)snprintf(c[i].name, sizeof(c[i].name), "worker-%d", i);
+    }
+    begin = clock_monotonic();
+    for (int i = 0; i < threads; i++)
+        if (pthread_create(&c[i].thread, NULL, claim_and_finish, &c[i]) != 0)
+            exit(1);
+    for (int i = 0; i < threads; i++)
+        (void)pthread_join(c[i].thread, NULL);
+    lasted = (double)(clock_monotonic() - begin) / 1e9;
+    for (int i = 0; i < threads; i++)
+        state_close(c[i].s);
+    printf(
+        "claimed and finished by %d at once: %6.0f a second, %.2f ms of processor time each here\n",
+        threads, CYCLES / lasted, (processor_seconds() - cpu) * 1e3 / CYCLES);
 }
 
 /* Builds as accept leaves them; made in one transaction, as only the claims are measured. */
@@ -184,9 +252,59 @@ static const char fill[] =
     " with recursive n (i) as (select 1 union all select i + 1 from n where i < ?)"
     " select 'build' || i, 'bench', 'sandbox', 'n' || i, 0, 1, 'tag' || i, 'archive' || i, i, i, i"
     " from n";
+/* Behind those; as many of each. */
+static const char fill_many[] =
+    "insert into builds (id, workspace, type, name, purpose, phase, tag, archive, created,"
+    " upload_expires, uploaded)"
+    " with recursive n (i) as (select 1 union all select i + 1 from n where i < ?)"
+    " select 'other' || i, 'bench' || (i % 1000), 'sandbox', 'n' || i, 0, 1, 'tag' || i,"
+    " 'archive' || i, i, i, 1000000000 + i from n";
+static const char fill_turns[] =
+    "insert into turns (workspace, lane, served) select distinct workspace, 0, 0 from builds"
+    " where phase = 1 and ? > 0 on conflict (workspace, lane) do nothing";
 static const char pause_head[] =
     "update builds set not_before = 9000000000000000000 where id in"
     " (select id from builds where phase = 1 and not_before = 0 order by uploaded limit ?)";
+static const char end_pauses[] = "update builds set not_before = 1 where not_before > ?";
+static const char analyze[] = "analyze builds";
+
+/* ?: as a server that runs for a while does of itself. */
+static void settle(const char *path)
+{
+    struct error err = ERROR_INIT;
+    struct db *db = NULL;
+
+    if (db_open(path, &db, &err) < 0)
+        die(&err);
+    {
+        QUERY(q, db, analyze);
+        if (query_run(&q, NULL, &err) < 0)
+            die(&err);
+    }
+    db_close(db);
+}
+
+static void limit_bench(struct state *s, int64_t builds)
+{
+    const struct workspace_limits limits = {builds, LIMIT_KEPT, LIMIT_KEPT};
+    struct error err = ERROR_INIT;
+    enum presence presence;
+
+    if (state_limits_set(s, "bench", &limits, &presence, &err) < 0)
+        die(&err);
+}
+
+static void make_many(struct state *s)
+{
+    struct error err = ERROR_INIT;
+    char name[16];
+
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(name, sizeof(name), "bench%d", i);
+        if (state_workspace_ensure(s, name, &err) < 0)
+            die(&err);
+    }
+}
 
 static void measure(const char *path, int64_t builds)
 {
@@ -194,13 +312,27 @@ static void measure(const char *path, int64_t builds)
     struct error err = ERROR_INIT;
 
     run_sql(path, fill, builds, &err);
+    run_sql(path, fill_turns, 1, &err);
     printf("%lld builds queued\n", (long long)builds);
     measure_one_worker(s);
-    measure_threads(path);
+    measure_threads(path, "claim, 4 threads at once");
     run_sql(path, pause_head, builds / 1000, &err);
     measure_claims(s, "claim, 0.1 % pause at the head");
     run_sql(path, pause_head, builds / 10, &err);
     measure_claims(s, "claim, 10 % pause at the head");
+    run_sql(path, end_pauses, 0, &err);
+    measure_claims(s, "claim, as those pauses end");
+    make_many(s);
+    run_sql(path, fill_many, builds, &err);
+    run_sql(path, fill_turns, 1, &err);
+    settle(path);
+    limit_bench(s, 1);
+    measure_claims(s, "claim, the workspace is at its limit");
+    limit_bench(s, 0);
+    measure_claims(s, "claim, 1,001 workspaces");
+    measure_threads(path, "claim, 1,001 workspaces, 4 threads");
+    for (int threads = 1; threads <= THREADS; threads *= 2)
+        measure_rate(path, threads);
     state_close(s);
 }
 

@@ -1,16 +1,13 @@
 /* builder/build — the outside of a build: what the executor is told, its jail, and what it made. */
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "base/digest.h"
 #include "base/fs.h"
-#include "base/text.h"
 #include "builder/bases_store.h"
+#include "builder/build_result.h"
 #include "builder/cache_link.h"
 #include "builder/document.h"
 #include "builder/egress.h"
@@ -19,8 +16,6 @@
 #include "builder/state.h"
 
 #define CONFIG_MAX  (8 << 20)
-#define RESULT_MAX  (64 << 20)
-#define LAYERS_MAX  1000
 #define THREADS_MAX 8
 
 /* ---- what is known of the images ---- */
@@ -126,7 +121,6 @@ static int write_document(const struct builder_job *j, const struct builder_prog
 {
     CLEANUP(release_images) struct images images = {.n = 0};
     CLEANUP(buf_release) struct buf text = BUF_INIT(DOCUMENT_MAX);
-    CLEANUP_CLOSE int fd = -1;
     struct document d = {.program = *p,
                          .userxattr = j->b->ids.users != JAIL_USERS_NONE,
                          .no_egress = egress_net(j->b->config) == JAIL_NET_NONE,
@@ -140,15 +134,7 @@ static int write_document(const struct builder_job *j, const struct builder_prog
     d.n_images = images.n;
     if (document_write(&d, &text, err) < 0)
         return -1;
-    fd = memfd_create("program", MFD_CLOEXEC);
-    if (fd < 0)
-        return error_errno(err, errno, "make a memory file");
-    if (fs_write_all(fd, buf_str(&text), text.len, err) < 0)
-        return -1;
-    if (lseek(fd, 0, SEEK_SET) < 0)
-        return error_errno(err, errno, "rewind a memory file");
-    *ret_fd = TAKE_FD(fd);
-    return 0;
+    return fs_memory_file("program", buf_str(&text), text.len, ret_fd, err);
 }
 
 /* ---- the jail ---- */
@@ -158,91 +144,28 @@ static void describe_jail(const struct builder_job *j, const struct progress *p,
 {
     char out[PATH_MAX + 8];
 
-    *s = (struct jail_spec){.ids = j->b->ids, .rights = JAIL_RIGHTS_BUILD, .inner = true};
+    builder_describe_inner(j, s);
     egress_describe(j->b->config, p, s);
     (void)snprintf(out, sizeof(out), "%s/out", j->dir);
-    jail_spec_add_base(s);
     jail_spec_add_authorities(s, j->b->config->ca_file);
     run_add_to_jail(s);
     jail_spec_add(s, JAIL_BIND, "kiln/cache", j->cache);
     jail_spec_add(s, JAIL_BIND_RO, "kiln/bases", j->bases);
     jail_spec_add(s, JAIL_BIND, "kiln/out", out);
     argv_push(&s->argv, BUILDER_EXECUTE, j->id, NULL);
-    argv_push(&s->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "HOME=/run/root",
-              NULL);
 }
 
 /* ---- what came of it ---- */
 
-static bool read_layer(const json_t *o, struct builder_layer *ret)
-{
-    const char *digest = json_string_value(json_object_get(o, "digest"));
-    const char *diff_id = json_string_value(json_object_get(o, "diff_id"));
-
-    *ret = (struct builder_layer){.size = (uint64_t)json_integer_value(json_object_get(o, "size")),
-                                  .base = json_is_true(json_object_get(o, "base")),
-                                  .away = json_is_true(json_object_get(o, "away"))};
-    if (!digest_is_sha256(digest) || !digest_is_sha256(diff_id))
-        return false;
-    (void)snprintf(ret->digest, sizeof(ret->digest), "%s", digest);
-    (void)snprintf(ret->diff_id, sizeof(ret->diff_id), "%s", diff_id);
-    return true;
-}
-
-/* Written in the jail, where the user's commands ran: nothing of it is believed that is not looked
- * at. */
-static bool read_keys(const json_t *o, struct builder_image *ret)
-{
-    CLEANUP_FREE char *text = json_dumps(json_object_get(o, "keys"), JSON_COMPACT);
-
-    buf_adds(&ret->keys, text ? text : "");
-    return text && !ret->keys.full;
-}
-
-static bool read_image(const json_t *o, struct builder_image *ret)
-{
-    const json_t *config = json_object_get(o, "config");
-    const json_t *layers = json_object_get(o, "layers");
-    const json_t *packages = json_object_get(o, "packages");
-    const json_t *mount;
-    size_t n = json_array_size(layers);
-
-    if (!json_is_string(config) || n > LAYERS_MAX)
-        return false;
-    buf_add(&ret->config, json_string_value(config), json_string_length(config));
-    ret->layers = calloc(n + 1, sizeof(*ret->layers));
-    if (!ret->layers || ret->config.full)
-        return false;
-    for (; ret->n_layers < n; ret->n_layers++)
-        if (!read_layer(json_array_get(layers, ret->n_layers), &ret->layers[ret->n_layers]))
-            return false;
-    if (json_is_string(packages))
-        buf_add(&ret->packages, json_string_value(packages), json_string_length(packages));
-    ret->n_steps = (size_t)json_integer_value(json_object_get(o, "steps"));
-    ret->n_cached = (size_t)json_integer_value(json_object_get(o, "cached"));
-    ret->epoch = json_integer_value(json_object_get(o, "epoch"));
-    json_array_foreach (json_object_get(o, "mounts"), n, mount)
-        argv_push1(&ret->mounts, json_string_value(mount) ? json_string_value(mount) : "");
-    return !ret->mounts.failed && read_keys(o, ret);
-}
-
 static int read_result(const struct builder_job *j, struct builder_image *ret, struct error *err)
 {
-    CLEANUP(buf_release) struct buf text = BUF_INIT(RESULT_MAX);
+    CLEANUP(buf_release) struct buf text = BUF_INIT(BUILD_RESULT_MAX);
     char path[PATH_MAX + 16];
-    json_auto_t *o = NULL;
 
-    *ret = (struct builder_image){.config = BUF_INIT(RESULT_MAX),
-                                  .packages = BUF_INIT(RESULT_MAX),
-                                  .keys = BUF_INIT(RESULT_MAX)};
     (void)snprintf(path, sizeof(path), "%s/out/image.json", j->dir);
     if (fs_read_file(AT_FDCWD, path, &text, err) < 0)
         return error_wrap(err, "read what was built");
-    o = json_loadb(buf_str(&text), text.len, 0, NULL);
-    if (read_image(o, ret))
-        return 0;
-    builder_image_release(ret);
-    return error_set(err, ERR_SYSTEM, "read what was built: it is no image");
+    return build_result_read(buf_str(&text), text.len, ret, err);
 }
 
 static int open_steps(const struct builder_job *j, struct buf *text, struct error *err)
@@ -253,37 +176,15 @@ static int open_steps(const struct builder_job *j, struct buf *text, struct erro
     return access(path, F_OK) < 0 ? 0 : fs_read_file(AT_FDCWD, path, text, err);
 }
 
-/* A line for each step that was done; the last one may be cut off. */
 static void read_steps(const struct builder_job *j, const struct builder_program *p,
                        struct builder_image *ret)
 {
-    CLEANUP(buf_release) struct buf text = BUF_INIT(RESULT_MAX);
-    json_auto_t *all = json_array();
-    CLEANUP_FREE char *dump = NULL;
+    CLEANUP(buf_release) struct buf text = BUF_INIT(BUILD_RESULT_MAX);
     struct error ignored = ERROR_INIT;
 
-    *ret = (struct builder_image){.keys = BUF_INIT(RESULT_MAX), .epoch = p->epoch};
-    if (open_steps(j, &text, &ignored) < 0 || text.len == 0)
-        return;
-    for (char *rest = text.data, *line; (line = strsep(&rest, "\n"));) {
-        json_auto_t *steps = json_loads(line, 0, NULL);
-
-        if (json_is_array(steps))
-            json_array_extend(all, steps);
-    }
-    dump = json_dumps(all, JSON_COMPACT);
-    if (json_array_size(all) > 0 && dump)
-        buf_adds(&ret->keys, dump);
-}
-
-void builder_image_release(struct builder_image *image)
-{
-    buf_release(&image->config);
-    buf_release(&image->packages);
-    buf_release(&image->keys);
-    argv_release(&image->mounts);
-    free(image->layers);
-    *image = (struct builder_image){.n_layers = 0};
+    *ret = (struct builder_image){.keys = BUF_INIT(BUILD_RESULT_MAX), .epoch = p->epoch};
+    if (open_steps(j, &text, &ignored) == 0 && text.len > 0)
+        build_result_read_steps(text.data, ret);
 }
 
 /* Where it stood when something else than a step of its own ended it. */

@@ -14,6 +14,7 @@
 
 #define PROBE_MS         60000    /* too short a time would be taken for "no user namespace" */
 #define PROBE            "probe-" /* what the names of its directories begin with */
+#define PROBE_TRIES      3        /* of one that somebody ends early */
 #define UID_BASE_DEFAULT 1000000
 
 bool builder_find_program(const char *path, const char *name, char ret[PATH_MAX])
@@ -57,27 +58,47 @@ static void keep_last_line(void *self, enum process_stream stream, const char *t
         error_set(e, ERR_SYSTEM, "%s", text);
 }
 
-static int run_probe(const struct jail_ids *ids, const char *dir, struct error *ret_no_overlay,
-                     struct error *err)
+/* end: of the jail; said: its last line. */
+static int run_jail(const struct jail_ids *ids, const char *dir, struct jail_end *ret_end,
+                    struct error *ret_said, struct error *err)
 {
     CLEANUP(jail_spec_release)
     struct jail_spec spec = {
         .ids = *ids, .net = JAIL_NET_NONE, .rights = JAIL_RIGHTS_MOUNT, .inner = true};
-    struct error said = ERROR_INIT;
-    const struct process_sink sink = {keep_last_line, &said};
+    const struct process_sink sink = {keep_last_line, ret_said};
     const struct jail_run run = {
         .spec = &spec, .stdin_fd = -1, .out_fd = -1, .timeout_ms = PROBE_MS, .sink = &sink};
-    struct jail_end end;
 
     jail_spec_add_base(&spec);
     jail_spec_add(&spec, JAIL_BIND, "kiln/probe", dir);
     argv_push(&spec.argv, "builder-probe", "/kiln/probe", NULL);
-    if (jail_run(&run, &end, err) < 0)
-        return -1;
-    if (end.how != JAIL_EXITED)
-        return error_set(err, ERR_SYSTEM, "try a jail: it ended early");
-    if (end.code != 0 && said.kind == ERR_NONE)
+    return jail_run(&run, ret_end, err);
+}
+
+/* Anybody may kill a process, and that says nothing about the machine. */
+static bool was_killed(const struct jail_end *end)
+{
+    return end->how == JAIL_LOST || end->how == JAIL_SIGNALLED;
+}
+
+static int run_probe(const struct builder *b, const struct jail_ids *ids, const char *dir,
+                     struct error *ret_no_jail, struct error *ret_no_overlay, struct error *err)
+{
+    struct jail_end end = {.how = JAIL_LOST};
+    struct error said = ERROR_INIT;
+    struct error no_jail = ERROR_INIT;
+
+    for (int i = 0; i < PROBE_TRIES && was_killed(&end) && no_jail.kind == ERR_NONE; i++) {
+        said = (struct error)ERROR_INIT;
+        (void)!run_jail(ids, dir, &end, &said, &no_jail);
+    }
+    if (no_jail.kind == ERR_NONE && end.how != JAIL_EXITED)
+        error_set(&no_jail, ERR_SYSTEM, "try a jail: it ended early");
+    if (no_jail.kind == ERR_NONE && end.code != 0 && said.kind == ERR_NONE)
         error_set(&said, ERR_SYSTEM, "mount an overlay: it does not work in a jail");
+    if ((no_jail.kind != ERR_NONE || said.kind != ERR_NONE) && builder_is_full(b))
+        return error_set(err, ERR_SYSTEM, "the disk of %s is full", b->config->dir);
+    *ret_no_jail = no_jail;
     *ret_no_overlay = said;
     return 0;
 }
@@ -114,8 +135,24 @@ int builder_sweep_probes(const struct builder *b, struct error *err)
     return 0;
 }
 
-int builder_probe(const struct builder *b, const struct jail_ids *ids, struct error *ret_no_overlay,
-                  struct error *err)
+/* In a directory of the jail's root, made and given to it. */
+static int probe_in(const struct builder *as, const char *dir, struct error *ret_no_jail,
+                    struct error *ret_no_overlay, struct error *err)
+{
+    struct error no_dir = ERROR_INIT;
+
+    if (fs_mkdirs(dir, 0700, err) < 0)
+        return -1;
+    *ret_no_overlay = (struct error)ERROR_INIT;
+    if (builder_make_dir(as, dir, &no_dir) < 0) {
+        *ret_no_jail = no_dir; /* there are no such ids here */
+        return 0;
+    }
+    return run_probe(as, &as->ids, dir, ret_no_jail, ret_no_overlay, err);
+}
+
+int builder_probe(const struct builder *b, const struct jail_ids *ids, struct error *ret_no_jail,
+                  struct error *ret_no_overlay, struct error *err)
 {
     struct builder as = {.config = b->config, .ids = *ids};
     CLEANUP_CLOSE int lock = -1;
@@ -128,49 +165,52 @@ int builder_probe(const struct builder *b, const struct jail_ids *ids, struct er
         return -1;
     digest_random_name(name + strlen(PROBE), 12);
     if (snprintf(dir, sizeof(dir), "%s/%s", b->config->dir, name) >= (int)sizeof(dir))
-        return error_set(err, ERR_SYSTEM, "open the builder: path too long");
-    if (builder_make_dir(&as, dir, err) < 0)
-        return -1;
-    result = run_probe(ids, dir, ret_no_overlay, err);
+        return error_set(err, ERR_SYSTEM, "path too long");
+    result = probe_in(&as, dir, ret_no_jail, ret_no_overlay, err);
     if (builder_remove(&as, b->config->dir, name, &ignored) < 0 && result == 0)
         return error_set(err, ERR_SYSTEM, "%s", ignored.msg);
     return result;
 }
 
-/* Takes ids if a jail of theirs works. */
-static int try_ids(struct builder *b, const struct jail_ids *ids, struct error *err)
+/* Takes ids if a jail of theirs works; *ret_no_jail: why not. */
+static int try_ids(struct builder *b, const struct jail_ids *ids, struct error *ret_no_jail,
+                   struct error *err)
 {
-    if (builder_probe(b, ids, &b->no_overlay, err) < 0)
+    if (builder_probe(b, ids, ret_no_jail, &b->no_overlay, err) < 0)
         return -1;
-    b->ids = *ids;
+    if (ret_no_jail->kind == ERR_NONE)
+        b->ids = *ids;
     return 0;
 }
 
-static int try_users(struct builder *b, enum jail_users users, struct error *err)
+static int try_users(struct builder *b, enum jail_users users, struct error *ret_no_jail,
+                     struct error *err)
 {
     uint32_t base = b->config->uid_base ? b->config->uid_base : UID_BASE_DEFAULT;
     struct jail_ids ids = jail_ids_for_root(users, base);
 
+    *ret_no_jail = (struct error)ERROR_INIT;
     if (users == JAIL_USERS_HELPERS &&
-        jail_ids_for_user("/etc/subuid", "/etc/subgid", &ids, err) < 0)
-        return -1;
-    if (users == JAIL_USERS_DIRECT && base > UINT32_MAX - JAIL_IDS)
-        return error_set(err, ERR_SYSTEM, "map ids: %u leaves no room for %d ids", base, JAIL_IDS);
-    return try_ids(b, &ids, err);
+        jail_ids_for_user("/etc/subuid", "/etc/subgid", &ids, ret_no_jail) < 0)
+        return 0;
+    if (users == JAIL_USERS_DIRECT && base > UINT32_MAX - JAIL_IDS) {
+        error_set(ret_no_jail, ERR_SYSTEM, "map ids: %u leaves no room for %d ids", base, JAIL_IDS);
+        return 0;
+    }
+    return try_ids(b, &ids, ret_no_jail, err);
 }
 
-static void choose_users(struct builder *b)
+/* What could not be tried decides nothing: a full disk must not cost builds their user namespace.
+ */
+static int choose_users(struct builder *b, struct error *err)
 {
-    struct error err = ERROR_INIT;
-
-    if (geteuid() != 0) {
-        (void)!try_users(b, JAIL_USERS_HELPERS, &b->no_jail);
-        return;
-    }
-    if (try_users(b, JAIL_USERS_DIRECT, &b->no_users) == 0)
-        return;
-    if (try_users(b, JAIL_USERS_NONE, &err) < 0)
-        b->no_jail = err;
+    if (geteuid() != 0)
+        return try_users(b, JAIL_USERS_HELPERS, &b->no_jail, err);
+    if (try_users(b, JAIL_USERS_DIRECT, &b->no_users, err) < 0)
+        return -1;
+    if (b->no_users.kind == ERR_NONE)
+        return 0;
+    return try_users(b, JAIL_USERS_NONE, &b->no_jail, err);
 }
 
 int builder_check_jail(const struct builder *b, struct error *err)
@@ -228,10 +268,16 @@ static int open_unchosen(const struct builder_config *config, struct builder **r
 
 int builder_open(const struct builder_config *config, struct builder **ret, struct error *err)
 {
-    if (open_unchosen(config, ret, err) < 0)
+    struct builder *b = NULL;
+
+    if (open_unchosen(config, &b, err) < 0)
         return -1;
-    choose_users(*ret);
-    cgroup_find("/proc/self/cgroup", "/proc/self/mountinfo", &(*ret)->site);
+    if (choose_users(b, err) < 0) {
+        builder_free(b);
+        return error_wrap(err, "find out what builds can do here");
+    }
+    cgroup_find("/proc/self/cgroup", "/proc/self/mountinfo", &b->site);
+    *ret = b;
     return 0;
 }
 
@@ -239,11 +285,14 @@ int builder_open_as(const struct builder_config *config, enum jail_users users,
                     struct builder **ret, struct error *err)
 {
     struct builder *b = NULL;
+    struct error no_jail = ERROR_INIT;
 
     if (open_unchosen(config, &b, err) < 0)
         return -1;
-    if (try_users(b, users, err) < 0) {
+    if (try_users(b, users, &no_jail, err) < 0 || no_jail.kind != ERR_NONE) {
         builder_free(b);
+        if (no_jail.kind != ERR_NONE)
+            *err = no_jail;
         return -1;
     }
     cgroup_find("/proc/self/cgroup", "/proc/self/mountinfo", &b->site);

@@ -126,7 +126,8 @@ struct builder_config {  /* borrowed until builder_free */
 struct builder;
 /* Finds out by making a jail which kind this machine allows.  What is missing (buildah, subordinate
  * ids, namespaces, slirp4netns for BUILDER_EGRESS_NAT) does not fail here, so that builder_diagnose
- * can say it; it fails builder_job_begin, or builder_build for slirp4netns, with ERR_SYSTEM. */
+ * can say it; it fails builder_job_begin, or builder_build for slirp4netns, with ERR_SYSTEM.  -1
+ * when that could not be found out, as on a full disk. */
 MUST_CHECK int builder_open(const struct builder_config *config, struct builder **ret,
                             struct error *err);
 void builder_free(struct builder *b);
@@ -438,6 +439,9 @@ MUST_CHECK int builder_export(struct builder_job *j, const struct builder_image 
                               const struct builder_export_options *options,
                               const struct builder_io *io, struct builder_export *ret,
                               struct error *err);
+
+/* The disk of the builder's directory has next to no room: what is built now fails. */
+bool builder_is_full(const struct builder *b);
 
 /* Removes job directories that keep says no to and nobody holds: what killed processes left.  Then
  * brings caches and base stores within their bounds. */

@@ -4,7 +4,6 @@
  * (builder/cache_save.h), and then an index is made of both. */
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/digest.h"
@@ -145,24 +144,16 @@ static bool wants_nothing(const struct exporting *e)
 static int write_request(const struct exporting *e, int *ret_fd, struct error *err)
 {
     CLEANUP_FREE char *text = json_dumps(e->wanted, JSON_COMPACT);
-    CLEANUP_CLOSE int fd = memfd_create("save", MFD_CLOEXEC);
 
-    if (!text || fd < 0)
-        return error_errno(err, text ? errno : ENOMEM, "make a memory file");
-    if (fs_write_all(fd, text, strlen(text), err) < 0)
-        return -1;
-    if (lseek(fd, 0, SEEK_SET) < 0)
-        return error_errno(err, errno, "rewind a memory file");
-    *ret_fd = TAKE_FD(fd);
-    return 0;
+    if (!text)
+        return error_set(err, ERR_SYSTEM, "ask for layers: out of memory");
+    return fs_memory_file("save", text, strlen(text), ret_fd, err);
 }
 
 /* The rights are the build's, so that all of a diff's attributes are seen. */
 static void describe_jail(const struct builder_job *j, struct jail_spec *s)
 {
-    *s = (struct jail_spec){
-        .ids = j->b->ids, .net = JAIL_NET_NONE, .rights = JAIL_RIGHTS_BUILD, .inner = true};
-    jail_spec_add_base(s);
+    builder_describe_inner(j, s);
     jail_spec_add(s, JAIL_BIND, "kiln/cache", j->cache);
     argv_push(&s->argv, BUILDER_EXECUTE, j->id, CACHE_SAVE, NULL);
 }

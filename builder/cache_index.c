@@ -27,6 +27,16 @@ const struct cache_entry *cache_index_find(const struct cache_index *x, const ch
     return find(x, key);
 }
 
+void cache_index_forget(struct cache_index *x, const char *diff)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < x->n; i++)
+        if (strcmp(x->v[i].record.diff, diff) != 0)
+            x->v[kept++] = x->v[i];
+    x->n = kept;
+}
+
 int cache_index_add(struct cache_index *x, const struct cache_entry *entry, struct error *err)
 {
     struct cache_entry *there = find(x, entry->key);
@@ -131,7 +141,8 @@ void cache_index_trim(struct cache_index *x, int64_t now, uint64_t max)
 {
     uint64_t total = 0;
 
-    qsort(x->v, x->n, sizeof(*x->v), compare);
+    if (x->n > 0)
+        qsort(x->v, x->n, sizeof(*x->v), compare);
     while (x->n > 0 && (x->n > CACHE_INDEX_STEPS || x->v[x->n - 1].used < now - CACHE_INDEX_KEPT))
         x->n--;
     for (size_t i = 0; i < x->n; i++) {

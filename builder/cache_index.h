@@ -36,6 +36,8 @@ MUST_CHECK int cache_index_add(struct cache_index *x, const struct cache_entry *
 
 /* NULL: there is none. */
 const struct cache_entry *cache_index_find(const struct cache_index *x, const char *key);
+/* Removes those with the files of that diff. */
+void cache_index_forget(struct cache_index *x, const char *diff);
 
 /* Sorts, those used last first; drops what was not used for CACHE_INDEX_KEPT before now, and what
  * is beyond CACHE_INDEX_STEPS; and takes the layers from those beyond max bytes of layers. */

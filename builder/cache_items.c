@@ -23,10 +23,9 @@
 #define BUILDS_KEPT (90 * 24 * 3600 * NS_PER_SEC) /* how long a last build is remembered */
 #define PACKAGES_KEPT                                                                              \
     (24 * 3600 * NS_PER_SEC) /* how long, unused, what a base's layers say is kept */
-#define ENTRY_BYTES 4096     /* of a small file */
-#define LOCK_TRIES  100
-#define LOCK_MS     20
-#define TRASH       "trash" /* in tmp, which is swept */
+#define LOCK_TRIES 100
+#define LOCK_MS    20
+#define TRASH      "trash" /* in tmp, which is swept */
 
 /* A diff or a blob. */
 struct part {
@@ -42,10 +41,17 @@ struct parts {
     struct part *v;
 };
 
-/* What is kept or goes: a record, or a cache mount. */
+enum item_kind {
+    ITEM_RECORD,
+    ITEM_MOUNT,    /* a cache mount */
+    ITEM_PACKAGES, /* what a layer says of packages */
+    ITEM_BUILD, /* what is remembered of an image's last build, to say why steps are not cached */
+};
+
+/* What is kept or goes. */
 struct item {
-    const char *name;
-    bool is_mount;
+    const char *name; /* NULL: it has gone */
+    enum item_kind kind;
     int64_t used;             /* nanoseconds since 1970 */
     uint64_t bytes;           /* its own, without the parts that it names */
     struct part *diff, *blob; /* NULL: none */
@@ -57,7 +63,7 @@ struct items {
     int64_t before; /* what was used since stays */
     int dir, records, inputs, builds, packages, mounts, tmp, trash;
     struct parts diffs, blobs;
-    struct argv record_names, mount_names;
+    struct argv names[ITEM_BUILD + 1]; /* by kind */
     struct item *v;
     size_t n;
     uint64_t total;
@@ -81,8 +87,8 @@ static void release(struct items *s)
             close(fds[i]);
     release_parts(&s->diffs);
     release_parts(&s->blobs);
-    argv_release(&s->record_names);
-    argv_release(&s->mount_names);
+    for (size_t i = 0; i <= ITEM_BUILD; i++)
+        argv_release(&s->names[i]);
     free(s->v);
 }
 
@@ -141,13 +147,16 @@ static int64_t time_of(const struct stat *st)
     return st->st_mtim.tv_sec * NS_PER_SEC + st->st_mtim.tv_nsec;
 }
 
+static uint64_t disk_of(const struct stat *st)
+{
+    return (uint64_t)st->st_blocks * 512;
+}
+
 static uint64_t size_at(int dir, const char *name)
 {
     struct stat st;
 
-    if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return 0;
-    return (uint64_t)st.st_blocks * 512;
+    return dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? 0 : disk_of(&st);
 }
 
 /* One that cannot be read has no parts, and goes in its turn. */
@@ -160,7 +169,7 @@ static void add_record(struct items *s, const char *name)
     if (fstatat(s->records, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return;
     *item = (struct item){
-        .name = name, .used = time_of(&st), .bytes = ENTRY_BYTES + size_at(s->inputs, name)};
+        .name = name, .used = time_of(&st), .bytes = disk_of(&st) + size_at(s->inputs, name)};
     if (S_ISREG(st.st_mode) && cache_read(s->records, name, &r)) {
         uint64_t disk = r.disk ? r.disk : r.layer.tar_size;
         const char *blob = r.has_layer && r.layer.entries ? r.layer.digest + 7 : "";
@@ -171,20 +180,50 @@ static void add_record(struct items *s, const char *name)
     s->n++;
 }
 
-static void add_mount(struct items *s, const char *name)
+static int directory_of(const struct items *s, enum item_kind kind)
 {
+    const int fds[] = {[ITEM_RECORD] = s->records,
+                       [ITEM_MOUNT] = s->mounts,
+                       [ITEM_PACKAGES] = s->packages,
+                       [ITEM_BUILD] = s->builds};
+
+    return fds[kind];
+}
+
+/* Of the other kinds. */
+static void add_item(struct items *s, enum item_kind kind, const char *name)
+{
+    const int dir = directory_of(s, kind);
     struct stat st;
 
-    if (fstatat(s->mounts, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return;
-    s->v[s->n++] = (struct item){.name = name,
-                                 .is_mount = true,
-                                 .used = time_of(&st),
-                                 .bytes = cache_measure(s->mounts, name)};
+    s->v[s->n++] = (struct item){
+        .name = name, .kind = kind, .used = time_of(&st), .bytes = cache_measure(dir, name)};
+}
+
+/* What stays even of an empty cache: its directories, and the files beside it. */
+static uint64_t measure_frame(const struct items *s)
+{
+    static const char *const beside[] = {"lock", "boot"};
+    const int fds[] = {s->dir,    s->records, s->inputs,   s->builds,  s->packages,
+                       s->mounts, s->tmp,     s->diffs.fd, s->blobs.fd};
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+        sum += size_at(fds[i], ".");
+    for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
+        char path[PATH_MAX + 8];
+
+        (void)snprintf(path, sizeof(path), "%s.%s", s->cache, beside[i]);
+        sum += size_at(s->dir, path); /* which is absolute */
+    }
+    return sum;
 }
 
 static void sum_up(struct items *s)
 {
+    s->total = measure_frame(s);
     for (size_t i = 0; i < s->n; i++)
         s->total += s->v[i].bytes;
     for (size_t i = 0; i < s->diffs.names.n; i++)
@@ -215,6 +254,26 @@ static int open_cache(struct items *s, struct error *err)
     return lock(s->dir, s->cache, err);
 }
 
+static int add_items(struct items *s, struct error *err)
+{
+    size_t n = 0;
+
+    for (size_t kind = 0; kind <= ITEM_BUILD; kind++) {
+        if (list(directory_of(s, (enum item_kind)kind), &s->names[kind], err) < 0)
+            return -1;
+        n += s->names[kind].n;
+    }
+    s->v = calloc(n + 1, sizeof(*s->v));
+    if (!s->v)
+        return error_set(err, ERR_SYSTEM, "look at a cache: out of memory");
+    for (size_t i = 0; i < s->names[ITEM_RECORD].n; i++)
+        add_record(s, s->names[ITEM_RECORD].v[i]);
+    for (size_t kind = ITEM_MOUNT; kind <= ITEM_BUILD; kind++)
+        for (size_t i = 0; i < s->names[kind].n; i++)
+            add_item(s, (enum item_kind)kind, s->names[kind].v[i]);
+    return 0;
+}
+
 static int read_items(const struct builder *b, const char *cache, int64_t before, struct items *s,
                       struct error *err)
 {
@@ -232,16 +291,8 @@ static int read_items(const struct builder *b, const char *cache, int64_t before
         open_part(s->dir, "packages", &s->packages, err) < 0 ||
         open_part(s->dir, "mounts", &s->mounts, err) < 0 ||
         read_parts(s->dir, "diffs", &s->diffs, err) < 0 ||
-        read_parts(s->dir, "blobs", &s->blobs, err) < 0 ||
-        list(s->records, &s->record_names, err) < 0 || list(s->mounts, &s->mount_names, err) < 0)
+        read_parts(s->dir, "blobs", &s->blobs, err) < 0 || add_items(s, err) < 0)
         return -1;
-    s->v = calloc(s->record_names.n + s->mount_names.n + 1, sizeof(*s->v));
-    if (!s->v)
-        return error_set(err, ERR_SYSTEM, "look at a cache: out of memory");
-    for (size_t i = 0; i < s->record_names.n; i++)
-        add_record(s, s->record_names.v[i]);
-    for (size_t i = 0; i < s->mount_names.n; i++)
-        add_mount(s, s->mount_names.v[i]);
     sum_up(s);
     return 0;
 }
@@ -357,13 +408,28 @@ static int unlink_at(int dir, const char *name, struct error *err)
     return error_errno(err, errno, "remove %.100s from the cache", name);
 }
 
+/* One that nobody needs, whoever misses it. */
+static int drop_note(struct items *s, const struct item *item, struct error *err)
+{
+    const int dir = directory_of(s, item->kind);
+
+    if (!is_old(s, dir, item->name))
+        return 0;
+    if (unlink_at(dir, item->name, err) < 0)
+        return -1;
+    s->total -= item->bytes;
+    return 0;
+}
+
 /* The record first: whatever comes between, it never names what is not there. */
 static int drop(struct items *s, const struct item *item, struct error *err)
 {
     CLEANUP_CLOSE int hold = -1;
 
-    if (item->is_mount)
+    if (item->kind == ITEM_MOUNT)
         return drop_mount(s, item, err);
+    if (item->kind != ITEM_RECORD)
+        return drop_note(s, item, err);
     if (hold_records(s, &hold, err) < 0)
         return -1;
     if (!is_old(s, s->records, item->name))
@@ -401,25 +467,6 @@ static int drop_inputs(const struct items *s, struct error *err)
     return 0;
 }
 
-/* Files of a directory that nobody used for so long; not those that keep (NULL: none) says yes to.
- */
-static int drop_old(const struct items *s, int dir, int64_t age,
-                    bool (*keep)(const struct items *s, const char *name), struct error *err)
-{
-    CLEANUP(argv_release) struct argv names = ARGV_INIT;
-    int64_t before = clock_now(&clock_system) - age;
-    struct stat st;
-
-    if (list(dir, &names, err) < 0)
-        return -1;
-    for (size_t i = 0; i < names.n; i++)
-        if ((!keep || !keep(s, names.v[i])) &&
-            fstatat(dir, names.v[i], &st, AT_SYMLINK_NOFOLLOW) == 0 && time_of(&st) < before &&
-            unlink_at(dir, names.v[i], err) < 0)
-            return -1;
-    return 0;
-}
-
 static bool is_diff(const struct items *s, const char *name)
 {
     struct stat st;
@@ -427,12 +474,36 @@ static bool is_diff(const struct items *s, const char *name)
     return s->diffs.fd >= 0 && fstatat(s->diffs.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* Notes that nobody used for so long; those of a diff stay with it. */
+static int drop_expired(struct items *s, struct error *err)
+{
+    const int64_t now = clock_now(&clock_system);
+
+    for (size_t i = 0; i < s->n; i++) {
+        struct item *item = &s->v[i];
+        const bool expired = item->kind == ITEM_BUILD
+                                 ? item->used < now - BUILDS_KEPT
+                                 : item->kind == ITEM_PACKAGES &&
+                                       item->used < now - PACKAGES_KEPT && !is_diff(s, item->name);
+
+        if (!expired)
+            continue;
+        if (drop_note(s, item, err) < 0)
+            return -1;
+        item->name = NULL;
+    }
+    return 0;
+}
+
 /* ---- which ---- */
 
+/* What only explains goes last: by then it is all that is left. */
 static int compare_items(const void *a, const void *b)
 {
     const struct item *x = a, *y = b;
 
+    if ((x->kind == ITEM_BUILD) != (y->kind == ITEM_BUILD))
+        return x->kind == ITEM_BUILD ? 1 : -1;
     return (x->used > y->used) - (x->used < y->used);
 }
 
@@ -443,9 +514,9 @@ static int drop_all_unnamed(struct items *s, struct error *err)
     if (hold_records(s, &hold, err) < 0)
         return -1;
     if (drop_unnamed(s, &s->diffs, err) < 0 || drop_unnamed(s, &s->blobs, err) < 0 ||
-        drop_inputs(s, err) < 0 || drop_old(s, s->builds, BUILDS_KEPT, NULL, err) < 0)
+        drop_inputs(s, err) < 0)
         return -1;
-    return drop_old(s, s->packages, PACKAGES_KEPT, is_diff, err);
+    return drop_expired(s, err);
 }
 
 /* Some more than has to go, so that it need not be done after each build. */
@@ -455,7 +526,7 @@ static int drop_oldest(struct items *s, uint64_t max, struct error *err)
         return 0;
     qsort(s->v, s->n, sizeof(*s->v), compare_items);
     for (size_t i = 0; i < s->n && s->total > max - max / 10; i++)
-        if (drop(s, &s->v[i], err) < 0)
+        if (s->v[i].name && drop(s, &s->v[i], err) < 0)
             return -1;
     return 0;
 }
@@ -480,7 +551,7 @@ int cache_items_drop_since(const struct builder *b, const char *cache, int64_t s
     if (read_items(b, cache, INT64_MAX, &s, err) < 0)
         return -1;
     for (size_t i = 0; i < s.n; i++)
-        if (!s.v[i].is_mount && s.v[i].used >= since && drop(&s, &s.v[i], err) < 0)
+        if (s.v[i].kind == ITEM_RECORD && s.v[i].used >= since && drop(&s, &s.v[i], err) < 0)
             return -1;
     return drop_all_unnamed(&s, err) < 0 ? -1 : empty_trash(&s, err);
 }

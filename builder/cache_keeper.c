@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -20,7 +21,8 @@
 #define DEFAULT_MAX (UINT64_C(10) << 30)
 #define RENEW_MIN   (1 << 20)        /* a smaller base store is as good as none */
 #define SLACK       (2 * NS_PER_SEC) /* file times are those of the kernel's last tick */
-#define BEGUN       "begun"          /* in a job's directory: its time is when the job began */
+/* In a job's directory: its time is when the job began, and in it stands the monotonic clock's. */
+#define BEGUN "begun"
 
 /* ---- the lock ---- */
 
@@ -89,9 +91,32 @@ static int look_at_bases(const struct builder *b, const char *workspace, bool al
 int cache_keeper_note_begin(const char *job_dir, struct error *err)
 {
     char path[PATH_MAX + 16];
+    char text[32];
+    int len = snprintf(text, sizeof(text), "%lld", (long long)clock_monotonic());
 
     (void)snprintf(path, sizeof(path), "%s/" BEGUN, job_dir);
-    return fs_write_file(AT_FDCWD, path, "", 0, 0600, err);
+    return fs_write_file(AT_FDCWD, path, text, (size_t)len, 0600, err);
+}
+
+/* The machine's clock may have been set since then.  Set forward, what the job used before has
+ * times of the old one, as its own file has; set back, what it used after has times that are
+ * earlier than that, but not than what the clock says now less the time that passed.  0: nobody
+ * knows. */
+static int64_t read_begin(const char *path)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(32);
+    const int64_t now = clock_now(&clock_system);
+    struct error ignored = ERROR_INIT;
+    struct stat st;
+    int64_t passed, noted;
+
+    if (lstat(path, &st) < 0 || fs_read_file(AT_FDCWD, path, &text, &ignored) < 0 || !text.len)
+        return 0;
+    noted = time_of(&st);
+    passed = clock_monotonic() - strtoll(buf_str(&text), NULL, 10);
+    if (passed < 0)
+        return 0;
+    return noted < now - passed ? noted : now - passed;
 }
 
 /* INT64_MAX: there is no such job; 0: nobody knows. */
@@ -103,10 +128,9 @@ static int64_t begin_of(const struct builder *b, const char *job)
     if (snprintf(path, sizeof(path), "%s/jobs/%s", b->config->dir, job) >= PATH_MAX ||
         lstat(path, &st) < 0)
         return INT64_MAX;
-    if (snprintf(path, sizeof(path), "%s/jobs/%s/" BEGUN, b->config->dir, job) >= PATH_MAX ||
-        lstat(path, &st) < 0)
+    if (snprintf(path, sizeof(path), "%s/jobs/%s/" BEGUN, b->config->dir, job) >= PATH_MAX)
         return 0;
-    return time_of(&st);
+    return read_begin(path);
 }
 
 /* Since when somebody may have used what is in the cache: each job has its directory in tmp before

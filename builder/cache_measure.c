@@ -3,13 +3,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define DEPTH_MAX 256
 
-static uint64_t measure(int dir, const char *name, int depth)
+static uint64_t measure(int dir, const char *name, bool but_files, int depth)
 {
     const struct dirent *e;
     uint64_t sum = 0;
@@ -21,7 +22,7 @@ static uint64_t measure(int dir, const char *name, int depth)
         return 0;
     sum = (uint64_t)st.st_blocks * 512;
     if (!S_ISDIR(st.st_mode))
-        return sum / (st.st_nlink ? st.st_nlink : 1);
+        return st.st_nlink > 1 ? (sum + st.st_nlink - 1) / st.st_nlink : sum;
     if (depth == DEPTH_MAX)
         return sum;
     fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -32,13 +33,19 @@ static uint64_t measure(int dir, const char *name, int depth)
         return sum;
     }
     while ((e = readdir(d)))
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            sum += measure(dirfd(d), e->d_name, depth + 1);
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+            !(but_files && e->d_type == DT_REG))
+            sum += measure(dirfd(d), e->d_name, but_files, depth + 1);
     (void)closedir(d);
     return sum;
 }
 
 uint64_t cache_measure(int dir, const char *name)
 {
-    return measure(dir, name, 0);
+    return measure(dir, name, false, 0);
+}
+
+uint64_t cache_measure_but_files(int dir, const char *name)
+{
+    return measure(dir, name, true, 0);
 }

@@ -9,4 +9,8 @@
  * than 256 directories, counts for nothing. */
 uint64_t cache_measure(int dir, const char *name);
 
+/* The same without regular files, which are not looked at: of what is made of files whose bytes are
+ * known. */
+uint64_t cache_measure_but_files(int dir, const char *name);
+
 #endif

@@ -9,8 +9,11 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
+#include "builder/cache_measure.h"
 #include "builder/cache_mount.h"
 #include "builder/events.h"
+
+#define LOST_MAX 2 /* steps whose files could not be had, before no more are tried */
 
 int cache_remote_open(struct cache_remote *r, int *ret_document, struct error *err)
 {
@@ -21,16 +24,26 @@ int cache_remote_open(struct cache_remote *r, int *ret_document, struct error *e
 
 void cache_remote_close(struct cache_remote *r)
 {
-    cache_remote_give_up(r);
+    cache_index_release(&r->index);
     free(r->away);
     cache_link_close(&r->link);
 }
 
+/* Whether it is not worth looking for more of what the registry has. */
+static bool is_hopeless(const struct cache_remote *r)
+{
+    return r->silent || r->n_lost > LOST_MAX;
+}
+
 void cache_remote_give_up(struct cache_remote *r)
 {
-    cache_index_release(&r->index);
+    if (is_hopeless(r))
+        cache_index_release(&r->index);
+    else
+        cache_index_forget(&r->index, r->lost);
     r->asked = true;
     r->n_away = 0;
+    atomic_store(&r->failed, false);
 }
 
 static void warn(const char *what, const struct error *err)
@@ -191,8 +204,10 @@ static int fetch(struct cache_remote *r, const struct layer *layer, int work, st
     if (fd < 0)
         return error_errno(err, errno, "make room for a layer");
     buf_addf(&what, "blob %s %" PRIu64, layer->digest, layer->size);
-    if (cache_link_ask(&r->link, buf_str(&what), fd, &found, err) < 0)
+    if (cache_link_ask(&r->link, buf_str(&what), fd, &found, err) < 0) {
+        r->silent = true;
         return -1;
+    }
     return found ? 0 : error_set(err, ERR_REMOTE, "the registry does not have %s", layer->digest);
 }
 
@@ -223,14 +238,18 @@ static int unpack(struct cache_remote *r, const struct cache_record *record, boo
     return layer_unpack(work, &record->layer, userxattr, diff, err);
 }
 
-/* The blob stays, to be pushed to wherever it is not. */
+/* The blob stays, to be pushed to wherever it is not.  What the files take is another's word until
+ * they are here. */
 static int keep(const struct cache *c, const char *path, int work, struct cache_record *record,
                 struct error *err)
 {
     const char *blob = record->layer.digest + 7;
     CLEANUP_CLOSE int hold = -1;
+    char diff[CACHE_PATH + 8];
 
+    (void)snprintf(diff, sizeof(diff), "%s/diff", path);
     record->away = false;
+    record->disk = cache_measure(AT_FDCWD, diff);
     if (cache_hold(c, &hold, err) < 0)
         return -1;
     if (record->layer.entries && renameat(work, blob, c->blobs, blob) < 0)
@@ -268,8 +287,10 @@ static int bring(struct cache_remote *r, struct cache *c, const struct stack *fi
             continue;
         if (!is_here(c, &record) &&
             bring_one(r, c, files, i, &record, userxattr, n_tmp, &why) < 0) {
+            memcpy(r->lost, record.diff, sizeof(r->lost));
+            r->n_lost++;
             atomic_store(&r->failed, true);
-            warn("the cache in the registry", &why);
+            warn(is_hopeless(r) ? "the cache in the registry" : "a step in the registry", &why);
             return error_set(err, ERR_REMOTE, "fetch a cached step: %s", why.msg);
         }
         note_here(r, record.diff);

@@ -29,6 +29,9 @@ struct cache_remote {
     size_t n_away, cap;
     pthread_mutex_t bringing; /* taken before lock */
     atomic_bool failed;       /* what it promised could not be had */
+    atomic_bool silent;       /* … because nobody answers */
+    char lost[SHA256_HEX];    /* … whose diff that is */
+    unsigned n_lost;
 };
 
 /* Takes the document from standard input, too. */
@@ -53,7 +56,8 @@ MUST_CHECK int cache_remote_bring(struct cache_remote *r, struct cache *c,
                                   const struct stack *files, bool userxattr, atomic_uint *n_tmp,
                                   struct error *err);
 
-/* Nothing is found any more, and nothing awaited. */
+/* After a failure: what failed is found no more, and nothing is awaited.  Where nobody answers, or
+ * it is not the first few, nothing is found any more. */
 void cache_remote_give_up(struct cache_remote *r);
 
 /* Fills the empty directory diff with what another worker saved of the cache mount.  False: nothing

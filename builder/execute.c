@@ -411,7 +411,6 @@ static int start_over(struct execution *x, struct error *err)
     release_stages(x);
     execute_forget_steps();
     cache_remote_give_up(&x->remote);
-    atomic_store(&x->remote.failed, false);
     slim_free(x->slim);
     x->slim = NULL;
     if (x->doc.program.slim && slim_new(&x->doc.program, &x->slim, err) < 0)
@@ -427,12 +426,11 @@ static int execute(struct execution *x, const char *job, struct error *err)
 {
     if (prepare(x, job, err) < 0 || add_setup(&x->doc.program, err) < 0)
         return -1;
-    if (build(x, err) == 0)
-        return 0;
-    /* What other workers did is not to be had after all: then it is done here. */
-    if (!atomic_load(&x->remote.failed) || start_over(x, err) < 0)
-        return -1;
-    return build(x, err);
+    while (build(x, err) < 0)
+        /* What another worker did is not to be had after all: then it is done here. */
+        if (!atomic_load(&x->remote.failed) || start_over(x, err) < 0)
+            return -1;
+    return 0;
 }
 
 int builder_execute_main(const struct builder_patterns *patterns, const struct builder_git *git,

@@ -548,8 +548,11 @@ static int add_ssh(const struct builder_mount *m, struct error *err)
 {
     if (!m->required)
         return 0;
-    return error_set(err, ERR_INPUT, "ssh mount %s: this service has no SSH agent to offer",
-                     *m->id ? m->id : "default");
+    return error_set(
+        err, ERR_INPUT,
+        "ssh mount %s: this service has no SSH agent to offer; give the step a key or a "
+        "token as a secret instead (RUN --mount=type=secret)",
+        *m->id ? m->id : "default");
 }
 
 static int add_tmpfs(struct run_state *r, const struct builder_mount *m)

@@ -114,11 +114,13 @@ static bool is_empty(const char *dir)
     return fs_list(AT_FDCWD, dir, &names, &ignored) == 0 && names.n == 0;
 }
 
-/* Copying knows what it wrote; whatever a command did has to be looked at. */
+/* Copying knows what it wrote, and files of the context have other names until the job ends;
+ * whatever a command did has to be looked at. */
 static uint64_t measure(const struct step_end *end, const char *diff)
 {
-    return end->files ? end->bytes + (end->files + 1) * FILE_OVERHEAD
-                      : cache_measure(AT_FDCWD, diff);
+    return end->files
+               ? end->bytes + end->files * FILE_OVERHEAD + cache_measure_but_files(AT_FDCWD, diff)
+               : cache_measure(AT_FDCWD, diff);
 }
 
 /* A result that is made although one may be there is another one: later steps are found by it, and
@@ -249,6 +251,18 @@ static int make_anew(struct stage_run *s, size_t index, const struct kind *kind,
     return make(s, &s->stage->steps[index], kind, made, end, err);
 }
 
+/* For the stages that it takes files from: until then it has not begun. */
+static int await_origins(struct execution *x, const struct builder_step *step, struct error *err)
+{
+    if (step->from.stage != BUILDER_NO_STAGE && execute_wait(x, step->from.stage, err) < 0)
+        return -1;
+    for (size_t i = 0; i < step->n_mounts; i++)
+        if (step->mounts[i].from.stage != BUILDER_NO_STAGE &&
+            execute_wait(x, step->mounts[i].from.stage, err) < 0)
+            return -1;
+    return 0;
+}
+
 static int do_step(struct stage_run *s, size_t index, struct error *err)
 {
     const struct builder_step *step = &s->stage->steps[index];
@@ -260,6 +274,8 @@ static int do_step(struct stage_run *s, size_t index, struct error *err)
     made->stage = s;
     made->step = index;
     begin_inputs(s);
+    if (await_origins(s->x, step, err) < 0)
+        return -1;
     say(s, index, BUILDER_EVENT_BEGIN, step->title, 0, 0);
     if (find(s, step, kind, made, &found, err) < 0 ||
         (!found && make_anew(s, index, kind, made, &end, err) < 0)) {

@@ -97,12 +97,22 @@ void builder_limits_count(const struct builder_job *j, struct cgroup_counts *ret
         ret->oom_kills = count_oom_kills();
 }
 
-bool builder_disk_is_full(const struct builder_job *j)
+static bool is_full(const char *path)
 {
     struct statvfs fs;
 
-    return statvfs(j->work, &fs) == 0 && ((uint64_t)fs.f_bavail * fs.f_frsize < FULL_BYTES ||
-                                          (fs.f_files > 0 && fs.f_favail < FULL_INODES));
+    return statvfs(path, &fs) == 0 && ((uint64_t)fs.f_bavail * fs.f_frsize < FULL_BYTES ||
+                                       (fs.f_files > 0 && fs.f_favail < FULL_INODES));
+}
+
+bool builder_disk_is_full(const struct builder_job *j)
+{
+    return is_full(j->work);
+}
+
+bool builder_is_full(const struct builder *b)
+{
+    return is_full(b->config->dir);
 }
 
 enum builder_outcome builder_limits_judge(const struct builder_job *j,

@@ -17,21 +17,21 @@ void packages_release(struct packages *p)
     *p = (struct packages){.list = NULL};
 }
 
-static bool is_text(const char *s)
+static bool is_text(const char *s, size_t max)
 {
-    size_t len = s ? strnlen(s, PACKAGES_WORD_MAX + 1) : 0;
+    size_t len = s ? strnlen(s, max + 1) : 0;
 
-    return len > 0 && len <= PACKAGES_WORD_MAX && text_is_utf8(s, len) && !text_has_control(s, len);
+    return len > 0 && len <= max && text_is_utf8(s, len) && !text_has_control(s, len);
 }
 
 static bool is_word(const char *s)
 {
-    return is_text(s) && !strpbrk(s, " \"<>\\^`{|}");
+    return is_text(s, PACKAGES_WORD_MAX) && !strpbrk(s, " \"<>\\`{|}");
 }
 
 static void set(json_t *o, const char *key, const char *value)
 {
-    if (is_text(value))
+    if (is_text(value, PACKAGES_TEXT_MAX))
         json_object_set_new(o, key, json_string(value));
 }
 
@@ -50,6 +50,7 @@ void packages_add(struct packages *p, const struct package *package)
     if (is_word(package->architecture))
         set(o, "architecture", package->architecture);
     set(o, "license", package->license);
+    set(o, "vendor", package->vendor);
     if (json_array_append_new(p->list, o) < 0)
         p->cut = true;
 }

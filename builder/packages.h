@@ -5,14 +5,13 @@
  *   packages_control.c  "Key: value" texts: dpkg, apk, Python's metadata, os-release
  *   packages_npm.c      package.json
  *   packages_go.c       what Go writes into its binaries
+ *   packages_rpm*.c     rpm's databases (builder/packages_rpm.h)
  *   packages_file.c     which files these are, and reading one
  *   packages_layer.c    those of a layer, kept in the cache
  *   packages_image.c    those of an image
  *
  * All of it reads what an upload or an image says, in the jail.  What is malformed is left out;
- * what goes beyond a limit is left out, too, and the list then says that it is not whole.
- *
- * Not read: rpm's databases, of which the list says that there is one. */
+ * what goes beyond a limit is left out, too, and the list then says that it is not whole. */
 #ifndef BUILDER_PACKAGES_H
 #define BUILDER_PACKAGES_H
 
@@ -26,17 +25,19 @@
 
 #define PACKAGES_MAX      50000       /* of an image */
 #define PACKAGES_WORD_MAX 256         /* bytes of a name, a version, … */
+#define PACKAGES_TEXT_MAX 1024        /* bytes of a license, which may be one of many */
 #define PACKAGES_FILE_MAX (64U << 20) /* bytes of a database */
 
 /* One package; "" where it is not said. */
 struct package {
-    const char *type; /* of a package URL: "deb", "apk", "pypi", "npm", "golang" */
+    const char *type; /* of a package URL: "deb", "apk", "rpm", "pypi", "npm", "golang" */
     const char *name, *version, *architecture;
-    const char *license; /* as the package says it */
+    const char *license, *vendor; /* as the package says it */
 };
 
 struct packages {
-    json_t *list; /* {"type", "name", "version", "architecture", "license"}, those that are said */
+    json_t *list; /* {"type", "name", "version", "architecture", "license", "vendor"}, those that
+                     are said */
     size_t max;
     bool cut; /* there was more */
 };
@@ -71,14 +72,17 @@ void packages_read_npm(const char *text, size_t len, struct packages *out);
  */
 void packages_read_go(int fd, struct packages *out);
 
+/* Whichever form of rpm's database it is. */
+void packages_read_rpm(int fd, struct packages *out);
+
 /* ID and VERSION_ID of os-release(5); "" where there is none. */
 struct packages_os {
     char id[64], version[64];
 };
 void packages_read_os(const char *text, size_t len, struct packages_os *ret);
 
-/* What one file says: {"packages": […], "cut", "os": {"id", "version"}, "rpm"}, those that there
- * are; NULL: nothing, it is not read.  fd is borrowed. */
+/* What one file says: {"packages": […], "cut", "os": {"id", "version"}}, those that there are;
+ * NULL: nothing, it is not read.  fd is borrowed. */
 json_t *packages_read_file(enum packages_file kind, int fd);
 
 /* ---- layers and images ---- */
@@ -94,7 +98,7 @@ struct packages_layer {
 };
 
 /* Those of the image that these layers make, the lowest first; files is what they show together.
- * Appends JSON: {"os": {"id", "version"}, "cut", "rpm", "packages": [{…, "path"}]}. */
+ * Appends JSON: {"os": {"id", "version"}, "cut", "packages": [{…, "path"}]}. */
 MUST_CHECK int packages_of_image(const struct cache *c, const struct packages_layer *layers,
                                  size_t n, const struct stack *files, bool userxattr,
                                  struct buf *out, struct error *err);

@@ -73,8 +73,11 @@ static bool is_installed(const struct paragraph *p)
 
 static void end_paragraph(const struct form *f, struct paragraph *p, struct packages *out)
 {
-    const struct package package = {f->type, p->values[NAME], p->values[VERSION],
-                                    p->values[ARCHITECTURE], p->values[LICENSE]};
+    const struct package package = {.type = f->type,
+                                    .name = p->values[NAME],
+                                    .version = p->values[VERSION],
+                                    .architecture = p->values[ARCHITECTURE],
+                                    .license = p->values[LICENSE]};
 
     if (is_installed(p))
         packages_add(out, &package);

@@ -50,7 +50,8 @@ static bool is_dpkg(const char *path)
 
 static bool is_rpm(const char *path)
 {
-    static const char *const names[] = {"rpmdb.sqlite", "Packages", "Packages.db", NULL};
+    static const char *const names[] = {"rpmdb.sqlite", "rpmdb.sqlite-wal", "Packages",
+                                        "Packages.db", NULL};
 
     return (text_starts(path, "var/lib/rpm/") || text_starts(path, "usr/lib/sysimage/rpm/")) &&
            text_is_among(base_name(path), names);
@@ -111,13 +112,15 @@ json_t *packages_read_file(enum packages_file kind, int fd)
     CLEANUP(packages_release) struct packages found = {.list = NULL};
     struct error ignored = ERROR_INIT;
 
-    if (kind == PACKAGES_FILE_RPM)
-        return json_pack("{s:b}", "rpm", 1);
     if (packages_init(&found, PACKAGES_MAX, &ignored) < 0)
         return NULL;
     if (kind == PACKAGES_FILE_PROGRAM) {
         packages_read_go(fd, &found);
         return json_array_size(found.list) ? describe(&found, found.cut) : NULL;
+    }
+    if (kind == PACKAGES_FILE_RPM) {
+        packages_read_rpm(fd, &found);
+        return describe(&found, found.cut);
     }
     if (fs_read_fd(fd, &text, &ignored) < 0)
         return describe(&found, true);

@@ -27,7 +27,7 @@ struct image {
     json_t *seen; /* paths that are decided */
     json_t *list; /* the packages */
     json_t *os;   /* NULL: not known */
-    bool cut, rpm;
+    bool cut;
 };
 
 static void image_release(struct image *i)
@@ -131,7 +131,6 @@ static void take_file(struct image *i, const char *path, const json_t *said)
     json_t *os = json_object_get(said, "os");
 
     i->cut = i->cut || json_is_true(json_object_get(said, "cut"));
-    i->rpm = i->rpm || json_is_true(json_object_get(said, "rpm"));
     if (json_is_object(os))
         take_os(i, path, os);
     add_packages(i, path, json_object_get(said, "packages"));
@@ -186,8 +185,8 @@ static json_t *sorted(const json_t *list)
 
 static int write_image(const struct image *i, struct buf *out, struct error *err)
 {
-    json_auto_t *o = json_pack("{s:o?, s:O*, s:b, s:b}", "packages", sorted(i->list), "os", i->os,
-                               "cut", (int)i->cut, "rpm", (int)i->rpm);
+    json_auto_t *o = json_pack("{s:o?, s:O*, s:b}", "packages", sorted(i->list), "os", i->os, "cut",
+                               (int)i->cut);
     CLEANUP_FREE char *text = o ? json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 
     if (!text)

@@ -9,7 +9,7 @@
 #include "builder/layer_walk.h"
 #include "builder/packages.h"
 
-#define FORM        1          /* of what is kept: with another it is read anew */
+#define FORM        2          /* of what is kept: with another it is read anew */
 #define KEPT_MAX    (32 << 20) /* bytes of what is kept of a layer */
 #define FILES_MAX   100000     /* of a layer, that say something */
 #define PROGRAM_MIN 4096       /* bytes: no Go binary is smaller */

@@ -44,10 +44,11 @@ MUST_CHECK int builder_open_as(const struct builder_config *config, enum jail_us
 /* -1 with the reason when this machine cannot run jails. */
 MUST_CHECK int builder_check_jail(const struct builder *b, struct error *err);
 
-/* Tries whether an overlay can be mounted in a jail of these ids: *ret_no_overlay says why not
- * (ERR_NONE: it can).  -1: the jail itself cannot be made. */
+/* Tries a jail of these ids, and an overlay in it: *ret_no_jail and *ret_no_overlay say why there
+ * is none (ERR_NONE: there is).  -1: it could not be tried, as on a full disk. */
 MUST_CHECK int builder_probe(const struct builder *b, const struct jail_ids *ids,
-                             struct error *ret_no_overlay, struct error *err);
+                             struct error *ret_no_jail, struct error *ret_no_overlay,
+                             struct error *err);
 
 /* Removes what probes that were killed have left, unless one is running. */
 MUST_CHECK int builder_sweep_probes(const struct builder *b, struct error *err);
@@ -90,6 +91,10 @@ MUST_CHECK int builder_run_step(const struct builder_job *j, struct jail_spec *s
                                 int stdin_fd, uint32_t grace_ms, int64_t timeout_ms,
                                 enum builder_outcome *ret_outcome, int *ret_code,
                                 struct error *err);
+
+/* Begins the description of a jail where an inner main works with a build's rights: it has the base
+ * and no network yet. */
+void builder_describe_inner(const struct builder_job *j, struct jail_spec *s);
 
 /* Runs an inner main for a step of the job: what it writes to descriptor 1 goes to out, which has a
  * ceiling.  *ret_outcome and *ret_code as above; spec stays the caller's. */

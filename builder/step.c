@@ -132,6 +132,15 @@ static int read_output(int fd, struct buf *out, struct error *err)
     return buf_check(out, "the output", err);
 }
 
+void builder_describe_inner(const struct builder_job *j, struct jail_spec *s)
+{
+    *s = (struct jail_spec){
+        .ids = j->b->ids, .net = JAIL_NET_NONE, .rights = JAIL_RIGHTS_BUILD, .inner = true};
+    jail_spec_add_base(s);
+    argv_push(&s->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "HOME=/run/root",
+              NULL);
+}
+
 int builder_run_inner(const struct builder_job *j, struct jail_spec *spec, int stdin_fd,
                       struct buf *out, const struct builder_io *io,
                       enum builder_outcome *ret_outcome, int *ret_code, struct error *err)

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
@@ -97,7 +96,6 @@ static int open_order(const struct builder_job *j, const struct builder_trial *t
 {
     json_auto_t *order = write_order(j, t);
     CLEANUP_FREE char *text = NULL;
-    CLEANUP_CLOSE int fd = memfd_create("trial", MFD_CLOEXEC);
 
     if (!order)
         return error_set(err, ERR_SYSTEM, "start the image: its configuration is not UTF-8");
@@ -106,14 +104,7 @@ static int open_order(const struct builder_job *j, const struct builder_trial *t
     text = json_dumps(order, JSON_COMPACT);
     if (!text)
         return error_set(err, ERR_SYSTEM, "start the image: out of memory");
-    if (fd < 0)
-        return error_errno(err, errno, "make a memory file");
-    if (fs_write_all(fd, text, strlen(text), err) < 0)
-        return -1;
-    if (lseek(fd, 0, SEEK_SET) < 0)
-        return error_errno(err, errno, "rewind a memory file");
-    *ret_fd = TAKE_FD(fd);
-    return 0;
+    return fs_memory_file("trial", text, strlen(text), ret_fd, err);
 }
 
 /* ---- the jail ---- */
@@ -122,9 +113,7 @@ static void describe_jail(const struct builder_job *j, struct jail_spec *s)
 {
     char path[2 * PATH_MAX];
 
-    *s = (struct jail_spec){
-        .ids = j->b->ids, .net = JAIL_NET_NONE, .rights = JAIL_RIGHTS_BUILD, .inner = true};
-    jail_spec_add_base(s);
+    builder_describe_inner(j, s);
     run_add_to_jail(s);
     (void)snprintf(path, sizeof(path), "%s/blobs", j->cache);
     jail_spec_add(s, JAIL_BIND_RO, "kiln/blobs", path);
@@ -133,8 +122,6 @@ static void describe_jail(const struct builder_job *j, struct jail_spec *s)
     jail_spec_add(s, JAIL_BIND_RO, "kiln/bases", j->bases);
     jail_spec_add(s, JAIL_BIND, "kiln/work", j->work);
     argv_push(&s->argv, TRIAL, NULL);
-    argv_push(&s->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "HOME=/run/root",
-              NULL);
 }
 
 /* "o TEXT" and "e TEXT" are what the program said. */
@@ -149,10 +136,10 @@ static void pass_line(void *self, enum process_stream stream, const char *text, 
 
 /* ---- what came of it ---- */
 
-/* The program was in that jail: nothing is believed that is not looked at. */
-static int read_result(const struct buf *text, struct builder_trial_result *ret, struct error *err)
+int trial_read_result(const char *text, size_t len, struct builder_trial_result *ret,
+                      struct error *err)
 {
-    json_auto_t *o = json_loadb(buf_str(text), text->len, 0, NULL);
+    json_auto_t *o = json_loadb(text, len, 0, NULL);
     const json_int_t kind = json_integer_value(json_object_get(o, "error"));
     const char *message = json_string_value(json_object_get(o, "message"));
     const char *listens = json_string_value(json_object_get(o, "listens"));
@@ -205,7 +192,7 @@ int builder_try(struct builder_job *j, const struct builder_trial *t, const stru
     if (builder_make_dir(j->b, path, err) < 0 || open_order(j, t, &order, err) < 0 ||
         run(j, order, io, &out, ret_outcome, err) < 0)
         return -1;
-    result = *ret_outcome == BUILDER_DONE ? read_result(&out, ret, err) : 0;
+    result = *ret_outcome == BUILDER_DONE ? trial_read_result(buf_str(&out), out.len, ret, err) : 0;
     (void)!builder_remove(j->b, j->work, "trial", &ignored); /* else it goes with the job */
     return result;
 }

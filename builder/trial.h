@@ -20,6 +20,11 @@
 #define TRIAL_UNWELL 3
 int trial_main(int argc, char **argv);
 
+/* What that result says.  The program was in that jail: nothing is believed that is not looked at.
+ * -1: what it says went wrong, or ERR_SYSTEM where it says nothing. */
+MUST_CHECK int trial_read_result(const char *text, size_t len, struct builder_trial_result *ret,
+                                 struct error *err);
+
 /* What trial_watch is told. */
 struct trial_program {         /* borrowed */
     const char *root, *bundle; /* the image's tree, mounted, and an empty directory */

@@ -19,6 +19,8 @@ target_compile_options(kiln_flags INTERFACE -Wall -Wextra -Wshadow -Wvla
 if(NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
     target_compile_options(kiln_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 endif()
+# A library of which a program uses nothing is not loaded when that starts.
+add_link_options(-Wl,--as-needed)
 if(KILN_SANITIZE)
     add_compile_options(-fsanitize=${KILN_SANITIZE} -fno-sanitize-recover=all
                         -fno-omit-frame-pointer)

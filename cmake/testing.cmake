@@ -3,6 +3,7 @@
 # kiln_script_test(NAME COMMAND...)  a script; it finds the binary in $KILN.
 # kiln_fuzzer(NAME SOURCE CORPUS LIBS...)  a libFuzzer target in the fuzz preset; in every other
 #   build the same source replays CORPUS (every file in it) as a test.
+# kiln_list_fuzzers()  after all of them: BUILD/fuzzers says what they are, for tests/fuzz/campaign.
 # kiln_postgres_test(NAME)  the same program once more as NAME_postgres, with its state on a PostgreSQL
 #   server that ctest starts for such tests (tests/postgres).
 enable_testing()
@@ -37,10 +38,16 @@ function(kiln_fuzzer name source corpus)
     if(KILN_FUZZ)
         add_executable(${name} ${source})
         target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+        set_property(GLOBAL APPEND_STRING PROPERTY KILN_FUZZERS "$<TARGET_FILE:${name}>\t${corpus}\n")
     else()
         add_executable(${name} ${source} ${PROJECT_SOURCE_DIR}/tests/fuzz/replay.c)
         add_test(NAME ${name} COMMAND ${name} ${corpus})
         set_tests_properties(${name} PROPERTIES TIMEOUT 300)
     endif()
     target_link_libraries(${name} PRIVATE ${ARGN})
+endfunction()
+
+function(kiln_list_fuzzers)
+    get_property(fuzzers GLOBAL PROPERTY KILN_FUZZERS)
+    file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/fuzzers CONTENT "${fuzzers}")
 endfunction()

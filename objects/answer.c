@@ -245,3 +245,65 @@ int answer_read_page(const char *text, size_t len, struct answer_page *page, str
         return error_set(err, ERR_REMOTE, "a list of objects goes on, and does not say where");
     return 0;
 }
+
+/* ---- puts in parts ---- */
+
+#define UPLOADS "ListMultipartUploadsResult"
+
+struct uploads {
+    struct answer_uploads *page;
+    struct answer_upload upload;
+    bool is_list, truncated;
+};
+
+static int on_upload(struct uploads *u, struct error *err)
+{
+    if (!u->upload.key[0] || !u->upload.id[0])
+        return error_set(err, ERR_REMOTE, "a list of puts in parts has one without key or id");
+    if (u->page->each(u->page->self, &u->upload, err) < 0)
+        return -1;
+    u->upload = (struct answer_upload){.begun = 0};
+    return 0;
+}
+
+static int on_uploads_element(void *self, const char *path, const char *text, struct error *err)
+{
+    struct uploads *u = self;
+
+    if (strcmp(path, UPLOADS "/Upload/Key") == 0)
+        (void)snprintf(u->upload.key, sizeof(u->upload.key), "%s", text);
+    else if (strcmp(path, UPLOADS "/Upload/UploadId") == 0)
+        (void)snprintf(u->upload.id, sizeof(u->upload.id), "%s", text);
+    else if (strcmp(path, UPLOADS "/Upload/Initiated") == 0)
+        u->upload.begun = read_moment(text);
+    else if (strcmp(path, UPLOADS "/Upload") == 0)
+        return on_upload(u, err);
+    else if (strcmp(path, UPLOADS "/IsTruncated") == 0)
+        u->truncated = strcmp(text, "true") == 0;
+    else if (strcmp(path, UPLOADS "/NextKeyMarker") == 0)
+        (void)snprintf(u->page->next_key, sizeof(u->page->next_key), "%s", text);
+    else if (strcmp(path, UPLOADS "/NextUploadIdMarker") == 0)
+        (void)snprintf(u->page->next_id, sizeof(u->page->next_id), "%s", text);
+    else if (strcmp(path, UPLOADS) == 0)
+        u->is_list = true;
+    return 0;
+}
+
+int answer_read_uploads(const char *text, size_t len, struct answer_uploads *page,
+                        struct error *err)
+{
+    struct uploads u = {.page = page};
+    struct reader r = {.element = on_uploads_element, .self = &u};
+
+    page->next_key[0] = page->next_id[0] = '\0';
+    if (read_document(text, len, &r, err) < 0)
+        return -1;
+    if (!u.is_list)
+        return error_set(err, ERR_REMOTE, "the answer is no list of puts in parts");
+    if (u.truncated && !page->next_key[0])
+        return error_set(err, ERR_REMOTE,
+                         "a list of puts in parts goes on, and does not say where");
+    if (!u.truncated)
+        page->next_key[0] = page->next_id[0] = '\0';
+    return 0;
+}

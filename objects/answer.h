@@ -34,4 +34,21 @@ struct answer_page {
 MUST_CHECK int answer_read_page(const char *text, size_t len, struct answer_page *page,
                                 struct error *err);
 
+/* One page of a ListMultipartUploads.  begun: seconds since 1970, 0 when the answer does not say.
+ */
+struct answer_upload {
+    char key[ANSWER_VALUE];
+    char id[ANSWER_VALUE];
+    int64_t begun;
+};
+struct answer_uploads {
+    int (*each)(void *self, const struct answer_upload *upload, struct error *err);
+    void *self;
+    char
+        next_key[ANSWER_VALUE]; /* where the next page begins, with next_id; "": this is the last */
+    char next_id[ANSWER_VALUE];
+};
+MUST_CHECK int answer_read_uploads(const char *text, size_t len, struct answer_uploads *page,
+                                   struct error *err);
+
 #endif

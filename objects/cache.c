@@ -4,12 +4,15 @@
  *   DIR/NAME.map   a header, and a bit for each block that is there, mapped by who has it open
  *   DIR/lock       held for moments by who opens, makes room or removes
  *
- * An open file has a shared lock on NAME, by which who makes room knows.  A map that was written
- * before the machine's last start counts for nothing: the power may have been cut between its
- * writing and that of the data. */
+ * An open file has a shared lock on NAME, by which who makes room knows.  Where open files alone
+ * are more than the cache may have, this process takes blocks out of those that it may shrink.  A
+ * map that was written before the machine's last start counts for nothing: the power may have been
+ * cut between its writing and that of the data. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -21,6 +24,7 @@
 
 #define BLOCK    (UINT64_C(1) << 20)
 #define AHEAD    (UINT64_C(4) << 20) /* fetched at once where so much is not there */
+#define LOOKS    8 /* times that the cache is looked at while as much is fetched as it may have */
 #define MAP      ".map"
 #define NAME_LEN 64
 #define BOOT_ID  "/proc/sys/kernel/random/boot_id"
@@ -28,6 +32,9 @@
 struct object_cache {
     int dir_fd;
     uint64_t max;
+    pthread_mutex_t mutex; /* over the next two */
+    struct object_file *open;
+    uint64_t fetched; /* bytes since room was last made */
     char boot[40];
     char dir[4096];
 };
@@ -40,6 +47,7 @@ struct map {
 };
 
 struct object_file {
+    struct object_file *next; /* that is open in this cache */
     struct object_cache *cache;
     struct objects *store;
     int fd;
@@ -48,6 +56,8 @@ struct object_file {
     size_t map_len;
     char etag[OBJECT_ETAG];
     char key[OBJECT_KEY];
+    _Atomic uint64_t shrinks_to;  /* blocks; 0: none may go */
+    _Atomic uint64_t last, after; /* blocks that were fetched last */
 };
 
 /* ---- the directory ---- */
@@ -61,6 +71,7 @@ int object_cache_open(const char *dir, uint64_t max_bytes, struct object_cache *
     if (!c)
         return error_set(err, ERR_SYSTEM, "open the cache of objects: out of memory");
     *c = (struct object_cache){.dir_fd = -1, .max = max_bytes};
+    (void)pthread_mutex_init(&c->mutex, NULL);
     (void)snprintf(c->dir, sizeof(c->dir), "%s", dir);
     if (fs_read_file(AT_FDCWD, BOOT_ID, &boot, err) < 0 || fs_mkdirs(dir, 0700, err) < 0 ||
         fs_open_dir(AT_FDCWD, dir, &c->dir_fd, err) < 0) {
@@ -88,6 +99,7 @@ void object_cache_free(struct object_cache *c)
         return;
     if (c->dir_fd >= 0)
         close(c->dir_fd);
+    (void)pthread_mutex_destroy(&c->mutex);
     free(c);
 }
 
@@ -134,6 +146,28 @@ void object_cache_remove(struct object_cache *c, const struct objects *o, const 
     name_of(o, key, name);
     if (lock(c, &held, &ignored) == 0)
         remove_both(c, name);
+}
+
+/* ---- blocks ---- */
+
+static bool is_there(const struct object_file *f, uint64_t block)
+{
+    return __atomic_load_n(&f->map->bits[block / 8], __ATOMIC_ACQUIRE) & (1u << block % 8);
+}
+
+static void set_there(struct object_file *f, uint64_t block)
+{
+    (void)__atomic_fetch_or(&f->map->bits[block / 8], (unsigned char)(1u << block % 8),
+                            __ATOMIC_RELEASE);
+}
+
+void object_file_forget(struct object_file *f, uint64_t offset, uint64_t len)
+{
+    uint64_t blocks = (f->size + BLOCK - 1) / BLOCK;
+
+    for (uint64_t i = offset / BLOCK; i < blocks && i * BLOCK < offset + len; i++)
+        (void)__atomic_fetch_and(&f->map->bits[i / 8], (unsigned char)~(1u << i % 8),
+                                 __ATOMIC_RELEASE);
 }
 
 /* ---- room ---- */
@@ -198,8 +232,9 @@ static bool is_in_use(const struct object_cache *c, const char *name)
     return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0;
 }
 
-/* With the lock: for so many bytes more. */
-static int make_room(const struct object_cache *c, uint64_t bytes, struct error *err)
+/* With the lock: for so many bytes more.  *ret_over: those that are open are too many. */
+static int make_room(const struct object_cache *c, uint64_t bytes, bool *ret_over,
+                     struct error *err)
 {
     CLEANUP(kept_release) struct kept_list kept = {.n = 0};
 
@@ -211,7 +246,41 @@ static int make_room(const struct object_cache *c, uint64_t bytes, struct error 
         remove_both(c, kept.v[i].name);
         kept.bytes -= kept.v[i].bytes;
     }
+    *ret_over = kept.bytes + bytes > c->max;
     return 0;
+}
+
+/* With the mutex. */
+static void take_blocks_out(struct object_file *f)
+{
+    const uint64_t end = atomic_load(&f->shrinks_to);
+    const uint64_t last = atomic_load(&f->last), after = atomic_load(&f->after);
+
+    for (uint64_t i = 0; i < end; i++)
+        if (is_there(f, i) && (i < last || i >= after)) {
+            object_file_forget(f, i * BLOCK, BLOCK);
+            (void)fallocate(f->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(i * BLOCK),
+                            (off_t)BLOCK);
+        }
+}
+
+/* After so many bytes came. */
+static int keep_bounds(struct object_cache *c, uint64_t came, struct error *err)
+{
+    CLEANUP_CLOSE int held = -1;
+    bool over = false;
+    int result = 0;
+
+    (void)pthread_mutex_lock(&c->mutex);
+    c->fetched += came;
+    if (c->fetched > c->max / LOOKS) {
+        c->fetched = 0;
+        result = lock(c, &held, err) < 0 ? -1 : make_room(c, 0, &over, err);
+        for (struct object_file *f = over ? c->open : NULL; f; f = f->next)
+            take_blocks_out(f);
+    }
+    (void)pthread_mutex_unlock(&c->mutex);
+    return result;
 }
 
 /* ---- a file ---- */
@@ -273,6 +342,7 @@ int object_file_open(struct object_cache *c, struct objects *o, const char *key,
     struct object_file *f = calloc(1, sizeof(*f));
     const struct timespec now[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
     char name[SHA256_HEX];
+    bool over;
 
     if (!f)
         return error_set(err, ERR_SYSTEM, "open an object: out of memory");
@@ -280,19 +350,32 @@ int object_file_open(struct object_cache *c, struct objects *o, const char *key,
     (void)snprintf(f->etag, sizeof(f->etag), "%s", etag);
     (void)snprintf(f->key, sizeof(f->key), "%s", key);
     name_of(o, key, name);
-    if (lock(c, &held, err) < 0 || open_file(f, name, err) < 0 || make_room(c, size, err) < 0) {
+    if (lock(c, &held, err) < 0 || open_file(f, name, err) < 0 ||
+        make_room(c, size, &over, err) < 0) {
         object_file_close(f);
         return -1;
     }
     (void)futimens(f->fd, now);
+    (void)pthread_mutex_lock(&c->mutex);
+    f->next = c->open;
+    c->open = f;
+    (void)pthread_mutex_unlock(&c->mutex);
     *ret = f;
     return 0;
 }
 
 void object_file_close(struct object_file *f)
 {
+    struct object_file **at;
+
     if (!f)
         return;
+    (void)pthread_mutex_lock(&f->cache->mutex);
+    for (at = &f->cache->open; *at && *at != f; at = &(*at)->next)
+        ;
+    if (*at)
+        *at = f->next;
+    (void)pthread_mutex_unlock(&f->cache->mutex);
     if (f->map)
         (void)munmap(f->map, f->map_len);
     if (f->fd >= 0)
@@ -300,20 +383,14 @@ void object_file_close(struct object_file *f)
     free(f);
 }
 
+void object_file_let_shrink(struct object_file *f, uint64_t end)
+{
+    atomic_store(&f->shrinks_to, (end < f->size ? end : f->size) / BLOCK);
+}
+
 int object_file_fd(const struct object_file *f)
 {
     return f->fd;
-}
-
-static bool is_there(const struct object_file *f, uint64_t block)
-{
-    return __atomic_load_n(&f->map->bits[block / 8], __ATOMIC_ACQUIRE) & (1u << block % 8);
-}
-
-static void set_there(struct object_file *f, uint64_t block)
-{
-    (void)__atomic_fetch_or(&f->map->bits[block / 8], (unsigned char)(1u << block % 8),
-                            __ATOMIC_RELEASE);
 }
 
 /* Fetches from an absent block up to one that is there, up to `end`. */
@@ -328,10 +405,12 @@ static int fetch(struct object_file *f, uint64_t first, uint64_t end, uint64_t *
     to = next * BLOCK < f->size ? next * BLOCK : f->size;
     if (objects_get(f->store, f->key, f->etag, from, to - from, f->fd, err) < 0)
         return error_wrap(err, "fetch into the cache of objects %s", f->cache->dir);
+    atomic_store(&f->last, first);
+    atomic_store(&f->after, next);
     for (uint64_t i = first; i < next; i++)
         set_there(f, i);
     *ret_next = next;
-    return 0;
+    return keep_bounds(f->cache, to - from, err);
 }
 
 int object_file_fill(struct object_file *f, uint64_t offset, uint64_t len, struct error *err)
@@ -352,13 +431,4 @@ int object_file_fill(struct object_file *f, uint64_t offset, uint64_t len, struc
             return -1;
     }
     return 0;
-}
-
-void object_file_forget(struct object_file *f, uint64_t offset, uint64_t len)
-{
-    uint64_t blocks = (f->size + BLOCK - 1) / BLOCK;
-
-    for (uint64_t i = offset / BLOCK; i < blocks && i * BLOCK < offset + len; i++)
-        (void)__atomic_fetch_and(&f->map->bits[i / 8], (unsigned char)~(1u << i % 8),
-                                 __ATOMIC_RELEASE);
 }

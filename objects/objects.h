@@ -122,6 +122,11 @@ MUST_CHECK int objects_list(struct objects *o, const char *prefix,
                                         struct error *err),
                             void *self, struct error *err);
 
+/* Takes back puts in parts of anybody's that were begun so many seconds ago, by the server's clock,
+ * and have not ended: whoever did that is dead, or lost the answer. */
+MUST_CHECK int objects_abort_unfinished(struct objects *o, int64_t seconds, size_t *ret_n,
+                                        struct error *err);
+
 /* Appends a URL that is good for one kind of request, a PUT of that key, for so many seconds (7
  * days at most).  labels: "name: value"; the PUT has to carry each as x-amz-meta-name, and no
  * other. */
@@ -136,7 +141,7 @@ MUST_CHECK int objects_probe(struct objects *o, bool *ret_conditions, struct err
 
 /* Objects that were read, each a sparse file in which blocks come as they are asked for.  Several
  * programs may share the directory.  What was not used for longest goes when there is more than
- * max_bytes, but nothing that is open. */
+ * max_bytes, but nothing that is open; unless it may shrink. */
 struct object_cache;
 MUST_CHECK int object_cache_open(const char *dir, uint64_t max_bytes, struct object_cache **ret,
                                  struct error *err);
@@ -160,6 +165,11 @@ MUST_CHECK int object_file_fill(struct object_file *f, uint64_t offset, uint64_t
                                 struct error *err);
 /* What is there of the range is wrong: the next fill fetches it again. */
 void object_file_forget(struct object_file *f, uint64_t offset, uint64_t len);
+/* From now on what was filled of the first bytes, up to end, may go again whenever something else
+ * is filled, so that open files do not take more than the cache may have.  Whoever reads them, in
+ * any process, has to see whether they are right; forget them where they are not; and fill again.
+ */
+void object_file_let_shrink(struct object_file *f, uint64_t end);
 void object_file_close(struct object_file *f);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "objects/sign.h"
 #include "objects/store.h"
+#include "objects/unfinished.h"
 
 #define ANSWER_MAX (64u << 10)
 #define PART       (UINT64_C(16) << 20)
@@ -162,19 +163,6 @@ static int complete_or_find(struct parts *p, struct error *err)
     return info.there && info.size == p->size && info.age < 60 ? 0 : -1;
 }
 
-/* What cannot be taken back now is left to the bucket's rule for unfinished uploads. */
-static void take_back(struct parts *p)
-{
-    CLEANUP(http_response_release) struct http_response resp = HTTP_RESPONSE_INIT(ANSWER_MAX);
-    CLEANUP(argv_release) struct argv query = ARGV_INIT;
-    const struct store_request r = {.method = "DELETE", .key = p->key, .query = &query};
-    struct error ignored = ERROR_INIT;
-
-    add_id(p, &query);
-    if (!query.failed)
-        (void)!store_exchange(p->o, &r, &resp, &ignored);
-}
-
 static uint64_t part_of(const struct objects *o, uint64_t size)
 {
     uint64_t part = o->config.part ? o->config.part : PART;
@@ -187,6 +175,7 @@ static uint64_t part_of(const struct objects *o, uint64_t size)
 int objects_put_file(struct objects *o, const char *key, int fd, struct error *err)
 {
     CLEANUP(parts_release) struct parts p = {.o = o, .key = key, .fd = fd};
+    struct error ignored = ERROR_INIT;
     struct stat st;
 
     if (fstat(fd, &st) < 0)
@@ -199,6 +188,7 @@ int objects_put_file(struct objects *o, const char *key, int fd, struct error *e
         return -1;
     if (put_parts(&p, err) == 0 && complete_or_find(&p, err) == 0)
         return 0;
-    take_back(&p);
+    /* What cannot be taken back now is by objects_abort_unfinished. */
+    (void)!unfinished_abort(o, key, p.id, &ignored);
     return -1;
 }

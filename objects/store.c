@@ -8,47 +8,12 @@
 #include "base/text.h"
 #include "objects/sign.h"
 
-#define SCHEME         "s3://"
 #define STALL_MS       60000
 #define HASTY_TRIES    3
 #define HASTY_STALL_MS 20000
-#define KEY_CHARS      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~:=@-/"
 #define NO_BODY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 /* ---- opening ---- */
-
-/* No component is empty or begins with a dot: libcurl would take "." and ".." out. */
-static bool is_path(const char *path)
-{
-    if (path[strspn(path, KEY_CHARS)] != '\0' || *path == '\0')
-        return false;
-    for (const char *p = path;; p = strchr(p, '/') + 1) {
-        if (*p == '.' || *p == '/' || *p == '\0')
-            return false;
-        if (!strchr(p, '/'))
-            return true;
-    }
-}
-
-/* "Bucket naming rules", Amazon S3 User Guide. */
-static bool is_bucket(const char *name, size_t len)
-{
-    return len >= 3 && len <= 63 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") >= len &&
-           name[0] != '.' && name[0] != '-' && name[len - 1] != '.' && name[len - 1] != '-';
-}
-
-bool objects_url_is_valid(const char *url)
-{
-    const char *bucket = url + strlen(SCHEME);
-    size_t len;
-
-    if (!text_starts(url, SCHEME))
-        return false;
-    len = strcspn(bucket, "/");
-    return is_bucket(bucket, len) &&
-           (!bucket[len] || !bucket[len + 1] ||
-            (is_path(bucket + len + 1) && strlen(bucket + len) < STORE_PREFIX - 1));
-}
 
 /* The parts of the host that do not need saying (":443" of https) are left out, as libcurl does. */
 static int set_host(struct objects *o, struct error *err)
@@ -96,7 +61,7 @@ static void keep_config(struct objects *o, const struct objects_config *config)
 
 int objects_open(const struct objects_config *config, struct objects **ret, struct error *err)
 {
-    const char *bucket = config->url + strlen(SCHEME);
+    const char *bucket = config->url + strlen(STORE_SCHEME);
     struct objects *o;
     size_t len;
 
@@ -150,7 +115,7 @@ const char *objects_where(const struct objects *o)
 int store_url(const struct objects *o, const char *key, struct buf *ret, size_t *ret_path,
               struct error *err)
 {
-    if (key && (!is_path(key) || strlen(key) >= OBJECT_KEY))
+    if (key && (!store_path_is_valid(key) || strlen(key) >= OBJECT_KEY))
         return error_set(err, ERR_SYSTEM, "\"%.100s\" is no key of an object", key);
     buf_adds(ret, o->origin);
     *ret_path = ret->len;

@@ -6,6 +6,7 @@
 #include "objects/objects.h"
 
 #define STORE_PREFIX 256
+#define STORE_SCHEME "s3://"
 
 struct objects {
     struct objects_config config; /* its texts are those below */
@@ -17,6 +18,9 @@ struct objects {
     char host[300];            /* as the Host header says it, with the bucket in host style */
     char where[512];
 };
+
+/* url.c: whether it may be a key, or a prefix. */
+bool store_path_is_valid(const char *path);
 
 struct store_request { /* borrowed */
     const char *method;

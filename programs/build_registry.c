@@ -9,14 +9,11 @@ static int start_api(const struct installation *i, struct build_registry *r, str
     r->api_config = (struct api_config){
         .state = i->state,
         .uploads = i->uploads,
-        .upload_key = r->upload_key,
         .registry = &i->registry,
         .registry_name = i->registry_name,
         .clock = &clock_system,
         .places = &i->places,
     };
-    if (state_secret(i->state, "upload key", r->upload_key, sizeof(r->upload_key), err) < 0)
-        return -1;
     return api_server_start(&r->api_config, "127.0.0.1:0", &r->api, err);
 }
 

@@ -6,7 +6,6 @@
 #include "programs/installation.h"
 
 struct build_registry {
-    unsigned char upload_key[UPLOAD_KEY_SIZE];
     struct api_config api_config;
     struct api_server *api;         /* NULL: another's gives tokens, or none are needed */
     struct registry_server *server; /* NULL: another's is used */

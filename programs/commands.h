@@ -8,22 +8,37 @@
 #include "programs/config.h"
 #include "uploads/uploads.h"
 
-int command_serve(const struct config *config, int argc, char **argv);
-int command_worker(const struct config *config, int argc, char **argv);
-int command_build(const struct config *config, int argc, char **argv);
+/* `kiln` is two programs of one source.  The one that people start begins in a tenth of the time,
+ * since it has only the commands that need few libraries; for all others it becomes the other one,
+ * lib/kiln/kiln, which has everything.  What is marked so is NULL in the first. */
+#define IN_WHOLE         __attribute__((weak))
+#define COMMAND_OF_WHOLE (-1) /* instead of an exit code: the whole program is to be asked */
+
 int command_check(const struct config *config, int argc, char **argv);
 int command_plan(const struct config *config, int argc, char **argv);
 int command_dockerfile(const struct config *config, int argc, char **argv);
 int command_generate(const struct config *config, int argc, char **argv);
-int command_audit(const struct config *config, int argc, char **argv);
-int command_access(const struct config *config, int argc, char **argv);
-int command_registry(const struct config *config, int argc, char **argv);
-int command_webhook(const struct config *config, int argc, char **argv);
-int command_prune(const struct config *config, int argc, char **argv);
-int command_doctor(const struct config *config, int argc, char **argv);
 int command_template(const struct config *config, int argc, char **argv);
 int command_volume(const struct config *config, int argc, char **argv);
 int command_config(const struct config *config, int argc, char **argv);
+IN_WHOLE int command_serve(const struct config *config, int argc, char **argv);
+IN_WHOLE int command_worker(const struct config *config, int argc, char **argv);
+IN_WHOLE int command_build(const struct config *config, int argc, char **argv);
+IN_WHOLE int command_backup(const struct config *config, int argc, char **argv);
+IN_WHOLE int command_restore(const struct config *config, int argc, char **argv);
+IN_WHOLE int command_rotate(const struct config *config, int argc, char **argv);
+IN_WHOLE int command_gc(const struct config *config, int argc, char **argv);
+IN_WHOLE int command_audit(const struct config *config, int argc, char **argv);
+IN_WHOLE int command_access(const struct config *config, int argc, char **argv);
+IN_WHOLE int command_registry(const struct config *config, int argc, char **argv);
+IN_WHOLE int command_webhook(const struct config *config, int argc, char **argv);
+IN_WHOLE int command_prune(const struct config *config, int argc, char **argv);
+IN_WHOLE int command_doctor(const struct config *config, int argc, char **argv);
+
+/* Does not return where this process is the first of a jail. */
+IN_WHOLE void whole_main(int argc, char **argv);
+/* Before any command of it, and before its threads. */
+MUST_CHECK IN_WHOLE int whole_setup(struct error *err);
 
 /* The inner main that unpacks archives inside a jail: `extract BYTES_MAX ENTRIES_MAX SANDBOX_IMAGE
  * TYPE`, archive on descriptor 0, context at /context; on descriptor 1 a line with the report and

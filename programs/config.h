@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 69
+#define CONFIG_KEYS 71
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -87,7 +87,9 @@ struct config {
     int64_t bases_max;
     int64_t caches_max;
     int64_t log_max;
-    int64_t log_retention; /* 0: for ever */
+    int64_t log_retention;   /* 0: for ever */
+    int64_t event_retention; /* 0: for ever */
+    int64_t gc_interval;     /* 0: never */
     int64_t template_revisions;
     int64_t volume_max;
     int64_t builds_max; /* 0: not limited; so for the two below */

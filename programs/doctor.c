@@ -3,9 +3,9 @@
 #include <sys/stat.h>
 
 #include "api/api.h"
+#include "programs/beside.h"
 #include "programs/commands.h"
 #include "programs/installation.h"
-#include "programs/volume_words.h"
 
 struct diagnosis {
     int missing;
@@ -179,7 +179,7 @@ static void look_at_volumes(struct diagnosis *d)
         (void)snprintf(
             f.detail, sizeof(f.detail),
             "nbdkit is not installed, kiln volume serve needs it: apt-get install nbdkit");
-    } else if (!volume_find_plugin(plugin)) {
+    } else if (!program_find_plugin(plugin)) {
         (void)snprintf(f.detail, sizeof(f.detail),
                        "kiln was built without its nbdkit plugin: apt-get install "
                        "nbdkit-plugin-dev, and build it again");

@@ -81,6 +81,8 @@ int command_generate(const struct config *config, int argc, char **argv)
 
     if (project_read_words(argc, argv, PROJECT_WRITES, &words) < 0)
         return 2;
+    if (!project_can_open(words.path))
+        return COMMAND_OF_WHOLE;
     words.generate = true;
     if (generate(config, &words, &err) < 0) {
         fprintf(stderr, "kiln generate: %s\n", err.msg);

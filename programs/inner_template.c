@@ -137,8 +137,11 @@ static int collect(struct facts *f, struct error *err)
 {
     CLEANUP(template_store_freep) struct template_store *s = NULL;
     struct template_gc_report report;
+    struct inner_progress progress;
 
-    if (template_store_open(INNER_STORE, NULL, &s, err) < 0 || template_gc(s, &report, err) < 0)
+    inner_progress_init(&progress);
+    if (template_store_open(INNER_STORE, NULL, &s, err) < 0 ||
+        template_gc(s, &progress.progress, &report, err) < 0)
         return -1;
     f->v[FACT_FREED] = report.bytes_freed;
     f->v[FACT_LIVE] = report.bytes_live;

@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "programs/authorities.h"
+#include "programs/restoring.h"
 
 /* "prefix=location" or "prefix=location,insecure"; cuts the word in place. */
 static int parse_mirror(char *word, struct builder_mirror *ret, struct error *err)
@@ -57,6 +58,12 @@ static void set_registry(struct installation *i)
         .url = i->registry_url, .http = &http_curl, .chunk = (uint64_t)i->config->push_chunk};
 }
 
+/* Tokens are good for 5 minutes, builds' passwords for as long as a pull may take. */
+int64_t installation_token_overlap(const struct config *c)
+{
+    return (c->build_timeout > 300 ? c->build_timeout : 300) * NS_PER_SEC;
+}
+
 /* The key lies in the data directory of the service, whatever directory the parts live in. */
 static int open_signer(struct installation *i, struct error *err)
 {
@@ -72,10 +79,10 @@ static int open_signer(struct installation *i, struct error *err)
         (void)snprintf(path, sizeof(path), "%s", c->registry_key);
     else if (fs_mkdirs(dir, 0755, err) < 0)
         return -1;
-    if (es256_open(path, &i->registry_key, err) < 0)
+    if (registry_keys_open(path, installation_token_overlap(c), &i->registry_keys, err) < 0)
         return error_wrap(err, "registry_key");
     i->signer = (struct registry_signer){
-        .key = i->registry_key, .issuer = REGISTRY_ISSUER, .service = i->registry_name};
+        .keys = i->registry_keys, .issuer = REGISTRY_ISSUER, .service = i->registry_name};
     i->registry.signer = &i->signer;
     return 0;
 }
@@ -209,6 +216,8 @@ int installation_open_state(const struct config *config, const char *path, struc
                                                   .templates = config->templates_max}};
 
     (void)snprintf(file, sizeof(file), "%s/kiln.db", config->data_dir);
+    if (!path && restoring_check(config->data_dir, err) < 0)
+        return -1;
     if (!path && !remote && fs_mkdirs(config->data_dir, 0755, err) < 0)
         return -1;
     return state_open(&state, ret, err);
@@ -231,6 +240,8 @@ int installation_start_registry(const struct installation *i, const char *api_ur
         return 0;
     (void)snprintf(dir, sizeof(dir), "%s/registry", config->data_dir);
     (void)snprintf(realm, sizeof(realm), "%s" REGISTRY_REALM, api_url);
+    if (i->registry_keys && registry_keys_tend(i->registry_keys, err) < 0)
+        return -1;
     return registry_server_start(&server, ret, err);
 }
 
@@ -282,6 +293,8 @@ int installation_open(const struct config *config, const char *dir, const char *
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_max);
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_entries);
     ret->log.worker = ret->worker_name;
+    if (restoring_check(config->data_dir, err) < 0)
+        return -1;
     if (!worker_name_of(getpid(), ret->worker_name))
         return error_set(err, ERR_SYSTEM, "read /proc: is it mounted?");
     if (fs_mkdirs(dir, 0755, err) < 0 || set_mirrors(ret, err) < 0 ||
@@ -305,7 +318,7 @@ void installation_release(struct installation *i)
     objects_free(i->upload_objects);
     explicit_bzero(&i->s3_credentials, sizeof(i->s3_credentials));
     state_close(i->state);
-    es256_free(i->registry_key);
+    registry_keys_free(i->registry_keys);
     free(i->mirrors);
     argv_release(&i->mirror_words);
     argv_release(&i->extract_words);
@@ -350,12 +363,25 @@ struct worker_config installation_worker(const struct installation *i, int threa
         .pull_ns = i->config->build_timeout * NS_PER_SEC,
         .lease_ns = i->config->lease * NS_PER_SEC,
         .log_max = (uint64_t)i->config->log_max,
-        .audit_ns = i->config->audit_retention * NS_PER_SEC,
         .log_ns = i->config->log_retention * NS_PER_SEC,
         .sweep = true,
         .log = log,
         .log_self = (void *)(uintptr_t)&i->log,
     };
+}
+
+struct gc_config installation_gc(const struct installation *i,
+                                 void (*log)(void *self, const struct note *note))
+{
+    return (struct gc_config){.state = i->state,
+                              .places = &i->places,
+                              .interval = i->config->gc_interval * NS_PER_SEC,
+                              .log_ns = i->config->log_retention * NS_PER_SEC,
+                              .event_ns = i->config->event_retention * NS_PER_SEC,
+                              .audit_ns = i->config->audit_retention * NS_PER_SEC,
+                              .name = i->worker_name,
+                              .log = log,
+                              .log_self = (void *)(uintptr_t)&i->log};
 }
 
 void installation_webhook_secrets(const struct config *config, char path[4096])
@@ -384,22 +410,4 @@ int installation_courier(struct installation *i, void (*log)(void *self, const s
                                    .log = log,
                                    .log_self = &i->log};
     return 0;
-}
-
-bool program_is_there(const char *program)
-{
-    const char *path = getenv("PATH");
-    char file[4096];
-
-    if (strchr(program, '/'))
-        return access(program, X_OK) == 0;
-    while (path && *path) {
-        size_t n = strcspn(path, ":");
-
-        (void)snprintf(file, sizeof(file), "%.*s/%s", (int)n, path, program);
-        if (access(file, X_OK) == 0)
-            return true;
-        path += n + (path[n] == ':');
-    }
-    return false;
 }

@@ -32,7 +32,7 @@ struct installation {
     struct argv mirror_words; /* what mirrors points into */
     struct registry registry;
     struct registry_signer signer;
-    struct es256_key *registry_key; /* NULL: the registry asks for no tokens */
+    struct registry_keys *registry_keys; /* NULL: the registry asks for no tokens */
     char registry_url[256];
     char registry_name[256]; /* the host of references */
     struct argv extract_words;
@@ -65,6 +65,9 @@ MUST_CHECK int installation_prepare_objects(struct installation *i, const char *
 MUST_CHECK int installation_open_objects(const struct installation *i, const char *url,
                                          struct objects **ret, struct error *err);
 
+/* How long a key of the registry's tokens is accepted after its rotation, ns. */
+int64_t installation_token_overlap(const struct config *c);
+
 /* The registry alone, and who signs its tokens: of i, config is set and all else empty. */
 MUST_CHECK int installation_open_registry(struct installation *i, struct error *err);
 
@@ -87,6 +90,10 @@ MUST_CHECK int installation_collect_registry(const struct config *config, bool *
 struct worker_config installation_worker(const struct installation *i, int threads,
                                          void (*log)(void *self, const struct note *note));
 
+/* The part that collects garbage. */
+struct gc_config installation_gc(const struct installation *i,
+                                 void (*log)(void *self, const struct note *note));
+
 /* Makes the file of secrets where webhooks are configured, and lets deployments that end from now
  * on be told to these.  *ret: for courier_start. */
 MUST_CHECK int installation_courier(struct installation *i,
@@ -95,8 +102,5 @@ MUST_CHECK int installation_courier(struct installation *i,
 
 /* Where the configuration has the secrets of webhooks. */
 void installation_webhook_secrets(const struct config *config, char path[4096]);
-
-/* In PATH, or by its path. */
-bool program_is_there(const char *program);
 
 #endif

@@ -1,10 +1,11 @@
-/* kiln — one binary: finds the subcommand, reads the configuration, and runs it. */
+/* kiln — finds the subcommand, reads the configuration, and runs it, or becomes the program that
+ * can. */
 #include <locale.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/http.h"
-#include "builder/builder.h"
+#include "programs/beside.h"
 #include "programs/commands.h"
 
 static const struct command {
@@ -134,6 +135,61 @@ static const struct command {
      "  kiln volume create v1 --template deps:latest --size 4096 --out /srv/v1.img\n"
      "  kiln volume serve v2 --template deps:latest\n"
      "  kiln volume export v2 --format tar --out - | tar -t\n"},
+    {"rotate", command_rotate, "change keys and secrets while everything runs",
+     "usage: kiln rotate\n"
+     "       kiln rotate upload|registry|webhook [--now]\n"
+     "       kiln rotate webhook --purge\n\n"
+     "Makes another key or secret, which all that runs uses at once; the one before it is "
+     "accepted\n"
+     "for a while more, or with --now (it became known to somebody) no longer.\n\n"
+     "  upload     signs upload URLs.  The old key: as long as a URL is good for (upload_expiry).\n"
+     "  registry   signs the registry's tokens.  The old key: for 5 minutes, or build_timeout.  "
+     "With\n"
+     "             --now, what is pushed or pulled at that moment may have to be tried again.\n"
+     "  webhook    prints a new secret; messages are signed with it, too.  The old ones go when "
+     "you\n"
+     "             say so, with --purge: the receiver has to know the new one first.\n\n"
+     "Without a word it says what there is.  API keys: kiln key create, kiln key revoke.\n"},
+    {"backup", command_backup,
+     "keep a copy of all state: database, images, templates, volumes, keys",
+     "usage: kiln backup DIR [--keep N] [--quiet] [OPTION]...\n"
+     "       kiln backup ls DIR\n"
+     "       kiln backup verify DIR [NAME]\n\n"
+     "Adds a backup to DIR: the database as it is at one moment, and of the data directory all "
+     "but\n"
+     "caches: the keys, the images of Kiln's own registry, template stores, volumes, and the "
+     "archives\n"
+     "that builds wait for.  Services go on meanwhile.  Backups of a DIR share what is the same, "
+     "so a\n"
+     "second one takes what has changed.  It is there when the command ends with 0; one that is\n"
+     "killed leaves none.  --keep N then removes all but the newest N.\n\n"
+     "What lies in a bucket, in a registry of your own, or in files that the configuration names "
+     "is\n"
+     "not in it: it says so.  docs/operations.md has the steps.\n\n"
+     "  kiln backup /backups/kiln --keep 14\n"
+     "  kiln backup verify /backups/kiln\n"},
+    {"restore", command_restore, "put a backup into an empty data directory and database",
+     "usage: kiln restore DIR [--backup NAME] [--files-only] [--quiet] [OPTION]...\n\n"
+     "Writes the newest backup of DIR, or that one, into the data directory, which must be empty, "
+     "and\n"
+     "into the configured database, which must be, too.  That may be another kind than the backup "
+     "was\n"
+     "made of: so a laptop's state moves to PostgreSQL.  Every byte is checked.  Builds that ran "
+     "are\n"
+     "queued again.  Killed, it is to be run again; until it has ended, nothing starts on that "
+     "data\n"
+     "directory.  --files-only leaves the database alone.\n\n"
+     "  kiln restore /backups/kiln --data-dir /var/lib/kiln\n"},
+    {"gc", command_gc, "collect garbage now, or say what there is and when it was collected",
+     "usage: kiln gc [events|expired|logs|templates] [--dry-run] [OPTION]...\n"
+     "       kiln gc --status\n\n"
+     "Removes events older than event_retention, access tokens whose time is over, logs older "
+     "than\n"
+     "log_retention, and has workers free what no volume template needs.  kiln serve does so by "
+     "itself\n"
+     "every gc_interval; of several, one at a time.  --dry-run says how much it would be, and "
+     "removes\n"
+     "nothing; --status, when each was done, by whom, and what went.\n"},
     {"prune", command_prune, "make room: remove what builds left for later ones",
      "usage: kiln prune [--workspace NAME] [--keep SIZE] [--bases] [OPTION]...\n\n"
      "Removes cached steps and cache mounts of all workspaces, or of one: those that were not "
@@ -257,7 +313,9 @@ static int run_command(const struct command *command, int argc, char **argv)
         config_print_help(stdout);
         return 0;
     }
-    if (config_load(&argc, argv, &config, &err) < 0 || http_setup(&err) < 0) {
+    if (!command->run)
+        return COMMAND_OF_WHOLE;
+    if (config_load(&argc, argv, &config, &err) < 0 || (whole_setup && whole_setup(&err) < 0)) {
         fprintf(stderr, "kiln %s: %s\n", command->name, err.msg);
         return 2;
     }
@@ -286,11 +344,31 @@ static void set_signals(void)
     (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
+/* Reading the configuration takes options out of the words: the whole program gets all of them. */
+static int run_or_become_whole(const struct command *command, int argc, char **argv)
+{
+    char **words = calloc((size_t)argc + 1, sizeof(*words));
+    int code;
+
+    if (!words) {
+        fprintf(stderr, "kiln: out of memory\n");
+        return 2;
+    }
+    memcpy(words, argv, (size_t)argc * sizeof(*words));
+    set_signals();
+    code = run_command(command, argc - 1, argv + 1);
+    if (code == COMMAND_OF_WHOLE)
+        code = program_become_whole(words);
+    free(words);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     const struct command *command;
 
-    builder_jail_main(argc, argv, inner_mains);
+    if (whole_main)
+        whole_main(argc, argv);
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
@@ -306,6 +384,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "kiln: there is no command \"%s\"; see kiln --help\n", argv[1]);
         return 2;
     }
-    set_signals();
-    return run_command(command, argc - 1, argv + 1);
+    return run_or_become_whole(command, argc, argv);
 }

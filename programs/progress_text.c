@@ -14,6 +14,11 @@ void progress_text(enum template_phase phase, double seconds, uint64_t done, uin
         (void)snprintf(text, PROGRESS_TEXT, "%llu entries found", (unsigned long long)done);
         return;
     }
+    if (phase == TEMPLATE_LOOKING) {
+        (void)snprintf(text, PROGRESS_TEXT, "%llu of %llu revisions read, %.0f s left",
+                       (unsigned long long)done, (unsigned long long)total, left);
+        return;
+    }
     text_size(total, all);
     text_size((uint64_t)rate, speed);
     (void)snprintf(text, PROGRESS_TEXT, "%.0f %% of %s, %s/s, %.0f s left",

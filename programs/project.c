@@ -90,11 +90,10 @@ static void project_close(struct project *p)
     argv_release(&p->build_args);
 }
 
-static int read_env(struct project *p, const struct buf *text, struct error *err)
+int project_read_env(const struct buf *text, struct argv *ret, struct error *err)
 {
-    return upload_parse_env(buf_str(text), text->len, &p->build_args, err) < 0
-               ? error_wrap(err, ".env.build")
-               : 0;
+    return upload_parse_env(buf_str(text), text->len, ret, err) < 0 ? error_wrap(err, ".env.build")
+                                                                    : 0;
 }
 
 static int open_directory(struct project *p, const char *path, struct error *err)
@@ -105,17 +104,13 @@ static int open_directory(struct project *p, const char *path, struct error *err
         return -1;
     if (faccessat(p->dirfd, ".env.build", R_OK, 0) < 0)
         return 0;
-    return fs_read_file(p->dirfd, ".env.build", &env, err) < 0 ? -1 : read_env(p, &env, err);
+    return fs_read_file(p->dirfd, ".env.build", &env, err) < 0
+               ? -1
+               : project_read_env(&env, &p->build_args, err);
 }
 
 static int unpack(struct project *p, int fd, const struct config *c, struct error *err)
 {
-    CLEANUP(upload_report_release) struct upload_report report;
-    struct upload_limits limits = upload_limits_default;
-
-    upload_report_init(&report);
-    limits.bytes_max = (uint64_t)c->unpack_max;
-    limits.entries_max = (uint64_t)c->unpack_entries;
     (void)snprintf(p->temporary, sizeof(p->temporary), "/tmp/kiln-plan-XXXXXX");
     if (!mkdtemp(p->temporary)) {
         int problem = errno;
@@ -123,10 +118,9 @@ static int unpack(struct project *p, int fd, const struct config *c, struct erro
         p->temporary[0] = '\0';
         return error_errno(err, problem, "make a temporary directory");
     }
-    if (fs_open_dir(AT_FDCWD, p->temporary, &p->dirfd, err) < 0 ||
-        upload_extract(fd, p->dirfd, &limits, &report, err) < 0)
+    if (fs_open_dir(AT_FDCWD, p->temporary, &p->dirfd, err) < 0)
         return -1;
-    return report.has_env_build ? read_env(p, &report.env_build, err) : 0;
+    return project_unpack(fd, p->dirfd, c, &p->build_args, err);
 }
 
 /* A file that begins as no archive does is taken for a Dockerfile. */
@@ -138,6 +132,13 @@ static bool is_archive(int fd)
     return n >= 4 && (memcmp(head, "PK", 2) == 0 || memcmp(head, "\x1f\x8b", 2) == 0 ||
                       memcmp(head, "\x28\xb5\x2f\xfd", 4) == 0 ||
                       (n == sizeof(head) && memcmp(head + 257, "ustar", 5) == 0));
+}
+
+bool project_can_open(const char *path)
+{
+    CLEANUP_CLOSE int fd = project_unpack ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+    return fd < 0 || !is_archive(fd);
 }
 
 static int open_dockerfile(struct project *p, const char *path, struct error *err)
@@ -245,6 +246,8 @@ int project_show(const struct config *c, int argc, char **argv, bool all_stages,
     dockerfile_plan_init(&plan);
     if (project_read_words(argc, argv, PROJECT_JSON, &words) < 0)
         return 2;
+    if (!project_can_open(words.path))
+        return COMMAND_OF_WHOLE;
     words.all_stages = all_stages;
     if (project_plan(c, &words, &plan, &err) < 0 ||
         (words.json && dockerfile_plan_write(&plan, &json, &err) < 0)) {

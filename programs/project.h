@@ -4,7 +4,7 @@
 #define PROGRAMS_PROJECT_H
 
 #include "dockerfile/dockerfile.h"
-#include "programs/config.h"
+#include "programs/commands.h"
 
 struct project_words {
     const char *path;       /* a directory, an archive, or a Dockerfile */
@@ -23,6 +23,13 @@ enum { PROJECT_JSON = 1, PROJECT_WRITES = 2 };
 
 /* Reads argv; says on stderr what it does not understand, and returns -1 then. */
 int project_read_words(int argc, char **argv, int takes, struct project_words *ret);
+
+/* Unpacks an archive into a directory, and adds what its .env.build says. */
+MUST_CHECK IN_WHOLE int project_unpack(int fd, int dirfd, const struct config *c,
+                                       struct argv *ret_build_args, struct error *err);
+MUST_CHECK int project_read_env(const struct buf *text, struct argv *ret, struct error *err);
+/* False where path is an archive and this program unpacks none: COMMAND_OF_WHOLE then. */
+bool project_can_open(const char *path);
 
 /* Makes the plan of what is at words->path.  An archive is unpacked into a temporary directory that
  * is gone afterwards.  ret is initialised by the caller. */

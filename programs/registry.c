@@ -11,7 +11,8 @@ static int print_certificate(const struct installation *i, struct error *err)
 {
     CLEANUP(buf_release) struct buf pem = BUF_INIT(16384);
 
-    if (es256_certificate(i->registry_key, REGISTRY_ISSUER, &pem, err) < 0)
+    if (registry_keys_tend(i->registry_keys, err) < 0 ||
+        registry_keys_certificates(i->registry_keys, REGISTRY_ISSUER, &pem, err) < 0)
         return -1;
     fputs(buf_str(&pem), stdout);
     return 0;
@@ -58,7 +59,7 @@ static int print(const struct config *c, bool certificate, struct error *err)
 
     if (installation_open_registry(&i, err) < 0)
         return -1;
-    if (!i.registry_key)
+    if (!i.registry_keys)
         return error_set(err, ERR_INPUT, "registry_auth is none: there is nothing to trust");
     if (certificate)
         return print_certificate(&i, err);

@@ -1,8 +1,10 @@
 /* programs/serve — `kiln serve`: API, uploads, workers and the registry in one process;
  * `kiln worker`: workers alone. */
+#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "api/api.h"
@@ -14,6 +16,10 @@
 #define DRAIN_MS      5000 /* for running builds at SIGTERM, before they are handed back */
 #define VOLUME_WAIT   (5 * NS_PER_SEC) /* so that most volumes are there with the answer */
 #define PLANS_AT_ONCE 2                /* POST /v0/plan: a jail each */
+#define FILES_WANTED  4096 /* descriptors: followed logs, requests, and what builds have open */
+/* glibc gives threads heaps of their own, each of which keeps the most that it ever held: with a
+ * thread for each connection, memory would grow for tens of thousands of requests. */
+#define HEAPS 1
 
 static void say(const struct installation *i, const char *fmt, ...) PRINTF(2, 3);
 static void say(const struct installation *i, const char *fmt, ...)
@@ -52,7 +58,7 @@ static int start_operators(const struct installation *i, struct api_config *ret_
         return 0;
     *ret_config = (struct api_config){.state = i->state,
                                       .registry = &i->registry,
-                                      .clock = &clock_system,
+                                      .clock = state_clock(i->state),
                                       .operators = true,
                                       .log = operator_log,
                                       .log_self = (void *)(uintptr_t)&i->log};
@@ -60,6 +66,38 @@ static int start_operators(const struct installation *i, struct api_config *ret_
         return error_wrap(err, "operator_listen");
     say(i, "metrics are at http://%s/metrics", i->config->operator_listen);
     return 0;
+}
+
+/* The manager of services is to start the Kiln that is installed now. */
+static bool is_superseded(const struct installation *i)
+{
+    struct error ignored = ERROR_INIT;
+    bool superseded = false;
+
+    if (state_look_superseded(i->state, &superseded, &ignored) < 0 || !superseded)
+        return false;
+    say(i, "a newer kiln has changed the database: stopping, as this one cannot work with it. What "
+           "is built here is built again by that one");
+    return true;
+}
+
+/* That it lives, and trusts the keys that are. */
+static void tend_registry(const struct installation *i, struct registry_server *registry)
+{
+    struct error err = ERROR_INIT;
+    bool restarted = false;
+
+    if (registry_server_check(registry, &restarted, &err) < 0)
+        say(i, "registry: %s", err.msg);
+    else if (restarted)
+        say(i, "registry: had died and was started again");
+    if (!i->registry_keys)
+        return;
+    if (registry_keys_tend(i->registry_keys, &err) < 0 ||
+        registry_server_renew(registry, &restarted, &err) < 0)
+        say(i, "registry: %s", err.msg);
+    else if (restarted)
+        say(i, "registry: was started again, with other keys");
 }
 
 /* For wait_for_signal, before there are threads. */
@@ -86,39 +124,37 @@ static void reload(const struct installation *i, struct api_server *api, bool al
         say(i, "TLS: certificate and key were read again");
 }
 
-/* Until SIGINT or SIGTERM, or until the terminal it was started on is gone; meanwhile sees to it
- * that the registry lives, and the certificate is the newest.  Both may be NULL. */
+/* Until SIGINT or SIGTERM, or until the terminal it was started on is gone, or, *ret_superseded, a
+ * newer Kiln takes over; meanwhile sees to the registry, and to it that the certificate is the
+ * newest.  Both may be NULL. */
 static void wait_for_signal(const struct installation *i, struct registry_server *registry,
-                            struct api_server *api)
+                            struct api_server *api, bool *ret_superseded)
 {
     const bool on_terminal = isatty(STDERR_FILENO) == 1;
     const struct timespec second = {.tv_sec = 1};
-    struct error err = ERROR_INIT;
     sigset_t set;
-    int signal;
+    int signal = 0;
 
+    *ret_superseded = false;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGHUP);
     for (;;) {
-        bool restarted = false;
-
         signal = sigtimedwait(&set, NULL, &second);
         if (signal == SIGHUP && !(on_terminal && isatty(STDERR_FILENO) != 1)) {
             reload(i, api, true);
             continue;
         }
-        if (signal > 0)
+        if (signal > 0 || (*ret_superseded = is_superseded(i)))
             break;
         reload(i, api, false);
-        if (registry && registry_server_check(registry, &restarted, &err) < 0)
-            say(i, "registry: %s", err.msg);
-        if (restarted)
-            say(i, "registry: had died and was started again");
+        if (registry)
+            tend_registry(i, registry);
     }
     notify("STOPPING=1");
-    say(i, "stopping on %s", strsignal(signal));
+    if (!*ret_superseded)
+        say(i, "stopping on %s", strsignal(signal));
 }
 
 /* ---- serve ---- */
@@ -168,17 +204,19 @@ struct service {
     struct courier *courier;
     struct arrivals_config arrivals_config;
     struct arrivals *arrivals; /* NULL: uploads come by the API */
+    struct gc_config gc_config;
+    struct gc *gc;
     struct planner planner;
-    unsigned char upload_key[UPLOAD_KEY_SIZE];
     struct api_config api_config, operator_config;
     struct api_server *api, *operators;
 };
 
-static void service_stop(struct service *s)
+static void service_stop(struct service *s, int drain_ms)
 {
     api_server_stop(s->api);
     arrivals_stop(s->arrivals);
-    worker_stop(s->worker, DRAIN_MS);
+    gc_stop(s->gc);
+    worker_stop(s->worker, drain_ms);
     courier_stop(s->courier);
     registry_server_free(s->registry);
     api_server_stop(s->operators);
@@ -190,7 +228,6 @@ static void set_api_config(struct service *s, const struct config *c)
     s->api_config = (struct api_config){
         .state = s->installation.state,
         .uploads = s->installation.uploads,
-        .upload_key = s->upload_key,
         .registry = &s->installation.registry,
         .registry_name = s->installation.registry_name,
         .credentials_dir = s->installation.credentials_dir,
@@ -256,9 +293,7 @@ static void warn_of_certificate(const struct installation *i)
 static int service_start(struct service *s, const struct config *c, char ret_url[300],
                          struct error *err)
 {
-    if (installation_open(c, c->data_dir, NULL, &s->installation, err) < 0 ||
-        state_secret(s->installation.state, "upload key", s->upload_key, sizeof(s->upload_key),
-                     err) < 0)
+    if (installation_open(c, c->data_dir, NULL, &s->installation, err) < 0)
         return -1;
     s->installation.log.json = logs_json(c);
     s->worker_config = installation_worker(&s->installation, (int)c->workers, operator_log);
@@ -276,7 +311,21 @@ static int service_start(struct service *s, const struct config *c, char ret_url
     if (installation_courier(&s->installation, operator_log, &s->courier_config, err) < 0 ||
         courier_start(&s->courier_config, &s->courier, err) < 0)
         return -1;
+    s->gc_config = installation_gc(&s->installation, operator_log);
+    if (gc_start(&s->gc_config, &s->gc, err) < 0)
+        return -1;
     return c->workers > 0 ? worker_start(&s->worker_config, &s->worker, err) : 0;
+}
+
+/* The soft limit mostly is 1024, for programs that use select. */
+static void allow_files(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= FILES_WANTED)
+        return;
+    files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
 int command_serve(const struct config *c, int argc, char **argv)
@@ -284,6 +333,7 @@ int command_serve(const struct config *c, int argc, char **argv)
     struct service s = {.registry = NULL};
     struct error err = ERROR_INIT;
     char url[300];
+    bool superseded = false;
     int code = 1;
 
     if (argc > 1) {
@@ -291,6 +341,8 @@ int command_serve(const struct config *c, int argc, char **argv)
         return 2;
     }
     keep_hangup();
+    allow_files();
+    (void)mallopt(M_ARENA_MAX, HEAPS);
     if (service_start(&s, c, url, &err) == 0 && make_first_key(&s.installation, url, &err) == 0) {
         say(&s.installation, "images go to %s, data is in %s", s.installation.registry_name,
             c->data_dir);
@@ -299,12 +351,12 @@ int command_serve(const struct config *c, int argc, char **argv)
         else
             fprintf(stderr, "kiln: ready at %s/v0\n", url);
         notify("READY=1");
-        wait_for_signal(&s.installation, s.registry, s.api);
-        code = 0;
-    }
-    if (code)
+        wait_for_signal(&s.installation, s.registry, s.api, &superseded);
+        code = superseded ? 1 : 0;
+    } else {
         fail(c, "serve", &err);
-    service_stop(&s);
+    }
+    service_stop(&s, superseded ? 0 : DRAIN_MS);
     return code;
 }
 
@@ -320,6 +372,7 @@ int command_worker(const struct config *c, int argc, char **argv)
     struct courier_config courier_config;
     struct courier *courier = NULL;
     struct error err = ERROR_INIT;
+    bool superseded;
 
     if (argc > 1) {
         fprintf(stderr, "kiln worker: unexpected word \"%s\"; see `kiln worker --help`\n", argv[1]);
@@ -342,11 +395,11 @@ int command_worker(const struct config *c, int argc, char **argv)
     say(&i, "worker %s: %d builds at once, data is in %s", config.name, config.threads,
         c->data_dir);
     notify("READY=1");
-    wait_for_signal(&i, NULL, NULL);
-    worker_stop(worker, DRAIN_MS);
+    wait_for_signal(&i, NULL, NULL, &superseded);
+    worker_stop(worker, superseded ? 0 : DRAIN_MS);
     courier_stop(courier);
     api_server_stop(operators);
-    return 0;
+    return superseded ? 1 : 0;
 fail:
     courier_stop(courier);
     api_server_stop(operators);

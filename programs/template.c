@@ -1,10 +1,6 @@
 /* programs/template — `kiln template pack|ls|show|tree|diff|rm|gc|verify`. */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "base/clock.h"
 #include "base/text.h"
 #include "programs/commands.h"
 #include "programs/templates_cli.h"
@@ -12,72 +8,6 @@
 static const char *plural(uint64_t n)
 {
     return n == 1 ? "" : "s";
-}
-
-/* ---- pack ---- */
-
-static void print_pack(const struct template_words *w, const struct template_pack_report *r,
-                       double seconds)
-{
-    char content[TEXT_SIZE], added[TEXT_SIZE], fresh[TEXT_SIZE], shared[TEXT_SIZE];
-
-    if (w->json) {
-        template_print_json(json_pack(
-            "{s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "name",
-            r->ref.name, "revision", (json_int_t)r->ref.revision, "digest", r->digest, "files",
-            (json_int_t)r->files, "directories", (json_int_t)r->directories, "symlinks",
-            (json_int_t)r->symlinks, "contentSize", (json_int_t)r->content_size, "imageSize",
-            (json_int_t)r->image_size, "bytesAdded", (json_int_t)r->bytes_added, "bytesNew",
-            (json_int_t)r->bytes_new, "bytesShared", (json_int_t)r->bytes_shared, "chunks",
-            (json_int_t)r->chunks, "seconds", seconds));
-        return;
-    }
-    text_size(r->content_size, content);
-    text_size(r->bytes_added, added);
-    text_size(r->bytes_new, fresh);
-    text_size(r->bytes_shared, shared);
-    printf("%s:%llu  %llu file%s, %s of content, in %.1f s\n", r->ref.name,
-           (unsigned long long)r->ref.revision, (unsigned long long)r->files, plural(r->files),
-           content, seconds);
-    printf("  added   %s to the store (%s before compression)\n", added, fresh);
-    printf("  shared  %s that were there already\n", shared);
-    printf("  sha256  %s\n", r->digest);
-    if (r->dropped)
-        printf("  %u old revision%s dropped; kiln template gc frees the bytes\n", r->dropped,
-               plural(r->dropped));
-    printf("\nMake a volume of it: kiln volume create my-volume --template %s:%llu\n", r->ref.name,
-           (unsigned long long)r->ref.revision);
-}
-
-int template_pack_command(struct template_store *s, const struct template_words *w,
-                          struct error *err)
-{
-    const char *source = w->plain[1];
-    CLEANUP_CLOSE int fd = open(source, O_RDONLY | O_CLOEXEC);
-    struct template_pack_request req = {.name = w->plain[0],
-                                        .archive_fd = fd,
-                                        .sub = w->directory,
-                                        .default_size_mb = w->default_size,
-                                        .now = clock_now(&clock_system)};
-    struct template_pack_report report;
-    struct progress_line line;
-    struct stat st;
-    int64_t began = clock_monotonic();
-    int result;
-
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return error_errno(err, errno, "open %s", source);
-    if (S_ISDIR(st.st_mode)) {
-        req.archive_fd = -1;
-        req.directory = source;
-    }
-    progress_line_init(&line, "packing", w->quiet || w->json);
-    req.progress = progress_line_of(&line);
-    result = template_pack(s, &req, &report, err);
-    progress_line_end(&line);
-    if (result == 0)
-        print_pack(w, &report, (double)(clock_monotonic() - began) / (double)NS_PER_SEC);
-    return result;
 }
 
 /* ---- rm, gc, verify ---- */
@@ -104,8 +34,13 @@ static int gc_command(struct template_store *s, const struct template_words *w, 
 {
     struct template_gc_report r;
     char freed[TEXT_SIZE], live[TEXT_SIZE], waiting[TEXT_SIZE];
+    struct progress_line line;
+    int result;
 
-    if (template_gc(s, &r, err) < 0)
+    progress_line_init(&line, "collecting", w->quiet || w->json);
+    result = template_gc(s, progress_line_of(&line), &r, err);
+    progress_line_end(&line);
+    if (result < 0)
         return -1;
     if (w->json) {
         template_print_json(json_pack(
@@ -193,6 +128,8 @@ static int run_verb(const struct config *config, const struct verb *verb, int ar
     struct template_words words;
     struct error err = ERROR_INIT;
 
+    if (!verb->run || !template_can_open(config))
+        return COMMAND_OF_WHOLE;
     if (!template_read_words(argc, argv, verb->full, verb->names, verb->plain_min, verb->plain_max,
                              &words))
         return 2;

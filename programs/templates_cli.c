@@ -4,14 +4,9 @@
 #include <limits.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/text.h"
-#include "programs/installation.h"
-#include "programs/progress_text.h"
 
-#define MB_MAX        (UINT64_C(16) << 20)
-#define SHOW_EVERY    (200 * NS_PER_MS)
-#define SHOW_AT_FIRST (500 * NS_PER_MS)
+#define MB_MAX (UINT64_C(16) << 20)
 
 /* ---- words ---- */
 
@@ -95,27 +90,9 @@ bool template_read_words(int argc, char **argv, const char *command, const char 
     return false;
 }
 
-static int open_in_bucket(const struct config *config, const char *workspace,
-                          const struct template_options *options, struct template_store **ret,
-                          struct error *err)
+bool template_can_open(const struct config *config)
 {
-    struct installation i = {.config = config};
-    struct object_cache *cache = NULL;
-    struct objects *objects = NULL;
-    char url[PATH_MAX];
-    int result;
-
-    (void)snprintf(url, sizeof(url), "%s/%s", config->templates, workspace);
-    result = installation_prepare_objects(&i, config->data_dir, err);
-    if (result == 0)
-        result = object_cache_open(i.objects_dir, (uint64_t)config->s3_cache_max, &cache, err);
-    if (result == 0)
-        result = installation_open_objects(&i, url, &objects, err);
-    explicit_bzero(&i.s3_credentials, sizeof(i.s3_credentials));
-    if (result == 0)
-        return template_store_open_objects(objects, cache, options, ret, err);
-    object_cache_free(cache);
-    return -1;
+    return !config->templates[0] || template_open_in_bucket;
 }
 
 int template_open_workspace(const struct config *config, const char *workspace,
@@ -125,7 +102,7 @@ int template_open_workspace(const struct config *config, const char *workspace,
     char dir[PATH_MAX];
 
     if (config->templates[0])
-        return open_in_bucket(config, workspace, &options, ret, err);
+        return template_open_in_bucket(config, workspace, &options, ret, err);
     if (snprintf(dir, sizeof(dir), "%s/templates/%s", config->data_dir, workspace) >=
         (int)sizeof(dir))
         return error_set(err, ERR_INPUT, "data_dir: the path is too long");
@@ -137,40 +114,4 @@ void template_print_json(json_t *object)
     (void)json_dumpf(object, stdout, JSON_INDENT(2));
     (void)putchar('\n');
     json_decref(object);
-}
-
-/* ---- progress ---- */
-
-static void report(void *self, enum template_phase phase, uint64_t done, uint64_t total)
-{
-    struct progress_line *p = self;
-    int64_t now = clock_monotonic();
-    char text[PROGRESS_TEXT];
-
-    if (now - p->started < SHOW_AT_FIRST || now - p->shown < SHOW_EVERY)
-        return;
-    p->shown = now;
-    p->visible = true;
-    progress_text(phase, (double)(now - p->started) / (double)NS_PER_SEC, done, total, text);
-    fprintf(stderr, "\r\033[K%s: %s", p->what, text);
-}
-
-void progress_line_init(struct progress_line *p, const char *what, bool quiet)
-{
-    *p = (struct progress_line){.what = what, .started = clock_monotonic()};
-    p->progress.self = p;
-    if (!quiet && isatty(STDERR_FILENO))
-        p->progress.report = report;
-}
-
-const struct template_progress *progress_line_of(const struct progress_line *p)
-{
-    return p->progress.report ? &p->progress : NULL;
-}
-
-void progress_line_end(struct progress_line *p)
-{
-    if (p->visible)
-        fprintf(stderr, "\r\033[K");
-    p->visible = false;
 }

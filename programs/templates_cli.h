@@ -1,11 +1,12 @@
-/* programs/templates_cli — what `kiln template` and `kiln volume` share: their words, the store of
- * a workspace, and a line of progress. */
+/* programs/templates_cli — what `kiln template` and `kiln volume` share: their words, and the store
+ * of a workspace. */
 #ifndef PROGRAMS_TEMPLATES_CLI_H
 #define PROGRAMS_TEMPLATES_CLI_H
 
 #include <jansson.h>
 
-#include "programs/config.h"
+#include "programs/commands.h"
+#include "programs/progress_line.h"
 #include "templates/templates.h"
 
 struct template_words {
@@ -30,22 +31,18 @@ void template_print_json(json_t *object);
 /* The store in DATA/templates/WORKSPACE, or in the bucket that the configuration names. */
 MUST_CHECK int template_open_workspace(const struct config *config, const char *workspace,
                                        struct template_store **ret, struct error *err);
+MUST_CHECK IN_WHOLE int template_open_in_bucket(const struct config *config, const char *workspace,
+                                                const struct template_options *options,
+                                                struct template_store **ret, struct error *err);
+/* Of these the store is made; the caller's. */
+MUST_CHECK IN_WHOLE int template_open_objects(const struct config *config, const char *workspace,
+                                              struct objects **ret, struct object_cache **ret_cache,
+                                              struct error *err);
+/* Whether this program can: else COMMAND_OF_WHOLE. */
+bool template_can_open(const struct config *config);
 
-/* Part done, rate and remaining time, on stderr, where that is a terminal. */
-struct progress_line {
-    struct template_progress progress; /* for requests; report is NULL where nothing is shown */
-    const char *what;
-    int64_t started, shown; /* monotonic */
-    bool visible;
-};
-void progress_line_init(struct progress_line *p, const char *what, bool quiet);
-/* What to put into a request. */
-const struct template_progress *progress_line_of(const struct progress_line *p);
-/* Clears the line. */
-void progress_line_end(struct progress_line *p);
-
-int template_pack_command(struct template_store *s, const struct template_words *w,
-                          struct error *err);
+IN_WHOLE int template_pack_command(struct template_store *s, const struct template_words *w,
+                                   struct error *err);
 int template_ls_command(struct template_store *s, const struct template_words *w,
                         struct error *err);
 int template_show_command(struct template_store *s, const struct template_words *w,

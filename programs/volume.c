@@ -89,6 +89,8 @@ static int run_verb(const struct config *config, const struct verb *verb, int ar
     struct error err = ERROR_INIT;
     int result;
 
+    if (!verb->run || !template_can_open(config))
+        return COMMAND_OF_WHOLE;
     if (!template_read_words(argc, argv, verb->full, verb->names, verb->plain_min, 1, &words))
         return 2;
     result = template_open_workspace(config, words.workspace, &store, &err);

@@ -9,26 +9,8 @@
 
 #include "base/fs.h"
 #include "base/text.h"
-#include "programs/installation.h"
+#include "programs/beside.h"
 #include "programs/volume_words.h"
-
-#define PLUGIN "nbdkit-kiln-volume-plugin.so"
-
-bool volume_find_plugin(char ret[PATH_MAX])
-{
-    static const char *const places[] = {"/" PLUGIN, "/../lib/kiln/" PLUGIN};
-    char self[PATH_MAX] = "";
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    char *slash = n > 0 ? strrchr(self, '/') : NULL;
-
-    if (!slash)
-        return false;
-    *slash = '\0';
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-        if (snprintf(ret, PATH_MAX, "%s%s", self, places[i]) < PATH_MAX && access(ret, R_OK) == 0)
-            return true;
-    return false;
-}
 
 /* ---- where it listens ---- */
 
@@ -126,14 +108,10 @@ static int make_words(const struct config *config, const struct template_words *
 
     if (!program_is_there("nbdkit"))
         return error_set(err, ERR_SYSTEM, "nbdkit is not installed: apt-get install nbdkit");
-    if (!volume_find_plugin(plugin))
+    if (!program_find_plugin(plugin))
         return error_set(err, ERR_SYSTEM,
                          "this kiln was built without the nbdkit plugin: apt-get install "
                          "nbdkit-plugin-dev, and build it again");
-    if (config->templates[0])
-        return error_set(err, ERR_INPUT,
-                         "templates is an object store, and a volume is served of a store in a "
-                         "directory: kiln volume create makes the whole volume here");
     argv_push(argv, "nbdkit", "--foreground", "--exportname", "", NULL);
     if (p->socket[0])
         argv_push(argv, "--unix", p->socket, NULL);
@@ -142,7 +120,8 @@ static int make_words(const struct config *config, const struct template_words *
     if (!p->socket[0] && p->host[0])
         argv_push(argv, "--ipaddr", p->host, NULL);
     argv_push1(argv, plugin);
-    argv_pushf(argv, "store=%s/templates/%s", config->data_dir, w->workspace);
+    if (!config->templates[0])
+        argv_pushf(argv, "store=%s/templates/%s", config->data_dir, w->workspace);
     argv_pushf(argv, "template=%s:%llu", i->ref.name, (unsigned long long)i->ref.revision);
     argv_pushf(argv, "size=%llu", (unsigned long long)i->size);
     if (p->socket[0])
@@ -179,8 +158,8 @@ static void print_how(const struct volume_choice *c, const struct template_disk_
     (void)fflush(stdout);
 }
 
-/* nbdkit takes this process over: signals are its own, and nobody stands between. */
-static int become(const struct argv *argv, struct error *err)
+/* In nbdkit signals are its own, and over a store in a directory nobody stands between. */
+int volume_become(const struct argv *argv, struct error *err)
 {
     sigset_t none;
 
@@ -212,5 +191,6 @@ int volume_serve_command(const struct config *config, struct template_store *s,
     if (make_words(config, w, &choice, &info, &place, &argv, err) < 0)
         return -1;
     print_how(&choice, &info, &place);
-    return become(&argv, err);
+    return config->templates[0] ? volume_serve_bucket(config, w->workspace, &argv, err)
+                                : volume_become(&argv, err);
 }

@@ -23,10 +23,12 @@ MUST_CHECK int volume_check_there(const struct volume_choice *c, struct error *e
 
 int volume_serve_command(const struct config *config, struct template_store *s,
                          const struct template_words *w, struct error *err);
-int volume_export_command(const struct config *config, struct template_store *s,
-                          const struct template_words *w, struct error *err);
-
-/* The plugin's file: beside kiln, or in ../lib/kiln.  False where there is none. */
-bool volume_find_plugin(char ret[PATH_MAX]);
+/* Becomes what argv says, with default signals, and files for the owner alone. */
+MUST_CHECK int volume_become(const struct argv *argv, struct error *err);
+/* Runs nbdkit, as argv says but for its store, until it ends. */
+MUST_CHECK IN_WHOLE int volume_serve_bucket(const struct config *config, const char *workspace,
+                                            struct argv *argv, struct error *err);
+IN_WHOLE int volume_export_command(const struct config *config, struct template_store *s,
+                                   const struct template_words *w, struct error *err);
 
 #endif

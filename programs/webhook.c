@@ -20,7 +20,7 @@ static void print_row(void *self, const struct webhook_message *m)
     char created[CLOCK_TEXT], next[CLOCK_TEXT];
 
     (void)self;
-    printf("%-36s %-20s %-20s %8d %-20s %s  %s\n", m->id, m->type, show_time(m->created, created),
+    printf("%-36s %-22s %-20s %8d %-20s %s  %s\n", m->id, m->type, show_time(m->created, created),
            m->attempts, m->delivered ? "delivered" : show_time(m->next_try, next), m->url,
            m->answer[0] ? m->answer : "-");
 }
@@ -56,7 +56,7 @@ static int list(const struct config *c, bool all, bool json, struct error *err)
     if (installation_open_state(c, NULL, &s, err) < 0)
         return -1;
     if (!json)
-        printf("%-36s %-20s %-20s %8s %-20s %s  %s\n", "ID", "TYPE", "SINCE", "ATTEMPTS", "NEXT",
+        printf("%-36s %-22s %-20s %8s %-20s %s  %s\n", "ID", "TYPE", "SINCE", "ATTEMPTS", "NEXT",
                "URL", "LAST ANSWER");
     result = state_webhook_list(s, all, json ? print_json : print_row, NULL, err);
     state_close(s);

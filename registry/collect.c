@@ -70,3 +70,8 @@ int registry_server_collect(const struct registry_server_config *config, bool *r
     *ret_removed = removed;
     return 0;
 }
+
+int registry_server_hold(const char *dir, bool *ret_busy, int *ret_fd, struct error *err)
+{
+    return registry_server_lock(dir, false, ret_busy, ret_fd, err);
+}

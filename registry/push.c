@@ -1,8 +1,6 @@
 /* registry — an image is pushed: its blobs by several threads, and then its manifest. */
-#include <errno.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/digest.h"
 #include "base/fs.h"
@@ -28,14 +26,8 @@ struct push {
 static int open_config(void *self, int *ret_fd, struct error *err)
 {
     const struct registry_image *image = self;
-    CLEANUP_CLOSE int fd = memfd_create("config", MFD_CLOEXEC);
 
-    if (fd < 0)
-        return error_errno(err, errno, "make room for the config");
-    if (fs_write_all(fd, image->config, image->config_len, err) < 0)
-        return -1;
-    *ret_fd = TAKE_FD(fd);
-    return 0;
+    return fs_memory_file("config", image->config, image->config_len, ret_fd, err);
 }
 
 static int send_blob(const struct push *p, const struct registry_layer *l, struct error *err)

@@ -6,7 +6,6 @@
  * the API has no way to see it. */
 #include <pthread.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/digest.h"
@@ -32,10 +31,10 @@ static void fallback_tag(const char *digest, char ret[REGISTRY_DIGEST])
 static int put_bytes(const struct registry *r, const char *repository, const char *digest,
                      const void *bytes, size_t len, struct error *err)
 {
-    CLEANUP_CLOSE int fd = memfd_create("artifact", MFD_CLOEXEC);
+    CLEANUP_CLOSE int fd = -1;
 
-    if (fd < 0 || fs_write_all(fd, bytes, len, err) < 0)
-        return error_set(err, ERR_SYSTEM, "make room for what is attached");
+    if (fs_memory_file("artifact", bytes, len, &fd, err) < 0)
+        return -1;
     return registry_put_blob(r, repository, digest, fd, len, err);
 }
 

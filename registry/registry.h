@@ -10,6 +10,7 @@
 #include "base/es256.h"
 #include "base/http.h"
 #include "base/process.h"
+#include "registry/keys.h"
 
 /* ---- tokens (distribution specification, "Token Authentication") ---- */
 
@@ -17,8 +18,11 @@
  * for what they say. */
 struct registry_signer { /* borrowed */
     const struct es256_key *key;
+    struct registry_keys *keys; /* instead of one key; NULL: there is but that one */
     const char *issuer, *service;
 };
+/* The key that signs now. */
+const struct es256_key *registry_signer_key(const struct registry_signer *s);
 
 enum registry_action { REGISTRY_PULL = 1, REGISTRY_PUSH = 2, REGISTRY_DELETE = 4 };
 
@@ -46,8 +50,8 @@ MUST_CHECK int registry_token(const struct registry_signer *s, const struct regi
 #define REGISTRY_REPOSITORY 256
 void registry_ticket(const struct es256_key *k, const char *workspace, const char *repository,
                      int64_t until, char ret[REGISTRY_TICKET]);
-/* False: it is none, or its time is over. */
-bool registry_ticket_check(const struct es256_key *k, const char *text, int64_t now,
+/* False: it is none, or its time is over, or that of the key which sealed it. */
+bool registry_ticket_check(const struct registry_signer *s, const char *text, int64_t now,
                            char ret_workspace[REGISTRY_WORKSPACE],
                            char ret_repository[REGISTRY_REPOSITORY]);
 
@@ -358,6 +362,15 @@ MUST_CHECK int registry_server_collect(const struct registry_server_config *conf
                                        size_t *ret_removed, struct error *err);
 
 /* Stops and reaps it.  NULL is fine. */
+/* Restarts it when the keys that it trusts are not those of its signer any more: what is being
+ * answered gets 3 s to end, and new requests have to be made again. */
+MUST_CHECK int registry_server_renew(struct registry_server *s, bool *ret_restarted,
+                                     struct error *err);
+/* Keeps garbage from being collected there until the descriptor is closed.  *ret_busy: it is being
+ * collected now, and there is none. */
+MUST_CHECK int registry_server_hold(const char *dir, bool *ret_busy, int *ret_fd,
+                                    struct error *err);
+
 void registry_server_free(struct registry_server *s);
 
 #endif

@@ -26,6 +26,8 @@
 #define LOG_TAIL    4096       /* bytes looked at for a reason */
 #define CONFIG_MAX  16384
 #define SECRET_SIZE 32
+#define DRAIN       "3s" /* for what is being answered, when it is stopped */
+#define TRUSTED     3
 
 struct registry_server {
     char *program;
@@ -36,7 +38,8 @@ struct registry_server {
     char url[300];
     char secret[2 * SECRET_SIZE + 1];
     const struct registry_signer *signer;
-    char *realm; /* with a signer */
+    char *realm;                              /* with a signer */
+    const struct es256_key *trusted[TRUSTED]; /* by the one that runs */
     int64_t ready_ms;
     struct process process;
     int lock; /* on dir */
@@ -136,14 +139,35 @@ static void add_quoted(struct buf *out, const char *text)
     buf_adds(out, "'\n");
 }
 
-/* Who may do what is said by tokens; their signer is known by the certificate. */
-static int add_auth(const struct registry_server *s, struct buf *out, struct error *err)
+/* The current key, the next, and the old one. */
+static void list_keys(const struct registry_server *s, const struct es256_key *ret[TRUSTED])
+{
+    struct registry_keys *keys = s->signer ? s->signer->keys : NULL;
+
+    ret[0] = s->signer ? registry_signer_key(s->signer) : NULL;
+    ret[1] = keys ? registry_keys_next(keys) : NULL;
+    ret[2] = keys ? registry_keys_old(keys) : NULL;
+}
+
+static bool is_among(const struct es256_key *key, const struct es256_key *const keys[TRUSTED])
+{
+    for (int i = 0; i < TRUSTED; i++)
+        if (key == keys[i])
+            return true;
+    return !key;
+}
+
+/* Who may do what is said by tokens; their signers are known by certificates. */
+static int add_auth(struct registry_server *s, struct buf *out, struct error *err)
 {
     CLEANUP(buf_release) struct buf pem = BUF_INIT(CONFIG_MAX);
     char path[PATH_MAX];
 
+    list_keys(s, s->trusted);
+    for (int i = 0; i < TRUSTED; i++)
+        if (s->trusted[i] && es256_certificate(s->trusted[i], s->signer->issuer, &pem, err) < 0)
+            return -1;
     if (path_in(s, "token-certificate.pem", path, sizeof(path), err) < 0 ||
-        es256_certificate(s->signer->key, s->signer->issuer, &pem, err) < 0 ||
         fs_write_file(AT_FDCWD, path, pem.data, pem.len, 0600, err) < 0)
         return -1;
     buf_adds(out, "auth:\n"
@@ -159,7 +183,7 @@ static int add_auth(const struct registry_server *s, struct buf *out, struct err
     return 0;
 }
 
-static int write_config(const struct registry_server *s, struct error *err)
+static int write_config(struct registry_server *s, struct error *err)
 {
     CLEANUP(buf_release) struct buf text = BUF_INIT(CONFIG_MAX);
     char data[PATH_MAX];
@@ -185,6 +209,7 @@ static int write_config(const struct registry_server *s, struct error *err)
     buf_adds(&text, "http:\n"
                     "  headers:\n"
                     "    X-Content-Type-Options: [nosniff]\n"
+                    "  draintimeout: " DRAIN "\n"
                     "  secret: ");
     add_quoted(&text, s->secret);
     buf_adds(&text, "  addr: ");
@@ -339,6 +364,26 @@ int registry_server_check(struct registry_server *s, bool *ret_restarted, struct
         restarted = true;
     }
     *ret_restarted = restarted;
+    return 0;
+}
+
+int registry_server_renew(struct registry_server *s, bool *ret_restarted, struct error *err)
+{
+    const struct es256_key *keys[TRUSTED];
+    bool as_is;
+
+    list_keys(s, keys);
+    /* A next key that it does not know yet is not in use. */
+    as_is = is_among(keys[0], s->trusted) && is_among(keys[2], s->trusted);
+    for (int i = 0; i < TRUSTED; i++)
+        as_is = as_is && is_among(s->trusted[i], keys);
+    *ret_restarted = false;
+    if (as_is)
+        return 0;
+    process_stop(&s->process, STOP_MS);
+    if (launch(s, err) < 0)
+        return error_wrap(err, "start the registry with other keys");
+    *ret_restarted = true;
     return 0;
 }
 

@@ -42,20 +42,29 @@ static const char *take(const char *from, const char *end, char *ret, size_t siz
     return from + len + 1;
 }
 
-bool registry_ticket_check(const struct es256_key *k, const char *text, int64_t now,
+static bool is_sealed(const struct es256_key *k, const char *text, const char *mac)
+{
+    char expected[2 * SHA256_SIZE + 1];
+
+    if (!k)
+        return false;
+    seal(k, text, (size_t)(mac - text), expected);
+    return strlen(mac + 1) == strlen(expected) && digest_equal(mac + 1, expected, strlen(expected));
+}
+
+bool registry_ticket_check(const struct registry_signer *s, const char *text, int64_t now,
                            char ret_workspace[REGISTRY_WORKSPACE],
                            char ret_repository[REGISTRY_REPOSITORY])
 {
     const char *mac = strrchr(text, '.');
     const char *rest = text + strlen(PREFIX);
-    char expected[2 * SHA256_SIZE + 1];
     char until[24];
     uint64_t seconds;
 
     if (!mac || !text_starts(text, PREFIX))
         return false;
-    seal(k, text, (size_t)(mac - text), expected);
-    if (strlen(mac + 1) != strlen(expected) || !digest_equal(mac + 1, expected, strlen(expected)))
+    if (!is_sealed(registry_signer_key(s), text, mac) &&
+        !(s->keys && is_sealed(registry_keys_old(s->keys), text, mac)))
         return false;
     rest = take(rest, NULL, ret_workspace, REGISTRY_WORKSPACE);
     rest = rest && rest < mac ? take(rest, NULL, until, sizeof(until)) : NULL;

@@ -19,6 +19,11 @@ static const struct {
 } action_names[] = {{REGISTRY_PULL, "pull"}, {REGISTRY_PUSH, "push"}, {REGISTRY_DELETE, "delete"}};
 #define N_ACTIONS (sizeof(action_names) / sizeof(action_names[0]))
 
+const struct es256_key *registry_signer_key(const struct registry_signer *s)
+{
+    return s->keys ? registry_keys_current(s->keys) : s->key;
+}
+
 /* ---- the claims ---- */
 
 static json_t *access_json(const struct registry_access *a)
@@ -63,17 +68,17 @@ int registry_token(const struct registry_signer *s, const struct registry_claims
                    struct buf *out, struct error *err)
 {
     CLEANUP(buf_release) struct buf token = BUF_INIT(TOKEN_MAX);
+    const struct es256_key *key = registry_signer_key(s);
     unsigned char signature[ES256_SIGNATURE];
 
-    if (add_part(
-            &token,
-            json_pack("{s:s, s:s, s:s}", "typ", "JWT", "alg", "ES256", "kid", es256_id(s->key)),
-            err) < 0)
+    if (add_part(&token,
+                 json_pack("{s:s, s:s, s:s}", "typ", "JWT", "alg", "ES256", "kid", es256_id(key)),
+                 err) < 0)
         return -1;
     buf_addc(&token, '.');
     if (add_part(&token, claims_json(s, claims), err) < 0 ||
         buf_check(&token, "a token", err) < 0 ||
-        es256_sign(s->key, token.data, token.len, signature, err) < 0)
+        es256_sign(key, token.data, token.len, signature, err) < 0)
         return -1;
     buf_addc(&token, '.');
     digest_base64url(signature, sizeof(signature), &token);

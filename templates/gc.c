@@ -20,6 +20,7 @@
 #define WORTH_KEEPING 70
 
 struct survey {
+    const struct template_progress *progress;
     struct view view; /* all packs, condemned ones too */
     struct reader reader;
     bool has_reader;
@@ -67,7 +68,7 @@ static int look(struct template_store *store, struct survey *s, struct error *er
     for (size_t i = 0; i < s->view.n_packs; i++)
         if (pack_check_tables(&store->hasher, &s->view.packs[i], err) < 0)
             return -1;
-    if (reach_all(store, &s->reader, &s->reach, err) < 0)
+    if (reach_all(store, &s->reader, s->progress, &s->reach, err) < 0)
         return -1;
     assign(s, false);
     assign(s, true);
@@ -129,8 +130,9 @@ static int condemn(struct template_store *store, struct survey *s, struct argv *
 
 /* ---- copy ---- */
 
+/* *done: raw bytes so far, of total. */
 static int copy_pack(struct survey *s, size_t pack, struct writer *w, struct writer_hand *hand,
-                     struct error *err)
+                     uint64_t *done, uint64_t total, struct error *err)
 {
     const struct pack *p = &s->view.packs[pack];
 
@@ -144,6 +146,9 @@ static int copy_pack(struct survey *s, size_t pack, struct writer *w, struct wri
         if (reader_chunk(&s->reader, p, &c, &data, err) < 0 ||
             writer_keep(w, hand, c.address, data, c.len, err) < 0)
             return -1;
+        *done += c.len;
+        if (s->progress)
+            s->progress->report(s->progress->self, TEMPLATE_WRITING, *done, total);
     }
     return 0;
 }
@@ -153,13 +158,19 @@ static int copy(struct template_store *store, struct survey *s, const struct arg
 {
     struct writer *w = NULL;
     struct writer_hand *hand = NULL;
+    uint64_t done = 0, total = 0, all, needed;
     int result = writer_open(store, &w, err);
 
     if (result == 0)
         result = writer_hand_new(w, &hand, err);
+    for (size_t i = 0; i < s->view.n_packs; i++)
+        if (argv_contains(names, s->view.packs[i].name)) {
+            weigh(s, i, &all, &needed);
+            total += needed;
+        }
     for (size_t i = 0; result == 0 && i < s->view.n_packs; i++)
         if (argv_contains(names, s->view.packs[i].name))
-            result = copy_pack(s, i, w, hand, err);
+            result = copy_pack(s, i, w, hand, &done, total, err);
     if (result == 0)
         result = writer_commit(w, hand, err);
     writer_hand_free(hand);
@@ -225,10 +236,10 @@ static int first_look(struct template_store *store, struct survey *s, struct arg
     return result;
 }
 
-static int last_look(struct template_store *store, struct template_gc_report *report,
-                     struct error *err)
+static int last_look(struct template_store *store, const struct template_progress *progress,
+                     struct template_gc_report *report, struct error *err)
 {
-    CLEANUP(survey_release) struct survey s = {.has_reader = false};
+    CLEANUP(survey_release) struct survey s = {.progress = progress};
     int lock = -1;
     int result;
 
@@ -241,9 +252,10 @@ static int last_look(struct template_store *store, struct template_gc_report *re
     return result;
 }
 
-int template_gc(struct template_store *store, struct template_gc_report *ret, struct error *err)
+int template_gc(struct template_store *store, const struct template_progress *progress,
+                struct template_gc_report *ret, struct error *err)
 {
-    CLEANUP(survey_release) struct survey s = {.has_reader = false};
+    CLEANUP(survey_release) struct survey s = {.progress = progress};
     CLEANUP(argv_release) struct argv to_copy = ARGV_INIT;
     struct template_gc_report report = {.packs_removed = 0};
 
@@ -252,8 +264,46 @@ int template_gc(struct template_store *store, struct template_gc_report *ret, st
     if (to_copy.n > 0 && copy(store, &s, &to_copy, err) < 0)
         return error_wrap(err, "collect what is not needed");
     report.packs_rewritten = to_copy.n;
-    if (last_look(store, &report, err) < 0)
+    if (last_look(store, progress, &report, err) < 0)
         return error_wrap(err, "collect what is not needed");
+    *ret = report;
+    return 0;
+}
+
+static void weigh_all(const struct survey *s, struct template_gc_report *report)
+{
+    for (size_t i = 0; i < s->view.n_packs; i++) {
+        const struct pack *p = &s->view.packs[i];
+        uint64_t all, needed;
+
+        weigh(s, i, &all, &needed);
+        if (is_fresh(s, p->name) || (needed > 0 && needed * 100 >= all * WORTH_KEEPING)) {
+            report->bytes_live += p->size;
+            continue;
+        }
+        /* As much of it is copied as is needed. */
+        report->packs_waiting++;
+        report->bytes_waiting +=
+            all ? p->size - (uint64_t)((double)needed / (double)all * (double)p->size) : p->size;
+    }
+}
+
+int template_gc_look(struct template_store *store, struct template_gc_report *ret,
+                     struct error *err)
+{
+    CLEANUP(survey_release) struct survey s = {.has_reader = false};
+    struct template_gc_report report = {.packs_removed = 0};
+    int lock = -1;
+    int result;
+
+    if (storage_lock(store->storage, false, &lock, err) < 0)
+        return error_wrap(err, "look for what is not needed");
+    result = look(store, &s, err);
+    if (result == 0)
+        weigh_all(&s, &report);
+    storage_unlock(store->storage, &lock);
+    if (result < 0)
+        return error_wrap(err, "look for what is not needed");
     *ret = report;
     return 0;
 }

@@ -15,6 +15,10 @@ static const unsigned char end_magic[8] = {'K', 'i', 'l', 'n', 'E', 'n', 'd', '\
 #define FIELD_BITS 20
 #define FIELD_MASK ((1u << FIELD_BITS) - 1)
 
+/* What is kept here of a pack that is elsewhere may be damaged, or gone: so often it is fetched
+ * again. */
+#define TURNS 3
+
 static int damaged(const struct pack *p, struct error *err, const char *what)
 {
     return error_set(err, ERR_SYSTEM,
@@ -56,11 +60,17 @@ static int read_trailer(const struct hasher *h, struct pack *p, uint64_t *ret_ta
 
     if (p->size < PACK_HEADER_SIZE + PACK_TRAILER_SIZE)
         return damaged(p, err, "it is too short");
-    if (read_at(p, 0, head, sizeof(head), err) < 0 ||
-        read_at(p, p->size - sizeof(t), t, sizeof(t), err) < 0)
+    if (read_at(p, p->size - sizeof(t), t, sizeof(t), err) < 0)
         return -1;
-    if (memcmp(head, header, sizeof(header)) != 0)
-        return damaged(p, err, "its header is not one of version 1");
+    for (int turn = 0;; turn++) {
+        if (read_at(p, 0, head, sizeof(head), err) < 0)
+            return -1;
+        if (memcmp(head, header, sizeof(header)) == 0)
+            break;
+        if (!p->origin.forget || turn == TURNS)
+            return damaged(p, err, "its header is not one of version 1");
+        p->origin.forget(p->origin.self, 0, sizeof(head));
+    }
     if (memcmp(t + 56, end_magic, 8) != 0 || bytes_get64(t + 48) != hasher_checksum(h, t, 48))
         return damaged(p, err, "its trailer is wrong");
     tables = bytes_get64(t);
@@ -186,7 +196,6 @@ static bool frame_is_possible(const struct pack *p, const struct pack_frame *f)
            f->offset >= PACK_HEADER_SIZE && f->offset <= tables && f->stored <= tables - f->offset;
 }
 
-/* What is kept of a pack elsewhere may be damaged, and that not: it is fetched once more. */
 static int read_stored(const struct hasher *h, const struct pack *p, const struct pack_frame *f,
                        unsigned char *data, bool *ret_right, struct error *err)
 {
@@ -194,7 +203,7 @@ static int read_stored(const struct hasher *h, const struct pack *p, const struc
         if (read_at(p, f->offset, data, f->stored, err) < 0)
             return -1;
         *ret_right = hasher_checksum(h, data, f->stored) == f->checksum;
-        if (*ret_right || !p->origin.forget || turn > 0)
+        if (*ret_right || !p->origin.forget || turn == TURNS)
             return 0;
         p->origin.forget(p->origin.self, f->offset, f->stored);
     }

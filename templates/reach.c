@@ -102,8 +102,8 @@ static bool is_in_set(void *self, struct address node)
     return address_set_find(self, node) != NULL;
 }
 
-int reach_all(struct template_store *s, struct reader *r, struct address_set *ret,
-              struct error *err)
+int reach_all(struct template_store *s, struct reader *r, const struct template_progress *progress,
+              struct address_set *ret, struct error *err)
 {
     CLEANUP(argv_release) struct argv names = ARGV_INIT;
     const struct reach_visitor visitor = {.each = add_to_set, .skip = is_in_set, .self = ret};
@@ -123,6 +123,8 @@ int reach_all(struct template_store *s, struct reader *r, struct address_set *re
         free(root.nodes);
         if (result < 0)
             return error_wrap(err, "revision %s", names.v[i]);
+        if (progress)
+            progress->report(progress->self, TEMPLATE_LOOKING, i + 1, names.n);
     }
     return 0;
 }

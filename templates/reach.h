@@ -31,7 +31,8 @@ MUST_CHECK int reach_revision(struct reader *r, const struct revision_root *root
                               const struct reach_visitor *v, struct error *err);
 
 /* Adds all that any revision of the store, listed or held, refers to. */
-MUST_CHECK int reach_all(struct template_store *s, struct reader *r, struct address_set *ret,
+MUST_CHECK int reach_all(struct template_store *s, struct reader *r,
+                         const struct template_progress *progress, struct address_set *ret,
                          struct error *err);
 
 #endif

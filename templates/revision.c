@@ -13,6 +13,7 @@ struct node {
 };
 
 struct template_revision {
+    struct template_store *store;
     struct view view;
     struct reader reader;
     struct revision_root root;
@@ -34,6 +35,7 @@ static int open_revision(struct template_store *s, struct template_ref ref,
         view_open(s, true, &r->view, err) < 0 || reader_init(&r->reader, &r->view, err) < 0)
         return -1;
     r->has_reader = true;
+    r->store = s;
     r->nodes = calloc(r->root.n_nodes + 1, sizeof(*r->nodes));
     return r->nodes ? 0 : out_of_memory(err);
 }
@@ -185,6 +187,30 @@ static int read_entry(struct template_revision *r, uint64_t offset, unsigned cha
     return 0;
 }
 
+/* With the mutex.  Where packs are elsewhere, one that is open cannot be read after its removal: a
+ * collector may have put the chunks into another one meanwhile. */
+static bool look_again(struct template_revision *r)
+{
+    struct error ignored = ERROR_INIT;
+    struct reader reader;
+    struct view view;
+    size_t i = 0;
+
+    while (i < r->view.n_packs && !r->view.packs[i].origin.fill)
+        i++;
+    if (i == r->view.n_packs || view_open(r->store, true, &view, &ignored) < 0)
+        return false;
+    if (reader_init(&reader, &r->view, &ignored) < 0) {
+        view_release(&view);
+        return false;
+    }
+    reader_release(&r->reader);
+    view_release(&r->view);
+    r->view = view;
+    r->reader = reader;
+    return true;
+}
+
 int template_revision_read(struct template_revision *r, uint64_t offset, void *data, size_t len,
                            struct error *err)
 {
@@ -192,9 +218,14 @@ int template_revision_read(struct template_revision *r, uint64_t offset, void *d
 
     (void)pthread_mutex_lock(&r->mutex);
     while (len > 0 && result == 0) {
+        struct error first = ERROR_INIT;
         size_t n = 0;
 
-        result = read_entry(r, offset, data, len, &n, err);
+        result = read_entry(r, offset, data, len, &n, &first);
+        if (result < 0 && look_again(r))
+            result = read_entry(r, offset, data, len, &n, err);
+        else if (result < 0)
+            *err = first;
         data = (char *)data + n;
         offset += n;
         len -= n;
@@ -210,11 +241,16 @@ int template_revision_extent(struct template_revision *r, uint64_t offset, uint6
                              bool *ret_zero, struct error *err)
 {
     const struct entry *e = NULL;
+    struct error first = ERROR_INIT;
     uint64_t start = 0, end = 0;
     int result;
 
     (void)pthread_mutex_lock(&r->mutex);
-    result = find_entry(r, offset, &e, &start, &end, err);
+    result = find_entry(r, offset, &e, &start, &end, &first);
+    if (result < 0 && look_again(r))
+        result = find_entry(r, offset, &e, &start, &end, err);
+    else if (result < 0)
+        *err = first;
     if (result == 0) {
         *ret_zero = e->zero;
         *ret_len = end - offset;

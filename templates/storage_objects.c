@@ -12,12 +12,14 @@
 #include <sys/mman.h>
 
 #include "base/fs.h"
+#include "templates/bytes.h"
 #include "templates/storage.h"
 #include "templates/storage_lease.h"
 #include "templates/templates.h"
 
 #define SMALL_MAX      (64u << 20) /* bytes of what is no pack: a revision's root */
 #define REMOVE_SECONDS 3600        /* that readers have a condemned pack for */
+#define PARTS_SECONDS  (24 * 3600) /* no pack takes that long to be put */
 #define PACKS          "packs"
 #define RAW            "raw"
 
@@ -131,6 +133,21 @@ static void pack_close_file(void *self)
     free(p);
 }
 
+/* Frames are verified when they are read; the tables after them are mapped, and stay. */
+static int let_shrink(struct open_pack *p, uint64_t size, struct error *err)
+{
+    unsigned char tables[8];
+
+    if (size < PACK_TRAILER_SIZE)
+        return 0;
+    if (pack_fill(p, size - PACK_TRAILER_SIZE, PACK_TRAILER_SIZE, err) < 0)
+        return -1;
+    if (fs_pread(object_file_fd(p->file), tables, sizeof(tables), size - PACK_TRAILER_SIZE) ==
+        (ssize_t)sizeof(tables))
+        object_file_let_shrink(p->file, bytes_get64(tables));
+    return 0;
+}
+
 static int bucket_open_pack(struct storage *s, const char *name, int *ret_fd,
                             struct pack_origin *ret_origin, struct error *err)
 {
@@ -144,8 +161,9 @@ static int bucket_open_pack(struct storage *s, const char *name, int *ret_fd,
         return error_set(err, ERR_SYSTEM, "open a pack: out of memory");
     p->lease = &b->lease;
     if (lease_touch(&b->lease, err) < 0 || objects_head(b->objects, place.key, &info, err) < 0 ||
-        (info.there && object_file_open(b->cache, b->packs, place.key, info.etag, info.size,
-                                        &p->file, err) < 0)) {
+        (info.there && (object_file_open(b->cache, b->packs, place.key, info.etag, info.size,
+                                         &p->file, err) < 0 ||
+                        let_shrink(p, info.size, err) < 0))) {
         argv_release(&info.labels);
         pack_close_file(p);
         return -1;
@@ -253,10 +271,16 @@ static int bucket_sessions(struct storage *s, struct argv *ret, struct error *er
     return lease_touch(&b->lease, err) < 0 ? -1 : lease_sessions(&b->lease, ret, err);
 }
 
-/* Puts in parts that nobody ended are the bucket's own to clear away. */
+/* Puts in parts of packs that nobody will end.  A server that does not list them, or does not let
+ * us, is to have a rule for them: no reason to collect nothing. */
 static int bucket_sweep(struct storage *s, struct error *err)
 {
-    return lease_touch(&bucket_of(s)->lease, err);
+    struct bucket *b = bucket_of(s);
+    struct error ignored = ERROR_INIT;
+    size_t n;
+
+    (void)!objects_abort_unfinished(b->objects, PARTS_SECONDS, &n, &ignored);
+    return lease_touch(&b->lease, err);
 }
 
 static void bucket_release(struct storage *s)

@@ -107,9 +107,8 @@ static int load_settings(struct template_store *s, struct error *err)
     return check_format(s, &format, &secret, err);
 }
 
-/* Takes over the storage. */
-static int open_store(struct storage *storage, const struct template_options *options,
-                      struct template_store **ret, struct error *err)
+int store_open(struct storage *storage, const struct template_options *options,
+               struct template_store **ret, struct error *err)
 {
     struct template_store *s = calloc(1, sizeof(*s));
 
@@ -142,7 +141,7 @@ int template_store_open(const char *dir, const struct template_options *options,
         result = storage_open_directory(dir, &storage, err);
     if (result < 0)
         return error_wrap(err, "open the template store");
-    return open_store(storage, options, ret, err);
+    return store_open(storage, options, ret, err);
 }
 
 int template_store_open_memory(const struct template_options *options, struct template_store **ret,
@@ -152,30 +151,7 @@ int template_store_open_memory(const struct template_options *options, struct te
 
     if (storage_open_memory(&storage, err) < 0)
         return -1;
-    return open_store(storage, options, ret, err);
-}
-
-int template_store_open_objects(struct objects *objects, struct object_cache *cache,
-                                const struct template_options *options, struct template_store **ret,
-                                struct error *err)
-{
-    struct storage *storage = NULL;
-
-    if (storage_open_objects(objects, cache, &storage, err) < 0 ||
-        open_store(storage, options, ret, err) < 0)
-        return error_wrap(err, "open the template store");
-    return 0;
-}
-
-int template_store_is_made(struct objects *objects, bool *ret, struct error *err)
-{
-    struct object_info format;
-
-    if (objects_head(objects, "format", &format, err) < 0)
-        return -1;
-    argv_release(&format.labels);
-    *ret = format.there;
-    return 0;
+    return store_open(storage, options, ret, err);
 }
 
 void template_store_free(struct template_store *s)

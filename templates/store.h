@@ -17,6 +17,10 @@ struct template_store {
     struct template_options options;
 };
 
+/* Takes over the storage, also on -1. */
+MUST_CHECK int store_open(struct storage *storage, const struct template_options *options,
+                          struct template_store **ret, struct error *err);
+
 struct view {
     const struct hasher *hasher;
     struct pack *packs;

@@ -89,10 +89,10 @@ struct template_limits {
 };
 extern const struct template_limits template_limits_default;
 
-enum template_phase { TEMPLATE_SCANNING, TEMPLATE_PACKING, TEMPLATE_WRITING };
+enum template_phase { TEMPLATE_SCANNING, TEMPLATE_LOOKING, TEMPLATE_PACKING, TEMPLATE_WRITING };
 
 /* Called now and then, on the caller's thread or another, never on two at once.  done and total
- * are entries while scanning (total 0: not known), else bytes. */
+ * are entries while scanning (total 0: not known), revisions while looking, else bytes. */
 struct template_progress {
     void (*report)(void *self, enum template_phase phase, uint64_t done, uint64_t total);
     void *self;
@@ -325,6 +325,20 @@ MUST_CHECK int template_disk_export_tar(struct template_disk *d, int fd,
                                         const struct template_progress *progress,
                                         struct error *err);
 
+/* ---- copy ---- */
+
+struct template_taker {
+    /* "packs": comes before what is in it. */
+    int (*directory)(void *self, const char *path, struct error *err);
+    /* path: "packs/NAME", below the store.  lasting: it never changes under that name. */
+    int (*file)(void *self, const char *path, int fd, bool lasting, struct error *err);
+    void *self;
+};
+/* Hands out every file of a store in a directory, so that these are a store of the same revisions
+ * and holds.  Runs beside packers, collectors and readers, which wait while the small files go. */
+MUST_CHECK int template_copy(struct template_store *s, const struct template_taker *taker,
+                             struct error *err);
+
 /* ---- gc and verify ---- */
 
 struct template_gc_report {
@@ -333,8 +347,12 @@ struct template_gc_report {
     uint64_t bytes_freed, bytes_live, bytes_waiting; /* stored */
 };
 /* Runs beside packers and readers.  One at a time: ERR_SYSTEM "busy" otherwise. */
-MUST_CHECK int template_gc(struct template_store *s, struct template_gc_report *ret,
-                           struct error *err);
+MUST_CHECK int template_gc(struct template_store *s, const struct template_progress *progress,
+                           struct template_gc_report *ret, struct error *err);
+
+/* Only looks: *_waiting is what a collection would free now, by and by. */
+MUST_CHECK int template_gc_look(struct template_store *s, struct template_gc_report *ret,
+                                struct error *err);
 
 struct template_verify_report {
     uint64_t packs, chunks, revisions, bytes; /* that were looked at; raw bytes */

@@ -45,6 +45,41 @@ bool upload_git_is_address(const char *text)
     return scheme_length(text) > 0 || is_scp_style(text);
 }
 
+/* "https://host/path" for what names the same repository by ssh, without user and port; nothing
+ * where more of a password may be left in it. */
+static void add_https(const char *text, struct buf *out)
+{
+    const size_t scheme = scheme_length(text);
+    const char *host = text + (scheme ? scheme + 3 : 0);
+    const char *path;
+    size_t len;
+
+    host += strcspn(host, "@/") + 1;
+    if (host[-1] != '@') /* no user */
+        host = text + (scheme ? scheme + 3 : 0);
+    len = strcspn(host, ":/");
+    path = host + len;
+    if (scheme && *path == ':')
+        path += strcspn(path, "/");
+    path += strspn(path, ":/");
+    if (len && *path && !strchr(path, '@'))
+        buf_addf(out, "https://%.*s/%.*s", (int)len, host, (int)strcspn(path, "?#"), path);
+}
+
+static int refuse_ssh(const char *text, struct error *err)
+{
+    CLEANUP(buf_release) struct buf https = BUF_INIT(200);
+    CLEANUP(buf_release) struct buf why = BUF_INIT(1024);
+
+    add_https(text, &https);
+    buf_addf(&why,
+             "it asks for ssh, and Kiln has no key to show there; write %s, or, if the repository "
+             "is private, upload a clone of it with its submodules",
+             https.len && !https.full ? text_show(buf_str(&https)).text
+                                      : "the https:// address of the repository");
+    return refuse(err, text, buf_str(&why));
+}
+
 /* *ret_rest: what follows the scheme. */
 static int check_scheme(const char *text, const char **ret_rest, struct error *err)
 {
@@ -52,10 +87,7 @@ static int check_scheme(const char *text, const char **ret_rest, struct error *e
 
     if (is_scp_style(text) || (n == 3 && strncasecmp(text, "ssh", n) == 0) ||
         (n > 4 && strncasecmp(text + n - 4, "+ssh", 4) == 0))
-        return refuse(
-            err, text,
-            "it asks for ssh, and Kiln has no key to show there; use the https:// address "
-            "of the repository");
+        return refuse_ssh(text, err);
     if (n == 4 && strncasecmp(text, "file", n) == 0)
         return refuse(err, text,
                       "it names a file of the machine that builds; upload the folder, or use the "

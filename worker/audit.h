@@ -4,7 +4,7 @@
 #ifndef WORKER_AUDIT_H
 #define WORKER_AUDIT_H
 
-#include "worker/state.h"
+#include "worker/state_gc.h"
 
 #define AUDIT_ID      25  /* with the NUL */
 #define AUDIT_ADDRESS 46  /* an IP address */
@@ -60,6 +60,9 @@ MUST_CHECK int state_audit_list(struct state *s, const struct audit_query *query
                                 void (*each)(void *self, const struct audit_entry *e), void *self,
                                 int64_t *ret_total, struct error *err);
 
+/* How many are older. */
+MUST_CHECK int state_audit_find_old(struct state *s, int64_t before, struct gc_found *ret,
+                                    struct error *err);
 /* Removes some of what is older; *ret_more: there may be more. */
 MUST_CHECK int state_audit_remove_old(struct state *s, int64_t before, bool *ret_more,
                                       struct error *err);

@@ -159,7 +159,7 @@ static void tidy(const struct courier_config *c, int64_t *next)
     if (clock_monotonic() < *next)
         return;
     *next = clock_monotonic() + TIDY_PAUSE;
-    if (state_webhook_forget(c->state, c->urls, clock_now(&clock_system) - KEPT, &err) < 0)
+    if (state_webhook_forget(c->state, c->urls, clock_now(state_clock(c->state)) - KEPT, &err) < 0)
         say(c, "forget webhooks' messages: %s", err.msg);
 }
 

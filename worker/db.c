@@ -18,10 +18,43 @@ struct db {
     const struct db_engine *engine;
     void *self;
     pthread_mutex_t lock;
+    int version; /* of the schema that this one works with; 0: it is being opened */
     bool begun;
     enum tx_mode mode; /* of what was begun */
     bool tells;
 };
+
+/* ---- the schema's version ---- */
+
+static int refuse_newer(int64_t version, struct error *err)
+{
+    return error_set(err, ERR_SYSTEM,
+                     "the database has version %d and this kiln knows %d: use a newer kiln",
+                     (int)version, schema_version);
+}
+
+/* In a write that was begun: nobody has brought it to a newer one since it was opened. */
+static int check_version(struct db *db, struct error *err)
+{
+    int64_t version;
+
+    if (!db->version)
+        return 0;
+    if (db->engine->look_at_version(db->self, &version, err) < 0)
+        return -1;
+    return version > db->version ? refuse_newer(version, err) : 0;
+}
+
+int db_look_superseded(struct db *db, bool *ret, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    int64_t version;
+
+    if (tx_begin(&tx, db, TX_READ, err) < 0 || db->engine->get_version(db->self, &version, err) < 0)
+        return -1;
+    *ret = version > db->version;
+    return 0;
+}
 
 /* ---- opening ---- */
 
@@ -35,9 +68,7 @@ static int migrate(struct db *db, int to, struct error *err)
         db->engine->get_version(db->self, &version, err) < 0)
         return -1;
     if (version > schema_version)
-        return error_set(err, ERR_SYSTEM,
-                         "the database has version %d and this kiln knows %d: use a newer kiln",
-                         (int)version, schema_version);
+        return refuse_newer(version, err);
     for (int v = (int)version; v < to; v++)
         if (db->engine->migrate(db->self, v + 1, schema_migrations[v], err) < 0)
             return -1;
@@ -75,6 +106,7 @@ int db_open_version(const char *path, int version, struct db **ret, struct error
         db_close(db);
         return remote ? -1 : error_wrap(err, "database %s", path); /* a URL may hold a password */
     }
+    db->version = schema_version;
     *ret = db;
     return 0;
 }
@@ -92,6 +124,11 @@ void db_close(struct db *db)
         db->engine->close(db->self);
     pthread_mutex_destroy(&db->lock);
     free(db);
+}
+
+bool db_is_server(const struct db *db)
+{
+    return db->engine == &db_postgres;
 }
 
 struct clock db_clock(struct db *db)
@@ -139,6 +176,10 @@ static int begin(struct db *db, enum tx_mode mode, const char *workspace, struct
     }
     if (mode == TX_READ)
         return 0;
+    if (check_version(db, err) < 0) {
+        db->engine->rollback(db->self);
+        return -1;
+    }
     db->begun = true;
     db->mode = mode;
     db->tells = false;
@@ -224,13 +265,13 @@ bool db_may_retry(struct db *db, int64_t began, const struct error *err)
 
 void query_init(struct query *q, struct db *db, const char *sql)
 {
-    *q = (struct query){.db = db};
+    *q = (struct query){.db = db, .sql = sql};
     db->engine->query_init(db->self, q, sql);
 }
 
 void query_end(struct query *q)
 {
-    q->db->engine->query_end(q);
+    q->db->engine->query_end(q->db->self, q);
     q->stmt = NULL;
 }
 
@@ -293,4 +334,9 @@ int64_t query_get_int(struct query *q, int column)
 size_t query_get_blob(struct query *q, int column, void *out, size_t max)
 {
     return q->db->engine->query_get_blob(q, column, out, max);
+}
+
+bool query_is_null(struct query *q, int column)
+{
+    return q->db->engine->query_is_null(q, column);
 }

@@ -29,8 +29,13 @@ MUST_CHECK int db_open(const char *path, struct db **ret, struct error *err);
 MUST_CHECK int db_open_version(const char *path, int version, struct db **ret, struct error *err);
 void db_close(struct db *db);
 
-/* Whether the path is a server's, which others may use too. */
+/* Looks whether a newer Kiln has brought the schema to a version that this one does not know.  From
+ * then on every write is refused (ERR_SYSTEM), as it might harm what that one has changed. */
+MUST_CHECK int db_look_superseded(struct db *db, bool *ret, struct error *err);
+
+/* Whether the path is a server's, which others may use too; and whether an open one is. */
 bool db_is_remote(const char *path);
+bool db_is_server(const struct db *db);
 
 /* The clock that all who use the database share: the server's, or else the machine's. */
 struct clock db_clock(struct db *db);
@@ -47,9 +52,10 @@ struct clock db_clock(struct db *db);
  * only when the message says that it is not known, it may have been. */
 enum tx_mode {
     TX_READ,
-    TX_ROW,   /* a note about one build, which it locks first: others do not wait for it */
-    TX_NOTE,  /* a write that a power cut may take back (never a kill): it waits for no disk */
-    TX_WRITE, /* a write that survives a power cut once it is committed */
+    TX_ROW,      /* a note about one build, which it locks first: others do not wait for it */
+    TX_NOTE,     /* a write that a power cut may take back (never a kill): it waits for no disk */
+    TX_WRITE,    /* a write that survives a power cut once it is committed */
+    TX_SNAPSHOT, /* reads alone, all of one moment: that of the first.  It ends with tx_end */
 };
 struct tx {
     struct db *db;
@@ -93,6 +99,7 @@ bool db_may_retry(struct db *db, int64_t began, const struct error *err);
 /* One statement within a transaction.  Errors of preparing and binding are kept for query_next. */
 struct query {
     struct db *db;
+    const char *sql;
     void *stmt;
     int bound; /* parameters bound so far */
     int code;  /* first failure */
@@ -122,5 +129,6 @@ void query_reset(struct query *q);
 const char *query_get_text(struct query *q, int column);
 int64_t query_get_int(struct query *q, int column);
 size_t query_get_blob(struct query *q, int column, void *out, size_t max);
+bool query_is_null(struct query *q, int column);
 
 #endif

@@ -22,6 +22,8 @@ struct db_engine {
     /* The schema's version; 0: there is none.  migrate runs the statements that lead to it. */
     int (*get_version)(void *self, int64_t *ret, struct error *err);
     int (*migrate)(void *self, int version, const char *sql, struct error *err);
+    /* The same in a write that was begun, as cheap as can be. */
+    int (*look_at_version)(void *self, int64_t *ret, struct error *err);
 
     struct clock (*clock)(void *self);
     int (*listen)(void *self, void (*heard)(void *self), void *heard_self, bool *ret_hears,
@@ -29,7 +31,7 @@ struct db_engine {
 
     /* q->stmt is the engine's own; the rest as in worker/db.h. */
     void (*query_init)(void *self, struct query *q, const char *sql);
-    void (*query_end)(struct query *q);
+    void (*query_end)(void *self, struct query *q);
     void (*query_text)(struct query *q, const char *text);
     void (*query_int)(struct query *q, int64_t value);
     void (*query_blob)(struct query *q, const void *data, size_t len);
@@ -39,6 +41,7 @@ struct db_engine {
     const char *(*query_get_text)(struct query *q, int column);
     int64_t (*query_get_int)(struct query *q, int column);
     size_t (*query_get_blob)(struct query *q, int column, void *out, size_t max);
+    bool (*query_is_null)(struct query *q, int column);
 };
 
 extern const struct db_engine db_sqlite;

@@ -264,27 +264,41 @@ static void add_locks(const struct postgres *p, enum tx_mode mode, const char *w
     if (mode == TX_ROW)
         return;
     if (workspace)
-        buf_addf(out, "pg_advisory_xact_lock_shared(%lld), pg_advisory_xact_lock(%lld), ", writers,
-                 lock_number(p, "workspace", workspace));
+        buf_addf(out, " select pg_advisory_xact_lock_shared(%lld), pg_advisory_xact_lock(%lld);",
+                 writers, lock_number(p, "workspace", workspace));
     else
-        buf_addf(out, "pg_advisory_xact_lock(%lld), ", writers);
+        buf_addf(out, " select pg_advisory_xact_lock(%lld);", writers);
 }
 
+/* However long its owner is busy with what it has read. */
+static int begin_snapshot(struct postgres *p, struct error *err)
+{
+    p->xid[0] = '\0'; /* it has none */
+    return postgres_run(p,
+                        "begin isolation level repeatable read, read only;"
+                        " set local idle_in_transaction_session_timeout = 0",
+                        "begin a transaction", NULL, err);
+}
+
+/* In one request.  What is looked at once the locks are had is what there is then: each of the
+ * statements sees all that was committed before it. */
 static int begin(struct postgres *p, enum tx_mode mode, const char *workspace, struct error *err)
 {
     CLEANUP(buf_release) struct buf sql = BUF_INIT(1024);
     PGresult *res;
-    int last;
 
-    buf_addf(&sql, "begin isolation level read committed;%s select ",
+    if (mode == TX_SNAPSHOT)
+        return begin_snapshot(p, err);
+    buf_addf(&sql, "begin isolation level read committed;%s",
              mode == TX_WRITE ? "" : " set local synchronous_commit = off;");
     add_locks(p, mode, workspace, &sql);
-    buf_adds(&sql, "pg_current_xact_id(), " SERVER_TIME);
+    buf_addf(&sql, " select pg_current_xact_id(), " SERVER_TIME ", %s",
+             p->has_tables ? "(select max(version) from kiln_schema)" : "0");
     if (postgres_run(p, buf_str(&sql), "begin a transaction", &res, err) < 0)
         return -1;
-    last = PQnfields(res) - 1;
-    (void)snprintf(p->xid, sizeof(p->xid), "%s", PQgetvalue(res, 0, last - 1));
-    note_time(p, PQgetvalue(res, 0, last));
+    (void)snprintf(p->xid, sizeof(p->xid), "%s", PQgetvalue(res, 0, 0));
+    note_time(p, PQgetvalue(res, 0, 1));
+    p->version = strtoll(PQgetvalue(res, 0, 2), NULL, 10);
     PQclear(res);
     return 0;
 }
@@ -407,6 +421,7 @@ const struct db_engine db_postgres = {
     .lock = postgres_lock,
     .get_version = postgres_get_version,
     .migrate = postgres_migrate,
+    .look_at_version = postgres_look_at_version,
     .clock = postgres_clock,
     .listen = postgres_listen,
     .query_init = postgres_query_init,
@@ -420,4 +435,5 @@ const struct db_engine db_postgres = {
     .query_get_text = postgres_query_get_text,
     .query_get_int = postgres_query_get_int,
     .query_get_blob = postgres_query_get_blob,
+    .query_is_null = postgres_query_is_null,
 };

@@ -42,6 +42,8 @@ struct postgres {
     char channel[CHANNEL]; /* for telling */
     char xid[24];          /* of the transaction */
     char server[40];       /* when it started */
+    bool has_tables;       /* kiln_schema is there */
+    int64_t version;       /* of the schema, when the transaction was begun; 0: not known */
 
     int64_t next_try; /* clock_monotonic: no new connection before */
     int64_t pause;
@@ -76,9 +78,10 @@ void postgres_forget_prepared(struct postgres *p);
 /* See struct db_engine. */
 MUST_CHECK int postgres_get_version(void *self, int64_t *ret, struct error *err);
 MUST_CHECK int postgres_migrate(void *self, int version, const char *sql, struct error *err);
+MUST_CHECK int postgres_look_at_version(void *self, int64_t *ret, struct error *err);
 
 void postgres_query_init(void *self, struct query *q, const char *sql);
-void postgres_query_end(struct query *q);
+void postgres_query_end(void *self, struct query *q);
 void postgres_query_text(struct query *q, const char *text);
 void postgres_query_int(struct query *q, int64_t value);
 void postgres_query_blob(struct query *q, const void *data, size_t len);
@@ -88,6 +91,7 @@ void postgres_query_reset(struct query *q);
 const char *postgres_query_get_text(struct query *q, int column);
 int64_t postgres_query_get_int(struct query *q, int column);
 size_t postgres_query_get_blob(struct query *q, int column, void *out, size_t max);
+bool postgres_query_is_null(struct query *q, int column);
 
 MUST_CHECK int postgres_listen(void *self, void (*heard)(void *self), void *heard_self,
                                bool *ret_hears, struct error *err);

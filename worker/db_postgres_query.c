@@ -52,8 +52,9 @@ static void forget_values(struct statement *s)
     s->res = NULL;
 }
 
-void postgres_query_end(struct query *q)
+void postgres_query_end(void *self, struct query *q)
 {
+    (void)self;
     if (q->stmt)
         forget_values(q->stmt);
     free(q->stmt);
@@ -298,4 +299,11 @@ size_t postgres_query_get_blob(struct query *q, int column, void *out, size_t ma
     memcpy(out, data, len);
     PQfreemem(data);
     return len;
+}
+
+bool postgres_query_is_null(struct query *q, int column)
+{
+    const struct statement *s = q->stmt;
+
+    return PQgetisnull(s->res, s->row, column);
 }

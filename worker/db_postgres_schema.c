@@ -16,9 +16,17 @@ int postgres_get_version(void *self, int64_t *ret, struct error *err)
         if (postgres_run(p, "select max(version) from kiln_schema", "read the database's version",
                          &res, err) < 0)
             return -1;
+        p->has_tables = true;
         *ret = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
     }
     PQclear(res);
+    return 0;
+}
+
+int postgres_look_at_version(void *self, int64_t *ret, struct error *err)
+{
+    (void)err;
+    *ret = ((struct postgres *)self)->version;
     return 0;
 }
 
@@ -49,5 +57,8 @@ int postgres_migrate(void *self, int version, const char *sql, struct error *err
     buf_addf(&script, "insert into kiln_schema (version) values (%d)", version);
     if (buf_check(&script, "a migration", err) < 0)
         return -1;
-    return postgres_run(self, buf_str(&script), "update the database's schema", NULL, err);
+    if (postgres_run(self, buf_str(&script), "update the database's schema", NULL, err) < 0)
+        return -1;
+    ((struct postgres *)self)->has_tables = true;
+    return 0;
 }

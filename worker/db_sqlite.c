@@ -3,15 +3,26 @@
 #include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "worker/db_engine.h"
 
+#define KEPT_MAX     256
 #define BUSY_MS      20000
+#define BUSY_PAUSES  200 /* of 0.5 ms; after those they are of 10 ms */
 #define WAL_PAUSE_MS 10
+
+/* A statement that was prepared, and is kept for the next time. */
+struct kept {
+    char *sql;
+    sqlite3_stmt *stmt; /* NULL: in use */
+};
 
 struct sqlite {
     sqlite3 *handle;
     enum tx_mode wrote; /* the mode of the last write, which synchronous is set for */
+    struct kept kept[KEPT_MAX];
+    size_t n_kept;
 };
 
 static int fail(struct sqlite *s, int code, const char *act, struct error *err)
@@ -43,10 +54,25 @@ static int set_wal(struct sqlite *s, struct error *err)
     return code == SQLITE_OK ? 0 : fail(s, code, "set journal_mode", err);
 }
 
+/* Whether to try again to be the one that writes.  A write takes less than a millisecond, or some
+ * to reach the disk; SQLite's own pauses grow to 100 ms, so that who had bad luck has worse. */
+static int wait_busy(void *self, int pauses)
+{
+    (void)self;
+    if (pauses >= BUSY_PAUSES + BUSY_MS / 10)
+        return 0;
+    usleep(pauses < BUSY_PAUSES ? 500 : 10000);
+    return 1;
+}
+
 static void sqlite_close(void *self)
 {
     struct sqlite *s = self;
 
+    for (size_t i = 0; i < s->n_kept; i++) {
+        sqlite3_finalize(s->kept[i].stmt);
+        free(s->kept[i].sql);
+    }
     sqlite3_close(s->handle);
     free(s);
 }
@@ -62,7 +88,7 @@ static int set_up(struct sqlite *s, const char *path, struct error *err)
     /* It holds secrets; the files beside it get its mode. */
     if (is_new && strcmp(path, ":memory:") != 0 && chmod(path, 0600) < 0)
         return error_errno(err, errno, "set its mode");
-    sqlite3_busy_timeout(s->handle, BUSY_MS);
+    sqlite3_busy_handler(s->handle, wait_busy, NULL);
     if (set_wal(s, err) < 0)
         return -1;
     return exec(s, "pragma foreign_keys = on", "set foreign_keys", err);
@@ -94,6 +120,8 @@ static int sqlite_begin(void *self, enum tx_mode mode, const char *workspace, st
     struct sqlite *s = self;
 
     (void)workspace; /* there is one writer at a time */
+    if (mode == TX_SNAPSHOT)
+        return exec(s, "begin", "begin a transaction", err);
     if (s->wrote != mode && exec(s, pragma, "set synchronous", err) < 0)
         return -1;
     s->wrote = mode;
@@ -145,19 +173,46 @@ static void note(struct query *q, int code)
         q->code = code;
 }
 
+static struct kept *find_kept(struct sqlite *s, const char *sql)
+{
+    for (size_t i = 0; i < s->n_kept; i++)
+        if (strcmp(s->kept[i].sql, sql) == 0)
+            return &s->kept[i];
+    return NULL;
+}
+
+/* Preparing takes longer than most statements do.  One that is in use already is prepared anew. */
 static void sqlite_query_init(void *self, struct query *q, const char *sql)
 {
     const char *lock = strstr(sql, " for update");
     int len = lock ? (int)(lock - sql) : -1;
+    struct sqlite *s = self;
+    struct kept *kept = find_kept(s, sql);
     sqlite3_stmt *stmt = NULL;
 
-    q->code = sqlite3_prepare_v2(((struct sqlite *)self)->handle, sql, len, &stmt, NULL);
+    if (kept && kept->stmt) {
+        q->stmt = kept->stmt;
+        kept->stmt = NULL;
+        return;
+    }
+    q->code = sqlite3_prepare_v3(s->handle, sql, len, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
     q->stmt = stmt;
+    if (!kept && q->code == SQLITE_OK && s->n_kept < KEPT_MAX &&
+        (s->kept[s->n_kept].sql = strdup(sql)))
+        s->n_kept++;
 }
 
-static void sqlite_query_end(struct query *q)
+static void sqlite_query_end(void *self, struct query *q)
 {
-    sqlite3_finalize(q->stmt);
+    struct kept *kept = q->code == SQLITE_OK ? find_kept(self, q->sql) : NULL;
+
+    if (!kept || kept->stmt) {
+        sqlite3_finalize(q->stmt);
+        return;
+    }
+    (void)sqlite3_reset(q->stmt);
+    (void)sqlite3_clear_bindings(q->stmt);
+    kept->stmt = q->stmt;
 }
 
 static void sqlite_query_text(struct query *q, const char *text)
@@ -221,6 +276,11 @@ static size_t sqlite_query_get_blob(struct query *q, int column, void *out, size
     return len;
 }
 
+static bool sqlite_query_is_null(struct query *q, int column)
+{
+    return sqlite3_column_type(q->stmt, column) == SQLITE_NULL;
+}
+
 const struct db_engine db_sqlite = {
     .open = sqlite_open,
     .close = sqlite_close,
@@ -229,6 +289,7 @@ const struct db_engine db_sqlite = {
     .rollback = sqlite_rollback,
     .get_version = sqlite_get_version,
     .migrate = sqlite_migrate,
+    .look_at_version = sqlite_get_version,
     .query_init = sqlite_query_init,
     .query_end = sqlite_query_end,
     .query_text = sqlite_query_text,
@@ -240,4 +301,5 @@ const struct db_engine db_sqlite = {
     .query_get_text = sqlite_query_get_text,
     .query_get_int = sqlite_query_get_int,
     .query_get_blob = sqlite_query_get_blob,
+    .query_is_null = sqlite_query_is_null,
 };

@@ -95,6 +95,21 @@ static void read_word(struct reader *r)
     r->after_name = !type && !is(word, len, "column") && !is(word, len, "add");
 }
 
+/* What PostgreSQL alone needs; nothing, where a comment is something else. */
+static bool read_addition(struct reader *r)
+{
+    static const char begin[] = "/*postgres ";
+    const char *text = r->at + strlen(begin);
+    const char *end;
+
+    if (strncmp(r->at, begin, strlen(begin)) != 0 || !(end = strstr(text, "*/")))
+        return false;
+    buf_add(r->out, text, (size_t)(end - text));
+    r->at = end + 2;
+    r->after_name = r->after_paren = false;
+    return true;
+}
+
 static void read_other(struct reader *r)
 {
     const char c = *r->at++;
@@ -120,7 +135,7 @@ void dialect_to_postgres(const char *sql, struct buf *out, int *ret_params)
         } else if (is_word_byte(*r.at)) {
             read_word(&r);
             r.after_paren = false;
-        } else {
+        } else if (!read_addition(&r)) {
             read_other(&r);
         }
     }

@@ -44,7 +44,6 @@ struct worker_config { /* borrowed until worker_free */
     int64_t pull_ns;        /* how long a pull may take */
     int64_t lease_ns;       /* how long a silent worker keeps a build; heartbeats at a third */
     uint64_t log_max;       /* bytes of log text a build may write */
-    int64_t audit_ns;       /* how long entries of the audit log are kept; 0: for ever */
     int64_t log_ns;         /* how long logs are kept once their builds are over; 0: for ever */
     struct worker_cache cache;
     bool sweep;   /* worker_sweep at the start and now and then */

@@ -42,8 +42,8 @@ static int add_own(struct run *r, const char *repository, json_t *config, struct
     char ticket[REGISTRY_TICKET];
     json_t *entry;
 
-    registry_ticket(r->config->registry->signer->key, r->build.workspace, repository,
-                    clock_now(&clock_system) + r->config->pull_ns, ticket);
+    registry_ticket(registry_signer_key(r->config->registry->signer), r->build.workspace,
+                    repository, clock_now(&clock_system) + r->config->pull_ns, ticket);
     buf_addf(&plain, "build:%s", ticket);
     digest_base64(buf_str(&plain), plain.len, &coded);
     entry = json_pack("{s:s}", "auth", buf_str(&coded));

@@ -27,12 +27,33 @@ static void add_python_name(const char *name, struct buf *out)
     add_encoded(buf_str(&folded), "", out);
 }
 
+static bool is_of_os(const struct purl_package *p)
+{
+    static const char *const types[] = {"deb", "apk", "rpm", NULL};
+
+    return text_is_among(p->type, types);
+}
+
+/* As those who publish the packages have it: Red Hat's are not of "rhel". */
+static const char *vendor_of(const struct purl_package *p)
+{
+    const bool rhel = strcmp(p->type, "rpm") == 0 && strcmp(p->os, "rhel") == 0;
+
+    return rhel ? "redhat" : p->os;
+}
+
+/* How long the epoch is that rpm's version begins with; it is a qualifier there. */
+static size_t epoch_of(const struct purl_package *p)
+{
+    const size_t digits = strspn(p->version, "0123456789");
+
+    return strcmp(p->type, "rpm") == 0 && digits && p->version[digits] == ':' ? digits : 0;
+}
+
 static void add_name(const struct purl_package *p, struct buf *out)
 {
-    const bool of_os = strcmp(p->type, "deb") == 0 || strcmp(p->type, "apk") == 0;
-
-    if (of_os && *p->os) {
-        add_encoded(p->os, "", out);
+    if (is_of_os(p) && *p->os) {
+        add_encoded(vendor_of(p), "", out);
         buf_addc(out, '/');
     }
     if (strcmp(p->type, "pypi") == 0)
@@ -43,7 +64,7 @@ static void add_name(const struct purl_package *p, struct buf *out)
 
 static void add_qualifiers(const struct purl_package *p, struct buf *out)
 {
-    const bool of_os = strcmp(p->type, "deb") == 0 || strcmp(p->type, "apk") == 0;
+    const size_t epoch = epoch_of(p);
     const char *mark = "?";
 
     if (*p->architecture) {
@@ -51,20 +72,25 @@ static void add_qualifiers(const struct purl_package *p, struct buf *out)
         add_encoded(p->architecture, "", out);
         mark = "&";
     }
-    if (of_os && *p->os && *p->os_version) {
+    if (is_of_os(p) && *p->os && *p->os_version) {
         buf_addf(out, "%sdistro=", mark);
         add_encoded(p->os, "", out);
         buf_addc(out, '-');
         add_encoded(p->os_version, "", out);
+        mark = "&";
     }
+    if (epoch)
+        buf_addf(out, "%sepoch=%.*s", mark, (int)epoch, p->version);
 }
 
 void purl_add_package(const struct purl_package *p, struct buf *out)
 {
+    const size_t epoch = epoch_of(p);
+
     buf_addf(out, "pkg:%s/", p->type);
     add_name(p, out);
     buf_addc(out, '@');
-    add_encoded(p->version, "", out);
+    add_encoded(p->version + (epoch ? epoch + 1 : 0), "", out);
     add_qualifiers(p, out);
 }
 

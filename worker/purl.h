@@ -4,9 +4,9 @@
 
 #include "base/buf.h"
 
-struct purl_package { /* "" where it is not known */
-    const char *type; /* "deb", "apk", "pypi", "npm", "golang" */
-    const char *name, *version, *architecture;
+struct purl_package {                          /* "" where it is not known */
+    const char *type;                          /* "deb", "apk", "rpm", "pypi", "npm", "golang" */
+    const char *name, *version, *architecture; /* rpm's version may begin with an epoch, "1:" */
     const char *os, *os_version; /* of the image: ID and VERSION_ID of os-release(5) */
 };
 void purl_add_package(const struct purl_package *p, struct buf *out);

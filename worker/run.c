@@ -34,7 +34,8 @@ struct ticker {
 void run_log(const struct worker_config *c, const struct build *b, const char *fmt, ...)
 {
     char line[2048];
-    const struct note note = {.line = line, .workspace = b->workspace, .build = b->id};
+    const struct note note = {
+        .line = line, .workspace = b ? b->workspace : NULL, .build = b ? b->id : NULL};
     va_list ap;
 
     va_start(ap, fmt);
@@ -140,7 +141,8 @@ static int run_init(struct run *r, const struct worker_config *config, const str
     (void)snprintf(r->holder, sizeof(r->holder), "%s", holder);
     upload_report_init(&r->report);
     dockerfile_plan_init(&r->plan);
-    journal_init(&r->journal, config->state, &clock_system, build->id, config->log_max);
+    journal_init(&r->journal, config->state, state_clock(config->state), build->id,
+                 config->log_max);
     r->plain_log.journal = &r->journal;
     return cancel_init(&r->cancel, err);
 }
@@ -299,24 +301,27 @@ static void conclude(struct run *r, int outcome, struct error *err, bool drained
     settle(r, &result, drain);
 }
 
-void run_build(const struct worker_config *config, const struct build *build, const char *holder,
+bool run_build(const struct worker_config *config, const struct build *build, const char *holder,
                const struct cancel *drain)
 {
     struct error err = ERROR_INIT;
     struct ticker ticker;
     struct run r;
+    bool machine_is_fine;
     int outcome;
 
     if (run_init(&r, config, build, holder, &err) < 0 ||
         ticker_start(&ticker, &r, drain, &err) < 0) {
         run_log(config, build, "error: build %s: %s", build->id, err.msg);
         run_release(&r);
-        return;
+        return false;
     }
     outcome = pipeline_run(&r, &err);
+    machine_is_fine = outcome == 0 || err.kind != ERR_SYSTEM;
     ticker_stop(&ticker);
     conclude(&r, outcome, &err, atomic_load(&ticker.drained), drain);
     if (!atomic_load(&r.lost) && (outcome == 0 || err.kind != ERR_NONE)) /* and not cancelled */
         cache_registry_export(&r, drain);
     run_release(&r); /* removes the job directory, which may take long and nobody waits for */
+    return machine_is_fine;
 }

@@ -69,7 +69,7 @@ static inline bool run_is_slim(const struct run *r)
 /* The registry, of which every call ends when the run is stopped. */
 struct registry run_registry(const struct run *r);
 
-/* A line for the operator. */
+/* A line for the operator.  b: what it is about, or NULL. */
 void run_log(const struct worker_config *c, const struct build *b, const char *fmt, ...)
     PRINTF(3, 4);
 
@@ -77,9 +77,9 @@ void run_log(const struct worker_config *c, const struct build *b, const char *f
  * it was stopped (cancel was thrown). */
 MUST_CHECK int pipeline_run(struct run *r, struct error *err);
 
-/* The whole try: journal, lease, pipeline, verdict, cleaning up.  give_back: the cancel was the
- * worker's own, so the build goes back to the queue. */
-void run_build(const struct worker_config *config, const struct build *build, const char *holder,
+/* The whole try: journal, lease, pipeline, verdict, cleaning up.  When drain is thrown the build
+ * goes back to the queue.  False: it failed by a fault of this machine. */
+bool run_build(const struct worker_config *config, const struct build *build, const char *holder,
                const struct cancel *drain);
 
 #endif

@@ -71,6 +71,18 @@ static void make_id(const json_t *package, char ret[64])
     (void)snprintf(ret, 64, "SPDXRef-Package-%.8s-%.24s", text_of(package, "type"), hex);
 }
 
+/* What the package says of itself, where it does. */
+static void add_said(const json_t *package, const char *key, const char *before, json_t *o,
+                     const char *as)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(PURL_MAX);
+
+    if (!*text_of(package, key))
+        return;
+    buf_addf(&text, "%s%s", before, text_of(package, key));
+    json_object_set_new(o, as, json_string(buf_str(&text)));
+}
+
 static void describe(const json_t *found, const json_t *package, const char *id, json_t **ret)
 {
     const json_t *os = json_object_get(found, "os");
@@ -88,11 +100,8 @@ static void describe(const json_t *found, const json_t *package, const char *id,
     *ret = json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:o}", "SPDXID", id, "name", of.name,
                      "versionInfo", of.version, "downloadLocation", "NOASSERTION", "filesAnalyzed",
                      0, "sourceInfo", buf_str(&text), "externalRefs", purl_reference(&purl));
-    if (!*text_of(package, "license"))
-        return;
-    buf_clear(&text);
-    buf_addf(&text, "the package says: %s", text_of(package, "license"));
-    json_object_set_new(*ret, "licenseComments", json_string(buf_str(&text)));
+    add_said(package, "license", "the package says: ", *ret, "licenseComments");
+    add_said(package, "vendor", "Organization: ", *ret, "supplier");
 }
 
 static void add_package(struct document *d, const json_t *package)
@@ -136,13 +145,7 @@ static void make_creator(const struct sbom_subject *s, char ret[128])
 static const char *comment_of(const json_t *found)
 {
     const bool cut = json_is_true(json_object_get(found, "cut"));
-    const bool rpm = json_is_true(json_object_get(found, "rpm"));
 
-    if (cut && rpm)
-        return "Not all packages are listed: there is an rpm database, which is not read, and "
-               "more packages than are counted.";
-    if (rpm)
-        return "Not all packages are listed: there is an rpm database, which is not read.";
     return cut ? "Not all packages are listed: there are more than are counted, or databases that "
                  "could not be read."
                : NULL;

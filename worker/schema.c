@@ -283,6 +283,40 @@ static const char version_pending_shares[] =
     ") strict, without rowid;"
     "create index pending_shares_by_target on pending_shares (target, created);";
 
+/* What clients say of a resource beside metadata and spec: a JSON object; "" for nothing. */
+static const char version_others[] =
+    "alter table resources add column others text not null default '';";
+
+/* Whose turn it is (state_claim.c).  rowid: of builds of one moment the one that was made first is
+ * first; SQLite has it in every index. */
+static const char version_turns[] =
+    "create table turns ("
+    " workspace text not null,"
+    " lane integer not null,"
+    " served integer not null," /* the higher, the later */
+    " primary key (workspace, lane)"
+    ") strict, without rowid;"
+    "create index turns_by_age on turns (served, workspace, lane);"
+    "create index builds_waiting on builds (workspace,"
+    " (case when purpose > 2 then 1 else 0 end), not_before, uploaded/*postgres , rowid*/)"
+    " where phase = 1;"
+    "create index builds_pausing on builds (not_before) where phase = 1 and not_before > 0;"
+    "insert into turns select workspace, case when purpose > 2 then 1 else 0 end, 0 from builds"
+    " where phase = 1 group by 1, 2;";
+
+/* When which garbage was collected; and the way to old events. */
+static const char version_gc[] = "create table gc_runs ("
+                                 " task text primary key,"
+                                 " holder text not null,"
+                                 " began integer not null,"
+                                 " ended integer not null,"
+                                 " lease_until integer not null,"
+                                 " items integer not null default 0,"
+                                 " bytes integer not null default 0,"
+                                 " message text not null default ''"
+                                 ") strict, without rowid;"
+                                 "create index events_by_time on events (time);";
+
 /* Who did what; no references, as entries outlive what they are about. */
 static const char version_audit[] =
     "create table audit ("
@@ -301,6 +335,10 @@ static const char version_audit[] =
     "create index audit_by_time on audit (time, id);"
     "create index audit_by_workspace on audit (workspace, time, id);";
 
+#ifdef SCHEMA_NEXT /* as a later version would have it, for a test of upgrades */
+static const char version_next[] = "create table next (n integer not null) strict;";
+#endif
+
 const char *const schema_migrations[] = {
     version_1,          version_2,
     version_3,          version_accounts,
@@ -309,6 +347,10 @@ const char *const schema_migrations[] = {
     version_limits,     version_log_retention,
     version_revisions,  version_deployments,
     version_build_list, version_pending_shares,
-    version_audit,
+    version_others,     version_turns,
+    version_gc,         version_audit,
+#ifdef SCHEMA_NEXT
+    version_next,
+#endif
 };
 const int schema_version = sizeof(schema_migrations) / sizeof(schema_migrations[0]);

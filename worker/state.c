@@ -46,6 +46,11 @@ void state_close(struct state *s)
     free(s);
 }
 
+int state_look_superseded(struct state *s, bool *ret, struct error *err)
+{
+    return db_look_superseded(s->db, ret, err);
+}
+
 const struct clock *state_clock(const struct state *s)
 {
     return &s->clock;

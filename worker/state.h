@@ -37,6 +37,9 @@ struct state_config {
 };
 MUST_CHECK int state_open(const struct state_config *config, struct state **ret, struct error *err);
 void state_close(struct state *s);
+/* Whether a newer Kiln has changed the database since it was opened: this one can change nothing
+ * more, and is to end. */
+MUST_CHECK int state_look_superseded(struct state *s, bool *ret, struct error *err);
 /* The clock that what it stores is dated by. */
 const struct clock *state_clock(const struct state *s);
 
@@ -458,6 +461,7 @@ struct resource {
     char name[NAME_SIZE];
     char *metadata;       /* JSON object as the client sent it, without what the server owns */
     char *spec;           /* JSON object, unknown fields kept */
+    char *others;         /* JSON object of what Kiln does not know beside these two; "" for none */
     char build[BUILD_ID]; /* the newest asked for; "" without any, or with an image of its own */
     /* Of the last success; "" before: "<type>/<name>:<tag>"; of a template "<name>:<revision>"; of
      * a volume what state_resource_order's build said. */
@@ -466,6 +470,11 @@ struct resource {
 };
 void resource_release(struct resource *r);
 
+struct resource_body { /* as in struct resource; borrowed */
+    const char *metadata, *spec;
+    const char *others; /* NULL: none */
+};
+
 enum resource_outcome { RESOURCE_WRITTEN, RESOURCE_EXISTS, RESOURCE_ABSENT, RESOURCE_BUSY };
 
 /* create: RESOURCE_EXISTS if it is there, unless it has no image and no upload ever came for it.
@@ -473,23 +482,24 @@ enum resource_outcome { RESOURCE_WRITTEN, RESOURCE_EXISTS, RESOURCE_ABSENT, RESO
  * the same transaction (ret_build; else untouched); without, spec.runtime.image is its image and it
  * has no build any more, or, if the spec names none, both stay.  With RESOURCE_WRITTEN, ret is to
  * be released by the caller; otherwise it is untouched. */
-MUST_CHECK int state_resource_write(struct state *s, const struct target *t, const char *metadata,
-                                    const char *spec, bool create, bool upload,
+MUST_CHECK int state_resource_write(struct state *s, const struct target *t,
+                                    const struct resource_body *body, bool create, bool upload,
                                     enum resource_outcome *ret_outcome, struct resource *ret,
                                     struct build *ret_build, struct error *err);
 /* The same for a volume: a build that needs no upload, of source (as for state_build_from_source;
  * "" for none), is queued with it.  RESOURCE_BUSY: its last one has not ended.  create also where
  * its making failed. */
-MUST_CHECK int state_resource_order(struct state *s, const struct target *t, const char *metadata,
-                                    const char *spec, bool create, const char *source,
-                                    enum resource_outcome *ret_outcome, struct resource *ret,
-                                    struct build *ret_build, struct error *err);
+MUST_CHECK int state_resource_order(struct state *s, const struct target *t,
+                                    const struct resource_body *body, bool create,
+                                    const char *source, enum resource_outcome *ret_outcome,
+                                    struct resource *ret, struct build *ret_build,
+                                    struct error *err);
 /* The same with a build of that source, whose id was drawn before. */
-MUST_CHECK int state_resource_import(struct state *s, const struct target *t, const char *metadata,
-                                     const char *spec, bool create, const char *source,
-                                     const char *id, enum resource_outcome *ret_outcome,
-                                     struct resource *ret, struct build *ret_build,
-                                     struct error *err);
+MUST_CHECK int state_resource_import(struct state *s, const struct target *t,
+                                     const struct resource_body *body, bool create,
+                                     const char *source, const char *id,
+                                     enum resource_outcome *ret_outcome, struct resource *ret,
+                                     struct build *ret_build, struct error *err);
 MUST_CHECK int state_resource_get(struct state *s, const struct target *t,
                                   enum presence *ret_presence, struct resource *ret,
                                   struct error *err);

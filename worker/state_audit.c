@@ -128,6 +128,23 @@ int state_audit_list(struct state *s, const struct audit_query *query,
 
 /* ---- the end of it ---- */
 
+int state_audit_find_old(struct state *s, int64_t before, struct gc_found *ret, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    bool row;
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0)
+        return -1;
+    QUERY(q, s->db,
+          "select count(*), ifnull(sum(100 + length(action) + length(object)), 0) from audit"
+          " where time < ?");
+    query_int(&q, before);
+    if (query_next(&q, &row, err) < 0)
+        return -1;
+    *ret = (struct gc_found){query_get_int(&q, 0), query_get_int(&q, 1)};
+    return 0;
+}
+
 int state_audit_remove_old(struct state *s, int64_t before, bool *ret_more, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};

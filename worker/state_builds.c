@@ -215,7 +215,7 @@ static int ask_of_source(struct state *s, const struct target *t, const struct b
         return -1;
     tx_tell(&tx);
     b.upload_expires = b.uploaded = b.created;
-    if (begin(s, t, &b, err) < 0 ||
+    if (begin(s, t, &b, err) < 0 || turn_add(s, b.id, err) < 0 ||
         builds_cancel(s, t, b.created, "superseded by a newer build", err) < 0 ||
         tx_commit(&tx, err) < 0)
         return -1;
@@ -300,7 +300,7 @@ static int accept_upload(struct state *s, const char *workspace, const char *id,
     query_text(&q, id);
     t = build_target(&b);
     tx_tell(&tx);
-    if (query_run(&q, NULL, err) < 0 ||
+    if (query_run(&q, NULL, err) < 0 || turn_add(s, id, err) < 0 ||
         builds_cancel(s, &t, b.created, "superseded by a newer upload", err) < 0 ||
         tx_commit(&tx, err) < 0)
         return -1;

@@ -23,6 +23,8 @@ struct state {
     atomic_bool claim_failed; /* the last one, so that there is no use in hurrying to the next */
 };
 
+#define EVENTS_SHOWN 100 /* of a target; others are garbage */
+
 #define COPY_TEXT(to, from) ((void)snprintf((to), sizeof(to), "%s", (from)))
 
 /* Binds workspace, type and name. */
@@ -83,18 +85,47 @@ enum progress_told { TOLD_BEGUN, TOLD_DONE, TOLD_FAILED };
 MUST_CHECK int event_add_progress(struct state *s, const struct build *b, enum progress_told told,
                                   const char *message, struct error *err);
 
-/* Whether state_claim would find a build; false also when that cannot be told, or claims fail. */
+/* state_claim.c: whether state_claim would find a build; false also when that cannot be told, or
+ * claims fail. */
 bool queue_has_work(struct state *s);
+/* The build is queued now: its workspace has its turn.  Within the caller's write, of that
+ * workspace or of all. */
+MUST_CHECK int turn_add(struct state *s, const char *build, struct error *err);
+/* Forgets the turns of those who have nothing queued.  Not within a transaction. */
+MUST_CHECK int turns_tidy(struct state *s, struct error *err);
+
+/* state_lease.c: whether the worker still holds the build, and whether it should go on; locks the
+ * build for the rest of the caller's transaction. */
+MUST_CHECK int lease_look(struct state *s, const char *id, const char *worker,
+                          enum lease_verdict *ret_verdict, struct error *err);
+
+/* state_finish.c: ends of a build that is not over, within the caller's transaction. */
+MUST_CHECK int build_end_failed(struct state *s, const struct build *failed,
+                                const struct build_result *result, struct error *err);
+/* Of a RUNNING one that was told to stop. */
+MUST_CHECK int build_end_cancelled(struct state *s, const char *id, struct error *err);
+/* Back to the queue, for pause (ns); without count_try as if it had not been tried. */
+MUST_CHECK int build_requeue(struct state *s, const char *id, int64_t pause, bool count_try,
+                             struct error *err);
 
 /* The image's tags and the resource's image after a success. */
 MUST_CHECK int image_record(struct state *s, const struct build *b, struct error *err);
 /* The image with its own tag alone: nothing else says that it is the newest. */
 MUST_CHECK int image_keep(struct state *s, const struct build *b, struct error *err);
 
-/* state_webhooks.c: what became of a deployment ("DEPLOYED", "FAILED") waits to be sent to each URL
- * of state_announce; within the caller's transaction. */
-MUST_CHECK int webhook_add(struct state *s, const struct build *b, const char *status,
-                           const char *message, struct error *err);
+/* state_webhooks.c: what happened to a resource waits to be sent to each URL of state_announce;
+ * within the caller's transaction.  Texts that are NULL or "" are left out. */
+struct webhook_news {
+    const char *type; /* "deployment.succeeded" */
+    struct target of;
+    const char *build; /* "": it came by no build; not NULL */
+    const char *revision, *status, *image, *digest, *template, *message;
+};
+MUST_CHECK int webhook_tell(struct state *s, const struct webhook_news *n, struct error *err);
+/* What became of a build for a resource, a volume template or a volume, the latter of that version
+ * of a template ("name:1"). */
+MUST_CHECK int webhook_add(struct state *s, const struct build *b, const char *template,
+                           const char *message, bool good, struct error *err);
 
 /* state_image_use.c: who uses the image, or its tag, whose digests those are; within the caller's
  * transaction. */

@@ -1,8 +1,6 @@
 /* worker/state_log — a build's log lines and a target's events. */
 #include "worker/state_internal.h"
 
-#define EVENTS_SHOWN 100
-
 int log_end(struct state *s, const char *id, int64_t *ret_seq, int64_t *ret_time, struct error *err)
 {
     bool row;

@@ -5,13 +5,15 @@
 #include "base/digest.h"
 #include "worker/state_internal.h"
 
-#define RESOURCE_COLUMNS "workspace, type, name, metadata, spec, build, image, created, updated"
+#define RESOURCE_COLUMNS                                                                           \
+    "workspace, type, name, metadata, spec, build, image, created, updated, others"
 
 void resource_release(struct resource *r)
 {
     free(r->metadata);
     free(r->spec);
-    r->metadata = r->spec = NULL;
+    free(r->others);
+    r->metadata = r->spec = r->others = NULL;
 }
 
 static int resource_from_row(struct query *q, struct resource *ret, struct error *err)
@@ -23,9 +25,10 @@ static int resource_from_row(struct query *q, struct resource *ret, struct error
     COPY_TEXT(r.name, query_get_text(q, 2));
     r.metadata = strdup(query_get_text(q, 3));
     r.spec = strdup(query_get_text(q, 4));
+    r.others = strdup(query_get_text(q, 9));
     COPY_TEXT(r.build, query_get_text(q, 5));
     COPY_TEXT(r.image, query_get_text(q, 6));
-    if (!r.metadata || !r.spec) {
+    if (!r.metadata || !r.spec || !r.others) {
         resource_release(&r);
         return error_set(err, ERR_SYSTEM, "read resource %s: out of memory", r.name);
     }
@@ -79,7 +82,7 @@ static bool is_unfinished(const struct build *b)
 
 /* How a write comes with a build. */
 struct write_request {
-    const char *metadata, *spec;
+    const struct resource_body *body;
     bool create;
     bool upload;        /* one that waits for an upload */
     const char *source; /* one that does not; NULL: none */
@@ -132,21 +135,22 @@ static int resource_upsert(struct state *s, const struct target *t, const struct
     char image[256] = "";
 
     if (!b->id[0])
-        image_of_spec(w->spec, image);
+        image_of_spec(w->body->spec, image);
     QUERY(q, s->db,
-          "insert into resources values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)"
+          "insert into resources values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9)"
           " on conflict (workspace, type, name) do update set metadata = excluded.metadata,"
-          " spec = excluded.spec,"
+          " spec = excluded.spec, others = excluded.others,"
           " build = case when excluded.build = '' and excluded.image = '' then resources.build"
           "  else excluded.build end,"
           " image = case excluded.image when '' then resources.image else excluded.image end,"
           " updated = excluded.updated");
     bind_target(&q, t);
-    query_text(&q, w->metadata);
-    query_text(&q, w->spec);
+    query_text(&q, w->body->metadata);
+    query_text(&q, w->body->spec);
     query_text(&q, b->id);
     query_text(&q, image);
     query_int(&q, clock_now(&s->clock));
+    query_text(&q, w->body->others ? w->body->others : "");
     return query_run(&q, NULL, err);
 }
 
@@ -214,10 +218,19 @@ static int tell_deployment(struct state *s, const struct target *t, const struct
     COPY_TEXT(of.tag, revision);
     if (is_deployed(s, r, &deployed, err) < 0)
         return -1;
-    for (size_t i = 0; deployed && i < sizeof(told) / sizeof(told[0]); i++)
+    if (!deployed)
+        return 0;
+    for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++)
         if (event_add(s, t, &of, &told[i], err) < 0)
             return -1;
-    return 0;
+    return webhook_tell(s,
+                        &(const struct webhook_news){.type = "deployment.succeeded",
+                                                     .of = *t,
+                                                     .build = "",
+                                                     .revision = revision,
+                                                     .status = "DEPLOYED",
+                                                     .image = r->image},
+                        err);
 }
 
 /* b: the build that was begun; b->id "": none was. */
@@ -230,7 +243,7 @@ static int add_revision(struct state *s, const struct target *t, const struct wr
         COPY_TEXT(id, b->tag);
     else if (purpose_of(t) == BUILD_FOR_RESOURCE)
         digest_random_name(id, sizeof(id) - 1);
-    if (revision_add(s, t, w->metadata, id, r->build, err) < 0)
+    if (revision_add(s, t, w->body->metadata, id, r->build, err) < 0)
         return -1;
     return !b->id[0] && id[0] ? tell_deployment(s, t, r, id, err) : 0;
 }
@@ -274,22 +287,20 @@ static int write_resource(struct state *s, const struct target *t, const struct 
     return DB_RETRY(s->db, err, write_once(s, t, w, ret_outcome, ret, ret_build, err));
 }
 
-int state_resource_write(struct state *s, const struct target *t, const char *metadata,
-                         const char *spec, bool create, bool upload,
-                         enum resource_outcome *ret_outcome, struct resource *ret,
-                         struct build *ret_build, struct error *err)
+int state_resource_write(struct state *s, const struct target *t, const struct resource_body *body,
+                         bool create, bool upload, enum resource_outcome *ret_outcome,
+                         struct resource *ret, struct build *ret_build, struct error *err)
 {
-    const struct write_request w = {metadata, spec, create, upload, NULL, NULL};
+    const struct write_request w = {body, create, upload, NULL, NULL};
 
     return write_resource(s, t, &w, ret_outcome, ret, ret_build, err);
 }
 
-int state_resource_order(struct state *s, const struct target *t, const char *metadata,
-                         const char *spec, bool create, const char *source,
-                         enum resource_outcome *ret_outcome, struct resource *ret,
-                         struct build *ret_build, struct error *err)
+int state_resource_order(struct state *s, const struct target *t, const struct resource_body *body,
+                         bool create, const char *source, enum resource_outcome *ret_outcome,
+                         struct resource *ret, struct build *ret_build, struct error *err)
 {
-    const struct write_request w = {metadata, spec, create, false, source, NULL};
+    const struct write_request w = {body, create, false, source, NULL};
     int result = write_resource(s, t, &w, ret_outcome, ret, ret_build, err);
 
     state_wake(s); /* not before the resource and its build are both there */
@@ -301,6 +312,7 @@ int resource_record(struct state *s, const struct build *b, const char *image, s
     struct target t = build_target(b);
     const char *colon = b->purpose == BUILD_FOR_TEMPLATE && image ? strrchr(image, ':') : NULL;
     struct build made = *b;
+    char version[256]; /* "name:1"; of an empty volume there is none */
 
     if (!image)
         return 0;
@@ -319,15 +331,18 @@ int resource_record(struct state *s, const struct build *b, const char *image, s
     query_text(&q, b->id);
     if (query_run(&q, NULL, err) < 0)
         return -1;
-    return event_add_progress(s, &made, TOLD_DONE, image, err);
+    if (event_add_progress(s, &made, TOLD_DONE, image, err) < 0)
+        return -1;
+    (void)snprintf(version, sizeof(version), "%.*s", (int)strcspn(image, " "), image);
+    return webhook_add(s, &made, strchr(version, ':') ? version : "", "", true, err);
 }
 
-int state_resource_import(struct state *s, const struct target *t, const char *metadata,
-                          const char *spec, bool create, const char *source, const char *id,
+int state_resource_import(struct state *s, const struct target *t, const struct resource_body *body,
+                          bool create, const char *source, const char *id,
                           enum resource_outcome *ret_outcome, struct resource *ret,
                           struct build *ret_build, struct error *err)
 {
-    const struct write_request w = {metadata, spec, create, false, source, id};
+    const struct write_request w = {body, create, false, source, id};
     int result = write_resource(s, t, &w, ret_outcome, ret, ret_build, err);
 
     state_wake(s);
@@ -385,6 +400,19 @@ int state_resource_list(struct state *s, const char *workspace, const char *type
     return rc;
 }
 
+static int tell_deletion(struct state *s, const struct target *t, struct error *err)
+{
+    static const char *const types[] = {[BUILD_FOR_RESOURCE] = "deployment.deleted",
+                                        [BUILD_FOR_TEMPLATE] = "volumetemplate.deleted",
+                                        [BUILD_FOR_VOLUME] = "volume.deleted"};
+
+    return webhook_tell(
+        s,
+        &(const struct webhook_news){
+            .type = types[purpose_of(t)], .of = *t, .build = "", .status = "DELETED"},
+        err);
+}
+
 int state_resource_delete(struct state *s, const struct target *t, enum presence *ret_presence,
                           struct error *err)
 {
@@ -398,7 +426,7 @@ int state_resource_delete(struct state *s, const struct target *t, enum presence
     if (query_run(&q, &changed, err) < 0)
         return -1;
     if (changed && (builds_cancel(s, t, INT64_MAX, "its resource was deleted", err) < 0 ||
-                    revisions_forget(s, t, err) < 0))
+                    revisions_forget(s, t, err) < 0 || tell_deletion(s, t, err) < 0))
         return -1;
     if (tx_commit(&tx, err) < 0)
         return -1;

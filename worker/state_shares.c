@@ -133,6 +133,32 @@ static int insert(struct state *s, const struct target *t, const char *target, s
     return query_run(&q, NULL, err);
 }
 
+/* Both sides are told, each in the events of what it sees under that name. */
+static int tell(struct state *s, const struct target *t, const char *target, bool begins,
+                const char *theirs, const char *ours, struct error *err)
+{
+    const struct target other = {target, t->type, t->name};
+    struct event_draft draft = {.type = begins ? "imageshare.created" : "imageshare.ended",
+                                .status = begins ? "SHARED" : "UNSHARED"};
+    char message[128];
+
+    draft.message = message;
+    (void)snprintf(message, sizeof(message), ours, target);
+    if (event_add(s, t, NULL, &draft, err) < 0)
+        return -1;
+    (void)snprintf(message, sizeof(message), theirs, t->workspace);
+    return event_add(s, &other, NULL, &draft, err);
+}
+
+static int begin_share(struct state *s, const struct target *t, const char *target,
+                       struct error *err)
+{
+    if (insert(s, t, target, err) < 0)
+        return -1;
+    return tell(s, t, target, true, "The workspace %s shares it", "Shared with the workspace %s",
+                err);
+}
+
 /* "" for a workspace that is not there. */
 static int account_of(struct state *s, const char *workspace, char ret[NAME_SIZE],
                       struct error *err)
@@ -157,10 +183,19 @@ int state_share_create(struct state *s, const struct target *t, const char *targ
         return -1;
     if (*ret != SHARE_MADE)
         return 0;
-    return insert(s, t, target, err) < 0 ? -1 : tx_commit(&tx, err);
+    return begin_share(s, t, target, err) < 0 ? -1 : tx_commit(&tx, err);
 }
 
-int state_share_delete(struct state *s, const struct target *t, const char *target,
+static int tell_of_end(struct state *s, const struct target *t, const char *target, bool left,
+                       struct error *err)
+{
+    return left ? tell(s, t, target, false, "Left what the workspace %s shared",
+                       "The workspace %s left", err)
+                : tell(s, t, target, false, "The workspace %s shares it no longer",
+                       "No longer shared with the workspace %s", err);
+}
+
+int state_share_delete(struct state *s, const struct target *t, const char *target, bool left,
                        enum presence *ret_presence, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
@@ -178,9 +213,29 @@ int state_share_delete(struct state *s, const struct target *t, const char *targ
     bind_target(&offer, t);
     query_text(&offer, target);
     if (query_run(&q, &shared, err) < 0 || query_run(&offer, &offered, err) < 0 ||
-        tx_commit(&tx, err) < 0)
+        (shared && tell_of_end(s, t, target, left, err) < 0) || tx_commit(&tx, err) < 0)
         return -1;
     *ret_presence = shared || offered ? PRESENT : ABSENT;
+    return 0;
+}
+
+int state_share_source(struct state *s, const struct target *seen, enum presence *ret_presence,
+                       char ret[NAME_SIZE], struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    bool row;
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0)
+        return -1;
+    QUERY(q, s->db,
+          "select workspace from image_shares where target = ? and type = ? and name = ?"
+          " order by created limit 1");
+    bind_target(&q, seen);
+    if (query_next(&q, &row, err) < 0)
+        return -1;
+    if (row)
+        (void)snprintf(ret, NAME_SIZE, "%s", query_get_text(&q, 0));
+    *ret_presence = row ? PRESENT : ABSENT;
     return 0;
 }
 
@@ -359,7 +414,7 @@ int state_pending_share_accept(struct state *s, const struct pending_share *p, b
         *ret = SHARE_NO_IMAGE;
     if (*ret != SHARE_MADE && *ret != SHARE_EXISTS)
         return 0;
-    if ((*ret == SHARE_MADE && insert(s, &t, p->target, err) < 0) ||
+    if ((*ret == SHARE_MADE && begin_share(s, &t, p->target, err) < 0) ||
         state_pending_share_delete(s, p->id, err) < 0)
         return -1;
     return tx_commit(&tx, err);

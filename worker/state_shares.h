@@ -16,9 +16,13 @@ enum share_outcome {
  * The bytes stay where they are. */
 MUST_CHECK int state_share_create(struct state *s, const struct target *t, const char *target,
                                   enum share_outcome *ret, struct error *err);
-/* Also one that is only offered (below). */
+/* Also one that is only offered (below).  left: it is the target that ends it. */
 MUST_CHECK int state_share_delete(struct state *s, const struct target *t, const char *target,
-                                  enum presence *ret_presence, struct error *err);
+                                  bool left, enum presence *ret_presence, struct error *err);
+/* The workspace that shares an image of that name with seen->workspace. */
+MUST_CHECK int state_share_source(struct state *s, const struct target *seen,
+                                  enum presence *ret_presence, char ret[NAME_SIZE],
+                                  struct error *err);
 /* The workspaces that the image is shared with, by name. */
 MUST_CHECK int state_share_list(struct state *s, const struct target *t,
                                 void (*each)(void *self, const struct workspace *target),

@@ -2,6 +2,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "worker/state_internal.h"
 #include "worker/webhooks.h"
 
@@ -20,64 +21,100 @@ void state_announce(struct state *s, const struct argv *urls, const char *regist
 
 /* ---- writing ---- */
 
+static void put(json_t *data, const char *key, const char *value)
+{
+    if (value && value[0])
+        (void)json_object_set_new(data, key, json_string(value));
+}
+
 /* NULL: out of memory. */
-static char *write_body(const struct state *s, const struct build *b, const char *type,
-                        const char *status, const char *message, int64_t now)
+static char *write_body(const struct webhook_news *n, int64_t now)
 {
     char time[CLOCK_TEXT];
     json_auto_t *o = NULL;
     json_t *data;
 
     clock_format(now, time);
-    data = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "workspace", b->workspace, "type", b->type,
-                     "name", b->name, "build", b->id, "revision", b->tag, "status", status);
-    if (data && b->digest[0]) {
-        json_object_set_new(data, "image",
-                            json_sprintf("%s/%s/%s/%s@%s", s->registry_name, b->workspace, b->type,
-                                         b->name, b->digest));
-        json_object_set_new(data, "digest", json_string(b->digest));
-    }
-    if (data && message[0])
-        json_object_set_new(data, "message", json_string(message));
-    o = json_pack("{s:s, s:s, s:o}", "type", type, "timestamp", time, "data", data);
+    data = json_pack("{s:s, s:s, s:s}", "workspace", n->of.workspace, "type", n->of.type, "name",
+                     n->of.name);
+    put(data, "build", n->build);
+    put(data, "revision", n->revision);
+    put(data, "status", n->status);
+    put(data, "image", n->image);
+    put(data, "digest", n->digest);
+    put(data, "template", n->template);
+    put(data, "message", n->message);
+    o = json_pack("{s:s, s:s, s:o}", "type", n->type, "timestamp", time, "data", data);
     return o ? json_dumps(o, JSON_COMPACT) : NULL;
 }
 
-static int add_one(struct state *s, const char *url, const struct build *b, const char *type,
+static int add_one(struct state *s, const char *url, const char *id, const struct webhook_news *n,
                    const char *body, int64_t now, struct error *err)
 {
-    char id[WEBHOOK_ID];
-
-    (void)snprintf(id, sizeof(id), "msg_%s", b->id); /* a build ends once */
     QUERY(q, s->db,
           "insert into webhook_messages (id, url, build, type, body, created, next_try)"
           " values (?1, ?2, ?3, ?4, ?5, ?6, ?6) on conflict (id, url) do nothing");
     query_text(&q, id);
     query_text(&q, url);
-    query_text(&q, b->id);
-    query_text(&q, type);
+    query_text(&q, n->build);
+    query_text(&q, n->type);
     query_text(&q, body);
     query_int(&q, now);
     return query_run(&q, NULL, err);
 }
 
-int webhook_add(struct state *s, const struct build *b, const char *status, const char *message,
-                struct error *err)
+int webhook_tell(struct state *s, const struct webhook_news *n, struct error *err)
 {
-    const char *type =
-        strcmp(status, "DEPLOYED") == 0 ? "deployment.succeeded" : "deployment.failed";
     const int64_t now = clock_now(&s->clock);
     CLEANUP_FREE char *body = NULL;
+    char drawn[33];
+    char id[WEBHOOK_ID];
 
     if (!s->webhooks || s->webhooks->n == 0)
         return 0;
-    body = write_body(s, b, type, status, message, now);
+    digest_random_name(drawn, sizeof(drawn) - 1);
+    (void)snprintf(id, sizeof(id), "msg_%s",
+                   n->build[0] ? n->build : drawn); /* a build ends once */
+    body = write_body(n, now);
     if (!body)
         return error_set(err, ERR_SYSTEM, "write a webhook's message: out of memory");
     for (size_t i = 0; i < s->webhooks->n; i++)
-        if (add_one(s, s->webhooks->v[i], b, type, body, now, err) < 0)
+        if (add_one(s, s->webhooks->v[i], id, n, body, now, err) < 0)
             return -1;
     return 0;
+}
+
+static const char *type_of_end(enum build_purpose purpose, bool good)
+{
+    switch (purpose) {
+    case BUILD_FOR_TEMPLATE:
+        return good ? "volumetemplate.ready" : "volumetemplate.failed";
+    case BUILD_FOR_VOLUME:
+        return good ? "volume.ready" : "volume.failed";
+    default:
+        return good ? "deployment.succeeded" : "deployment.failed";
+    }
+}
+
+int webhook_add(struct state *s, const struct build *b, const char *template, const char *message,
+                bool good, struct error *err)
+{
+    char image[512] = "";
+    const struct webhook_news n = {.type = type_of_end(b->purpose, good),
+                                   .of = build_target(b),
+                                   .build = b->id,
+                                   .revision = b->tag,
+                                   .status = good ? "DEPLOYED" : "FAILED",
+                                   .image = image,
+                                   .digest = purpose_is_image(b->purpose) ? b->digest : "",
+                                   .template = template,
+                                   .message = message};
+
+    if (b->digest[0] && purpose_is_image(b->purpose))
+        (void)snprintf(image, sizeof(image), "%s/%s/%s/%s@%s",
+                       s->registry_name ? s->registry_name : "", b->workspace, b->type, b->name,
+                       b->digest);
+    return webhook_tell(s, &n, err);
 }
 
 /* ---- sending ---- */

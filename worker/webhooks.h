@@ -64,6 +64,12 @@ MUST_CHECK int state_webhook_forget(struct state *s, const struct argv *urls, in
 /* Makes the file with one secret in it, unless it is there. */
 MUST_CHECK int webhook_secrets_make(const char *path, struct error *err);
 
+/* Adds one to the file, behind those that are there, and copies it; the file is made if need be. */
+#define WEBHOOK_SECRET 64 /* bytes, with the NUL */
+MUST_CHECK int webhook_secrets_add(const char *path, char ret[WEBHOOK_SECRET], struct error *err);
+/* Removes all but the last; remarks stay. */
+MUST_CHECK int webhook_secrets_purge(const char *path, struct error *err);
+
 /* Adds the file's secrets, as they are written ("whsec_" and base64 of 24 to 64 bytes): one a line,
  * blank lines and those that begin with # left out.  ERR_INPUT: a line is none, or there are none.
  */

@@ -9,7 +9,6 @@
 
 #include "base/fs.h"
 #include "base/text.h"
-#include "worker/audit.h"
 #include "worker/credentials.h"
 #include "worker/pack.h"
 #include "worker/planner.h"
@@ -19,6 +18,12 @@
 #define HEARING_MS  2000 /* the same where that process is heard */
 #define JANITOR_MS  1000
 #define SWEEP_PAUSE (600 * NS_PER_SEC)
+/* What a machine leaves to others before it claims: with a full disk, and after faults of its own,
+ * twice as long after each. */
+#define FULL_MS   10000
+#define FAULT_MS  500
+#define FAULT_MAX 30000
+#define REST_MS   100 /* between looks at whether that is over */
 /* Pieces of old logs that go each second, and the rest for everybody else after each. */
 #define LOG_PIECES  20
 #define LOG_REST_MS 10
@@ -31,6 +36,7 @@ struct worker {
     bool has_janitor;
     atomic_bool stopping;
     atomic_int busy;
+    atomic_bool full;    /* the disk is, and that was said */
     atomic_uint claims;  /* numbers the holders of leases */
     struct cancel drain; /* thrown when running builds shall be handed back */
     struct cancel quit;  /* the janitor's */
@@ -56,11 +62,45 @@ static void let_go(const struct worker_config *c, char holder[WORKER_HOLDER])
         *holder = '\0';
 }
 
+/* A machine that cannot build fails builds faster than others make them, and so would get most of
+ * them, try by try.  One that is alone goes on, slower. */
+
+static int64_t rest_after(int faults) /* in a row; the first may have been the build's */
+{
+    const int64_t ms = faults < 2 ? 0 : (int64_t)FAULT_MS << (faults > 7 ? 6 : faults - 1);
+
+    return ms < FAULT_MAX ? ms : FAULT_MAX;
+}
+
+static void rest(struct worker *w, int64_t ms, bool while_full)
+{
+    const int64_t end = clock_monotonic() + ms * NS_PER_MS;
+
+    while (!atomic_load(&w->stopping) && clock_monotonic() < end &&
+           !(while_full && !builder_is_full(w->config->builder)))
+        (void)poll(NULL, 0, REST_MS);
+}
+
+static void rest_while_full(struct worker *w)
+{
+    const struct builder *b = w->config->builder;
+
+    if (builder_is_full(b)) {
+        if (!atomic_exchange(&w->full, true))
+            run_log(w->config, NULL, "the disk of %s is full: builds are left to other machines",
+                    builder_configuration(b)->dir);
+        rest(w, FULL_MS, true);
+    }
+    if (!builder_is_full(b) && atomic_exchange(&w->full, false))
+        run_log(w->config, NULL, "the disk of %s has room again", builder_configuration(b)->dir);
+}
+
 static void *build_forever(void *self)
 {
     struct worker *w = self;
     const struct worker_config *c = w->config;
     char doubtful[WORKER_HOLDER] = "";
+    int faults = 0;
 
     while (!atomic_load(&w->stopping)) {
         struct build b = {.created = 0};
@@ -68,6 +108,9 @@ static void *build_forever(void *self)
         enum presence presence = ABSENT;
         char holder[WORKER_HOLDER];
 
+        rest_while_full(w);
+        if (atomic_load(&w->stopping))
+            break;
         (void)snprintf(holder, sizeof(holder), "%s#%u", c->name, atomic_fetch_add(&w->claims, 1));
         let_go(c, doubtful);
         if (!*doubtful && state_claim(c->state, holder, c->lease_ns, &presence, &b, &err) < 0) {
@@ -79,8 +122,9 @@ static void *build_forever(void *self)
             continue;
         }
         atomic_fetch_add(&w->busy, 1);
-        run_build(c, &b, holder, &w->drain);
+        faults = run_build(c, &b, holder, &w->drain) ? 0 : faults + 1;
         atomic_fetch_sub(&w->busy, 1);
+        rest(w, rest_after(faults), false);
     }
     return NULL;
 }
@@ -197,29 +241,13 @@ static void expire(struct worker *w, bool reached)
 
 static void sweep_logs(const struct worker_config *c, struct pollfd *quit)
 {
-    const int64_t before = clock_now(&clock_system) - c->log_ns;
+    const int64_t before = clock_now(state_clock(c->state)) - c->log_ns;
     struct error err = ERROR_INIT;
     bool more = c->log_ns > 0;
 
     for (int i = 0; more && i < LOG_PIECES; i++) {
         if (state_log_remove_old(c->state, before, &more, &err) < 0) {
             say(c, "remove old logs", &err);
-            return;
-        }
-        if (more && poll(quit, 1, LOG_REST_MS) > 0)
-            return;
-    }
-}
-
-static void sweep_audit(const struct worker_config *c, struct pollfd *quit)
-{
-    const int64_t before = clock_now(&clock_system) - c->audit_ns;
-    struct error err = ERROR_INIT;
-    bool more = c->audit_ns > 0;
-
-    for (int i = 0; more && i < LOG_PIECES; i++) {
-        if (state_audit_remove_old(c->state, before, &more, &err) < 0) {
-            say(c, "remove old entries of the audit log", &err);
             return;
         }
         if (more && poll(quit, 1, LOG_REST_MS) > 0)
@@ -242,7 +270,6 @@ static void *clean_forever(void *self)
             sweep_logs(w->config, &quit);
         if (due && w->config->sweep) {
             worker_sweep(w->config);
-            sweep_audit(w->config, &quit);
             next_sweep = clock_monotonic() + SWEEP_PAUSE;
         }
     }

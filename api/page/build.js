@@ -1,6 +1,6 @@
 // One build: what it is, why it failed, its steps and its log, as they come.
 
-import { get, poll, readLog } from "./server.js";
+import { followLog, get, poll, readLog } from "./server.js";
 import { el, facts, say, setText } from "./dom.js";
 import { bytes, date, duration, moment } from "./text.js";
 import { hasEnded, setBadge, statusBadge, timeOf } from "./builds.js";
@@ -8,6 +8,7 @@ import { Steps } from "./steps.js";
 import { Log } from "./log.js";
 
 const EVERY = 1000;
+const AGAIN = 30000; // ms until a log is followed again, where that did not go well
 
 // ---- the head ----
 
@@ -71,6 +72,8 @@ export function buildView({ words: [id], failed, signal }) {
   const steps = new Steps((number) => log.only(number));
   let build = null;
   let last = 0;
+  let follower = null; // of the log; without one it is asked for with the status
+  let followAt = 0;
 
   function tick() {
     const took = build && timeOf(build);
@@ -102,7 +105,9 @@ export function buildView({ words: [id], failed, signal }) {
     if (before && before.status !== build.status) say(`Build of ${build.name}: ${build.status}`);
   }
 
-  function add(events) {
+  function add(all) {
+    const events = all.filter((event) => event.seq > last);
+    if (!events.length) return;
     last = events[events.length - 1].seq;
     steps.add(events);
     log.add(events);
@@ -110,12 +115,29 @@ export function buildView({ words: [id], failed, signal }) {
     if (failedStep) say(`${failedStep.name} failed`);
   }
 
+  // A tab that nobody looks at holds no connection: browsers have six for a server.
+  document.addEventListener("visibilitychange", () => {
+    followAt = 0;
+    if (document.hidden) follower?.stop();
+  }, { signal });
+
+  function follow() {
+    if (follower || document.hidden || Date.now() < followAt) return;
+    followAt = Date.now() + AGAIN;
+    follower = followLog(build.log, last, add, () => { follower = null; }, signal);
+  }
+
   // The status first, then the log: so the log of a build that has ended is read to its end.
   poll(async () => {
     showBuild(await get(`/v0/builds/${encodeURIComponent(id)}`, signal));
-    if (build.log && build.status !== "UPLOADING") await readLog(build.log, last, add, signal);
+    const ended = hasEnded(build);
+    if (build.log && build.status !== "UPLOADING") {
+      if (ended || !follower?.heard) await readLog(build.log, last, add, signal);
+      if (ended) follower?.stop();
+      else follow();
+    }
     tick();
-    if (!hasEnded(build)) return EVERY;
+    if (!ended) return EVERY;
     log.end();
     if (build.status === "FAILED") failure.replaceChildren(failureOf(build, steps, log));
     return 0;

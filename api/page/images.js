@@ -22,13 +22,14 @@ function tagCount(image) {
   return n === 0 ? "none" : plural(n, "tag");
 }
 
-// The names of the workspaces that an image of ours is shared with; none of another's, or of one that
+// With which workspaces an image of ours is shared, in words; with none one of another's, or one that
 // was deleted meanwhile.
 async function sharesOf(image, signal) {
   if (image.metadata.sourceWorkspace) return [];
   try {
     const list = await get(`/v0/images/${pathOf(image.metadata)}/share`, signal);
-    return list.map((share) => share.workspace);
+    return list.map((share) => `${share.status === "pending" ? "offered to" : "with"} ${
+      share.workspace}`);
   } catch (error) {
     if (error.status === 404) return [];
     throw error;
@@ -67,15 +68,17 @@ export function imagesView({ failed, signal }) {
     el("thead", {}, el("tr", {}, ["Image", "Status", "Size", "Tags", "Built", "Shared"].map(
       (name, i) => el("th", { scope: "col", class: ["", "", "num", "tags", "when", "shares"][i] },
         name)))), body);
-  const shared = new Map(); // "sandbox/demo" -> names, asked for once
+  const shared = new Map(); // "sandbox/demo" -> {newest, words}: asked for when something happened
   let shown = "";
 
   async function fillShares(rows) {
     for (const { image, shares } of rows) {
       if (image.metadata.sourceWorkspace) continue;
       const path = pathOf(image.metadata);
-      if (!shared.has(path)) shared.set(path, await sharesOf(image, signal));
-      setText(shares, shared.get(path).map((name) => `with ${name}`).join(", "));
+      const newest = image.metadata.events.at(-1)?.time;
+      if (shared.get(path)?.newest !== newest || !shared.has(path))
+        shared.set(path, { newest, words: await sharesOf(image, signal) });
+      setText(shares, shared.get(path).words.join(", "));
     }
   }
 
@@ -101,15 +104,18 @@ export function imagesView({ failed, signal }) {
 function tagsTable(image) {
   const tags = [...image.spec.tags].sort((a, b) =>
     (b.name === "latest") - (a.name === "latest") || b.createdAt.localeCompare(a.createdAt));
+  const moved = (tag) => tag.updatedAt !== tag.createdAt;
+  const columns = ["Tag", "Size", "Made", "Moved"].slice(0, tags.some(moved) ? 4 : 3);
   return el("table", { class: "list" },
     el("caption", {}, "Tags"),
-    el("thead", {}, el("tr", {}, ["Tag", "Size", "Made", "Moved"].map((name, i) =>
+    el("thead", {}, el("tr", {}, columns.map((name, i) =>
       el("th", { scope: "col", class: ["", "num", "", "when"][i] }, name)))),
     el("tbody", {}, tags.map((tag) => el("tr", {},
       el("th", { scope: "row" }, el("code", {}, tag.name)),
       el("td", { class: "num" }, bytes(tag.size)),
       el("td", {}, when(tag.createdAt)),
-      el("td", { class: "when" }, tag.updatedAt === tag.createdAt ? "" : when(tag.updatedAt))))));
+      columns.length < 4 ? null
+        : el("td", { class: "when" }, moved(tag) ? when(tag.updatedAt) : "")))));
 }
 
 function eventsOf(image) {
@@ -124,7 +130,8 @@ function eventsOf(image) {
 function sharesText(image, shares) {
   if (image.metadata.sourceWorkspace)
     return `From the workspace ${image.metadata.sourceWorkspace}, whose it is`;
-  return shares.length ? `With ${shares.join(", ")}` : "With nobody";
+  const words = shares.length ? shares.join(", ") : "with nobody";
+  return words[0].toUpperCase() + words.slice(1);
 }
 
 function pullCommands(image) {

@@ -83,19 +83,46 @@ export async function workspacesOf(key) {
 }
 
 // The events of a build's log after the one with that seq, in batches as they come in: `each` is
-// called with arrays.  Works the same on an answer that ends at once and on one that goes on.
-export async function readLog(url, after, each, signal) {
-  const response = await ask(`${url}&format=jsonl&after=${after}`, signal);
+// called with arrays, empty ones where the server only says that it is there.  With follow the
+// answer goes on until the build is over.
+export async function readLog(url, after, each, signal, follow = false) {
+  const response = await ask(`${url}&format=jsonl&after=${after}${follow ? "&follow=true" : ""}`, signal);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
+  if (follow) each([]);
   for (;;) {
     const { done, value } = await reached(reader.read());
     const lines = (rest + (value ?? "")).split("\n");
     rest = done ? "" : lines.pop();
     const events = lines.filter((line) => line !== "").map((line) => JSON.parse(line));
-    if (events.length) each(events);
+    const told = events.filter((event) => !event.heartbeat);
+    if (told.length || events.length) each(told);
     if (done) return;
   }
+}
+
+const SILENCE = 25000; // ms; a server that is there says so every 15 s
+
+// Follows the log, as long as that works: `heard` says that it does, `over` is called when it does
+// no more, be it that the build is over, that the server has too many who follow, or that something
+// between here and there keeps the answer back.
+export function followLog(url, after, each, over, signal) {
+  const own = new AbortController();
+  const stop = () => own.abort();
+  const follower = { heard: false, stop };
+  let timer = setTimeout(stop, SILENCE);
+  signal.addEventListener("abort", stop, { once: true });
+  readLog(url, after, (events) => {
+    follower.heard = true;
+    clearTimeout(timer);
+    timer = setTimeout(stop, SILENCE);
+    if (events.length && !own.signal.aborted) each(events);
+  }, own.signal, true).catch(() => {}).finally(() => {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", stop);
+    over();
+  });
+  return follower;
 }
 
 function pause(ms, signal) {

@@ -28,9 +28,81 @@ static const char *const caller_names[CALLERS] = {"nobody",
 static const char *const workspaces[] = {NULL, "acme", "hooli", "globex", "nosuch"};
 #define N_WORKSPACES (sizeof(workspaces) / sizeof(workspaces[0]))
 
+/* Whom a route is for: the rule, written down a second time, so that one that is added, or changed,
+ * is thought about here as well. */
+enum access {
+    OPEN,            /* everybody; what authority it needs comes with the request */
+    MEMBERS,         /* any key of the workspace or its account */
+    ADMINS,          /* an admin's */
+    ACCOUNT_MEMBERS, /* any key; one of an account need not name a workspace */
+    ACCOUNT_ADMINS,  /* the same of an admin's */
+};
+
+static const struct row {
+    const char *route;
+    enum access access;
+} rows[] = {
+    {"GET /", OPEN},
+    {"GET /page/{file}", OPEN},
+    {"GET /healthz", OPEN},
+    {"GET /readyz", OPEN},
+    {"PUT /uploads/{workspace}/{object}", OPEN},
+    {"GET /v0/openapi.json", OPEN},
+    {"GET /v0/builds", MEMBERS},
+    {"GET /v0/builds/{build}", MEMBERS},
+    {"GET /v0/images", MEMBERS},
+    {"POST /v0/images", MEMBERS},
+    {"DELETE /v0/images", MEMBERS},
+    {"GET /v0/images/{type}/{image}", MEMBERS},
+    {"GET /v0/images/{type}/{image}/tags", MEMBERS},
+    {"GET /v0/images/{type}/{image}/dockerfile", MEMBERS},
+    {"GET /v0/images/{type}/{image}/share", MEMBERS},
+    {"POST /v0/images/{type}/{image}/share", ADMINS},
+    {"DELETE /v0/images/{type}/{image}/share/{target}", ADMINS},
+    {"GET /v0/pending-image-shares", MEMBERS},
+    {"POST /v0/pending-image-shares/{id}/accept", ADMINS},
+    {"POST /v0/pending-image-shares/{id}/decline", ADMINS},
+    {"GET /v0/images/{type}/{image}/provenance", MEMBERS},
+    {"GET /v0/images/{type}/{image}/sbom", MEMBERS},
+    {"DELETE /v0/images/{type}/{image}", MEMBERS},
+    {"DELETE /v0/images/{type}/{image}/tags/{tag}", MEMBERS},
+    {"GET /v0/models", MEMBERS},
+    {"GET /v0/observability/logs", MEMBERS},
+    {"POST /v0/oauth/token", OPEN},
+    {"POST /v0/plan", MEMBERS},
+    {"GET /v0/registry/token", OPEN},
+    {"GET /v0/workspaces", ACCOUNT_MEMBERS},
+    {"POST /v0/workspaces", ACCOUNT_ADMINS},
+    {"GET /v0/workspaces/{workspace}", ACCOUNT_MEMBERS},
+    {"DELETE /v0/workspaces/{workspace}", ACCOUNT_ADMINS},
+    {"GET /v0/audit", ACCOUNT_ADMINS},
+    {"GET /v0/api_keys", ACCOUNT_ADMINS},
+    {"POST /v0/api_keys", ACCOUNT_ADMINS},
+    {"DELETE /v0/api_keys/{id}", ACCOUNT_ADMINS},
+    {"GET /v0/service_accounts", ACCOUNT_ADMINS},
+    {"POST /v0/service_accounts", ACCOUNT_ADMINS},
+    {"DELETE /v0/service_accounts/{id}", ACCOUNT_ADMINS},
+    {"DELETE /v0/volume_templates/{name}", MEMBERS},
+    {"GET /v0/volume_templates/{name}/sharing", MEMBERS},
+    {"DELETE /v0/volume_templates/{name}/versions/{version}", MEMBERS},
+    {"POST /v0/volumes", MEMBERS},
+    {"PUT /v0/volumes/{name}", MEMBERS},
+    {"DELETE /v0/volumes/{name}", MEMBERS},
+    {"GET /v0/{kind}", MEMBERS},
+    {"POST /v0/{kind}", MEMBERS},
+    {"GET /v0/{kind}/{name}", MEMBERS},
+    {"PUT /v0/{kind}/{name}", MEMBERS},
+    {"DELETE /v0/{kind}/{name}", MEMBERS},
+    {"GET /v0/{kind}/by-external-id/{externalId}", MEMBERS},
+    {"GET /v0/{kind}/{name}/revisions", MEMBERS},
+    {"GET /v0/{kind}/{name}/build-logs", MEMBERS},
+};
+#define N_ROWS (sizeof(rows) / sizeof(rows[0]))
+
 struct world {
     struct fixture *f;
     char keys[CALLERS][API_KEY_TEXT];
+    struct buf *seen; /* answers, one after the other */
 };
 
 static void make_key(struct world *w, enum caller who, const char *account, const char *workspace,
@@ -60,28 +132,85 @@ static void make_world(struct world *w)
     make_key(w, FOREIGN_ACCOUNT, "foreign", NULL, ROLE_ADMIN);
 }
 
-/* A path that fits the pattern and names things of acme. */
-static void fill(const char *pattern, char *out, size_t size)
+#define LOGS       "/v0/observability/logs" /* says whose by a parameter */
+#define LOGS_QUERY "?resourceType=sandboxes&workloadIds={name}"
+
+/* What stands for the {words} of a pattern. */
+struct words {
+    const char *kind, *name, *build, *id;
+};
+
+static const char *word_for(const char *pattern, const struct words *w)
+{
+    static const struct {
+        const char *word, *text;
+    } known[] = {{"{type}", "sandbox"}, {"{workspace}", "acme"}, {"{tag}", "latest"},
+                 {"{target}", "acme"},  {"{version}", "1"},      {"{file}", "main.js"}};
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strncmp(pattern, known[i].word, strlen(known[i].word)) == 0)
+            return known[i].text;
+    if (strncmp(pattern, "{kind}", 6) == 0)
+        return w->kind;
+    if (strncmp(pattern, "{build}", 7) == 0)
+        return w->build;
+    return strncmp(pattern, "{id}", 4) == 0 ? w->id : w->name;
+}
+
+static void fill(const char *pattern, const struct words *w, char *out, size_t size)
 {
     size_t n = 0;
 
-    while (*pattern && n + 16 < size) {
-        const char *word = "x";
-
+    while (*pattern && n + 1 < size) {
         if (*pattern != '{') {
             out[n++] = *pattern++;
             continue;
         }
-        if (strncmp(pattern, "{kind}", 6) == 0)
-            word = "sandboxes";
-        else if (strncmp(pattern, "{type}", 6) == 0)
-            word = "sandbox";
-        else if (strncmp(pattern, "{workspace}", 11) == 0)
-            word = "acme";
-        n += (size_t)snprintf(out + n, size - n, "%s", word);
+        n += (size_t)snprintf(out + n, size - n, "%s", word_for(pattern, w));
+        assert_true(n < size);
         pattern += strcspn(pattern, "}") + 1;
     }
     out[n] = '\0';
+}
+
+/* Calls each for every route, those of {kind} for every kind. */
+static void for_every_route(struct world *w, struct words words,
+                            void (*each)(struct world *w, const struct route *r,
+                                         const char *target))
+{
+    const struct kind *kind;
+    char target[256];
+
+    for (size_t r = 0; r < api_routes_count; r++) {
+        const char *pattern = api_routes[r].pattern;
+
+        for (size_t k = 0; (kind = api_kind_at(k)) && (k == 0 || strstr(pattern, "{kind}")); k++) {
+            words.kind = kind->plural;
+            fill(strcmp(pattern, LOGS) == 0 ? LOGS LOGS_QUERY : pattern, &words, target,
+                 sizeof(target));
+            each(w, &api_routes[r], target);
+        }
+    }
+}
+
+static const struct row *row_of(const struct route *r)
+{
+    char route[160];
+
+    (void)snprintf(route, sizeof(route), "%s %s", r->method, r->pattern);
+    for (size_t i = 0; i < N_ROWS; i++)
+        if (strcmp(rows[i].route, route) == 0)
+            return &rows[i];
+    fail_msg("%s has no row in this test: whom is it for?", route);
+    return NULL;
+}
+
+static void test_every_row_is_a_route(void **state)
+{
+    (void)state;
+    for (size_t r = 0; r < api_routes_count; r++)
+        (void)row_of(&api_routes[r]);
+    assert_int_equal(N_ROWS, api_routes_count);
 }
 
 static bool is_one_of(const char *workspace, const char *const *list)
@@ -93,16 +222,18 @@ static bool is_one_of(const char *workspace, const char *const *list)
 }
 
 /* What the key alone decides: 0 when it lets the request through. */
-static int expected(const struct route *r, enum caller who, const char *named)
+static int expected(enum access access, enum caller who, const char *named)
 {
     static const char *const of_default[] = {"acme", "hooli", "globex", NULL};
-    bool of_account = who == ACCOUNT_MEMBER || who == ACCOUNT_ADMIN || who == FOREIGN_ACCOUNT;
+    const bool of_account = who == ACCOUNT_MEMBER || who == ACCOUNT_ADMIN || who == FOREIGN_ACCOUNT;
+    const bool for_account = access == ACCOUNT_MEMBERS || access == ACCOUNT_ADMINS;
+    const bool for_admins = access == ADMINS || access == ACCOUNT_ADMINS;
 
-    if (r->open)
+    if (access == OPEN)
         return 0;
     if (who == NOBODY)
         return 401;
-    if (of_account && !named && !r->account)
+    if (of_account && !named && !for_account)
         return 400;
     if (named && who == FOREIGN_ACCOUNT)
         return 403;
@@ -112,20 +243,20 @@ static int expected(const struct route *r, enum caller who, const char *named)
         return 403;
     if (named && !of_account && strcmp(named, "acme") != 0)
         return 403;
-    if (r->admin && (who == MEMBER || who == ACCOUNT_MEMBER))
+    if (for_admins && (who == MEMBER || who == ACCOUNT_MEMBER))
         return 403;
     return 0;
 }
 
 /* The whole answer may still be a refusal for other reasons: of a name that is not there, or of a
  * workspace in the path, which the handlers judge. */
-static void check(struct world *w, const struct route *r, enum caller who, const char *named)
+static void check(struct world *w, const struct route *r, const char *target, enum caller who,
+                  const char *named)
 {
-    char target[256];
-    int wanted = expected(r, who, named);
+    const enum access access = row_of(r)->access;
+    int wanted = expected(access, who, named);
     const struct reply *answer;
 
-    fill(r->pattern, target, sizeof(target));
     w->f->headers[API_HEADER_WORKSPACE] = named;
     if (who == NOBODY) {
         w->f->headers[API_HEADER_AUTHORIZATION] = NULL;
@@ -134,23 +265,107 @@ static void check(struct world *w, const struct route *r, enum caller who, const
         answer = ask_as(w->f, w->keys[who], r->method, target, "{}");
     }
     if (wanted ? answer->status == wanted
-               : answer->status != 500 && (r->open || answer->status != 401))
+               : answer->status != 500 && (access == OPEN || answer->status != 401))
         return;
     fail_msg("%s %s by %s for %s: %d instead of %d: %s", r->method, target, caller_names[who],
              named ? named : "no workspace", answer->status, wanted, answer->text);
 }
 
+static void check_all_callers(struct world *w, const struct route *r, const char *target)
+{
+    for (size_t who = 0; who < CALLERS; who++)
+        for (size_t n = 0; n < N_WORKSPACES; n++)
+            check(w, r, target, (enum caller)who, workspaces[n]);
+}
+
 static void test_every_route_lets_in_whom_it_should(void **state)
 {
+    const struct words nothing = {.name = "x", .build = "x", .id = "x"};
     struct world w = {.f = fixture_of(state)};
 
     make_world(&w);
     (void)ask(w.f, "POST", "/v0/sandboxes?upload=true", "{\"metadata\":{\"name\":\"kept\"}}");
-    for (size_t r = 0; r < api_routes_count; r++)
-        for (size_t who = 0; who < CALLERS; who++)
-            for (size_t n = 0; n < N_WORKSPACES; n++)
-                if (!api_routes[r].streams)
-                    check(&w, &api_routes[r], (enum caller)who, workspaces[n]);
+    for_every_route(&w, nothing, check_all_callers);
+}
+
+/* ---- what other workspaces see of one ---- */
+
+#define SECRET "hush-hush"  /* in what acme has, and in no request */
+#define THING  "\"marked\"" /* the name of it all, as lists have it */
+
+static void make_things(struct fixture *f)
+{
+    const struct kind *kind;
+    char target[80];
+    struct build b;
+
+    for (size_t k = 0; (kind = api_kind_at(k)) != NULL; k++) {
+        (void)snprintf(target, sizeof(target), "/v0/%s", kind->plural);
+        assert_int_equal(ask(f, "POST", target,
+                             "{\"metadata\":{\"name\":\"marked\",\"externalId\":\"marked\","
+                             "\"labels\":{\"say\":\"" SECRET "\"}}}")
+                             ->status,
+                         200);
+    }
+    b = claim(f); /* of the volume */
+    succeed_as(f, &b, "- 1024");
+    (void)ask(f, "PUT",
+              upload_target(ask(f, "POST", "/v0/images?upload=true",
+                                "{\"name\":\"marked\",\"resourceType\":\"sandbox\"}")),
+              "PK");
+    b = claim(f);
+    say(f, &b, LOG_INFO, SECRET);
+    succeed(f, &b);
+    f->now += 60 * NS_PER_SEC;
+}
+
+static void check_strangers(struct world *w, const struct route *r, const char *target)
+{
+    const bool names_one = strchr(r->pattern, '{') && strcmp(r->pattern, "/v0/{kind}") != 0;
+    const bool repeats = strcmp(r->pattern, LOGS) == 0; /* the name that was asked for */
+    const char *const keys[] = {w->keys[STRANGER], w->f->other_key, w->keys[FOREIGN_ACCOUNT]};
+
+    if (r->open)
+        return;
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        const struct reply *answer;
+
+        w->f->headers[API_HEADER_WORKSPACE] =
+            keys[i] == w->keys[FOREIGN_ACCOUNT] ? "initech" : NULL;
+        answer = ask_as(w->f, keys[i], r->method, target, "{}");
+        if (strstr(answer->text, SECRET) ||
+            (answer->status < 400 && (names_one || (!repeats && strstr(answer->text, THING)))))
+            fail_msg("%s %s by another workspace: %d: %s", r->method, target, answer->status,
+                     answer->text);
+    }
+}
+
+static void keep_answer(struct world *w, const struct route *r, const char *target)
+{
+    w->f->headers[API_HEADER_WORKSPACE] = NULL;
+    if (strcmp(r->method, "GET") == 0 && !r->open && !strstr(target, "plan"))
+        buf_addf(w->seen, "%s: %s\n", target, ask_as(w->f, w->f->key, "GET", target, NULL)->text);
+}
+
+static void test_no_route_shows_or_changes_what_is_anothers(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    CLEANUP(buf_release) struct buf before = BUF_INIT(1 << 20);
+    CLEANUP(buf_release) struct buf after = BUF_INIT(1 << 20);
+    struct world w = {.f = f, .seen = &before};
+    struct words words = {.name = "marked"};
+
+    make_world(&w);
+    make_things(f);
+    words.build = text_at(ask(f, "GET", "/v0/builds", NULL), "data.0.id");
+    words.id = text_at(ask(f, "GET", "/v0/api_keys", NULL), "0.id");
+    for_every_route(&w, words, keep_answer);
+    assert_non_null(strstr(buf_str(&before), SECRET));
+    for_every_route(&w, words, check_strangers);
+    w.seen = &after;
+    for_every_route(&w, words, keep_answer);
+    assert_string_equal(buf_str(&after), buf_str(&before));
+    assert_int_equal(f->deleted.n, 0);
 }
 
 /* ---- what admins do ---- */
@@ -300,7 +515,9 @@ static void test_other_grants_and_clients_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_row_is_a_route),
         TEST(test_every_route_lets_in_whom_it_should),
+        TEST(test_no_route_shows_or_changes_what_is_anothers),
         TEST(test_a_key_that_an_admin_made_works_until_it_is_revoked),
         TEST(test_a_key_ends_with_its_time),
         TEST(test_what_is_no_key_is_refused),

@@ -3,6 +3,7 @@
 #include <ftw.h>
 #include <string.h>
 
+#include "api/openapi.h"
 #include "base/fs.h"
 #include "base/text.h"
 #include "described.h"
@@ -72,6 +73,15 @@ static void load_description(struct fixture *f)
     f->description = json_incref(r->json);
 }
 
+static void read_upload_key(struct fixture *f)
+{
+    struct state_upload_keys keys;
+    struct error err = ERROR_INIT;
+
+    assert_int_equal(state_upload_keys(f->config.state, &keys, &err), 0);
+    memcpy(f->upload_key, keys.current, sizeof(f->upload_key));
+}
+
 int fixture_setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
@@ -86,11 +96,9 @@ int fixture_setup(void **state)
     f->registry = (struct registry){.url = "http://registry.test", .http = &f->http};
     f->log = (struct buf)BUF_INIT(1 << 20);
     pthread_mutex_init(&f->log_lock, NULL);
-    memset(f->upload_key, 7, sizeof(f->upload_key));
     (void)snprintf(f->credentials_dir, sizeof(f->credentials_dir), "/dev/shm/kiln-api-test-%d",
                    (int)getpid());
     f->config = (struct api_config){
-        .upload_key = f->upload_key,
         .registry = &f->registry,
         .registry_name = "registry.test",
         .credentials_dir = f->credentials_dir,
@@ -102,6 +110,7 @@ int fixture_setup(void **state)
         .log_self = f,
     };
     open_state(f);
+    read_upload_key(f);
     (void)snprintf(f->dir, sizeof(f->dir), "/tmp/kiln-api-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     (void)snprintf(store, sizeof(store), "%s/uploads", f->dir);
@@ -114,6 +123,7 @@ int fixture_setup(void **state)
     f->headers[API_HEADER_AUTHORIZATION] = f->authorization;
     f->headers[API_HEADER_VERSION] = "2026-04-28";
     f->headers[API_HEADER_HOST] = HOST;
+    assert_int_equal(openapi_new(&f->config.openapi, &err), 0);
     load_description(f);
     return 0;
 }
@@ -132,6 +142,7 @@ int fixture_teardown(void **state)
         free(r);
     }
     json_decref(f->description);
+    openapi_free(f->config.openapi);
     upload_store_free(f->config.uploads);
     state_close(f->config.state);
     if (database_is_remote())

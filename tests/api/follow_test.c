@@ -329,17 +329,24 @@ static void test_head_and_pages_are_not_followed(void **state)
     assert_non_null(strstr(answer, "\"totalCount\":0"));
 }
 
+/* By the streams' thread, and by one of its own. */
+#define FOLLOW_TEST(name)                                                                          \
+    WIRE_TEST(name),                                                                               \
+    {                                                                                              \
+#name " (held)", name, wire_setup_held, wire_teardown, NULL                                \
+    }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WIRE_TEST(test_a_log_is_followed_until_its_build_is_over),
-        WIRE_TEST(test_silence_is_broken_by_heartbeats),
-        WIRE_TEST(test_a_lost_connection_is_taken_up_where_it_was),
-        WIRE_TEST(test_a_long_log_comes_whole),
-        WIRE_TEST(test_what_came_and_went_meanwhile_is_told),
-        WIRE_TEST(test_only_so_many_may_follow),
-        WIRE_TEST(test_a_server_that_stops_cuts_the_answer),
-        WIRE_TEST(test_head_and_pages_are_not_followed),
+        FOLLOW_TEST(test_a_log_is_followed_until_its_build_is_over),
+        FOLLOW_TEST(test_silence_is_broken_by_heartbeats),
+        FOLLOW_TEST(test_a_lost_connection_is_taken_up_where_it_was),
+        FOLLOW_TEST(test_a_long_log_comes_whole),
+        FOLLOW_TEST(test_what_came_and_went_meanwhile_is_told),
+        FOLLOW_TEST(test_only_so_many_may_follow),
+        FOLLOW_TEST(test_a_server_that_stops_cuts_the_answer),
+        FOLLOW_TEST(test_head_and_pages_are_not_followed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,7 +37,6 @@ static int no_registry(void *self, const struct http_request *req, struct http_r
 static const struct clock fixed_clock = {fixed_now, NULL};
 static const struct http http = {no_registry, NULL};
 static const struct registry registry = {.url = "http://registry.test", .http = &http};
-static const unsigned char upload_key[UPLOAD_KEY_SIZE] = {7};
 
 /* Everybody: what anybody says of whom it asks for is read. */
 static char everybody[] = "0.0.0.0/0";
@@ -86,14 +85,16 @@ static void make_urls(struct world *w)
     struct target t = {"acme", "sandbox", "waiting"};
     struct error err = ERROR_INIT;
     struct upload_ticket ticket = {.method = "PUT", .workspace = "acme"};
+    struct state_upload_keys keys;
     struct build b;
 
+    must(state_upload_keys(w->state, &keys, &err), &err);
     must(state_build_begin(w->state, &t, BUILD_FOR_IMAGE, &b, &err), &err);
     ticket.object = b.id;
     ticket.expires = NOW / NS_PER_SEC + 10;
-    upload_ticket_url(upload_key, &ticket, "", &w->url);
+    upload_ticket_url(keys.current, &ticket, "", &w->url);
     ticket.expires = NOW / NS_PER_SEC - 10;
-    upload_ticket_url(upload_key, &ticket, "", &w->old);
+    upload_ticket_url(keys.current, &ticket, "", &w->old);
 }
 
 static void world_open(struct world *w)
@@ -121,7 +122,6 @@ static void world_open(struct world *w)
         .proxies = &proxies,
         .state = w->state,
         .uploads = w->uploads,
-        .upload_key = upload_key,
         .registry = &registry,
         .registry_name = "registry.test",
         .clock = &fixed_clock,

@@ -128,6 +128,21 @@ static void test_the_source_has_no_operation_too_many(void **state)
 
 /* ---- the document ---- */
 
+static void test_who_has_it_need_not_load_it_again(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    const struct reply *r = ask_as(f, "", "GET", "/v0/openapi.json", NULL);
+    const char *etag = api_response_find(&r->resp, "ETag");
+
+    assert_non_null(etag);
+    f->headers[API_HEADER_IF_NONE_MATCH] = etag;
+    r = ask_as(f, "", "GET", "/v0/openapi.json", NULL);
+    assert_int_equal(r->status, 304);
+    assert_int_equal(r->resp.body.len, 0);
+    f->headers[API_HEADER_IF_NONE_MATCH] = "\"0123456789abcdef\"";
+    assert_int_equal(ask_as(f, "", "GET", "/v0/openapi.json", NULL)->status, 200);
+}
+
 static void check_references(const json_t *document, json_t *at)
 {
     const char *name;
@@ -183,6 +198,7 @@ static void test_the_description_needs_no_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_who_has_it_need_not_load_it_again),
         TEST(test_every_route_is_described),
         TEST(test_everything_that_is_described_is_a_route),
         TEST(test_the_source_has_no_operation_too_many),

@@ -210,7 +210,7 @@ static void test_what_is_shared_is_pulled_by_who_sees_it(void **state)
     assert_int_equal(outcome, SHARE_MADE);
     assert_access(token(f, f->other_key, scope), "acme/sandbox/app:pull");
     assert_access(token(f, ticket, scope), "acme/sandbox/app:pull");
-    assert_int_equal(state_share_delete(f->config.state, &t, "globex", &presence, &err), 0);
+    assert_int_equal(state_share_delete(f->config.state, &t, "globex", false, &presence, &err), 0);
     assert_access(token(f, f->other_key, scope), "");
     assert_access(token(f, ticket, scope), "");
 }

@@ -344,6 +344,12 @@ static void test_lists_are_searched_and_sorted(void **state)
         {"status=DEPLOYED,FAILED", "bee,cat|dog", 3},
         {"status=DEPLOYED&sort=createdAt:desc", "cat,bee|dog", 3},
         {"status=TERMINATED", "", 0},
+        {"status=failed,Uploading", "eel", 1},
+        {"anchor=end&sort=createdAt:asc", "eel,cat", 4},
+        {"anchor=end&sort=createdAt:desc", "bee,dog", 4},
+        {"anchor=end", "bee,dog", 4},
+        {"anchor=end&status=DEPLOYED", "bee,dog", 3},
+        {"showTerminated=true", "bee,cat|dog,eel", 4},
     };
     struct fixture *f = fixture_of(state);
 
@@ -357,8 +363,16 @@ static void test_lists_are_searched_and_sorted(void **state)
     assert_error(ask(f, "GET", "/v0/agents?status=DEPLOYED,FINE", NULL), 400, "invalid_status");
     assert_error(ask(f, "GET", "/v0/agents?sort=createdAt:asc&cursor=dog", NULL), 400,
                  "invalid_cursor");
+    assert_error(ask(f, "GET", "/v0/agents?anchor=end&sort=name:asc", NULL), 400, "invalid_anchor");
+    assert_error(ask(f, "GET", "/v0/agents?anchor=start", NULL), 400, "invalid_anchor");
+    (void)ask(f, "POST", "/v0/sandboxes", "{\"metadata\":{\"name\":\"box\"}}");
     f->headers[API_HEADER_VERSION] = "2026-04-16";
     assert_int_equal(json_array_size(ask(f, "GET", "/v0/agents?q=eel", NULL)->json), 4);
+    assert_int_equal(json_array_size(ask(f, "GET", "/v0/agents?status=FAILED", NULL)->json), 4);
+    assert_int_equal(json_array_size(ask(f, "GET", "/v0/sandboxes?status=FAILED", NULL)->json), 0);
+    assert_int_equal(json_array_size(ask(f, "GET", "/v0/sandboxes?status=deployed", NULL)->json),
+                     1);
+    assert_error(ask(f, "GET", "/v0/agents?status=FINE", NULL), 400, "invalid_status");
 }
 
 static void test_a_resource_is_found_by_its_owners_name_for_it(void **state)
@@ -378,9 +392,49 @@ static void test_a_resource_is_found_by_its_owners_name_for_it(void **state)
                  "external id not found");
 }
 
+static void test_unknown_fields_beside_metadata_and_spec_are_kept(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    CLEANUP(buf_release) struct buf large = BUF_INIT(1 << 16);
+    struct reply *r =
+        ask(f, "POST", "/v0/agents",
+            "{\"apiVersion\":\"blaxel.ai/v1alpha1\",\"kind\":\"Agent\",\"x\":{\"y\":[1]},"
+            "\"status\":\"FAILED\",\"events\":[1],\"metadata\":{\"name\":\"a\"}}");
+
+    assert_int_equal(r->status, 200);
+    assert_string_equal(text_at(r, "apiVersion"), "blaxel.ai/v1alpha1");
+    assert_string_equal(text_at(r, "status"), "DEPLOYED");
+    r = ask(f, "PUT", "/v0/agents/a",
+            "{\"spec\":{\"public\":true}}"); /* a client that knows none */
+    assert_string_equal(text_at(r, "kind"), "Agent");
+    r = ask(f, "PUT", "/v0/agents/a", "{\"kind\":null,\"x\":{\"z\":2},\"new\":false}");
+    assert_int_equal(r->status, 200);
+    r = ask(f, "GET", "/v0/agents/a", NULL);
+    assert_null(at(r, "kind"));
+    assert_string_equal(text_at(r, "apiVersion"), "blaxel.ai/v1alpha1");
+    assert_int_equal(json_integer_value(at(r, "x.z")), 2);
+    assert_null(at(r, "x.y"));
+    assert_true(json_is_false(at(r, "new")));
+    assert_true(json_is_array(at(r, "events")));
+    assert_string_equal(text_at(ask(f, "GET", "/v0/agents", NULL), "data.0.apiVersion"),
+                        "blaxel.ai/v1alpha1");
+    assert_int_equal(
+        ask(f, "POST", "/v0/volumes", "{\"note\":\"n\",\"metadata\":{\"name\":\"v\"}}")->status,
+        200);
+    assert_string_equal(text_at(ask(f, "GET", "/v0/volumes/v", NULL), "note"), "n");
+
+    buf_adds(&large, "{\"x\":\"");
+    for (int i = 0; i < 20000; i++)
+        buf_addc(&large, 'x');
+    buf_adds(&large, "\"}");
+    assert_error(ask(f, "PUT", "/v0/agents/a", buf_str(&large)), 400, "too_many_fields");
+    assert_int_equal(json_integer_value(at(ask(f, "GET", "/v0/agents/a", NULL), "x.z")), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_unknown_fields_beside_metadata_and_spec_are_kept),
         TEST(test_each_kind_is_made_changed_shown_and_deleted),
         TEST(test_unknown_fields_are_kept),
         TEST(test_the_server_owns_some_metadata),

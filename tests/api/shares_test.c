@@ -246,6 +246,48 @@ static void test_another_account_is_offered_it_and_accepts(void **state)
     assert_error(ask_as(f, them.admin, "GET", IMAGE, NULL), 404, "image not found");
 }
 
+static const char *newest_event(struct reply *image, const char *field)
+{
+    const json_t *events = at(image, "metadata.events");
+
+    return json_string_value(
+        json_object_get(json_array_get(events, json_array_size(events) - 1), field));
+}
+
+static void test_a_workspace_leaves_what_it_accepted(void **state)
+{
+    struct fixture *f = fixture_of(state);
+    struct foreign them = make_foreign(f);
+    struct error err;
+    struct reply *r;
+    bool may;
+
+    build_image(f);
+    (void)ask_as(f, them.admin, "POST", answer_path(ask(f, "POST", SHARE, TO_INITECH), "accept"),
+                 NULL);
+    r = ask(f, "GET", IMAGE, NULL);
+    assert_string_equal(newest_event(r, "message"), "Shared with the workspace initech");
+    r = ask_as(f, them.admin, "GET", IMAGE, NULL);
+    assert_string_equal(newest_event(r, "type"), "ai.blaxel.controlplane.imageshare.created");
+    assert_string_equal(newest_event(r, "message"), "The workspace acme shares it");
+    assert_null(strstr(r->text, "Shared with the workspace"));
+
+    assert_error(ask_as(f, them.member, "DELETE", SHARE "/initech", NULL), 403, "forbidden");
+    assert_error(ask_as(f, f->other_key, "DELETE", SHARE "/globex", NULL), 404, "share not found");
+    assert_error(ask(f, "DELETE", SHARE "/acme", NULL), 404, "share not found");
+    r = ask_as(f, them.admin, "DELETE", SHARE "/initech", NULL);
+    assert_int_equal(r->status, 200);
+    assert_string_equal(text_at(r, "metadata.sourceWorkspace"), "acme");
+    assert_error(ask_as(f, them.admin, "DELETE", SHARE "/initech", NULL), 404, "share not found");
+    assert_error(ask_as(f, them.admin, "GET", IMAGE, NULL), 404, "image not found");
+    assert_int_equal(state_may_pull(f->config.state, "initech", "acme/sandbox/app", &may, &err), 0);
+    assert_false(may);
+    r = ask(f, "GET", IMAGE, NULL);
+    assert_string_equal(newest_event(r, "status"), "UNSHARED");
+    assert_string_equal(newest_event(r, "message"), "The workspace initech left");
+    assert_int_equal(ask(f, "DELETE", IMAGE, NULL)->status, 200);
+}
+
 static void test_an_offer_is_declined_taken_back_or_expires(void **state)
 {
     struct fixture *f = fixture_of(state);
@@ -330,6 +372,7 @@ int main(void)
         TEST(test_only_an_admin_of_both_sides_shares_within_the_account),
         TEST(test_an_image_of_its_own_is_not_hidden_by_a_share),
         TEST(test_another_account_is_offered_it_and_accepts),
+        TEST(test_a_workspace_leaves_what_it_accepted),
         TEST(test_an_offer_is_declined_taken_back_or_expires),
         TEST(test_what_cannot_be_offered_is_refused),
         TEST(test_an_own_image_makes_way_only_where_that_is_forced),

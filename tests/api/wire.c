@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-static int start(void **state, int seconds)
+static int start(void **state, int seconds, bool hold)
 {
     struct api_server_limits limits = api_server_limits_default;
     struct wire *w = calloc(1, sizeof(*w));
@@ -22,6 +22,7 @@ static int start(void **state, int seconds)
     limits.stop_ns = seconds * NS_PER_SEC;
     limits.followers_max = 3;
     limits.followers_max_each = 2;
+    limits.hold = hold;
     limits.heartbeat_ns = 300 * NS_PER_MS;
     assert_int_equal(api_server_start_with(&w->f->config, &limits, "127.0.0.1:0", &w->server, &err),
                      0);
@@ -32,12 +33,17 @@ static int start(void **state, int seconds)
 
 int wire_setup(void **state)
 {
-    return start(state, 1);
+    return start(state, 1, false);
 }
 
 int wire_setup_patient(void **state)
 {
-    return start(state, 60);
+    return start(state, 60, false);
+}
+
+int wire_setup_held(void **state)
+{
+    return start(state, 1, true);
 }
 
 int wire_teardown(void **state)

@@ -16,6 +16,8 @@ int wire_setup(void **state);
 /* Times of a minute instead: for tests that pause themselves, on a busy machine perhaps for long.
  */
 int wire_setup_patient(void **state);
+/* As the first, but logs that are followed keep their connections' threads. */
+int wire_setup_held(void **state);
 int wire_teardown(void **state);
 
 static inline struct wire *wire_of(void **state)

@@ -31,6 +31,27 @@ static void test_a_dockerfile_becomes_an_image_in_the_registry(void **state)
     attempt_release(&a);
 }
 
+static void test_a_step_begins_when_what_it_takes_files_from_is_there(void **state)
+{
+    struct attempt a = {.images = ALPINE,
+                        .dockerfile = "FROM alpine:3.20 AS other\n"
+                                      "RUN sleep 0.5; echo 1 >/made; echo it is made\n"
+                                      "FROM alpine:3.20\n"
+                                      "RUN --mount=type=bind,from=other,target=/o cat /o/made\n"
+                                      "FROM alpine:3.20\n"
+                                      "COPY --from=other /made /\n"
+                                      "COPY --from=1 /etc/alpine-release /\n"};
+    const char *made;
+
+    attempt_run(*state, &a);
+    assert_built(&a);
+    made = strstr(buf_str(&a.log), "\nit is made");
+    assert_non_null(made);
+    assert_non_null(strstr(made, "RUN --mount"));
+    assert_non_null(strstr(made, "COPY --from=other"));
+    attempt_release(&a);
+}
+
 static void test_bases_are_found_by_every_name_they_have(void **state)
 {
     static const char *const names[] = {"alpine:3.20",
@@ -321,6 +342,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_dockerfile_becomes_an_image_in_the_registry),
         cmocka_unit_test(test_the_packages_of_an_image_are_those_that_it_shows),
+        cmocka_unit_test(test_a_step_begins_when_what_it_takes_files_from_is_there),
         cmocka_unit_test(test_bases_are_found_by_every_name_they_have),
         cmocka_unit_test(test_a_base_is_found_by_its_digest_with_and_without_a_tag),
         cmocka_unit_test(test_stages_images_and_scratch_are_copied_from),

@@ -18,7 +18,9 @@ struct shelf {
     char names[NAMES_MAX][80];
     struct buf texts[NAMES_MAX];
     size_t n;
-    size_t asked, fetched; /* since the build began */
+    size_t asked, fetched;     /* since the build began */
+    char first[PATH_MAX + 80]; /* the file of the first blob that was fetched since then */
+    bool silent;
     struct builder_remote remote;
 };
 
@@ -45,8 +47,11 @@ static int fetch(void *self, const char *digest, uint64_t size, int fd, bool *re
     CLEANUP(buf_release) struct buf blob = BUF_INIT(64 << 20);
     char path[PATH_MAX + 80];
 
-    s->fetched++;
     (void)snprintf(path, sizeof(path), "%s/%s", s->dir, digest + 7);
+    if (s->fetched++ == 0)
+        memcpy(s->first, path, sizeof(path));
+    if (s->silent)
+        return error_set(err, ERR_REMOTE, "the registry says nothing");
     *ret_found = access(path, F_OK) == 0;
     if (!*ret_found)
         return 0;
@@ -238,6 +243,35 @@ static void test_a_blob_that_is_lost_or_another_is_made_anew(void **state)
     free_shelf(s);
 }
 
+static void test_one_blob_that_is_lost_costs_its_step_alone(void **state)
+{
+    static const char *const three[] = {"f", "3", NULL}, *const four[] = {"f", "4", NULL};
+    struct shelf *s = new_shelf(*state, "lost-one");
+    struct attempt first = {.files = one, .dockerfile = STEPS};
+    struct attempt other = {.files = two, .dockerfile = STEPS};
+    struct attempt lost = {.files = three, .dockerfile = STEPS};
+    struct attempt silent = {.files = four, .dockerfile = STEPS};
+
+    work(*state, s, "lost-one-a", &first, &all, NULL);
+    work(*state, s, "lost-one-b", &other, NULL, NULL);
+    assert_int_equal(other.image.n_cached, 4);
+    assert_int_equal(unlink(s->first), 0);
+    work(*state, s, "lost-one-c", &lost, NULL, NULL);
+    assert_says(&lost, "warning: a step in the registry is left aside: the registry does not");
+    assert_int_equal(lost.image.n_cached, 3);
+    assert_says(&lost, "/d:\nnew\n4711 5\n");
+    s->silent = true;
+    work(*state, s, "lost-one-d", &silent, NULL, NULL);
+    assert_says(&silent, "warning: the cache in the registry is left aside: the registry says");
+    assert_int_equal(silent.image.n_cached, 0);
+    assert_int_equal(s->fetched, 1);
+    attempt_release(&first);
+    attempt_release(&other);
+    attempt_release(&lost);
+    attempt_release(&silent);
+    free_shelf(s);
+}
+
 static void test_an_index_that_is_none_costs_a_warning(void **state)
 {
     static const char *const texts[] = {
@@ -405,6 +439,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_an_empty_disk_finds_every_step_and_fetches_nothing),
         cmocka_unit_test(test_only_what_a_changed_step_must_see_is_fetched),
         cmocka_unit_test(test_a_blob_that_is_lost_or_another_is_made_anew),
+        cmocka_unit_test(test_one_blob_that_is_lost_costs_its_step_alone),
         cmocka_unit_test(test_an_index_that_is_none_costs_a_warning),
         cmocka_unit_test(test_steps_without_layers_are_found_while_nobody_needs_their_files),
         cmocka_unit_test(test_a_slim_image_s_steps_are_found_with_their_layers),

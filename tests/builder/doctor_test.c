@@ -153,6 +153,64 @@ static void test_where_no_overlay_can_be_mounted_that_is_said_and_no_build_begin
     builder_free(b);
 }
 
+/* ---- where the disk is full: on one of a few inodes ---- */
+
+#define FEW "40"
+
+static int full_setup(void **state)
+{
+    const struct machine *m = *state;
+    struct error err = ERROR_INIT;
+    char dir[128];
+
+    (void)snprintf(dir, sizeof(dir), "%s/full", m->dir);
+    assert_int_equal(fs_mkdirs(dir, 0755, &err), 0);
+    return geteuid() == 0 ? mount("tmpfs", dir, "tmpfs", 0, "nr_inodes=" FEW) : 0;
+}
+
+static int full_teardown(void **state)
+{
+    const struct machine *m = *state;
+    char dir[128];
+
+    (void)snprintf(dir, sizeof(dir), "%s/full", m->dir);
+    return geteuid() == 0 ? umount2(dir, MNT_DETACH) : 0;
+}
+
+/* It once was taken for a machine without user namespaces, or without any jail, as long as the
+ * process lived. */
+static void test_a_full_disk_is_not_taken_for_what_the_machine_cannot_do(void **state)
+{
+    const struct machine *m = *state;
+    struct builder_config config = m->config;
+    struct builder *b = NULL;
+    struct error err = ERROR_INIT;
+    char dir[128], file[160];
+    int made, fd;
+
+    if (geteuid() != 0)
+        skip();
+    (void)snprintf(dir, sizeof(dir), "%s/full", m->dir);
+    config.dir = dir;
+    assert_int_equal(builder_open(&config, &b, &err), 0); /* makes its directories */
+    builder_free(b);
+    for (made = 0, fd = 0; fd >= 0; made += fd >= 0) {
+        (void)snprintf(file, sizeof(file), "%s/%d", dir, made);
+        if ((fd = open(file, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)) >= 0)
+            close(fd);
+    }
+    assert_int_equal(builder_open(&config, &b, &err), -1);
+    assert_non_null(strstr(err.msg, "No space left on device"));
+    while (made-- > 0) {
+        (void)snprintf(file, sizeof(file), "%s/%d", dir, made);
+        assert_int_equal(unlink(file), 0);
+    }
+    assert_int_equal(builder_open(&config, &b, &err), 0);
+    assert_true(builder_is_full(b));
+    assert_int_equal(b->ids.users, m->b->ids.users);
+    builder_free(b);
+}
+
 static void test_a_missing_buildah_is_said_and_begins_no_build(void **state)
 {
     const struct machine *m = *state;
@@ -249,6 +307,9 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(
             test_where_no_overlay_can_be_mounted_that_is_said_and_no_build_begins, overlay_setup,
             overlay_teardown),
+        cmocka_unit_test_setup_teardown(
+            test_a_full_disk_is_not_taken_for_what_the_machine_cannot_do, full_setup,
+            full_teardown),
         cmocka_unit_test(test_a_missing_buildah_is_said_and_begins_no_build),
         cmocka_unit_test(test_a_buildah_that_does_not_run_is_said),
         cmocka_unit_test(test_a_directory_that_is_not_absolute_is_refused),

@@ -202,7 +202,8 @@ static void test_what_is_required_and_not_there_fails_plainly(void **state)
                                            "RUN --mount=source=gone,target=/x true\n"};
 
     assert_refused(*state, &secret, "secret GONE: not found");
-    assert_refused(*state, &ssh, "this service has no SSH agent to offer");
+    assert_refused(*state, &ssh,
+                   "no SSH agent to offer; give the step a key or a token as a secret");
     assert_refused(*state, &source, "\"/gone\": not found");
     attempt_run(*state, &optional);
     assert_built(&optional);

@@ -15,6 +15,7 @@ static const struct {
     {"dpkg\n", PACKAGES_FILE_DPKG}, {"apk\n", PACKAGES_FILE_APK},
     {"os\n", PACKAGES_FILE_OS},     {"python\n", PACKAGES_FILE_PYTHON},
     {"npm\n", PACKAGES_FILE_NPM},   {"go\n", PACKAGES_FILE_PROGRAM},
+    {"rpm\n", PACKAGES_FILE_RPM},
 };
 
 /* Whatever is read is a word or a text of bounded length. */
@@ -30,7 +31,7 @@ static void check(const json_t *said)
             abort();
         json_object_foreach ((json_t *)package, key, value)
             if (!json_is_string(value) || json_string_length(value) == 0 ||
-                json_string_length(value) > PACKAGES_WORD_MAX ||
+                json_string_length(value) > PACKAGES_TEXT_MAX ||
                 text_has_control(json_string_value(value), json_string_length(value)))
                 abort();
     }

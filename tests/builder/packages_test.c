@@ -137,6 +137,29 @@ static void test_a_go_binary_names_its_modules_and_what_replaces_them(void **sta
                      "golang example.com/fork v0.4.0; golang github.com/a/b v2.0.0; ");
 }
 
+#define ALPHA "rpm alpha 2:1.2.3-4 x86_64 MIT; "
+#define TWO   "rpm alpha-two 2:9-4 noarch BSD; "
+
+/* Two packages; corpus_packages/rpm_ndb was written by lib/backend/ndb/rpmpkg.c of rpm 4.18 itself.
+ */
+static void test_small_rpm_databases_are_read(void **state)
+{
+    static const char *const names[] = {"rpm_sqlite", "rpm_ndb", "rpm_bdb", "rpm_bdb_big"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        CLEANUP(buf_release) struct buf text = BUF_INIT(1 << 20);
+        CLEANUP_CLOSE int fd = -1;
+        json_auto_t *said = NULL;
+
+        read_corpus(names[i], &text);
+        fd = open_text(buf_str(&text) + 4, text.len - 4);
+        said = packages_read_file(PACKAGES_FILE_RPM, fd);
+        check_said(said, i < 2 ? ALPHA TWO : TWO ALPHA);
+        assert_null(json_object_get(said, "cut"));
+    }
+}
+
 /* buildah, which is of Go and stands in all who run these tests. */
 static void test_a_real_go_binary_tells_its_go(void **state)
 {
@@ -179,6 +202,8 @@ static void test_files_are_known_by_their_paths(void **state)
         {"etc/os-release", PACKAGES_FILE_OS},
         {"var/lib/rpm/rpmdb.sqlite", PACKAGES_FILE_RPM},
         {"usr/lib/sysimage/rpm/Packages.db", PACKAGES_FILE_RPM},
+        {"var/lib/rpm/Packages", PACKAGES_FILE_RPM},
+        {"var/lib/rpm/Name", PACKAGES_FILE_NONE},
         {"bin/sh", PACKAGES_FILE_NONE},
     };
 
@@ -198,6 +223,7 @@ int main(void)
         cmocka_unit_test(test_what_is_no_word_is_left_out),
         cmocka_unit_test(test_the_list_has_an_end_and_says_so),
         cmocka_unit_test(test_a_go_binary_names_its_modules_and_what_replaces_them),
+        cmocka_unit_test(test_small_rpm_databases_are_read),
         cmocka_unit_test(test_a_real_go_binary_tells_its_go),
         cmocka_unit_test(test_files_are_known_by_their_paths),
     };

@@ -299,8 +299,7 @@ class Chaos:
                  for part, most in (("cache", limits.cache_mib), ("bases", limits.bases_mib))}
         over = [f"{part} of {workspace}: {size} bytes, limit {most} MiB"
                 for (part, workspace, most), size in sizes.items() if size > most * MIB]
-        # The sum that Kiln keeps to leaves a little out, such as locks.
-        if self.disk() > limits.caches_mib * MIB + MIB:
+        if self.disk() > limits.caches_mib * MIB:
             over.append(f"together: {self.disk()} bytes, limit {limits.caches_mib} MiB")
         return over
 

@@ -1,7 +1,11 @@
 """GET …/build-logs?follow=true of a real build, taken up again after a lost connection, and what is
 left of a log once log_retention is over."""
 import http.client
+import io
 import json
+import pathlib
+import selectors
+import socket
 import types
 import unittest
 import urllib.parse
@@ -10,6 +14,8 @@ from kiln_server import WORKSPACE, Kiln, free_port, main, wait_until
 
 BROKEN = b"PK\x03\x04 this is no archive"
 FOLLOW = "/sandboxes/app/build-logs?follow=true"
+FOLLOWERS = 500
+THREADS = 100  # far fewer than followers; the server has about twenty of its own
 
 
 class Followed(unittest.TestCase):
@@ -60,6 +66,64 @@ class Followed(unittest.TestCase):
         left = self.kiln.log_lines("app")
         self.assertEqual(len(left), 1)
         self.assertIn("was removed", left[0])
+
+    def follow_raw(self, path):
+        """A socket on which the answer comes."""
+        parts = urllib.parse.urlsplit(self.kiln.url)
+        connection = socket.create_connection((parts.hostname, parts.port))
+        self.addCleanup(connection.close)
+        connection.sendall(f"GET {parts.path}{path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+                           f"Authorization: Bearer {self.kiln.key()}\r\n\r\n".encode())
+        return connection
+
+    def all_said(self, connections):
+        """What came on each, until the server closed them all."""
+        said = {c: b"" for c in connections}
+        with selectors.DefaultSelector() as ready:
+            for c in connections:
+                ready.register(c, selectors.EVENT_READ)
+            while ready.get_map():
+                events = ready.select(120)
+                self.assertTrue(events, "nothing came for two minutes")
+                for key, _ in events:
+                    data = key.fileobj.recv(65536)
+                    said[key.fileobj] += data
+                    if not data:
+                        ready.unregister(key.fileobj)
+        return list(said.values())
+
+    def threads(self):
+        return len(list(pathlib.Path(f"/proc/{self.kiln.serve.popen.pid}/task").iterdir()))
+
+    def test_five_hundred_follow_without_a_thread_each(self):
+        url = self.kiln.announce("many")
+        before = self.threads()
+        path = "/sandboxes/many/build-logs?follow=true"
+        connections = [self.follow_raw(path) for _ in range(FOLLOWERS)]
+        for c in connections:
+            self.assertTrue(c.recv(65536, socket.MSG_PEEK).startswith(b"HTTP/1.1 200 OK\r\n"))
+        wait_until("their threads are gone", lambda: self.threads() < before + 16)
+        self.assertLess(self.threads(), THREADS)
+        self.assertEqual(self.kiln.status("many"), "UPLOADING")  # others are answered, too
+        self.assertEqual(self.kiln.upload(url, BROKEN).status, 200)
+        answers = self.all_said(connections)
+        lines = [line or " " for line in self.kiln.log_lines("many")]
+        self.assertGreater(len(lines), 1)
+        for answer in answers:
+            self.assertTrue(answer.endswith(b"\r\n0\r\n\r\n"))
+            body = http.client.HTTPResponse(Spoken(answer))
+            body.begin()
+            self.assertEqual([s for s in body.read().decode().splitlines() if s], lines)
+
+
+class Spoken:
+    """Bytes that came, for http.client to read."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def makefile(self, _mode):
+        return io.BytesIO(self.data)
 
 
 if __name__ == "__main__":

@@ -208,7 +208,8 @@ class Contents(GitCase):
     def test_submodules_that_are_not_asked_for_are_left_out_with_a_warning(self):
         inner = self.git.make("none").commit({"x": "x"})
         for i, (url, says) in enumerate((
-                ("git@127.0.0.1:none.git", "it asks for ssh"),
+                ("git@127.0.0.1:none.git", "it asks for ssh, .*; write \"https://127.0.0.1/none.git\", or, "
+                 "if the repository is private, upload a clone of it with its submodules"),
                 ("file:///etc", "a file of the machine"), ("../../../none.git", "out of the server"),
                 ("http://127.0.0.1:1/none.git", "127.0.0.1:1 is not asked"),
                 ("http://[::1]/none.git", "is not asked"))):
@@ -371,7 +372,8 @@ class Refused(GitCase):
         self.assertEqual(self.git.requests, [])
 
     def test_other_ways_to_a_repository_are_refused_in_plain_words(self):
-        for source, says in (("git@github.com:owner/repo.git", "ssh, and Kiln has no key"),
+        for source, says in (("git@github.com:owner/repo.git",
+                              "no key to show there; write \"https://github.com/owner/repo.git\""),
                              ("ssh://git@h/r.git", "ssh, and Kiln has no key"),
                              (f"file://{self.git.root}/demo.git", "a file of the machine"),
                              ("git://h/r.git", "must begin with https://"),

@@ -32,7 +32,10 @@ Status: install ok installed
 Architecture: amd64
 Version: 2.36-9
 """
+# By rpm itself; the first line is the corpus' own.
+RPM = (kiln_server.SOURCE / "tests/builder/corpus_packages/rpm_ndb").read_bytes()[len("rpm\n"):]
 FILES = {
+    "root/usr/lib/sysimage/rpm/Packages.db": RPM,
     "root/var/lib/dpkg/status": DPKG,
     "root/var/lib/dpkg/status.d/tz": "Package: tzdata\nVersion: 2024a-0\nArchitecture: all\n",
     "root/usr/lib/python3/Py_Yaml-6.0.dist-info/METADATA":
@@ -57,6 +60,8 @@ EXPECTED = {
     "pkg:deb/debian/bash@5.2.15-2%2Bb7?arch=amd64&distro=debian-12",
     "pkg:deb/debian/libc6@2.36-9?arch=amd64&distro=debian-12",
     "pkg:deb/debian/tzdata@2024a-0?arch=all&distro=debian-12",
+    "pkg:rpm/debian/alpha@1.2.3-4?arch=x86_64&distro=debian-12&epoch=2",
+    "pkg:rpm/debian/alpha-two@9-4?arch=noarch&distro=debian-12&epoch=2",
     "pkg:apk/debian/musl@1.2.5-r0?arch=x86_64&distro=debian-12",
     "pkg:pypi/py-yaml@6.0",
     "pkg:npm/left-pad@1.3.0",

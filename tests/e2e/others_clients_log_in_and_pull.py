@@ -20,7 +20,7 @@ class Client:
     def __init__(self, program, directory):
         self.program = program
         self.directory = directory / program
-        self.directory.mkdir()
+        self.directory.mkdir(parents=True)
         (self.directory / "auth.json").write_text("{}")
 
     def run(self, *words, text=None):
@@ -184,6 +184,19 @@ class OthersClients(KilnCase):
         self.kiln.submit(name, zip_of({"Dockerfile": dockerfile}), workspace="guest")
         status = self.kiln.wait_for_end(name, workspace="guest")
         return status, "\n".join(self.kiln.log_lines(name, workspace="guest"))
+
+    def test_who_leaves_a_share_is_refused_at_once(self):
+        client = Skopeo("skopeo", self.kiln.directory / "leaver")
+        self.addCleanup(client.forget, self.reference)
+        self.assert_done(client.login(self.kiln.registry, self.kiln.key("guest")))
+        self.share("guest")
+        self.assert_done(client.pull(self.reference))
+        left = self.kiln.request("DELETE", "/images/sandbox/app/share/guest", workspace="guest")
+        self.assertEqual(left.status, 200, left)
+        self.assert_refused(client.pull(self.reference))
+        self.assertEqual(self.kiln.get("/images", workspace="guest").json, [])
+        self.assertEqual(self.kiln.get("/images/sandbox/app").json["metadata"]["events"][-1][
+            "message"], "The workspace guest left")
 
     def test_a_build_stands_on_a_shared_image_until_the_share_ends(self):
         self.kiln.key("guest")

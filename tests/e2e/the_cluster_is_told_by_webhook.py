@@ -170,6 +170,22 @@ class Case(unittest.TestCase):
         self.assertIn("exit code: 42", body["data"]["message"])
         self.assertNotIn("image", body["data"])
 
+        function = {"metadata": {"name": "fn"},
+                    "spec": {"runtime": {"image": "ghcr.io/me/fn:v2", "skipBuild": "true"}}}
+        volume = {"metadata": {"name": "vol"}, "spec": {"size": 64}}
+        for method, path, sent, told in (
+                ("POST", "/functions", function,
+                 {"type": "deployment.succeeded", "status": "DEPLOYED", "image": "ghcr.io/me/fn:v2"}),
+                ("POST", "/volumes", volume, {"type": "volume.ready", "status": "DEPLOYED"}),
+                ("DELETE", "/functions/fn", None, {"type": "deployment.deleted", "status": "DELETED"}),
+                ("DELETE", "/volumes/vol", None, {"type": "volume.deleted", "status": "DELETED"})):
+            n = len(well.requests)
+            self.assertEqual(kiln.request(method, path, sent).status, 200)
+            body = self.check_signed(well.wait_for(n + 1)[n], *secrets(kiln))
+            self.assertEqual({"type": body["type"], **{
+                k: v for k, v in body["data"].items() if k in ("status", "image")}}, told)
+            self.assertIn(body["data"]["name"], ("fn", "vol"))
+
     def test_what_waits_is_shown_and_survives_kills_at_every_moment(self):
         killed = threading.Event()
 

@@ -69,6 +69,20 @@ class Metrics(KilnCase):
         done = self.kiln.run("audit", "--data-dir", self.kiln.data, "--json")
         self.assertEqual(done.stdout.count('"action":"login"'), sum(a.status == 401 for a in seen))
 
+    def test_garbage_is_collected_and_that_is_told(self):
+        for task in ("audit", "events", "expired", "logs", "templates"):
+            self.assertGreater(self.value("kiln_gc_ended_timestamp_seconds", task=task), 1e9)
+            self.assertEqual(self.value("kiln_gc_failed", task=task), 0)
+        status = self.kiln.run("gc", "--status", "--data-dir", self.kiln.data).stdout
+        self.assertEqual(status.count("done ("), 5, status)
+        dry = self.kiln.run("gc", "--dry-run", "--data-dir", self.kiln.data).stdout
+        self.assertIn("would go", dry)
+        self.assertEqual(self.kiln.run("gc", "--status", "--data-dir", self.kiln.data).stdout,
+                         status)
+        self.kiln.run("gc", "--data-dir", self.kiln.data)
+        self.assertNotEqual(self.kiln.run("gc", "--status", "--data-dir", self.kiln.data).stdout,
+                            status)
+
     def test_what_waits_and_runs_is_told(self):
         waits = zip_of({"Dockerfile": "FROM alpine:3.20\nRUN sleep 60\n"})
         for i in range(3):  # for two workers
@@ -91,7 +105,7 @@ class Metrics(KilnCase):
                          404)
 
     def test_a_registry_that_is_gone_makes_it_unready(self):
-        wait_until("it is ready", lambda: self.ask("/readyz").status == 200)
+        wait_until("all has been started", lambda: self.ask("/readyz").status == 200)
         pid = next(p for p in self.kiln.processes_of() if
                    b"docker-registry" in pathlib.Path(f"/proc/{p}/cmdline").read_bytes())
         os.kill(pid, signal.SIGSTOP)

@@ -182,6 +182,11 @@ class Page(KilnCase):
 
     # ---- builds ----
 
+    def asked(self, path):
+        """The URLs with that path that the page has had answers from."""
+        return self.browser.run("return performance.getEntriesByType('resource').map(e => e.name)"
+                                ".filter(name => name.includes(arguments[0]))", path)
+
     def test_a_build_is_watched_while_it_runs(self):
         self.sign_in(self.kiln.key())
         type(self).gated_build = build = self.push("gated", {"Dockerfile": GATED, "data": "1"})
@@ -199,9 +204,13 @@ class Page(KilnCase):
         self.assertNotIn("said by the last", self.browser.text(".log"))
         place = self.browser.run("return document.querySelector('.log').getBoundingClientRect().top")
 
+        self.browser.run("performance.clearResourceTimings()")
+        wait_until("the status was asked for", lambda: len(self.asked(f"/v0/builds/{build}")) > 4)
+        self.assertEqual(self.asked("/build-logs"), [], "the log is followed, not asked for")
         open(os.path.join(gate, "go"), "w").close()
         self.browser.wait_for(".build-head .badge", "Succeeded", 300)
         self.browser.wait_for(".log", "said by the last")
+        self.assertTrue(any("follow=true" in url for url in self.asked("/build-logs")))
         self.browser.wait_for(".earlier", "earlier lines not shown here")
         self.assertEqual(place, self.browser.run(
             "return document.querySelector('.log').getBoundingClientRect().top"), "the log moved")
@@ -227,11 +236,16 @@ class Page(KilnCase):
                 t.split()[-4:] for t in self.browser.texts(".line")] == [
                     ["line", "4321", "of", "many"]])
 
-        with self.subTest("what is found in the cache, and why the rest is not"):
+        with self.subTest("what is found in the cache, why the rest is not, and no log is followed"):
+            self.browser.run("const real = fetch; window.fetch = (url, ...more) => "
+                             "url.includes('follow=true') ? new Promise((_, fail) => "
+                             "more[0].signal.addEventListener('abort', () => fail(new "
+                             "DOMException('', 'AbortError')))) : real(url, ...more)")
             again = self.push("gated", {"Dockerfile": GATED, "data": "2"})
             self.show(f"#/builds/{again}")
             self.browser.wait_for(".build-head .badge", "Succeeded", 300)
             self.assertEqual(len(self.browser.texts(".steps li.cached")), 2)
+            self.browser.wait_for(".log", "said by the last")
             self.browser.wait_for(".steps .why", "not cached: data changed")
 
         with self.subTest("the log of the build before is still its own"):

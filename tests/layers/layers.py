@@ -13,7 +13,7 @@ import os
 import re
 import sys
 
-MIDDLE = {"uploads", "dockerfile", "builder", "registry", "templates"}
+MIDDLE = {"uploads", "dockerfile", "builder", "registry", "templates", "backup"}
 BELOW = {
     "base": set(),
     "objects": {"base"},

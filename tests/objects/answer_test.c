@@ -79,6 +79,40 @@ static void what_is_no_page_is_refused(void **state)
     }
 }
 
+static int note_upload(void *self, const struct answer_upload *upload, struct error *err)
+{
+    (void)err;
+    *(struct answer_upload *)self = *upload;
+    return 0;
+}
+
+static void a_page_of_puts_in_parts_gives_each_and_the_next(void **state)
+{
+    static const char text[] =
+        "<ListMultipartUploadsResult><KeyMarker></KeyMarker><NextKeyMarker>k2</NextKeyMarker>"
+        "<NextUploadIdMarker>i2</NextUploadIdMarker><IsTruncated>true</IsTruncated>"
+        "<Upload><Key>k1</Key><UploadId>i1</UploadId><Initiator><ID>x</ID></Initiator>"
+        "<Initiated>1970-01-02T00:00:05.000Z</Initiated></Upload></ListMultipartUploadsResult>";
+    static const char *const bad[] = {
+        "<ListBucketResult></ListBucketResult>",
+        "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated></ListMultipartUploadsResult>",
+        "<ListMultipartUploadsResult><Upload><Key>k</Key></Upload></ListMultipartUploadsResult>",
+    };
+    struct answer_upload last;
+    struct answer_uploads page = {.each = note_upload, .self = &last};
+    struct error err = ERROR_INIT;
+
+    (void)state;
+    assert_int_equal(answer_read_uploads(text, strlen(text), &page, &err), 0);
+    assert_string_equal(last.key, "k1");
+    assert_string_equal(last.id, "i1");
+    assert_int_equal(last.begun, 86405);
+    assert_string_equal(page.next_key, "k2");
+    assert_string_equal(page.next_id, "i2");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(answer_read_uploads(bad[i], strlen(bad[i]), &page, &err), -1);
+}
+
 static void a_value_that_is_too_long_is_refused(void **state)
 {
     CLEANUP(buf_release) struct buf text = BUF_INIT(64 << 10);
@@ -111,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_page_gives_its_objects_and_the_next),
         cmocka_unit_test(what_is_no_page_is_refused),
+        cmocka_unit_test(a_page_of_puts_in_parts_gives_each_and_the_next),
         cmocka_unit_test(a_value_that_is_too_long_is_refused),
         cmocka_unit_test(an_error_is_read_and_what_is_none_is_empty),
     };

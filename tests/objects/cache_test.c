@@ -183,6 +183,35 @@ static void the_cache_stays_below_its_bound_and_keeps_what_is_open(void **state)
     object_file_close(first);
 }
 
+static void open_files_that_may_shrink_stay_below_the_bound(void **state)
+{
+    struct scene *s = *state;
+    struct object_file *f[4];
+    char key[8];
+
+    for (int i = 0; i < 4; i++) {
+        (void)snprintf(key, sizeof(key), "k%d", i);
+        put(s, key, 8 * MIB, (char)('a' + i));
+        f[i] = open_object(s, key);
+        fill(f[i], 7 * MIB, MIB);
+        object_file_let_shrink(f[i], 7 * MIB);
+    }
+    for (uint64_t at = 0; at < 7; at++)
+        for (int i = 0; i < 4; i++) {
+            fill(f[i], at * MIB, MIB);
+            assert_int_equal(byte_at(f[i], at * MIB + 9), 'a' + i);
+        }
+    /* The bound, an eighth until it is looked at, the four ends, and four times what came last. */
+    assert_true(used(s) <= (10 + 1 + 4 + 4 * 4) * MIB);
+    assert_true(used(s) < 4 * 8 * MIB);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(byte_at(f[i], 7 * MIB + 9), 'a' + i); /* stays without being filled */
+    fill(f[0], 0, 7 * MIB);
+    assert_int_equal(byte_at(f[0], 6 * MIB), 'a');
+    for (int i = 0; i < 4; i++)
+        object_file_close(f[i]);
+}
+
 static void a_removed_object_leaves_nothing(void **state)
 {
     struct scene *s = *state;
@@ -237,6 +266,7 @@ int main(void)
         TEST(an_object_that_was_replaced_is_fetched_anew),
         TEST(what_is_forgotten_is_fetched_again),
         TEST(the_cache_stays_below_its_bound_and_keeps_what_is_open),
+        TEST(open_files_that_may_shrink_stay_below_the_bound),
         TEST(a_removed_object_leaves_nothing),
         TEST(a_full_disk_is_told_with_its_directory),
     };

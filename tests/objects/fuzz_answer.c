@@ -14,10 +14,20 @@ static int check_object(void *self, const struct answer_object *object, struct e
     return 0;
 }
 
+static int check_upload(void *self, const struct answer_upload *upload, struct error *err)
+{
+    (void)self;
+    (void)err;
+    if (!upload->key[0] || !upload->id[0])
+        abort();
+    return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *text = (const char *)data;
     struct answer_page page = {.each = check_object};
+    struct answer_uploads uploads = {.each = check_upload};
     char value[ANSWER_VALUE];
     struct answer_error e;
     struct error err = ERROR_INIT;
@@ -25,6 +35,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     if (answer_read_page(text, size, &page, &err) < 0 && err.kind != ERR_REMOTE)
+        abort();
+    err = (struct error)ERROR_INIT;
+    if (answer_read_uploads(text, size, &uploads, &err) < 0 && err.kind != ERR_REMOTE)
         abort();
     err = (struct error)ERROR_INIT;
     if (answer_read_value(text, size, "InitiateMultipartUploadResult", "UploadId", value, &err) ==

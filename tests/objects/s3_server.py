@@ -2,6 +2,11 @@
 
     server = S3Server(keep).start()      server.url, server.stop(), server.start() again
 
+or as a program of its own, at an address, with the buckets that are named: away at SIGUSR1, back at
+SIGUSR2, its objects kept:
+
+    s3_server.py KEEP --listen 192.0.2.41:9000 BUCKET...
+
 moto keeps objects in memory, and does ranges, multipart uploads, conditions, copies and pages.  It
 does not check signatures of presigned URLs, that a body is what was signed, nor a copy's If-Match.
 The door does, with botocore's own signer: another implementation of Signature Version 4 than the one
@@ -27,7 +32,9 @@ import io
 import json
 import os
 import pathlib
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -144,7 +151,9 @@ class Application:
     def __init__(self, moto, door):
         self.moto, self.door = moto, door
         self.faults, self.log = [], []
+        self.begun = {}  # when puts in parts were, by their ids; moto says 2010 of all
         self.here = threading.local()  # one request's
+        self.away = False  # connections that are open yet end unanswered
         self.lock = threading.Lock()
 
     def next_fault(self, environ):
@@ -182,6 +191,8 @@ class Application:
     def __call__(self, environ, start_response):
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
+        if self.away:
+            self.cut(environ)
         if environ["RAW_URI"] == "/-/faults":
             return self.control(environ, start_response, body)
         with self.lock:
@@ -213,16 +224,28 @@ class Application:
     def answer(self, environ, start_response, fault):
         if not self.copy_condition_holds(environ):
             return self.refuse(environ, start_response, "PreconditionFailed", 412)
-        if not {"cut_done", "cut_answer", "flip"} & set(fault):
+        of_parts = environ["QUERY_STRING"].startswith(("uploads", "prefix", "key-marker"))
+        if not of_parts and not {"cut_done", "cut_answer", "flip"} & set(fault):
             return self.moto(environ, start_response)
         held = []
         content = bytearray(b"".join(self.moto(environ, lambda *a: held.append(a))))
+        if of_parts:
+            content = bytearray(self.dated(environ, content.decode()).encode())
+            held = [(held[0][0], [(n, str(len(content)) if n.lower() == "content-length" else v)
+                                  for n, v in held[0][1]])]
         if "cut_done" in fault:
             self.cut(environ)
         if "flip" in fault and len(content) > fault["flip"]:
             content[fault["flip"]] ^= 1
         start_response(*held[0])
         return self.halves(environ, bytes(content), fault)
+
+    def dated(self, environ, text):
+        ids = re.findall(r"<UploadId>(.*?)</UploadId>", text)
+        if environ["REQUEST_METHOD"] == "POST":
+            self.begun.update((i, time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())) for i in ids)
+        dates = iter([self.begun.get(i, "") for i in ids])
+        return re.sub(r"(?<=<Initiated>).*?(?=</Initiated>)", lambda _: next(dates), text)
 
     def halves(self, environ, content, fault):
         if "cut_answer" in fault:
@@ -234,17 +257,17 @@ class Application:
 class S3Server:
     """Objects stay over stop and start, as those of a server with a disk would."""
 
-    def __init__(self, keep, port=0):
+    def __init__(self, keep, port=0, host="127.0.0.1"):
         sys.path.insert(0, str(packages(keep)))
         os.environ.setdefault("MOTO_S3_DEFAULT_MAX_KEYS", "7")  # so that every list has pages
         os.environ.setdefault("MOTO_S3_CUSTOM_ENDPOINTS", "")
         from moto.moto_server.werkzeug_app import create_backend_app
         self.application = Application(create_backend_app("s3"), Door({ACCESS: SECRET}))
-        self.port, self.server = port, None
+        self.host, self.port, self.server = host, port, None
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def log(self):
@@ -267,7 +290,8 @@ class S3Server:
                 pass
 
         self.server = self.bind(lambda: make_server(
-            "127.0.0.1", self.port, self.application, threaded=True, request_handler=Handler))
+            self.host, self.port, self.application, threaded=True, request_handler=Handler))
+        self.application.away = False
         self.server.daemon_threads = True
         self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -287,6 +311,7 @@ class S3Server:
                 time.sleep(0.1)
 
     def stop(self):
+        self.application.away = True
         self.server.shutdown()
         self.server.server_close()
 
@@ -306,8 +331,26 @@ class S3Server:
         return [o["Key"] for page in pages for o in page.get("Contents", [])]
 
 
+def listen(keep, address, buckets):
+    """Until SIGTERM."""
+    host, _, port = address.rpartition(":")
+    server = S3Server(keep, int(port), host).start()
+    for bucket in buckets:
+        server.create_bucket(bucket)
+    asked = {signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM}
+    while (number := signal.sigwait(asked)) != signal.SIGTERM:
+        if number == signal.SIGUSR1:
+            server.stop()
+        else:
+            server.start()
+
+
 def main():
     """s3_server.py KEEP COMMAND...: runs it with a server, which it finds in the environment."""
+    if sys.argv[2] == "--listen":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM})
+        listen(sys.argv[1], sys.argv[3], sys.argv[4:])
+        return
     server = S3Server(sys.argv[1]).start()
     server.create_bucket()
     environ = {**os.environ, "KILN_TEST_S3": server.url, "AWS_ACCESS_KEY_ID": ACCESS,

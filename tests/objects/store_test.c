@@ -209,6 +209,33 @@ static void an_upload_in_parts_that_fails_leaves_nothing(void **state)
     assert_int_equal(n, 0);
 }
 
+static size_t abort_unfinished(struct objects_scene *s)
+{
+    struct error err = ERROR_INIT;
+    size_t n;
+
+    if (objects_abort_unfinished(s->store, 24 * 3600, &n, &err) < 0)
+        fail_msg("%s", err.msg);
+    return n;
+}
+
+static void an_upload_in_parts_that_nobody_ends_is_taken_back_after_its_time(void **state)
+{
+    static const char tomorrow[] = "[{\"later\":90000,\"method\":\"GET\",\"path\":\"uploads=\"}]";
+    struct objects_scene *s = *state;
+    CLEANUP_CLOSE int fd = make_file(11u << 20);
+    struct error err = ERROR_INIT;
+
+    objects_scene_fault(s, "[{\"cut_done\":1,\"method\":\"POST\",\"path\":\"uploads=\"}]");
+    if (objects_put_file(s->store, "large", fd, &err) < 0)
+        fail_msg("%s", err.msg);
+    assert_int_equal(abort_unfinished(s), 0);
+    objects_scene_fault(s, tomorrow);
+    assert_int_equal(abort_unfinished(s), 1);
+    objects_scene_fault(s, tomorrow);
+    assert_int_equal(abort_unfinished(s), 0);
+}
+
 static void an_object_that_was_replaced_is_not_read_on(void **state)
 {
     struct objects_scene *s = *state;
@@ -372,6 +399,7 @@ int main(void)
         TEST(what_is_cut_or_busy_is_tried_again),
         TEST(a_completion_whose_answer_is_lost_is_one),
         TEST(an_upload_in_parts_that_fails_leaves_nothing),
+        TEST(an_upload_in_parts_that_nobody_ends_is_taken_back_after_its_time),
         TEST(an_object_that_was_replaced_is_not_read_on),
         TEST(a_small_object_that_was_damaged_on_its_way_is_noticed),
         TEST(the_probe_says_what_is_not_right),

@@ -79,7 +79,7 @@ static struct template_gc_report collect(struct scene *s)
     struct template_gc_report gc = {.packs_removed = 0};
     struct error err = ERROR_INIT;
 
-    if (template_gc(s->store, &gc, &err) < 0)
+    if (template_gc(s->store, NULL, &gc, &err) < 0)
         fail_msg("%s", err.msg);
     return gc;
 }
@@ -231,7 +231,7 @@ static void what_a_broker_lends_is_the_store_itself(void **state)
         fail_msg("%s", err.msg);
     if (!image_is_right(lent, "one", &err))
         fail_msg("%s", err.msg);
-    assert_int_equal(template_gc(lent, &gc, &err), 0);
+    assert_int_equal(template_gc(lent, NULL, &gc, &err), 0);
     assert_int_equal(gc.packs_removed, 0);
     template_store_free(lent);
     template_broker_stop(broker);

@@ -134,8 +134,8 @@ static void test_crafted_contents_come_back_from_a_store_with_the_default_secret
     assert_whole(s);
 
     assert_int_equal(template_remove(s, &ref, &err), 0); /* whose chunks come first in the row */
-    assert_int_equal(template_gc(s, &gc, &err), 0);
-    assert_int_equal(template_gc(s, &gc, &err), 0);
+    assert_int_equal(template_gc(s, NULL, &gc, &err), 0);
+    assert_int_equal(template_gc(s, NULL, &gc, &err), 0);
     add_crafted(&tar, s->hasher.secret, 50, 200);
     (void)pack(s, "one", &tar);
     assert_right(s, "one");
@@ -177,7 +177,7 @@ static void test_every_tree_comes_back_with_a_hash_of_8_bits(void **state)
             tar_make(&tar, i, trees[i].n, trees[i].size, turn, trees[i].n / 3);
             (void)snprintf(name, sizeof(name), "tree-%u", i);
             (void)pack(s, name, &tar);
-            assert_int_equal(template_gc(s, &gc, &err), 0);
+            assert_int_equal(template_gc(s, NULL, &gc, &err), 0);
         }
     for (unsigned i = 0; i < sizeof(trees) / sizeof(trees[0]); i++) {
         (void)snprintf(name, sizeof(name), "tree-%u:1", i);

@@ -227,6 +227,24 @@ static void test_a_flipped_bit_is_found_wherever_it_is(void **state)
     argv_release(&packs);
 }
 
+struct watch {
+    uint64_t looked, done, total;
+};
+
+static void see(void *self, enum template_phase phase, uint64_t done, uint64_t total)
+{
+    struct watch *w = self;
+
+    assert_true(phase == TEMPLATE_LOOKING || phase == TEMPLATE_WRITING);
+    assert_true(done > 0 && done <= total);
+    w->looked += phase == TEMPLATE_LOOKING;
+    if (phase == TEMPLATE_WRITING) {
+        assert_true(done > w->done);
+        w->done = done;
+        w->total = total;
+    }
+}
+
 static void test_collecting_frees_what_nobody_needs_and_nothing_else(void **state)
 {
     struct fixture *f = *state;
@@ -239,7 +257,7 @@ static void test_collecting_frees_what_nobody_needs_and_nothing_else(void **stat
     (void)pack(f->store, "one", 1, 7);
     assert_int_equal(template_ref_parse("two", &ref, &err), 0);
     assert_int_equal(template_remove(f->store, &ref, &err), 0);
-    assert_int_equal(template_gc(f->store, &gc, &err), 0);
+    assert_int_equal(template_gc(f->store, NULL, &gc, &err), 0);
     assert_int_equal(gc.packs_removed, 1);
     assert_true(gc.bytes_freed > 0);
     assert_right(f->store, "one:1");
@@ -247,12 +265,37 @@ static void test_collecting_frees_what_nobody_needs_and_nothing_else(void **stat
     assert_int_equal(count_damage(f->store), 0);
     assert_int_equal(template_ref_parse("one:1", &ref, &err), 0);
     assert_int_equal(template_remove(f->store, &ref, &err), 0);
-    assert_int_equal(template_gc(f->store, &gc, &err), 0);
+    assert_int_equal(template_gc(f->store, NULL, &gc, &err), 0);
     assert_right(f->store, "one:2");
     assert_int_equal(count_damage(f->store), 0);
     ref.revision = 2;
     assert_int_equal(template_remove(f->store, &ref, &err), -1); /* the only one */
     assert_int_equal(err.kind, ERR_INPUT);
+}
+
+static void test_collecting_copies_what_is_left_and_says_how_far_it_is(void **state)
+{
+    struct fixture *f = *state;
+    struct watch seen = {.looked = 0};
+    const struct template_progress progress = {.report = see, .self = &seen};
+    struct buf tar = BUF_INIT(TAR_MAX);
+    struct template_pack_report report;
+    struct template_gc_report gc;
+    struct template_ref ref;
+    struct error err = ERROR_INIT;
+
+    (void)pack(f->store, "all", 1, 0);
+    tar_make(&tar, 1, 40, 20000, 0, 10);
+    assert_int_equal(pack_tar(f->store, "part", &tar, &report, &err), 0);
+    buf_release(&tar);
+    assert_int_equal(template_ref_parse("all", &ref, &err), 0);
+    assert_int_equal(template_remove(f->store, &ref, &err), 0);
+    assert_int_equal(template_gc(f->store, &progress, &gc, &err), 0);
+    assert_int_equal(gc.packs_rewritten, 1);
+    assert_int_equal(seen.looked, 2); /* at one revision, twice */
+    assert_true(seen.total > 0);
+    assert_int_equal(seen.done, seen.total);
+    assert_right(f->store, "part:1");
 }
 
 static void test_what_a_volume_holds_outlives_its_removal(void **state)
@@ -271,12 +314,12 @@ static void test_what_a_volume_holds_outlives_its_removal(void **state)
     assert_int_equal(template_remove(f->store, &ref, &err), 0);
     assert_int_equal(template_get(f->store, "one", &info, &there, &err), 0);
     assert_false(there);
-    assert_int_equal(template_gc(f->store, &gc, &err), 0);
+    assert_int_equal(template_gc(f->store, NULL, &gc, &err), 0);
     assert_int_equal(gc.packs_removed, 0);
     assert_right(f->store, "one:1");
     ref.revision = 1;
     assert_int_equal(template_let_go(f->store, &ref, "volume-1", &err), 0);
-    assert_int_equal(template_gc(f->store, &gc, &err), 0);
+    assert_int_equal(template_gc(f->store, NULL, &gc, &err), 0);
     assert_int_equal(gc.packs_removed, 1);
     assert_int_equal(gc.bytes_live, 0);
 }
@@ -321,11 +364,11 @@ static void test_a_pack_that_is_in_a_session_is_not_removed(void **state)
         argv_release(&packs);
     }
     assert_int_equal(template_remove(f->store, &ref, &err), 0);
-    assert_int_equal(template_gc(f->store, &gc, &err), 0);
+    assert_int_equal(template_gc(f->store, NULL, &gc, &err), 0);
     assert_int_equal(gc.packs_removed, 0);
     assert_int_equal(gc.packs_waiting, 1);
     storage_session_end(f->store->storage, &session);
-    assert_int_equal(template_gc(f->store, &gc, &err), 0);
+    assert_int_equal(template_gc(f->store, NULL, &gc, &err), 0);
     assert_int_equal(gc.packs_removed, 1);
 }
 
@@ -393,13 +436,13 @@ static void test_packs_without_a_revision_yet_are_not_removed(void **state)
     assert_int_equal(writer_hand_new(w, &hand, &err), 0);
     assert_int_equal(writer_add(w, hand, &c, &address, &err), 0);
     assert_int_equal(writer_commit(w, hand, &err), 0);
-    assert_int_equal(template_gc(f->store, &report, &err), 0);
+    assert_int_equal(template_gc(f->store, NULL, &report, &err), 0);
     assert_int_equal(report.packs_removed, 0);
     assert_int_equal(storage_list(f->store->storage, AREA_PACKS, &packs, &err), 0);
     assert_int_equal(packs.n, 1);
     writer_hand_free(hand);
     writer_free(w);
-    assert_int_equal(template_gc(f->store, &report, &err), 0);
+    assert_int_equal(template_gc(f->store, NULL, &report, &err), 0);
     assert_int_equal(report.packs_removed, 1);
 }
 
@@ -426,7 +469,7 @@ static void test_links_that_were_planted_lead_nowhere(void **state)
     assert_int_equal(symlinkat(outside, dir, "tmp"), 0);
 
     /* Who has it open already works in the directory that was there; nobody else opens it. */
-    assert_int_equal(template_gc(f->store, &report, &err), 0);
+    assert_int_equal(template_gc(f->store, NULL, &report, &err), 0);
     assert_int_equal(template_store_open(f->path, NULL, &again, &err), -1);
     assert_int_equal(access(victim, F_OK), 0);
 
@@ -455,6 +498,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_flipped_bit_is_found_wherever_it_is, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_collecting_frees_what_nobody_needs_and_nothing_else,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_collecting_copies_what_is_left_and_says_how_far_it_is,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_a_volume_holds_outlives_its_removal, setup,
                                         teardown),

@@ -43,7 +43,7 @@ static void *collect_often(void *self)
     for (unsigned turn = 0; turn < 3 * ROUNDS && j->result == 0; turn++) {
         struct template_gc_report report;
 
-        j->result = template_gc(j->store, &report, &j->error);
+        j->result = template_gc(j->store, NULL, &report, &j->error);
     }
     return NULL;
 }

@@ -86,9 +86,16 @@ static void test_what_cannot_be_fetched_is_refused_with_a_remedy(void **state)
     static const struct {
         const char *text, *says;
     } cases[] = {
-        {"git@github.com:owner/repo.git", "ssh, and Kiln has no key"},
-        {"ssh://git@github.com/owner/repo.git", "ssh, and Kiln has no key"},
-        {"git+ssh://h/r.git", "ssh, and Kiln has no key"},
+        {"git@github.com:owner/repo.git",
+         "no key to show there; write \"https://github.com/owner/repo.git\", or"},
+        {"git@h:/srv/r.git#main", "write \"https://h/srv/r.git\", or"},
+        {"ssh://git@github.com/owner/repo.git", "write \"https://github.com/owner/repo.git\", or"},
+        {"SSH://me:s3cr3t@h:2222/r.git?ref=x", "write \"https://h/r.git\", or"},
+        {"git+ssh://h/r.git",
+         "write \"https://h/r.git\", or, if the repository is private, upload a clone"},
+        {"ssh://me:s3/cr3t@h/r.git", "write the https:// address of the repository"},
+        {"ssh://h", "write the https:// address of the repository"},
+        {"git@h:", "write the https:// address of the repository"},
         {"file:///etc/passwd", "upload the folder"},
         {"FILE:///srv/r.git", "upload the folder"},
         {"git://h/r.git", "must begin with https://"},

@@ -57,10 +57,23 @@ static void test_what_was_written_is_there_after_a_restart(void **state)
     assert_memory_equal(&b, &again, sizeof(b));
 }
 
+/* As a newer Kiln does that is started beside this one. */
+static void bring_to_newer(struct fixture *f)
+{
+    char set[80];
+    struct db *db = open_db(f);
+
+    (void)snprintf(set, sizeof(set), "%s%d%s",
+                   f->remote ? "insert into kiln_schema (version) values ("
+                             : "pragma user_version = ",
+                   schema_version + 1, f->remote ? ")" : "");
+    run(f, db, set);
+    db_close(db);
+}
+
 static void test_a_database_of_a_newer_kiln_is_refused(void **state)
 {
     struct fixture *f = *state;
-    char set[64];
     struct db *db;
 
     fixture_close(f);
@@ -68,17 +81,40 @@ static void test_a_database_of_a_newer_kiln_is_refused(void **state)
     assert_int_equal(
         ask(f, db, f->remote ? "select max(version) from kiln_schema" : "pragma user_version"),
         schema_version);
-    (void)snprintf(set, sizeof(set), "%s%d%s",
-                   f->remote ? "insert into kiln_schema (version) values ("
-                             : "pragma user_version = ",
-                   schema_version + 1, f->remote ? ")" : "");
-    run(f, db, set);
     db_close(db);
+    bring_to_newer(f);
     assert_int_equal(reopen(f), -1);
     assert_int_equal(f->err.kind, ERR_SYSTEM);
     assert_non_null(strstr(f->err.msg, "use a newer kiln"));
     assert_true(f->remote || strstr(f->err.msg, f->path));
     fixture_renew(f);
+}
+
+static void test_once_a_newer_kiln_has_changed_the_database_nothing_is_written(void **state)
+{
+    const struct target t = sandbox("two");
+    struct fixture *f = *state;
+    enum lease_verdict verdict;
+    enum presence presence;
+    bool superseded;
+    struct build b, other = queue_build(f, "one");
+
+    b = must_claim(f, "w");
+    (void)queue_build(f, "waiting");
+    MUST(f, state_look_superseded(f->s, &superseded, &f->err));
+    assert_false(superseded);
+    bring_to_newer(f);
+    MUST(f, state_look_superseded(f->s, &superseded, &f->err));
+    assert_true(superseded);
+    assert_int_equal(state_claim(f->s, "w", LEASE, &presence, &other, &f->err), -1);
+    assert_int_equal(f->err.kind, ERR_SYSTEM);
+    assert_non_null(strstr(f->err.msg, "use a newer kiln"));
+    assert_int_equal(state_heartbeat(f->s, b.id, "w", LEASE, &verdict, &f->err), -1);
+    assert_int_equal(state_give_back(f->s, b.id, "w", &f->err), -1);
+    assert_int_equal(state_build_begin(f->s, &t, BUILD_FOR_IMAGE, &other, &f->err), -1);
+    assert_int_equal(phase_of(f, &b), BUILD_RUNNING); /* reading goes on */
+    fixture_renew(f);
+    fixture_reopen(f);
 }
 
 static void test_a_file_that_is_no_database_is_refused_and_kept(void **state)
@@ -359,6 +395,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FILE_TEST(test_what_was_written_is_there_after_a_restart),
         FILE_TEST(test_a_database_of_a_newer_kiln_is_refused),
+        FILE_TEST(test_once_a_newer_kiln_has_changed_the_database_nothing_is_written),
         FILE_TEST(test_a_file_that_is_no_database_is_refused_and_kept),
         FILE_TEST(test_a_database_in_a_directory_that_is_not_there_is_refused),
         FILE_TEST(test_the_database_is_readable_by_its_owner_alone),

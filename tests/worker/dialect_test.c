@@ -37,6 +37,10 @@ static void test_statements_become_postgresqls(void **state)
          "alter table t add column text text collate \"C\" not null default 'a text';"
          " insert into a text",
          0},
+        {"create index i on t (a/*postgres , rowid*/, text)",
+         "create index i on t (a, rowid, text)", 0},
+        {"select 1 /* postgres */ / 2 /*postgres for", "select 1 /* postgres */ / 2 /*postgres for",
+         0},
     };
 
     (void)state;

@@ -39,10 +39,11 @@ static void use_in(struct fixture *f, const char *workspace, const char *agent, 
     char spec[512];
 
     (void)snprintf(spec, sizeof(spec), "{\"runtime\":{\"image\":\"%s\"}}", image);
-    MUST(f, state_resource_write(f->s, &t, "{}", spec, true, false, &outcome, &r, NULL, &f->err));
+    MUST(f, state_resource_write(f->s, &t, &(const struct resource_body){"{}", spec, NULL}, true,
+                                 false, &outcome, &r, NULL, &f->err));
     if (outcome == RESOURCE_EXISTS)
-        MUST(f,
-             state_resource_write(f->s, &t, "{}", spec, false, false, &outcome, &r, NULL, &f->err));
+        MUST(f, state_resource_write(f->s, &t, &(const struct resource_body){"{}", spec, NULL},
+                                     false, false, &outcome, &r, NULL, &f->err));
     assert_int_equal(outcome, RESOURCE_WRITTEN);
     resource_release(&r);
 }
@@ -143,7 +144,8 @@ static void test_what_a_resources_build_made_is_used_and_what_it_made_before_is_
     struct build b;
 
     push(f, "app", "sha256:a", old);
-    MUST(f, state_resource_write(f->s, &t, "{}", "{}", true, true, &outcome, &r, &b, &f->err));
+    MUST(f, state_resource_write(f->s, &t, &(const struct resource_body){"{}", "{}", NULL}, true,
+                                 true, &outcome, &r, &b, &f->err));
     resource_release(&r);
     push_to(f, WORKSPACE, "app", BUILD_FOR_RESOURCE, "sha256:b", now);
     assert_int_equal(delete_image(f, "app", now, &user), IMAGE_IN_USE);

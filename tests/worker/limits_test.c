@@ -58,8 +58,8 @@ static void test_a_workspace_at_its_limit_waits_and_others_pass_it_by(void **sta
     (void)queue(f, OTHER, "z");
     limit_builds(f, WORKSPACE, 2);
     must_claim_of(f, WORKSPACE, "a");
-    must_claim_of(f, WORKSPACE, "b");
     must_claim_of(f, OTHER, "z");
+    must_claim_of(f, WORKSPACE, "b");
     assert_false(claim_build(f, "w", &b));
     finish_build(f, &first, "w", ERR_NONE);
     must_claim_of(f, WORKSPACE, "c");

@@ -11,8 +11,8 @@ static enum resource_outcome order(struct fixture *f, bool create, const char *s
     struct resource r = {.created = 0};
     enum resource_outcome outcome;
 
-    MUST(f, state_resource_order(f->s, &volume, "{}", "{}", create, source, &outcome, &r, ret,
-                                 &f->err));
+    MUST(f, state_resource_order(f->s, &volume, &(const struct resource_body){"{}", "{}", NULL},
+                                 create, source, &outcome, &r, ret, &f->err));
     resource_release(&r);
     return outcome;
 }

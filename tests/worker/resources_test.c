@@ -13,8 +13,8 @@ static enum resource_outcome write_full(struct fixture *f, const char *name, con
     enum resource_outcome outcome = RESOURCE_ABSENT;
     struct resource r = {.created = 0};
 
-    MUST(f,
-         state_resource_write(f->s, &t, metadata, spec, create, upload, &outcome, &r, b, &f->err));
+    MUST(f, state_resource_write(f->s, &t, &(const struct resource_body){metadata, spec, NULL},
+                                 create, upload, &outcome, &r, b, &f->err));
     resource_release(&r); /* was left alone unless RESOURCE_WRITTEN */
     return outcome;
 }
@@ -417,8 +417,8 @@ static void test_a_list_of_nothing_is_empty(void **state)
     struct resource r;
     struct list list;
 
-    MUST(f,
-         state_resource_write(f->s, &agent, "{}", "{}", true, false, &outcome, &r, NULL, &f->err));
+    MUST(f, state_resource_write(f->s, &agent, &(const struct resource_body){"{}", "{}", NULL},
+                                 true, false, &outcome, &r, NULL, &f->err));
     resource_release(&r);
     list = list_of(f, "", 10);
     assert_int_equal(list.n, 0);

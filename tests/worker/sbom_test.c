@@ -26,6 +26,11 @@ static void test_package_urls_are_as_their_types_want_them(void **state)
         {{"deb", "x", "1~rc1", "", "", ""}, "pkg:deb/x@1~rc1"},
         {{"apk", "musl", "1.2-r0", "x86_64", "alpine", ""},
          "pkg:apk/alpine/musl@1.2-r0?arch=x86_64"},
+        {{"rpm", "curl", "7.76.1-26.el9", "x86_64", "rhel", "9.3"},
+         "pkg:rpm/redhat/curl@7.76.1-26.el9?arch=x86_64&distro=rhel-9.3"},
+        {{"rpm", "vim", "2:9.1^git-1.fc40", "noarch", "fedora", "40"},
+         "pkg:rpm/fedora/vim@9.1%5Egit-1.fc40?arch=noarch&distro=fedora-40&epoch=2"},
+        {{"rpm", "x", "2:1-1", "", "", ""}, "pkg:rpm/x@1-1?epoch=2"},
         {{"pypi", "Foo_Bar", "1.0", "", "debian", "12"}, "pkg:pypi/foo-bar@1.0"},
         {{"npm", "@s/x", "1.0.0", "", "", ""}, "pkg:npm/%40s/x@1.0.0"},
         {{"golang", "example.com/A/b", "v1.2.3", "", "", ""}, "pkg:golang/example.com/A/b@v1.2.3"},
@@ -86,14 +91,27 @@ static void test_a_package_stands_there_once_and_the_image_contains_it(void **st
     assert_null(json_object_get(o, "comment"));
 }
 
+#define RPM                                                                                        \
+    "{\"type\":\"rpm\",\"name\":\"a\",\"version\":\"1-1\",\"path\":\"var/lib/rpm/Packages\","      \
+    "\"license\":\"MIT\",\"vendor\":\"Fedora Project\"}"
+
+static void test_what_the_package_says_of_itself_is_told(void **state)
+{
+    size_t n = 0;
+    json_auto_t *o = document("{\"packages\":[" RPM "]}", &n);
+    const json_t *package = json_array_get(json_object_get(o, "packages"), 1);
+
+    (void)state;
+    assert_string_equal(text_at(package, "licenseComments"), "the package says: MIT");
+    assert_string_equal(text_at(package, "supplier"), "Organization: Fedora Project");
+}
+
 static void test_a_list_that_is_not_whole_says_so(void **state)
 {
     size_t n = 0;
-    json_auto_t *rpm = document("{\"packages\":[],\"rpm\":true}", &n);
     json_auto_t *cut = document("{\"packages\":[],\"cut\":true}", &n);
 
     (void)state;
-    assert_non_null(strstr(text_at(rpm, "comment"), "rpm"));
     assert_non_null(strstr(text_at(cut, "comment"), "Not all"));
 }
 
@@ -112,6 +130,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_package_urls_are_as_their_types_want_them),
         cmocka_unit_test(test_a_package_stands_there_once_and_the_image_contains_it),
+        cmocka_unit_test(test_what_the_package_says_of_itself_is_told),
         cmocka_unit_test(test_a_list_that_is_not_whole_says_so),
         cmocka_unit_test(test_what_is_no_list_is_refused),
     };

@@ -156,7 +156,8 @@ static struct build write_sandbox(struct fixture *f, const char *name)
     enum resource_outcome outcome;
     struct build b = {.created = 0};
 
-    MUST(f, state_resource_write(f->s, &t, "{}", "{}", true, true, &outcome, &r, &b, &f->err));
+    MUST(f, state_resource_write(f->s, &t, &(const struct resource_body){"{}", "{}", NULL}, true,
+                                 true, &outcome, &r, &b, &f->err));
     assert_int_equal(outcome, RESOURCE_WRITTEN);
     resource_release(&r);
     return b;

@@ -5,8 +5,9 @@
 #include "worker/db.h"
 #include "worker/schema.h"
 
-#define BUILD_OF_OLD "0123456789abcdef0123456789abcdef"
-#define KEY_OF_OLD   "bl_anoldkey"
+#define BUILD_OF_OLD     "0123456789abcdef0123456789abcdef"
+#define KEY_OF_OLD       "bl_anoldkey"
+#define VERSION_OF_TURNS 16
 
 static void run(struct fixture *f, struct db *db, const char *sql, const char *text)
 {
@@ -38,6 +39,8 @@ static void make_older(struct fixture *f, int version)
         " upload_expires, uploaded) values ('" BUILD_OF_OLD
         "', 'acme', 'sandbox', 'one', 0, 1, 'aaaaaaaaaaaa', 'x', 9, 9, 10)",
         NULL);
+    if (version >= VERSION_OF_TURNS) /* nothing comes to do it later */
+        run(f, db, "insert into turns (workspace, lane, served) values ('acme', 0, 0)", NULL);
     db_close(db);
 }
 

@@ -155,6 +155,114 @@ static void test_tries_that_are_repeated_and_mere_images_are_not_told(void **sta
     assert_int_equal(count_messages(f, true), 0);
 }
 
+/* The next message, whose data it returns; the caller releases both. */
+static json_t *take_news(struct fixture *f, const char *type, const json_t **ret_data)
+{
+    struct webhook_message m;
+    json_t *o;
+
+    must_take(f, URL, "w", &m);
+    settle(f, &m, "w", true, 0);
+    o = json_loads(buf_str(&m.body), 0, NULL);
+    assert_text(o, "type", type);
+    assert_string_equal(m.type, type);
+    *ret_data = json_object_get(o, "data");
+    webhook_message_release(&m);
+    return o;
+}
+
+static void write_function(struct fixture *f, bool create)
+{
+    const struct target t = {WORKSPACE, "function", "fn"};
+    enum resource_outcome outcome;
+    struct resource r;
+
+    MUST(f, state_resource_write(f->s, &t,
+                                 &(const struct resource_body){
+                                     "{}", "{\"runtime\":{\"image\":\"ghcr.io/me/fn:v2\"}}", NULL},
+                                 create, false, &outcome, &r, NULL, &f->err));
+    assert_int_equal(outcome, RESOURCE_WRITTEN);
+    resource_release(&r);
+}
+
+static void test_what_has_no_build_is_told_too(void **state)
+{
+    const struct target t = {WORKSPACE, "function", "fn"};
+    CLEANUP(argv_release) struct argv urls = ARGV_INIT;
+    struct fixture *f = *state;
+    enum presence presence;
+    const json_t *data;
+    json_t *o;
+
+    announce(f, &urls, URL, NULL);
+    for (int i = 0; i < 2; i++) {
+        write_function(f, i == 0);
+        o = take_news(f, "deployment.succeeded", &data);
+        assert_text(data, "type", "function");
+        assert_text(data, "name", "fn");
+        assert_text(data, "status", "DEPLOYED");
+        assert_text(data, "image", "ghcr.io/me/fn:v2");
+        assert_non_null(json_object_get(data, "revision"));
+        assert_null(json_object_get(data, "build"));
+        json_decref(o);
+    }
+    MUST(f, state_resource_delete(f->s, &t, &presence, &f->err));
+    o = take_news(f, "deployment.deleted", &data);
+    assert_text(data, "name", "fn");
+    assert_text(data, "status", "DELETED");
+    json_decref(o);
+    MUST(f, state_resource_delete(f->s, &t, &presence, &f->err));
+    assert_int_equal(presence, ABSENT);
+    assert_int_equal(count_messages(f, false), 0);
+}
+
+static void order_volume(struct fixture *f, const char *name, const struct build_result *result)
+{
+    const struct target t = {WORKSPACE, TYPE_VOLUME, name};
+    enum resource_outcome outcome;
+    enum lease_verdict verdict;
+    enum build_phase phase;
+    struct resource r;
+    struct build b;
+
+    MUST(f, state_resource_order(f->s, &t, &(const struct resource_body){"{}", "{}", NULL}, true,
+                                 "order", &outcome, &r, &b, &f->err));
+    resource_release(&r);
+    (void)must_claim(f, "w");
+    MUST(f, state_finish(f->s, b.id, "w", result, &verdict, &phase, &f->err));
+}
+
+static void test_volumes_are_told(void **state)
+{
+    const struct build_result made = {.kind = ERR_NONE, .digest = "", .image = "mytemplate:3 4096"};
+    const struct build_result failed = {.kind = ERR_INPUT, .message = "too small"};
+    const struct target t = {WORKSPACE, TYPE_VOLUME, "vol"};
+    CLEANUP(argv_release) struct argv urls = ARGV_INIT;
+    struct fixture *f = *state;
+    enum presence presence;
+    const json_t *data;
+    json_t *o;
+
+    announce(f, &urls, URL, NULL);
+    order_volume(f, "vol", &made);
+    o = take_news(f, "volume.ready", &data);
+    assert_text(data, "type", "volume");
+    assert_text(data, "name", "vol");
+    assert_text(data, "status", "DEPLOYED");
+    assert_text(data, "template", "mytemplate:3");
+    assert_null(json_object_get(data, "image"));
+    json_decref(o);
+    order_volume(f, "small", &failed);
+    o = take_news(f, "volume.failed", &data);
+    assert_text(data, "name", "small");
+    assert_text(data, "message", "too small");
+    json_decref(o);
+    MUST(f, state_resource_delete(f->s, &t, &presence, &f->err));
+    o = take_news(f, "volume.deleted", &data);
+    assert_text(data, "name", "vol");
+    json_decref(o);
+}
+
 static void test_nothing_is_kept_without_a_url(void **state)
 {
     struct fixture *f = *state;
@@ -401,6 +509,8 @@ int main(void)
         STATE_TEST(test_a_deployment_is_told_to_every_url),
         STATE_TEST(test_a_failed_deployment_is_told_with_its_reason),
         STATE_TEST(test_tries_that_are_repeated_and_mere_images_are_not_told),
+        STATE_TEST(test_what_has_no_build_is_told_too),
+        STATE_TEST(test_volumes_are_told),
         STATE_TEST(test_nothing_is_kept_without_a_url),
         STATE_TEST(test_one_courier_at_a_time_has_a_message),
         STATE_TEST(test_the_message_of_a_courier_that_died_is_sent_by_another_with_the_same_id),

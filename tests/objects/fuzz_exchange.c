@@ -1,0 +1,199 @@
+/* The client against an object store that answers anything.
+ *
+ * The first line says what is asked for; then come the answers, each a status, headers up to an
+ * empty line, and a body up to a line "---".  The last one is repeated.  Whatever they are, the
+ * client ends, speaks to that store alone, and does not blame the user. */
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "objects/objects.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define ENDPOINT "http://objects.test"
+#define ASKS_MAX 3000
+
+struct fake {
+    const char *next; /* the rest of the input */
+    const char *last; /* of the answers that was given */
+    int asked;
+};
+
+static void must(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+/* A line without its end; *text moves behind it. */
+static const char *take_line(const char **text, size_t *len)
+{
+    const char *line = *text;
+
+    *len = strcspn(line, "\n");
+    *text = line + *len + (line[*len] == '\n');
+    return line;
+}
+
+static int answer_body(const char *body, size_t len, const struct http_request *req,
+                       struct http_response *resp, struct error *err)
+{
+    if (req->sink && resp->status >= 200 && resp->status < 300)
+        return len ? req->sink->take(req->sink->self, resp, body, len, err) : 0;
+    buf_add(&resp->body, body, len);
+    return resp->body.full ? error_set(err, ERR_REMOTE, "the answer is too large") : 0;
+}
+
+static int answer(void *self, const struct http_request *req, struct http_response *resp,
+                  struct error *err)
+{
+    struct fake *f = self;
+    const char *text = *f->next ? f->next : f->last;
+    const char *end = strstr(text, "\n---\n");
+    const size_t all = end ? (size_t)(end - text) : strlen(text);
+    size_t len;
+
+    if (++f->asked > ASKS_MAX)
+        return error_set(err, ERR_SYSTEM, "a list without end");
+    must(text_starts(req->url, ENDPOINT "/bucket"));
+    f->last = text;
+    f->next = text + all + (end ? 5 : 0);
+    resp->status = atoi(take_line(&text, &len));
+    if (resp->status < 100 || resp->status > 599) {
+        resp->status = 0;
+        return error_set(err, ERR_REMOTE, "objects.test: connection refused");
+    }
+    for (const char *line = take_line(&text, &len); len > 0; line = take_line(&text, &len))
+        if (memchr(line, ':', len))
+            argv_pushf(&resp->headers, "%.*s", (int)len, line);
+    return answer_body(text, text < f->last + all ? (size_t)(f->last + all - text) : 0, req, resp,
+                       err);
+}
+
+/* ---- what is asked for ---- */
+
+static int head(struct objects *o, struct error *err)
+{
+    struct object_info info;
+
+    if (objects_head(o, "a/b", &info, err) < 0)
+        return -1;
+    must(!info.there || (info.age >= 0 && memchr(info.etag, '\0', sizeof(info.etag))));
+    argv_release(&info.labels);
+    return 0;
+}
+
+static int put(struct objects *o, struct error *err)
+{
+    char etag[OBJECT_ETAG];
+    bool refused;
+
+    return objects_put(o, "a/b", OBJECT_ABSENT, "x", 1, etag, &refused, err);
+}
+
+static int put_file(struct objects *o, struct error *err)
+{
+    CLEANUP_CLOSE int fd = memfd_create("object", MFD_CLOEXEC);
+
+    must(fd >= 0 && ftruncate(fd, 3000) == 0);
+    return objects_put_file(o, "a/b", fd, err);
+}
+
+static int get(struct objects *o, struct error *err)
+{
+    CLEANUP_CLOSE int fd = memfd_create("object", MFD_CLOEXEC);
+
+    must(fd >= 0);
+    return objects_get(o, "a/b", "\"e\"", 2, 3, fd, err);
+}
+
+static int read_whole(struct objects *o, struct error *err)
+{
+    CLEANUP(buf_release) struct buf text = BUF_INIT(64);
+    bool there;
+
+    return objects_read(o, "a/b", &text, &there, err);
+}
+
+static int copy(struct objects *o, struct error *err)
+{
+    bool there;
+
+    return objects_copy(o, "a/b", "\"e\"", "c", &there, err);
+}
+
+static int see(void *self, const struct object_listed *l, struct error *err)
+{
+    (void)err;
+    must(self == NULL && l->key[0] && l->age >= 0);
+    return 0;
+}
+
+static int list(struct objects *o, struct error *err)
+{
+    return objects_list(o, "a/", see, NULL, err);
+}
+
+static int probe(struct objects *o, struct error *err)
+{
+    bool conditions;
+
+    return objects_probe(o, &conditions, err);
+}
+
+static int delete (struct objects *o, struct error *err)
+{
+    return objects_delete(o, "a/b", err);
+}
+
+static const struct {
+    const char *name;
+    int (*ask)(struct objects *o, struct error *err);
+} asks[] = {{"head\n", head}, {"put\n", put},         {"file\n", put_file},
+            {"get\n", get},   {"read\n", read_whole}, {"copy\n", copy},
+            {"list\n", list}, {"probe\n", probe},     {"delete\n", delete}};
+
+/* ---- */
+
+static int64_t fixed_now(void *self)
+{
+    (void)self;
+    return INT64_C(1767225600) * NS_PER_SEC;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct clock clock = {fixed_now, NULL};
+    static const struct objects_credentials credentials = {.access = "a", .secret = "s"};
+    CLEANUP_FREE char *text = strndup((const char *)data, size);
+
+    must(text != NULL);
+    for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++) {
+        struct fake fake = {.next = text + strlen(asks[i].name)};
+        const struct http http = {answer, &fake};
+        const struct objects_config config = {.url = "s3://bucket/prefix",
+                                              .endpoint = ENDPOINT,
+                                              .region = "us-east-1",
+                                              .credentials = &credentials,
+                                              .http = &http,
+                                              .clock = &clock,
+                                              .tries = 2,
+                                              .wait_ms = 1,
+                                              .part = 1024};
+        struct error err = ERROR_INIT;
+        struct objects *o;
+
+        if (!text_starts(text, asks[i].name) || strstr(text, "etry-after"))
+            continue; /* which would be waited for */
+        fake.last = fake.next;
+        must(objects_open(&config, &o, &err) == 0);
+        if (asks[i].ask(o, &err) < 0)
+            must((err.kind == ERR_REMOTE || err.kind == ERR_SYSTEM || err.kind == ERR_LIMIT) &&
+                 err.msg[0]);
+        objects_free(o);
+    }
+    return 0;
+}
