@@ -35,6 +35,7 @@ static void collect(void *self, const struct event *e)
     all->event[all->n++] = event;
 }
 
+/* *ret holds the answer for the event before. */
 static int is_visible(struct api_call *c, const struct collected *all, size_t i, bool *ret,
                       struct error *err)
 {
@@ -45,6 +46,9 @@ static int is_visible(struct api_call *c, const struct collected *all, size_t i,
         *ret = true;
         return 0;
     }
+    /* An end is several events. */
+    if (i && all->final[i - 1] && strcmp(all->build[i], all->build[i - 1]) == 0)
+        return 0;
     if (state_build_get(c->config->state, all->build[i], &presence, &b, err) < 0)
         return -1;
     *ret = presence == ABSENT || status_is_final(build_status(&b, all->view, c->now));
@@ -53,9 +57,9 @@ static int is_visible(struct api_call *c, const struct collected *all, size_t i,
 
 static int keep_visible(struct api_call *c, struct collected *all, json_t *out, struct error *err)
 {
-    for (size_t i = 0; i < all->n; i++) {
-        bool visible;
+    bool visible = true;
 
+    for (size_t i = 0; i < all->n; i++) {
         if (is_visible(c, all, i, &visible, err) < 0)
             return -1;
         if (visible)

@@ -279,3 +279,22 @@ int builder_open_blob(const struct builder_job *j, const struct builder_layer *l
         (void)!bases_store_renew(j->b, j->workspace, &ignored);
     return -1;
 }
+
+int builder_packing_of(const struct builder_job *j, const struct builder_layer *layer,
+                       enum builder_packing *ret, struct error *err)
+{
+    static const unsigned char gzip[] = {0x1f, 0x8b}, zstd[] = {0x28, 0xb5, 0x2f, 0xfd};
+    unsigned char start[sizeof(zstd)] = {0};
+    CLEANUP_CLOSE int fd = -1;
+
+    *ret = BUILDER_PACKED_GZIP;
+    if (!layer->base)
+        return 0;
+    if (builder_open_blob(j, layer, &fd, err) < 0)
+        return -1;
+    if (fs_pread(fd, start, sizeof(start), 0) < 0)
+        return error_errno(err, errno, "read the layer %s", layer->digest);
+    if (memcmp(start, gzip, sizeof(gzip)) != 0)
+        *ret = memcmp(start, zstd, sizeof(zstd)) == 0 ? BUILDER_PACKED_ZSTD : BUILDER_NOT_PACKED;
+    return 0;
+}

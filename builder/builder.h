@@ -362,6 +362,11 @@ MUST_CHECK int builder_build(struct builder_job *j, const struct builder_program
 MUST_CHECK int builder_open_blob(const struct builder_job *j, const struct builder_layer *layer,
                                  int *ret_fd, struct error *err);
 
+/* How a layer's blob is packed, by its first bytes: our own by gzip, a base's as it came. */
+enum builder_packing { BUILDER_PACKED_GZIP, BUILDER_PACKED_ZSTD, BUILDER_NOT_PACKED };
+MUST_CHECK int builder_packing_of(const struct builder_job *j, const struct builder_layer *layer,
+                                  enum builder_packing *ret, struct error *err);
+
 /* ---- starting it ---- */
 
 /* An image that was built is started once, as it was pushed, with lo as its only network and the

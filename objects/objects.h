@@ -34,7 +34,7 @@ MUST_CHECK int objects_credentials_read(const char *file, struct objects_credent
 
 /* ---- store ---- */
 
-struct objects_config {   /* copied by the store, but for http and clock */
+struct objects_config {   /* copied by the store, but for http, cancel and clock */
     const char *url;      /* "s3://bucket/prefix"; the prefix may be left out */
     const char *endpoint; /* "https://host:port"; "": that of AWS for the region */
     const char *region;   /* "us-east-1" */
@@ -42,8 +42,9 @@ struct objects_config {   /* copied by the store, but for http and clock */
     const struct objects_credentials *credentials;
     const char *ca_file; /* as in http_request */
     const struct http *http;
-    const struct clock *clock; /* signatures are good for 15 minutes around the server's time */
-    int tries;                 /* as in http_tries */
+    const struct cancel *cancel; /* ends requests, and waits between tries; NULL: none */
+    const struct clock *clock;   /* signatures are good for 15 minutes around the server's time */
+    int tries;                   /* as in http_tries */
     int64_t wait_ms;
     int64_t stall_ms; /* without a byte, after which a try has failed; 0: 60 s */
     uint64_t part;    /* bytes of a part where an object is put in parts; 0: 16 MiB */

@@ -162,7 +162,8 @@ static int ask(struct objects *o, const struct store_request *r, struct http_res
                                .source = r->source,
                                .sink = r->sink,
                                .stall_ms = o->config.stall_ms ? o->config.stall_ms : STALL_MS,
-                               .ca_file = o->config.ca_file};
+                               .ca_file = o->config.ca_file,
+                               .cancel = o->config.cancel};
     size_t at;
 
     if (store_url(o, r->key, &url, &at, err) < 0)
@@ -186,7 +187,8 @@ static bool is_conflict(const struct http_response *resp)
 int store_exchange(struct objects *o, const struct store_request *r, struct http_response *resp,
                    struct error *err)
 {
-    struct http_tries tries = {.max = o->config.tries, .wait_ms = o->config.wait_ms};
+    struct http_tries tries = {
+        .max = o->config.tries, .wait_ms = o->config.wait_ms, .cancel = o->config.cancel};
     const size_t max = resp->body.max;
 
     for (;;) {

@@ -235,6 +235,7 @@ int command_backup(const struct config *c, int argc, char **argv)
     struct error err = ERROR_INIT;
     int result;
 
+    command_may_be_killed();
     if (argc == 3 && strcmp(argv[1], "ls") == 0) {
         result = list(argv[2], &err);
     } else if ((argc == 3 || argc == 4) && strcmp(argv[1], "verify") == 0) {

@@ -14,6 +14,10 @@
 #define IN_WHOLE         __attribute__((weak))
 #define COMMAND_OF_WHOLE (-1) /* instead of an exit code: the whole program is to be asked */
 
+/* SIGINT and SIGTERM, which are blocked at the start, end this command at once: for what leaves
+ * nothing wrong when it is killed. */
+void command_may_be_killed(void);
+
 int command_check(const struct config *config, int argc, char **argv);
 int command_plan(const struct config *config, int argc, char **argv);
 int command_dockerfile(const struct config *config, int argc, char **argv);

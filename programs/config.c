@@ -221,11 +221,23 @@ static int set_from_leaf(void *self, const struct toml_leaf *leaf, struct error 
     return set_value(c, k, source, leaf->text, err);
 }
 
+/* An array is the whole of a list, and there are no tables; one may be empty. */
+static int check_group(void *self, const struct toml_group *group, struct error *err)
+{
+    struct config *c = self;
+    const struct key *k = key_find(group->path);
+    const struct config_source source = {.origin = CONFIG_FILE, .line = group->line};
+
+    if (!k || (k->kind == LIST && group->array && strcmp(group->path, k->name) == 0))
+        return 0;
+    return refuse(c, k, source, group->array ? "an array" : "a table", err);
+}
+
 /* named: by --config or KILN_CONFIG; NULL: the usual one, if it is there. */
 static int read_file(struct config *c, const char *named, struct error *err)
 {
     CLEANUP(buf_release) struct buf text = BUF_INIT(TOML_TEXT_MAX);
-    const struct toml_visitor visitor = {.leaf = set_from_leaf, .self = c};
+    const struct toml_visitor visitor = {.leaf = set_from_leaf, .group = check_group, .self = c};
 
     if (!named && access(FILE_DEFAULT, F_OK) < 0)
         return 0;

@@ -255,6 +255,17 @@ int installation_collect_registry(const struct config *config, bool *ret_busy, s
     return registry_server_collect(&server, ret_busy, ret_removed, err);
 }
 
+/* What stops need not wait for a store that does not answer. */
+static int set_transfers(struct installation *i, struct error *err)
+{
+    i->transfers = malloc(sizeof(*i->transfers));
+    if (!i->transfers)
+        return error_set(err, ERR_SYSTEM, "open the object store: out of memory");
+    i->transfers->fd = -1;
+    i->s3.cancel = i->transfers;
+    return cancel_init(i->transfers, err);
+}
+
 static void set_places(struct installation *i, const char *dir, bool shared)
 {
     const struct config *c = i->config;
@@ -302,6 +313,8 @@ int installation_open(const struct config *config, const char *dir, const char *
         (state_path ? set_authorities(ret, dir, err)
                     : installation_prepare_objects(ret, dir, err)) < 0)
         return -1;
+    if (set_transfers(ret, err) < 0)
+        return -1;
     set_places(ret, dir, !state_path);
     if (installation_open_state(config, state_path, &ret->state, err) < 0)
         return -1;
@@ -318,6 +331,9 @@ void installation_release(struct installation *i)
     objects_free(i->upload_objects);
     explicit_bzero(&i->s3_credentials, sizeof(i->s3_credentials));
     state_close(i->state);
+    if (i->transfers)
+        cancel_release(i->transfers);
+    free(i->transfers);
     registry_keys_free(i->registry_keys);
     free(i->mirrors);
     argv_release(&i->mirror_words);
@@ -365,6 +381,7 @@ struct worker_config installation_worker(const struct installation *i, int threa
         .log_max = (uint64_t)i->config->log_max,
         .log_ns = i->config->log_retention * NS_PER_SEC,
         .sweep = true,
+        .transfers = i->transfers,
         .log = log,
         .log_self = (void *)(uintptr_t)&i->log,
     };

@@ -22,6 +22,7 @@ struct installation {
     struct objects_credentials s3_credentials;
     struct objects_config s3; /* its url is set where it is used */
     struct objects_config templates_s3;
+    struct cancel *transfers; /* ends requests to it; NULL: not opened */
     char objects_dir[4096];
     struct objects *upload_objects; /* NULL: uploads are in the data directory */
     struct object_cache *object_cache;

@@ -258,9 +258,9 @@ static const struct command {
      "the\n"
      "last try, and when the next one is; --all also what was delivered in the last 30 days.\n\n"
      "secret prints the secrets that requests are signed with, and makes one where there is none.\n"
-     "To change it: add a line to the file, let the receiver know the new one, remove the old "
-     "one.\n"
-     "Every request is signed with all of them, and the file is read for each.\n\n"
+     "Every request is signed with all of them, and the file is read for each; kiln rotate "
+     "webhook\n"
+     "changes them.\n\n"
      "  kiln serve --webhooks https://cluster.example/kiln\n"
      "  kiln webhook ls\n"},
     {"doctor", command_doctor, "say whether this machine can build, and what is missing",
@@ -361,6 +361,16 @@ static int run_or_become_whole(const struct command *command, int argc, char **a
         code = program_become_whole(words);
     free(words);
     return code;
+}
+
+void command_may_be_killed(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 int main(int argc, char **argv)

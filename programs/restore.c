@@ -278,6 +278,7 @@ int command_restore(const struct config *c, int argc, char **argv)
 
     if (read_words(argc, argv, &r) < 0)
         return 2;
+    command_may_be_killed();
     if (restore(&r, &err) == 0)
         return 0;
     fprintf(stderr, "kiln restore: %s\n", err.msg);

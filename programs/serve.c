@@ -211,12 +211,16 @@ struct service {
     struct api_server *api, *operators;
 };
 
+/* The workers first: what they build may need tokens of the API until then, and nobody waits for an
+ * object store once they have had their time. */
 static void service_stop(struct service *s, int drain_ms)
 {
+    worker_stop(s->worker, drain_ms);
+    if (s->installation.transfers && s->installation.transfers->fd >= 0)
+        cancel_throw(s->installation.transfers);
     api_server_stop(s->api);
     arrivals_stop(s->arrivals);
     gc_stop(s->gc);
-    worker_stop(s->worker, drain_ms);
     courier_stop(s->courier);
     registry_server_free(s->registry);
     api_server_stop(s->operators);

@@ -83,7 +83,8 @@ static int lend(const struct config *config, const char *workspace, struct argv 
     if (argv->failed)
         return error_set(err, ERR_SYSTEM, "start nbdkit: out of memory");
     if (template_open_objects(config, workspace, &objects, &cache, err) < 0 ||
-        template_broker_start(objects, cache, dir, &broker, err) < 0)
+        template_broker_start(objects, cache, dir, (struct template_gate){.self = NULL}, &broker,
+                              err) < 0)
         return -1;
     result = run_nbdkit(argv, err);
     template_broker_stop(broker);

@@ -56,6 +56,8 @@ static int ask(const struct registry *r, const char *repository, const char *ref
     if (make_url(r, repository, reference, url, err) < 0)
         return -1;
     req.url = url;
+    if (strcmp(req.method, "PUT") == 0 && registry_tag_is_valid(reference))
+        return registry_ask_to_tag(r, &req, resp, err);
     return registry_ask(r, &req, resp, err);
 }
 

@@ -122,8 +122,8 @@ int registry_give_up(const struct registry *r, const struct error *last, struct 
     return -1;
 }
 
-int registry_ask(const struct registry *r, const struct http_request *req,
-                 struct http_response *resp, struct error *err)
+static int ask(const struct registry *r, const struct http_request *req, bool tags,
+               struct http_response *resp, struct error *err)
 {
     struct registry_tries t = {.r = r};
     const size_t max = resp->body.max;
@@ -133,6 +133,8 @@ int registry_ask(const struct registry *r, const struct http_request *req,
 
         http_response_release(resp);
         *resp = (struct http_response)HTTP_RESPONSE_INIT(max);
+        if (tags && r->may_tag && r->may_tag(r->may_tag_self, err) < 0)
+            return -1;
         if (registry_exchange(r, req, resp, &now) < 0)
             resp->status = 0;
         if (http_may_recover(resp, &now) && registry_try_again(&t, resp))
@@ -141,4 +143,16 @@ int registry_ask(const struct registry *r, const struct http_request *req,
             return registry_give_up(r, &now, err);
         return 0;
     }
+}
+
+int registry_ask(const struct registry *r, const struct http_request *req,
+                 struct http_response *resp, struct error *err)
+{
+    return ask(r, req, false, resp, err);
+}
+
+int registry_ask_to_tag(const struct registry *r, const struct http_request *req,
+                        struct http_response *resp, struct error *err)
+{
+    return ask(r, req, true, resp, err);
 }

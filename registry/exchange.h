@@ -16,6 +16,9 @@ MUST_CHECK int registry_exchange(const struct registry *r, const struct http_req
 /* The same until there is an answer that is not worth another try, or no try is left. */
 MUST_CHECK int registry_ask(const struct registry *r, const struct http_request *req,
                             struct http_response *resp, struct error *err);
+/* The same for what changes a tag. */
+MUST_CHECK int registry_ask_to_tag(const struct registry *r, const struct http_request *req,
+                                   struct http_response *resp, struct error *err);
 
 /* token.c: adds the request's headers, and one with a token for what it does. */
 MUST_CHECK int registry_authorize(const struct registry *r, const struct http_request *req,

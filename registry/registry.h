@@ -85,6 +85,10 @@ struct registry {    /* borrowed by every call */
     struct registry_login *login;         /* for pulling, redirects are followed too; NULL: none */
     const char *ca_file;         /* certificates to trust beside the system's, PEM; NULL: none */
     const struct cancel *cancel; /* ends any call with ERR_SYSTEM; NULL: none */
+    /* Asked right before each try to put a manifest by a tag, which others see at once: -1 with err
+     * ends the call.  NULL: nobody is asked. */
+    int (*may_tag)(void *self, struct error *err);
+    void *may_tag_self;
 
     /* For the calls that try again: all but those that say otherwise.  A lost connection, HTTP 408,
      * 425, 429 and 5xx are worth another try. */

@@ -200,6 +200,10 @@ static int do_file(struct visit *v, const struct channel_request *r, struct erro
 
     if (!e)
         return error_set(err, ERR_SYSTEM, "ask for the store: no such file is on its way");
+    if (r->act == CHANNEL_COMMIT && strcmp(r->area, "revisions") == 0 &&
+        v->storage->gate.may_publish &&
+        v->storage->gate.may_publish(v->storage->gate.self, err) < 0)
+        return -1;
     if (r->act == CHANNEL_COMMIT &&
         v->storage->kind->commit(v->storage, &e->file, r->area, r->name, err) < 0)
         return -1;
@@ -359,7 +363,8 @@ static int listen_at(struct template_broker *b, const char *dir, struct error *e
 }
 
 int template_broker_start(struct objects *objects, struct object_cache *cache, const char *dir,
-                          struct template_broker **ret, struct error *err)
+                          struct template_gate gate, struct template_broker **ret,
+                          struct error *err)
 {
     struct template_broker *b = calloc(1, sizeof(*b));
     int problem;
@@ -375,6 +380,7 @@ int template_broker_start(struct objects *objects, struct object_cache *cache, c
         template_broker_stop(b);
         return -1;
     }
+    b->storage->gate = gate;
     problem = pthread_create(&b->thread, NULL, serve_forever, b);
     b->started = problem == 0;
     if (problem) {

@@ -123,3 +123,12 @@ size_t cdc_cut(const unsigned char *data, size_t len, bool last)
         cut = scan(data, middle, end, MASK_AFTER, &hash);
     return cut ? cut : end;
 }
+
+bool cdc_ends_at(const unsigned char *data, size_t len)
+{
+    const uint64_t mask = len > CDC_NORMAL ? MASK_AFTER : MASK_BEFORE;
+
+    if (len <= CDC_MIN || len >= CDC_MAX)
+        return len == CDC_MAX;
+    return !(warm_up(data, len - WARM_UP, len) & mask); /* what came before is shifted out */
+}

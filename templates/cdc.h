@@ -17,4 +17,8 @@
  * to be known yet.  With CDC_MAX bytes there it is always known. */
 size_t cdc_cut(const unsigned char *data, size_t len, bool last);
 
+/* Whether a chunk of len bytes, more than CDC_MIN, may end there though more follow: cdc_cut says
+ * so of data where it has cut nowhere before. */
+bool cdc_ends_at(const unsigned char *data, size_t len);
+
 #endif

@@ -18,7 +18,8 @@ struct feeder {
     const struct pipeline_input *in;
     struct batch *batch; /* that is being filled */
     uint64_t block;      /* of the image, up to where all was told */
-    uint64_t fed, told;  /* bytes */
+    size_t next_cut;
+    uint64_t fed, told; /* bytes */
 };
 
 /* Segments of the file that is being read. */
@@ -202,23 +203,22 @@ static int feed_stretch(struct feeder *f, struct content *c, uint64_t len, struc
         return -1;
     start = filled = f->batch->used;
     while (len > 0 || filled > start) {
+        struct piece p = {.has_data = true, .fetch = TREE_NONE};
         uint32_t room = BATCH_ROOM - filled;
         uint32_t n = len < room ? (uint32_t)len : room;
-        size_t cut = 1;
 
         if (n > 0 && read_content(f, c, f->batch->data + filled, n, err) < 0)
             return -1;
         filled += n;
         len -= n;
         while (filled > start && f->batch->n < BATCH_PIECES && start < BATCH_SIZE &&
-               (cut = cdc_cut(f->batch->data + start, filled - start, len == 0)) > 0) {
-            add_piece(f, (struct piece){.has_data = true,
-                                        .at = start,
-                                        .fetch = TREE_NONE,
-                                        .len = cut,
-                                        .origin = origin});
-            origin = origin_at(origin, cut);
-            start += (uint32_t)cut;
+               (p.len = cuts_find(f->in->cuts, &f->next_cut, f->batch->data + start, filled - start,
+                                  len == 0, &p.address, &p.hashed)) > 0) {
+            p.at = start;
+            p.origin = origin;
+            add_piece(f, p);
+            origin = origin_at(origin, p.len);
+            start += (uint32_t)p.len;
         }
         if (filled == start && len == 0)
             break;

@@ -20,6 +20,7 @@ struct packing {
     struct tree tree;
     struct image image;
     struct storage_file spool, metadata;
+    struct cuts cuts;
     struct pipeline_result result;
 };
 
@@ -32,6 +33,7 @@ static void packing_release(struct packing *p)
     storage_discard(p->store->storage, &p->spool);
     storage_discard(p->store->storage, &p->metadata);
     free(p->result.nodes);
+    cuts_release(&p->cuts);
 }
 
 /* The folder that ext4 wants for what e2fsck finds. */
@@ -83,6 +85,7 @@ static int scan(struct packing *p, struct error *err)
 static int store_image(struct packing *p, struct error *err)
 {
     struct pipeline_input input = {.tree = &p->tree,
+                                   .cuts = &p->cuts,
                                    .image = &p->image,
                                    .source = p->source,
                                    .threads = store_threads(p->store, THREADS_MAX),
@@ -95,6 +98,7 @@ static int store_image(struct packing *p, struct error *err)
         image_build(&p->tree, p->metadata.fd, &p->image, err) < 0 ||
         writer_open(p->store, &p->writer, err) < 0)
         return -1;
+    cuts_load(p->store, writer_view(p->writer), p->req->name, &p->cuts);
     input.writer = p->writer;
     if (image_store(&input, &p->result, err) < 0 || writer_hand_new(p->writer, &hand, err) < 0)
         return -1;

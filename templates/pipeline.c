@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "templates/cdc.h"
 
 struct worker {
     pthread_t thread;
@@ -13,6 +12,7 @@ struct worker {
     const struct pipeline_input *in;
     struct writer_hand *hand;
     void *source_hand;
+    size_t next_cut;
 };
 
 struct finisher {
@@ -53,15 +53,15 @@ static int read_file(struct worker *w, struct batch *b, struct piece *p, struct 
         return error_wrap(err, "content of %s", text_show(path).text);
     }
     while (done < size) {
-        const uint32_t cut = (uint32_t)cdc_cut(data + done, size - done, true);
-
-        *p++ = (struct piece){.has_data = true,
-                              .at = whole.at + done,
-                              .fetch = TREE_NONE,
-                              .len = cut,
-                              .pad = done + cut == size,
-                              .origin = origin_at(whole.origin, done)};
-        done += cut;
+        *p = (struct piece){.has_data = true,
+                            .at = whole.at + done,
+                            .fetch = TREE_NONE,
+                            .origin = origin_at(whole.origin, done)};
+        p->len = cuts_find(w->in->cuts, &w->next_cut, data + done, size - done, true, &p->address,
+                           &p->hashed);
+        done += (uint32_t)p->len;
+        p->pad = done == size;
+        p++;
     }
     return 0;
 }
@@ -78,10 +78,12 @@ static int store_batch(struct worker *w, struct batch *b, struct error *err)
 {
     for (uint32_t i = 0; i < b->n; i++) {
         struct piece *p = &b->pieces[i];
+        const struct address hash = p->address;
         const struct writer_chunk chunk = {.kind = WRITER_CONTENT,
                                            .data = b->data + p->at,
                                            .len = (uint32_t)p->len,
-                                           .origin = p->origin};
+                                           .origin = p->origin,
+                                           .hash = p->hashed ? &hash : NULL};
 
         if (!p->has_data)
             continue;

@@ -9,6 +9,7 @@
 #ifndef TEMPLATES_PIPELINE_H
 #define TEMPLATES_PIPELINE_H
 
+#include "templates/cuts.h"
 #include "templates/image.h"
 #include "templates/source.h"
 #include "templates/writer.h"
@@ -23,6 +24,7 @@ struct pipeline_result {
 struct pipeline_input {
     struct writer *writer;
     const struct tree *tree;
+    const struct cuts *cuts;
     const struct image *image;
     struct source *source;
     unsigned threads;
@@ -40,9 +42,11 @@ MUST_CHECK int image_store(const struct pipeline_input *input, struct pipeline_r
 #define BATCH_PIECES 2048
 
 struct piece {
-    bool has_data;   /* its bytes are in the batch; else they are zeros */
-    bool pad;        /* as in struct entry */
-    bool zero;       /* likewise; known once the batch is stored */
+    bool has_data; /* its bytes are in the batch; else they are zeros */
+    bool pad;      /* as in struct entry */
+    bool zero;     /* likewise; known once the batch is stored */
+    bool
+        hashed; /* address is the hash of the bytes; and once the batch is stored, where they are */
     uint32_t at;     /* in the batch's data */
     uint32_t fetch;  /* TREE_NONE, or a file that is to be read to there, and cut to this piece and
                       * the empty ones after it */

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "objects/objects.h"
 #include "templates/pack_file.h"
+#include "templates/templates.h"
 
 enum storage_area {
     AREA_PACKS,
@@ -134,6 +135,7 @@ struct storage_kind {
 struct storage {
     const struct storage_kind *kind;
     char *where;
+    struct template_gate gate; /* of what a broker lends */
 };
 
 #endif

@@ -46,12 +46,19 @@ MUST_CHECK int template_store_open_objects(struct objects *objects, struct objec
 /* Whether there is a store yet below the objects' prefix. */
 MUST_CHECK int template_store_is_made(struct objects *objects, bool *ret, struct error *err);
 
+/* Asked with the store's lock, right before a revision is published: -1 with err, and it is not. */
+struct template_gate {
+    int (*may_publish)(void *self, struct error *err); /* NULL: nobody is asked */
+    void *self;
+};
+
 /* Lends a store in a bucket to a jail that gets dir, and no credentials: template_store_open(dir)
- * is that store there.  One process at a time; takes over objects and cache, also on -1. */
+ * is that store there.  One process at a time; takes over objects and cache, also on -1.  The gate
+ * is called on a thread of the broker's. */
 struct template_broker;
 MUST_CHECK int template_broker_start(struct objects *objects, struct object_cache *cache,
-                                     const char *dir, struct template_broker **ret,
-                                     struct error *err);
+                                     const char *dir, struct template_gate gate,
+                                     struct template_broker **ret, struct error *err);
 /* After the jail has ended.  NULL is fine. */
 void template_broker_stop(struct template_broker *b);
 static inline void template_broker_stopp(struct template_broker **b)

@@ -201,6 +201,11 @@ struct writer_counts writer_counts(struct writer *w)
     return counts;
 }
 
+const struct view *writer_view(const struct writer *w)
+{
+    return &w->view;
+}
+
 int writer_hand_new(struct writer *w, struct writer_hand **ret, struct error *err)
 {
     struct writer_hand *h = calloc(1, sizeof(*h));
@@ -423,7 +428,7 @@ void writer_compare_with(struct writer *w, int fd)
 int writer_add(struct writer *w, struct writer_hand *h, const struct writer_chunk *c,
                struct address *ret, struct error *err)
 {
-    struct address a = hasher_address(&w->store->hasher, c->data, c->len);
+    struct address a = c->hash ? *c->hash : hasher_address(&w->store->hasher, c->data, c->len);
 
     for (unsigned probe = 0; probe < PROBES_MAX; probe++, a = address_next(a)) {
         bool done = false;

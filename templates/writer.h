@@ -33,6 +33,7 @@ struct writer_chunk {
     uint32_t len; /* 1 … CHUNK_MAX */
     uint64_t
         origin; /* where the same bytes stand in writer_compare_with's file, or WRITER_NOWHERE */
+    const struct address *hash; /* of the bytes (hasher_address); NULL: not known yet */
 };
 
 /* From here on, what comes again may be compared with where it stood first in this file, instead of
@@ -52,5 +53,7 @@ MUST_CHECK int writer_keep(struct writer *w, struct writer_hand *h, struct addre
 MUST_CHECK int writer_commit(struct writer *w, struct writer_hand *h, struct error *err);
 
 struct writer_counts writer_counts(struct writer *w);
+/* The packs that it sees. */
+const struct view *writer_view(const struct writer *w);
 
 #endif

@@ -193,10 +193,11 @@ static int pack(struct run *r, const char *store, struct facts *ret, struct erro
 
 int pack_lend_store(struct run *r, struct store_loan *ret, struct error *err)
 {
+    const struct template_gate gate = {run_has_lease, r};
     char job[JOB_NAME];
 
     pipeline_job_name(&r->build, job);
-    return places_lend_store(r->config->places, r->build.workspace, job, ret, err);
+    return places_lend_store(r->config->places, r->build.workspace, job, gate, ret, err);
 }
 
 static int prepare_store(struct run *r, struct error *err)

@@ -46,8 +46,10 @@ struct worker_config { /* borrowed until worker_free */
     uint64_t log_max;       /* bytes of log text a build may write */
     int64_t log_ns;         /* how long logs are kept once their builds are over; 0: for ever */
     struct worker_cache cache;
-    bool sweep;   /* worker_sweep at the start and now and then */
-    bool no_slim; /* layers are whole, whatever blaxel.toml says */
+    bool sweep;               /* worker_sweep at the start and now and then */
+    bool no_slim;             /* layers are whole, whatever blaxel.toml says */
+    struct cancel *transfers; /* thrown with the builds that are stopped: it ends requests to the
+                                 object store; NULL: none */
     /* The operator's log: one line without a line end.  Called from any thread. */
     void (*log)(void *self, const struct note *note);
     void *log_self;

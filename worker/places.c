@@ -129,7 +129,7 @@ int places_use(const struct places *p, struct state *s, const char *workspace,
 }
 
 int places_lend_store(const struct places *p, const char *workspace, const char *job,
-                      struct store_loan *ret, struct error *err)
+                      struct template_gate gate, struct store_loan *ret, struct error *err)
 {
     struct object_cache *cache = NULL;
     struct objects *objects = NULL;
@@ -142,7 +142,7 @@ int places_lend_store(const struct places *p, const char *workspace, const char 
         return error_set(err, ERR_SYSTEM, "lend a store: the path is too long");
     if (fs_mkdirs(ret->dir, 0700, err) < 0 || open_parts(p, workspace, &objects, &cache, err) < 0)
         return -1;
-    return template_broker_start(objects, cache, ret->dir, &ret->broker, err);
+    return template_broker_start(objects, cache, ret->dir, gate, &ret->broker, err);
 }
 
 void places_loan_end(struct store_loan *l)

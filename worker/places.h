@@ -41,7 +41,8 @@ struct store_loan {
     struct template_broker *broker; /* NULL: the directory is the store */
 };
 MUST_CHECK int places_lend_store(const struct places *p, const char *workspace, const char *job,
-                                 struct store_loan *ret, struct error *err);
+                                 struct template_gate gate, struct store_loan *ret,
+                                 struct error *err);
 /* After the jail has ended. */
 void places_loan_end(struct store_loan *l);
 #define PLACES_LENT ".lent"

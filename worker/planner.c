@@ -116,8 +116,9 @@ static bool read_overlap(char *line, uint64_t n[3])
            text_to_u64(b, UINT32_MAX, &n[1]) && text_to_u64(line, INT64_MAX, &n[2]);
 }
 
-/* What the jail printed: lines, of which the last is "end", or a failure. */
-static int read_overlaps(char *text, const struct reading *told, struct error *err)
+int planner_read_overlaps(char *text,
+                          void (*each)(void *self, uint64_t a, uint64_t b, uint64_t bytes),
+                          void *self, struct error *err)
 {
     struct facts unused;
     char *line;
@@ -131,7 +132,7 @@ static int read_overlaps(char *text, const struct reading *told, struct error *e
             return 0;
         if (!read_overlap(line, n))
             break;
-        told->each(told->self, n[0], n[1], n[2]);
+        each(self, n[0], n[1], n[2]);
     }
     return error_set(err, ERR_SYSTEM, "read the comparison of a jail: it is damaged");
 }
@@ -157,7 +158,7 @@ static int compare(const struct planner *p, const char *workspace, const char *n
         verdict_of(builder_configuration(p->config->builder), outcome, "comparing revisions",
                    "the revisions could not be compared", err) < 0)
         return -1;
-    return out.len ? read_overlaps(out.data, told, err)
+    return out.len ? planner_read_overlaps(out.data, told->each, told->self, err)
                    : error_set(err, ERR_SYSTEM, "read the comparison of a jail: there is none");
 }
 

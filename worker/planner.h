@@ -30,6 +30,12 @@ MUST_CHECK int planner_overlaps(struct planner *p, const char *workspace, const 
                                 void (*each)(void *self, uint64_t a, uint64_t b, uint64_t bytes),
                                 void *self, enum planner_outcome *ret_outcome, struct error *err);
 
+/* What its jail printed: lines, of which the last is "end", or a failure.  text is changed. */
+MUST_CHECK int planner_read_overlaps(char *text,
+                                     void (*each)(void *self, uint64_t a, uint64_t b,
+                                                  uint64_t bytes),
+                                     void *self, struct error *err);
+
 /* Whether a job directory of that name belongs to a plan that may still be made: its process
  * lives.  False for the names of builds' jobs. */
 bool planner_owns_job(const char *name);

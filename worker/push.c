@@ -11,10 +11,20 @@
 #include "worker/steps.h"
 
 #define MANIFEST_MAX (4 << 20) /* registries take no more */
-#define CONFIG_TYPE  "application/vnd.docker.container.image.v1+json"
-#define LAYER_TYPE   "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
-const char push_manifest_type[] = "application/vnd.docker.distribution.manifest.v2+json";
+/* Image manifest version 2, schema 2 (distribution's specification), and the OCI image
+ * specification 1.1. */
+static const struct format {
+    const char *manifest, *config;
+    const char *layers[BUILDER_NOT_PACKED + 1]; /* NULL: it has none of that kind */
+} docker = {"application/vnd.docker.distribution.manifest.v2+json",
+            "application/vnd.docker.container.image.v1+json",
+            {"application/vnd.docker.image.rootfs.diff.tar.gzip", NULL,
+             "application/vnd.docker.image.rootfs.diff.tar"}},
+  oci = {"application/vnd.oci.image.manifest.v1+json",
+         "application/vnd.oci.image.config.v1+json",
+         {"application/vnd.oci.image.layer.v1.tar+gzip",
+          "application/vnd.oci.image.layer.v1.tar+zstd", "application/vnd.oci.image.layer.v1.tar"}};
 
 static json_t *descriptor(const char *type, const char *digest, uint64_t size)
 {
@@ -22,24 +32,47 @@ static json_t *descriptor(const char *type, const char *digest, uint64_t size)
                      digest);
 }
 
-/* Image manifest version 2, schema 2 (distribution's specification). */
-int push_write_manifest(const struct builder_image *image, struct buf *out, struct error *err)
+/* The packing of each layer, and a format that has them all. */
+static int find_format(const struct builder_job *job, const struct builder_image *image,
+                       enum builder_packing *ret_packed, const struct format **ret,
+                       struct error *err)
+{
+    *ret = &docker;
+    for (size_t i = 0; i < image->n_layers; i++) {
+        if (builder_packing_of(job, &image->layers[i], &ret_packed[i], err) < 0)
+            return -1;
+        if (!docker.layers[ret_packed[i]])
+            *ret = &oci;
+    }
+    return 0;
+}
+
+int push_write_manifest(const struct builder_job *job, const struct builder_image *image,
+                        struct buf *out, const char **ret_type, struct error *err)
 {
     char digest[SHA256_HEX + 8] = "sha256:";
-    json_auto_t *o = json_pack("{s:i, s:s}", "schemaVersion", 2, "mediaType", push_manifest_type);
+    CLEANUP_FREE enum builder_packing *packed = calloc(image->n_layers + 1, sizeof(*packed));
+    json_auto_t *o = json_pack("{s:i}", "schemaVersion", 2);
     json_t *layers = json_array();
+    const struct format *format;
     CLEANUP_FREE char *text = NULL;
 
+    json_object_set_new(o, "layers", layers);
+    if (!packed)
+        return error_set(err, ERR_SYSTEM, "write the manifest: out of memory");
+    if (find_format(job, image, packed, &format, err) < 0)
+        return -1;
     digest_sha256_hex(buf_str(&image->config), image->config.len, digest + strlen("sha256:"));
     for (size_t i = 0; i < image->n_layers; i++)
-        json_array_append_new(
-            layers, descriptor(LAYER_TYPE, image->layers[i].digest, image->layers[i].size));
-    json_object_set_new(o, "config", descriptor(CONFIG_TYPE, digest, image->config.len));
-    json_object_set_new(o, "layers", layers);
+        json_array_append_new(layers, descriptor(format->layers[packed[i]], image->layers[i].digest,
+                                                 image->layers[i].size));
+    json_object_set_new(o, "mediaType", json_string(format->manifest));
+    json_object_set_new(o, "config", descriptor(format->config, digest, image->config.len));
     text = json_dumps(o, JSON_COMPACT);
     if (!text)
         return error_set(err, ERR_SYSTEM, "write the manifest: out of memory");
     buf_adds(out, text);
+    *ret_type = format->manifest;
     return buf_check(out, "the manifest", err);
 }
 
@@ -69,10 +102,9 @@ int push_image(const struct registry *registry, const struct builder_job *job,
                                   .config = buf_str(&image->config),
                                   .config_len = image->config.len,
                                   .layers = layers,
-                                  .n_layers = n,
-                                  .media_type = push_manifest_type};
+                                  .n_layers = n};
 
-    if (push_write_manifest(image, &manifest, err) < 0)
+    if (push_write_manifest(job, image, &manifest, &what.media_type, err) < 0)
         return -1;
     if (!layers || !blobs)
         return error_set(err, ERR_SYSTEM, "push the image: out of memory");
@@ -126,10 +158,11 @@ static int push_with_known(struct run *r, const struct registry *registry, const
 static int begin_attest(struct run *r, struct error *err)
 {
     CLEANUP(buf_release) struct buf manifest = BUF_INIT(MANIFEST_MAX);
+    const char *type;
 
-    if (push_write_manifest(&r->image, &manifest, err) < 0)
+    if (push_write_manifest(r->job, &r->image, &manifest, &type, err) < 0)
         return -1;
-    return attest_begin(r, push_manifest_type, &manifest, err);
+    return attest_begin(r, type, &manifest, err);
 }
 
 int step_push(struct run *r, struct error *err)

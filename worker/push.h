@@ -5,12 +5,11 @@
 #include "builder/builder.h"
 #include "registry/registry.h"
 
-/* "application/vnd…" */
-extern const char push_manifest_type[];
-
-/* Appends the image's manifest.  ERR_SYSTEM: out of memory. */
-MUST_CHECK int push_write_manifest(const struct builder_image *image, struct buf *out,
-                                   struct error *err);
+/* Appends the image's manifest: in Docker's format, whose readers know HEALTHCHECK and SHELL, or,
+ * where the base has layers that only OCI's knows, in that.  *ret_type: "application/vnd…".
+ * ERR_SYSTEM: out of memory, or a layer is not there. */
+MUST_CHECK int push_write_manifest(const struct builder_job *job, const struct builder_image *image,
+                                   struct buf *out, const char **ret_type, struct error *err);
 
 /* Writes the image's manifest and pushes it with its blobs, those that are not there yet, as
  * <repository>:<tag>.  cache: the repository that has the layers which are away.  known: for each

@@ -45,6 +45,23 @@ void run_log(const struct worker_config *c, const struct build *b, const char *f
         c->log(c->log_self, &note);
 }
 
+/* Renews the lease, and notes until when it holds: not longer than the database takes it for. */
+static int renew(struct run *r, enum lease_verdict *ret_verdict, struct error *err)
+{
+    const struct worker_config *c = r->config;
+    const int64_t before = clock_monotonic();
+
+    if (state_heartbeat(c->state, r->build.id, r->holder, c->lease_ns, ret_verdict, err) < 0)
+        return -1;
+    if (*ret_verdict == LEASE_KEPT)
+        atomic_store(&r->leased, before + c->lease_ns);
+    if (*ret_verdict == LEASE_LOST)
+        atomic_store(&r->lost, true);
+    if (*ret_verdict != LEASE_KEPT)
+        cancel_throw(&r->cancel);
+    return 0;
+}
+
 static void beat(struct ticker *t)
 {
     const struct worker_config *c = t->run->config;
@@ -56,18 +73,13 @@ static void beat(struct ticker *t)
     if (now < t->next_beat)
         return;
     t->next_beat = now + pause;
-    if (state_heartbeat(c->state, t->run->build.id, t->run->holder, c->lease_ns, &verdict, &err) <
-        0) {
+    if (renew(t->run, &verdict, &err) < 0) {
         run_log(c, &t->run->build, "error: build %s: heartbeat: %s", t->run->build.id, err.msg);
-        if (now - t->kept > c->lease_ns)
+        if (clock_monotonic() - t->kept > c->lease_ns) /* it may have waited for long */
             cancel_throw(&t->run->cancel);
         return;
     }
     t->kept = now;
-    if (verdict == LEASE_LOST)
-        atomic_store(&t->run->lost, true);
-    if (verdict != LEASE_KEPT)
-        cancel_throw(&t->run->cancel);
 }
 
 /* What is not written stays, and is tried again at the next tick. */
@@ -119,11 +131,35 @@ static void ticker_stop(struct ticker *t)
     cancel_release(&t->stop);
 }
 
-struct registry run_registry(const struct run *r)
+int run_has_lease(void *self, struct error *err)
+{
+    struct run *r = self;
+    struct pollfd cancel = {.fd = r->cancel.fd, .events = POLLIN};
+    struct error why = ERROR_INIT;
+    enum lease_verdict verdict;
+    bool renewed = false;
+
+    while (!renewed && !cancel_is_thrown(&r->cancel) &&
+           clock_monotonic() + r->config->lease_ns / 2 > atomic_load(&r->leased)) {
+        renewed = renew(r, &verdict, &why) == 0;
+        if (renewed)
+            continue;
+        if (why.kind != ERR_REMOTE) {
+            *err = why;
+            return -1;
+        }
+        (void)poll(&cancel, 1, TICK_MS);
+    }
+    return cancel_is_thrown(&r->cancel) ? error_set(err, ERR_SYSTEM, "cancelled") : 0;
+}
+
+struct registry run_registry(struct run *r)
 {
     struct registry ret = *r->config->registry;
 
     ret.cancel = &r->cancel;
+    ret.may_tag = run_has_lease;
+    ret.may_tag_self = r;
     return ret;
 }
 
@@ -276,7 +312,9 @@ static void conclude(struct run *r, int outcome, struct error *err, bool drained
     const struct worker_config *c = r->config;
     struct build_result result = {.kind = ERR_NONE, .digest = r->digest};
 
-    if (outcome < 0 && err->kind == ERR_NONE && drained && !atomic_load(&r->lost)) {
+    /* What was cut off with it is no fault. */
+    if (outcome < 0 && drained && !atomic_load(&r->lost) &&
+        (err->kind == ERR_NONE || error_may_retry(err->kind))) {
         builder_job_end(TAKE(r->job)); /* this try is not counted: the next has the same name */
         if (state_give_back(c->state, r->build.id, r->holder, err) < 0)
             run_log(c, &r->build, "error: build %s: give it back: %s", r->build.id, err->msg);

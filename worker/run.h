@@ -31,6 +31,7 @@ struct run {
     atomic_bool lost;           /* the lease is gone: write nothing more */
     char holder[WORKER_HOLDER]; /* of the lease: this try and no other */
     int64_t begun;              /* monotonic, ns */
+    atomic_llong leased;        /* until when nobody else can have the build; monotonic, ns */
 
     /* What the steps leave for each other. */
     struct builder_job *job;
@@ -66,8 +67,15 @@ static inline bool run_is_slim(const struct run *r)
     return r->plan.settings.build_slim && !r->config->no_slim;
 }
 
-/* The registry, of which every call ends when the run is stopped. */
-struct registry run_registry(const struct run *r);
+/* Before what others see at once: -1 when somebody else may have the build.  Where half a lease is
+ * left for the act nobody is asked; while the database does not answer, nor does this, until the
+ * run is stopped.  self: the run; on any thread. */
+MUST_CHECK int run_has_lease(void *self, struct error *err);
+
+/* The registry, of which every call ends when the run is stopped, and which is given no tag without
+ * a lease: a process that was frozen, or cut off from the database, must not overwrite what the
+ * next try has made of the build. */
+struct registry run_registry(struct run *r);
 
 /* A line for the operator.  b: what it is about, or NULL. */
 void run_log(const struct worker_config *c, const struct build *b, const char *fmt, ...)

@@ -87,7 +87,7 @@ static unsigned count_wakes(struct state *s)
     return wakes;
 }
 
-void state_wait(struct state *s, int timeout_ms)
+bool state_wait(struct state *s, int timeout_ms)
 {
     int64_t until = clock_monotonic() + timeout_ms * NS_PER_MS;
     struct timespec deadline = {until / NS_PER_SEC, until % NS_PER_SEC};
@@ -96,11 +96,13 @@ void state_wait(struct state *s, int timeout_ms)
     (void)state_hears(s);
     /* A build may have come between the caller's claim and now. */
     if (queue_has_work(s))
-        return;
+        return true;
     pthread_mutex_lock(&s->wake_lock);
     while (s->wakes == seen && pthread_cond_timedwait(&s->wake, &s->wake_lock, &deadline) == 0)
         continue;
     pthread_mutex_unlock(&s->wake_lock);
+    /* All who wait are told of one build. */
+    return queue_has_work(s) || atomic_load(&s->claim_failed);
 }
 
 bool name_is_valid(const char *name)

@@ -313,8 +313,9 @@ MUST_CHECK int state_build_log_read(struct state *s, const char *id, struct erro
 /* Claims, steps, heartbeats, log lines and what clients were told survive every kill, but a power
  * cut may take the last of them back: the build is then where it was, and tried again. */
 
-/* Takes the oldest QUEUED build whose target has none RUNNING, and whose workspace has not as many
- * RUNNING as it may (struct workspace_limits), for lease_ns. */
+/* Takes a QUEUED build for lease_ns: workspaces take turns (state_claim.c), those passed by that
+ * have as many RUNNING as they may (struct workspace_limits), and of the one whose turn it is it is
+ * the oldest whose target has none RUNNING. */
 MUST_CHECK int state_claim(struct state *s, const char *worker, int64_t lease_ns,
                            enum presence *ret_presence, struct build *ret, struct error *err);
 
@@ -354,10 +355,10 @@ MUST_CHECK int state_finish(struct state *s, const char *id, const char *worker,
 MUST_CHECK int state_give_back(struct state *s, const char *id, const char *worker,
                                struct error *err);
 
-/* Waits until a build may be there to claim, at most timeout_ms.  Builds queued by other processes
- * are noticed at once while state_hears, and else at the timeout, as are those whose pause is over.
- */
-void state_wait(struct state *s, int timeout_ms);
+/* Waits until a build may be there to claim, at most timeout_ms; false: there is none, so look
+ * again by this, which costs others less than a claim.  Builds queued by other processes are
+ * noticed at once while state_hears, and else at the timeout, as are those whose pause is over. */
+bool state_wait(struct state *s, int timeout_ms);
 bool state_hears(struct state *s);
 void state_wake(struct state *s); /* lets all state_wait return */
 

@@ -67,6 +67,17 @@ static int mark_removed(struct state *s, const char *id, struct error *err)
     return query_run(&q, NULL, err);
 }
 
+/* A look keeps nobody waiting, where a write does. */
+static int look_for_old(struct state *s, int64_t before, bool *ret_found, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
+    char id[BUILD_ID];
+
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0)
+        return -1;
+    return oldest_log(s, before, ret_found, id, err);
+}
+
 int state_log_remove_old(struct state *s, int64_t before, bool *ret_more, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
@@ -74,6 +85,10 @@ int state_log_remove_old(struct state *s, int64_t before, bool *ret_more, struct
     int64_t seq, time;
     bool found, last;
 
+    if (look_for_old(s, before, ret_more, err) < 0)
+        return -1;
+    if (!*ret_more)
+        return 0;
     if (tx_begin(&tx, s->db, TX_NOTE, err) < 0 || oldest_log(s, before, &found, id, err) < 0)
         return -1;
     if (found && (piece_end(s, id, &seq, &time, &last, err) < 0 ||

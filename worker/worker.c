@@ -95,6 +95,15 @@ static void rest_while_full(struct worker *w)
         run_log(w->config, NULL, "the disk of %s has room again", builder_configuration(b)->dir);
 }
 
+static void wait_for_work(struct worker *w)
+{
+    struct state *s = w->config->state;
+
+    while (!atomic_load(&w->stopping))
+        if (state_wait(s, state_hears(s) ? HEARING_MS : IDLE_MS))
+            return;
+}
+
 static void *build_forever(void *self)
 {
     struct worker *w = self;
@@ -118,7 +127,7 @@ static void *build_forever(void *self)
             memcpy(doubtful, holder, sizeof(doubtful));
         }
         if (presence == ABSENT) {
-            state_wait(c->state, state_hears(c->state) ? HEARING_MS : IDLE_MS);
+            wait_for_work(w);
             continue;
         }
         atomic_fetch_add(&w->busy, 1);
@@ -379,6 +388,8 @@ void worker_stop(struct worker *w, int64_t drain_ms)
         (void)poll(NULL, 0, 50);
     if (w->drain.fd >= 0)
         cancel_throw(&w->drain);
+    if (w->config->transfers)
+        cancel_throw(w->config->transfers);
     if (w->quit.fd >= 0)
         cancel_throw(&w->quit);
     for (int i = 0; i < w->n_threads; i++)

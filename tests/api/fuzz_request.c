@@ -1,8 +1,10 @@
-/* HTTP requests as raw bytes, through libmicrohttpd and all of api/, on a state in memory.
+/* HTTP requests as raw bytes, through libmicrohttpd and all of api/, on a state of their own.
  *
- * A world is made for each input, so that a finding needs that input alone.  An input cannot know
- * the API key or a signature; "@KEY@" in it stands for a key of workspace acme, "@URL@" for the
- * target of an upload URL of a build that waits, and "@OLD@" for one that has expired. */
+ * Each input has a world that none has changed, so that a finding needs that input alone; its
+ * database is a copy of one that is made once, as making it takes longer than most requests.  An
+ * input cannot know the API key or a signature; "@KEY@" in it stands for a key of workspace acme,
+ * "@URL@" for the target of an upload URL of a build that waits, and "@OLD@" for one that has
+ * expired. */
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -48,7 +50,6 @@ struct world {
     struct upload_store *uploads;
     struct api_config config;
     struct api_server *server;
-    char key[API_KEY_TEXT];
     struct buf url, old;
 };
 
@@ -74,23 +75,78 @@ static void make_store(void)
 {
     if (store_dir[0])
         return;
-    (void)snprintf(store_dir, sizeof(store_dir), "/tmp/kiln-fuzz-XXXXXX");
+    (void)snprintf(store_dir, sizeof(store_dir), "%s/kiln-fuzz-XXXXXX",
+                   access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (!mkdtemp(store_dir) || atexit(remove_store) != 0)
         abort();
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
-static void make_urls(struct world *w)
+static const struct state_config *state_at(const char *path)
 {
-    struct target t = {"acme", "sandbox", "waiting"};
+    static struct state_config config = {
+        .clock = &fixed_clock, .attempts_max = 3, .upload_ns = 3600 * NS_PER_SEC};
+
+    config.path = path;
+    return &config;
+}
+
+/* What every world begins with: a database, and what is in it. */
+static struct {
+    struct buf database;
+    char key[API_KEY_TEXT];
+    char build[BUILD_ID];
+} origin = {.database = BUF_INIT(64 << 20)};
+
+static char database[80], database_log[96], database_index[96];
+
+static void make_origin(void)
+{
+    const struct key_draft draft = {.workspace = "acme", .label = "fuzz", .role = ROLE_ADMIN};
+    const struct target t = {"acme", "sandbox", "waiting"};
     struct error err = ERROR_INIT;
-    struct upload_ticket ticket = {.method = "PUT", .workspace = "acme"};
-    struct state_upload_keys keys;
+    struct state *state;
+    struct api_key key;
     struct build b;
 
+    if (origin.database.len)
+        return;
+    (void)snprintf(database, sizeof(database), "%s.db", store_dir);
+    (void)snprintf(database_log, sizeof(database_log), "%s-wal", database);
+    (void)snprintf(database_index, sizeof(database_index), "%s-shm", database);
+    must(state_open(state_at(database), &state, &err), &err);
+    must(state_workspace_ensure(state, "acme", &err), &err);
+    must(state_key_create(state, &draft, origin.key, &key, &err), &err);
+    must(state_build_begin(state, &t, BUILD_FOR_IMAGE, &b, &err), &err);
+    (void)snprintf(origin.build, sizeof(origin.build), "%s", b.id);
+    state_close(state);
+    must(fs_read_file(AT_FDCWD, database, &origin.database, &err), &err);
+}
+
+static void put_database(void)
+{
+    CLEANUP_CLOSE int fd = open(database, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    struct error err = ERROR_INIT;
+
+    if (fd < 0)
+        abort();
+    must(fs_write_all(fd, origin.database.data, origin.database.len, &err), &err);
+}
+
+static void remove_database(void)
+{
+    (void)unlink(database);
+    (void)unlink(database_log);
+    (void)unlink(database_index);
+}
+
+static void make_urls(struct world *w)
+{
+    struct upload_ticket ticket = {.method = "PUT", .workspace = "acme", .object = origin.build};
+    struct state_upload_keys keys;
+    struct error err = ERROR_INIT;
+
     must(state_upload_keys(w->state, &keys, &err), &err);
-    must(state_build_begin(w->state, &t, BUILD_FOR_IMAGE, &b, &err), &err);
-    ticket.object = b.id;
     ticket.expires = NOW / NS_PER_SEC + 10;
     upload_ticket_url(keys.current, &ticket, "", &w->url);
     ticket.expires = NOW / NS_PER_SEC - 10;
@@ -101,21 +157,12 @@ static void world_open(struct world *w)
 {
     static const struct places places = {
         .templates = "/nonexistent", .volumes = "/nonexistent", .volume_max = 1024};
-    struct state_config state = {.path = ":memory:",
-                                 .clock = &fixed_clock,
-                                 .attempts_max = 3,
-                                 .upload_ns = 3600 * NS_PER_SEC};
     struct error err = ERROR_INIT;
-    struct api_key key;
 
     *w = (struct world){.url = BUF_INIT(1024), .old = BUF_INIT(1024)};
-    must(state_open(&state, &w->state, &err), &err);
-    must(state_workspace_ensure(w->state, "acme", &err), &err);
-    must(state_key_create(
-             w->state,
-             &(struct key_draft){.workspace = "acme", .label = "fuzz", .role = ROLE_ADMIN}, w->key,
-             &key, &err),
-         &err);
+    make_origin();
+    put_database();
+    must(state_open(state_at(database), &w->state, &err), &err);
     must(upload_store_open(store_dir, 4096, &w->uploads, &err), &err);
     make_urls(w);
     w->config = (struct api_config){
@@ -147,6 +194,7 @@ static void world_close(struct world *w)
     must(upload_store_sweep(w->uploads, keep_nothing, NULL, &err), &err);
     upload_store_free(w->uploads);
     state_close(w->state);
+    remove_database();
     buf_release(&w->url);
     buf_release(&w->old);
 }
@@ -155,7 +203,7 @@ static void fill_in(const struct world *w, const char *data, size_t size, struct
 {
     const struct {
         const char *mark, *text;
-    } marks[] = {{"@KEY@", w->key}, {"@URL@", buf_str(&w->url)}, {"@OLD@", buf_str(&w->old)}};
+    } marks[] = {{"@KEY@", origin.key}, {"@URL@", buf_str(&w->url)}, {"@OLD@", buf_str(&w->old)}};
 
     for (size_t i = 0; i < size;) {
         const char *text = NULL;

@@ -146,27 +146,6 @@ static void test_what_was_not_used_for_the_longest_goes_first(void **state)
     builder_free(m.b);
 }
 
-static void test_a_file_with_several_names_counts_once(void **state)
-{
-    const struct machine *m = *state;
-    struct error err = ERROR_INIT;
-    char dir[128], path[160], link_path[176];
-    CLEANUP_FREE char *text = calloc(1, 1 << 20);
-    uint64_t size;
-
-    assert_non_null(text);
-    (void)snprintf(dir, sizeof(dir), "%s/names", m->dir);
-    (void)snprintf(path, sizeof(path), "%s/file", dir);
-    assert_int_equal(fs_mkdirs(dir, 0700, &err), 0);
-    assert_int_equal(fs_write_file(AT_FDCWD, path, text, 1 << 20, 0600, &err), 0);
-    for (int i = 0; i < 30; i++) {
-        (void)snprintf(link_path, sizeof(link_path), "%s-%d", path, i);
-        assert_int_equal(link(path, link_path), 0);
-    }
-    size = cache_measure(AT_FDCWD, dir);
-    assert_true(size > MIB / 2 && size < 2 * MIB);
-}
-
 static void test_cache_mounts_count_and_go_too(void **state)
 {
     static const char dockerfile[] =
@@ -487,7 +466,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_no_less_is_counted_than_lies_there),
         cmocka_unit_test(test_what_is_noted_beside_the_steps_is_within_the_bound),
         cmocka_unit_test(test_what_was_not_used_for_the_longest_goes_first),
-        cmocka_unit_test(test_a_file_with_several_names_counts_once),
         cmocka_unit_test(test_cache_mounts_count_and_go_too),
         cmocka_unit_test(test_room_is_made_by_hand_unless_a_build_runs),
         cmocka_unit_test(test_a_job_s_locks_end_with_it_though_a_forked_process_has_them_open),

@@ -1,9 +1,11 @@
 /* Whatever a jail says that it has built: an image whose digests are such, or an error.  And the
  * same as what it says of an image that it started. */
+#include <jansson.h>
 #include <string.h>
 
 #include "base/digest.h"
 #include "builder/build_result.h"
+#include "builder/cache.h"
 #include "builder/trial.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -12,6 +14,21 @@ static void must(bool holds)
 {
     if (!holds)
         abort();
+}
+
+/* The steps that it says were made, as they are read for other workers. */
+static void try_keys(const struct builder_image *image)
+{
+    json_auto_t *keys = json_loadb(buf_str(&image->keys), image->keys.len, 0, NULL);
+    const json_t *o;
+    size_t i;
+
+    json_array_foreach (keys, i, o) {
+        struct cache_record record;
+
+        if (cache_record_read(json_object_get(o, "record"), &record) && record.has_layer)
+            must(digest_is_sha256(record.layer.digest));
+    }
 }
 
 static void try_trial(const char *text, size_t len)
@@ -38,11 +55,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t i = 0; i < image.n_layers; i++)
             must(digest_is_sha256(image.layers[i].digest) &&
                  digest_is_sha256(image.layers[i].diff_id));
+        try_keys(&image);
         builder_image_release(&image);
     } else {
         must(err.kind == ERR_SYSTEM);
     }
     build_result_read_steps(text, &steps);
+    try_keys(&steps);
     try_trial((const char *)data, size);
     return 0;
 }

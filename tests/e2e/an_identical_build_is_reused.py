@@ -1,9 +1,11 @@
 """The same files, Dockerfile, arguments and bases again: a new tag on the image that is there, and
 no build.  Whatever decides the image and changes makes a build again."""
+import contextlib
+import pathlib
 import unittest
 
 import kiln_server
-from kiln_server import Bases, Kiln, http_request, zip_of
+from kiln_server import Bases, Kiln, Watching, http_request, zip_of
 
 FILES = {"Dockerfile": "FROM alpine:3.20\nARG WHO=nobody\nCOPY a.txt /\nRUN echo $WHO >/who\n",
          "a.txt": "one", ".dockerignore": "*.log\n"}
@@ -26,6 +28,35 @@ class Reuse(unittest.TestCase):
         self.assertEqual("RUN echo $WHO" in log, not reused, log)
         digest = self.kiln.manifest(name).headers["Docker-Content-Digest"]
         return digest, reused
+
+    def started(self, act):
+        """The names of the programs that Kiln has running while act is done."""
+        names = set()
+
+        def look():
+            facts = {}
+            for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+                with contextlib.suppress(OSError):
+                    before, _, after = path.read_text().rpartition(")")
+                    pid, _, name = before.partition(" (")
+                    facts[int(pid)] = int(after.split()[1]), name
+            for pid, (parent, name) in facts.items():
+                while parent in facts and parent != self.kiln.serve.popen.pid:
+                    parent = facts[parent][0]
+                if parent == self.kiln.serve.popen.pid:
+                    names.add(name)
+
+        with Watching(look):
+            act()
+        return names
+
+    def test_what_is_known_is_found_without_buildah(self):
+        files = {"Dockerfile": "FROM busybox:latest\nRUN echo $WHO >/who; sleep 0.5\n"}
+        first = self.started(lambda: self.build("first", **files))
+        self.assertLessEqual({"buildah", "runc"}, first)
+        again = self.started(lambda: self.build("other", **files))  # it is built, with the cache
+        self.assertRegex("\n".join(self.kiln.log_lines("other")), "#[0-9]+ CACHED")
+        self.assertFalse({"buildah", "runc"} & again, again)
 
     def events(self, name):
         return [e["message"] for e in self.kiln.get(f"/images/sandbox/{name}").json

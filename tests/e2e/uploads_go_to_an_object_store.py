@@ -95,6 +95,8 @@ class ToAnObjectStore(KilnCase):
         self.s3.stop()
         wait_until("Kiln says that it cannot look", lambda: any(
             "look for uploads" in p.text() for p in self.kiln.processes), 120)
+        self.kiln.serve.stop()  # which waits for no store
+        self.kiln.start()
         self.s3.application.faults[:] = [
             {"cut_done": 1, "method": "PUT"}, {"cut_answer": 20, "path": "archives/"},
             {"status": 503, "retry_after": 0, "count": 2}]

@@ -47,6 +47,27 @@ static void expect(struct objects_scene *s, const char *key, const char *text)
     assert_string_equal(buf_str(&out), text ? text : "");
 }
 
+/* With nobody there, and an hour before the second try. */
+static void a_store_that_is_cancelled_keeps_nobody_waiting(void **state)
+{
+    const struct objects_scene *s = *state;
+    struct objects_config config = s->config;
+    struct cancel cancel = {.fd = -1};
+    struct error err = ERROR_INIT;
+    struct objects *store;
+    struct object_info info;
+
+    assert_int_equal(cancel_init(&cancel, &err), 0);
+    config.endpoint = "http://127.0.0.1:1";
+    config.wait_ms = 3600000;
+    config.cancel = &cancel;
+    assert_int_equal(objects_open(&config, &store, &err), 0);
+    cancel_throw(&cancel);
+    assert_int_equal(objects_head(store, "a", &info, &err), -1);
+    objects_free(store);
+    cancel_release(&cancel);
+}
+
 static void an_object_is_put_read_headed_copied_and_deleted(void **state)
 {
     struct objects_scene *s = *state;
@@ -392,6 +413,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_scene, close_scene)
     const struct CMUnitTest tests[] = {
+        TEST(a_store_that_is_cancelled_keeps_nobody_waiting),
         TEST(an_object_is_put_read_headed_copied_and_deleted),
         TEST(a_put_with_a_condition_replaces_nothing_else),
         TEST(a_list_goes_over_its_pages),

@@ -13,7 +13,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
-#include "programs/config.h"
+#include "programs/config_keys.h"
 
 #define WORDS_MAX 16
 
@@ -381,8 +381,8 @@ static void test_a_key_that_is_none_is_refused_with_the_one_meant(void **state)
                         "1: there is no key \"colour\"; kiln config lists them all");
     assert_file_refused(*state, "[server]\nlisten = \"127.0.0.1:1\"\n",
                         "2: there is no key \"server.listen\"; kiln config lists them all");
-    assert_file_refused(*state, "workers = [1]\n",
-                        "1: there is no key \"workers[0]\"; did you mean workers?");
+    assert_file_refused(*state, "workers = [4]\n",
+                        "1: workers must be an integer from 0 to 256, and an array is not");
 }
 
 static void test_a_file_that_is_no_toml_is_refused_with_its_line(void **state)
@@ -476,6 +476,104 @@ static void test_the_help_has_every_option(void **state)
     free(text);
 }
 
+/* ---- every key, in every place ---- */
+
+/* Bad values of the key, at most `max`; none of them has a blank or a quote. */
+static size_t list_bad_values(const struct key *k, char values[][64], size_t max)
+{
+    static const char *const numbers[] = {"-1", "x", "1.5", "1x", "99999999999999999999"};
+    static const char *const texts[] = {"\x01", "::", "http://u:p@x/", "[", "..", "a\tb"};
+    size_t n = 0;
+
+    for (size_t i = 0; key_is_number(k) && i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        (void)snprintf(values[n++], 64, "%s", numbers[i]);
+    if (key_is_number(k)) {
+        (void)snprintf(values[n++], 64, "%lld", (long long)k->max + 1);
+        if (k->min > 0)
+            (void)snprintf(values[n++], 64, "%lld", (long long)k->min - 1);
+    }
+    for (size_t i = 0; !key_is_number(k) && n < max && i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (text_has_control(texts[i], strlen(texts[i])) || (k->valid && !k->valid(texts[i])))
+            (void)snprintf(values[n++], 64, "%s", texts[i]);
+    return n;
+}
+
+static void assert_names_key(struct world *w, const struct key *k, const char *place,
+                             const char *value)
+{
+    char named[KEY_NAME + 16];
+
+    (void)snprintf(named, sizeof(named), "%s must be ", k->name);
+    if (w->err.kind != ERR_INPUT || !strstr(w->err.msg, named) ||
+        strncmp(w->err.msg, place, strlen(place)) != 0)
+        fail_msg("%s = \"%s\": %s", k->name, value, w->err.msg);
+}
+
+static void assert_refused_everywhere(struct world *w, const struct key *k, const char *value)
+{
+    char option[KEY_NAME], variable[KEY_NAME], text[300], place[300];
+    const bool control = text_has_control(value, strlen(value));
+
+    key_option(k, option);
+    key_variable(k, variable);
+    write_config(w, "");
+    (void)snprintf(text, sizeof(text), "serve %s=%s", option, value);
+    if (load(w, text) == 0)
+        fail_msg("%s takes \"%s\"", text, value);
+    assert_names_key(w, k, option, value);
+
+    setenv(variable, value, 1);
+    if (load(w, "serve") == 0)
+        fail_msg("%s takes \"%s\"", variable, value);
+    unsetenv(variable);
+    assert_names_key(w, k, variable, value);
+
+    if (control) /* no TOML */
+        return;
+    (void)snprintf(text, sizeof(text), k->kind == LIST ? "\n%s = [\"%s\"]\n" : "\n%s = \"%s\"\n",
+                   k->name, value);
+    write_config(w, text);
+    if (load(w, "serve") == 0)
+        fail_msg("the file takes %s", text);
+    (void)snprintf(place, sizeof(place), "%s:2: ", w->file);
+    assert_names_key(w, k, place, value);
+}
+
+static void test_every_bad_value_of_every_key_names_key_and_place(void **state)
+{
+    struct world *w = *state;
+
+    for (size_t i = 0; i < CONFIG_KEYS; i++) {
+        char values[16][64];
+        const size_t n = list_bad_values(&config_keys[i], values, 16);
+
+        if (n == 0)
+            fail_msg("%s: no value is bad", config_keys[i].name);
+        for (size_t v = 0; v < n; v++)
+            assert_refused_everywhere(w, &config_keys[i], values[v]);
+    }
+}
+
+/* A table, a list, a number or a truth value where something else belongs. */
+static void test_a_value_of_another_kind_in_the_file_names_its_key(void **state)
+{
+    static const char *const values[] = {"{ a = 1 }", "[[1]]", "[{}]", "true", "1.5", "1979-05-27"};
+    struct world *w = *state;
+
+    for (size_t i = 0; i < CONFIG_KEYS; i++)
+        for (size_t v = 0; v < sizeof(values) / sizeof(values[0]); v++) {
+            char text[200];
+
+            (void)snprintf(text, sizeof(text), "%s = %s\n", config_keys[i].name, values[v]);
+            write_config(w, text);
+            if (load(w, "serve") == 0)
+                fail_msg("the file takes %s", text);
+            if (w->err.kind != ERR_INPUT || !strstr(w->err.msg, config_keys[i].name) ||
+                !strstr(w->err.msg, ":1:"))
+                fail_msg("%s is answered with: %s", text, w->err.msg);
+        }
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -495,6 +593,8 @@ int main(void)
         TEST(test_a_certificate_and_its_key_go_together),
         TEST(test_a_password_in_the_databases_url_is_not_repeated),
         TEST(test_a_wrong_value_in_the_file_names_its_line),
+        TEST(test_every_bad_value_of_every_key_names_key_and_place),
+        TEST(test_a_value_of_another_kind_in_the_file_names_its_key),
         TEST(test_a_key_that_is_none_is_refused_with_the_one_meant),
         TEST(test_a_file_that_is_no_toml_is_refused_with_its_line),
         TEST(test_sizes_and_durations_may_be_numbers_in_the_file),

@@ -1,7 +1,7 @@
 """A real `kiln serve`, with a worker beside it, under requests that are nearly right, then under many
 that are, then under builds: nothing answers 500, crashes, hangs or leaks, and memory stays flat.
 
-    tests/soak/malformed_requests.py --malformed 20000 --requests 10000 --builds 100 --seed 7
+    tests/soak/malformed_requests.py --malformed 20000 --requests 10000 --builds 100 --seed 7 [--postgres]
 
 The same seed makes the same requests.  Resident memory (RSS), and the part of it that is the process's
 own (PSS), are shown of both processes as it goes.  With $KILN of a build with ASan memory is not
@@ -11,10 +11,13 @@ import argparse
 import collections
 import contextlib
 import http.client
+import os
 import pathlib
 import queue
 import re
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -30,6 +33,8 @@ PATIENCE = 60  # seconds for an answer: the machine may be busy
 WARM = 0.3  # of a phase: what was allocated by then is not counted as growth
 REQUESTS_KB = 1024  # by which memory may grow after that, over all requests…
 BUILDS_KB = 3072  # …and all builds
+# What is tried is what becomes of requests, not how many are taken.
+LIMITS = ("key_rate", "workspace_rate", "address_rate", "address_connections_max", "failed_logins_max")
 WITHOUT = {"/v0/{kind}/{name}/build-logs"}  # follows, if it is asked to
 
 
@@ -59,8 +64,16 @@ class Soak:
         self.processes = [Process("serve", kiln.serve.popen.pid), Process("worker", worker.popen.pid)]
         self.statuses = collections.Counter()
         self.wrong = []
+        self.account = self.account_key().encode()
         self.key = kiln.key().encode()
         self.url = self.old = b"/"
+
+    def account_key(self):
+        """It opens everything, so that as much as can be is reached."""
+        kiln = self.kiln
+        kiln.run("account", "create", "wheel", "--data-dir", kiln.data)
+        kiln.run("workspace", "create", kiln_server.WORKSPACE, "--account", "wheel", "--data-dir", kiln.data)
+        return kiln.run("key", "create", "--account", "wheel", "--data-dir", kiln.data).stdout.strip()
 
     # ---- what is watched ----
 
@@ -97,8 +110,8 @@ class Soak:
     # ---- phases ----
 
     def fill(self, raw):
-        return (raw.replace(b"@KEY@", self.key).replace(b"@URL@", self.url)
-                .replace(b"@OLD@", self.old))
+        return (raw.replace(b"@KEY@", self.key).replace(b"@ACCOUNT@", self.account)
+                .replace(b"@URL@", self.url).replace(b"@OLD@", self.old))
 
     def new_url(self):
         """For an upload that is waited for; the one before it will do for one that is over."""
@@ -141,13 +154,13 @@ class Soak:
         assert not self.wrong, f"{len(self.wrong)} requests went wrong"
 
     def malformed(self, count):
-        description = self.kiln.get("/openapi.json").json
-        routes = [(method.upper(), path) for path, methods in description["paths"].items()
-                  for method in methods if path not in WITHOUT and method != "parameters"]
-        assert len(routes) > 40, routes
+        whole = mutate.whole(self.kiln.get("/openapi.json").json, WITHOUT)
+        assert len(whole) > 60, whole
+        for kind in ("sandboxes", "agents", "jobs"):
+            self.kiln.request("POST", f"/{kind}", {"metadata": {"name": "demo"}})
         self.new_url()
         before = [p.handles() for p in self.processes]
-        mutation = mutate.Mutation(self.seed, mutate.corpus(), mutate.whole(routes))
+        mutation = mutate.Mutation(self.seed, mutate.corpus(), whole)
         step = max(count // 10, 1)
         for done in range(0, count, step):
             self.new_url()
@@ -214,6 +227,21 @@ class Soak:
         self.judge_growth("builds", samples, BUILDS_KB)
 
 
+@contextlib.contextmanager
+def postgres():
+    """A server that every Kiln keeps its state on."""
+    cluster = [kiln_server.SOURCE / "tests/postgres/cluster"]
+    with tempfile.TemporaryDirectory(prefix="kiln-soak-") as above:
+        os.chmod(above, 0o755)
+        directory = pathlib.Path(above, "s")
+        subprocess.run([*cluster, "start", directory], check=True, stderr=subprocess.DEVNULL)
+        os.environ["KILN_DATABASE"] = f"postgresql:///kiln?host={directory}&user=kiln"
+        try:
+            yield
+        finally:
+            subprocess.run([*cluster, "stop", directory], check=True, stderr=subprocess.DEVNULL)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -222,13 +250,22 @@ def main():
     parser.add_argument("--requests", type=int, default=0, help="requests that are")
     parser.add_argument("--builds", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--postgres", action="store_true", help="keep the state on PostgreSQL")
     args = parser.parse_args()
     if args.keep:
         kiln_server.KEEP = pathlib.Path(args.keep).resolve()
         kiln_server.KEEP.mkdir(parents=True, exist_ok=True)
 
+    with postgres() if args.postgres else contextlib.nullcontext():
+        run(args)
+
+
+def run(args):
     bases = Bases(kiln_server.KEEP / "bases")
     kiln = Kiln(bases, workers=0, options=["--upload-max", "1MiB"])
+    keys = {line.split()[0] for line in kiln.run("config").stdout.splitlines() if line}
+    for key in keys.intersection(LIMITS):
+        kiln.options += [f"--{key.replace('_', '-')}", "0"]
     try:
         kiln.start()
         worker = kiln.spawn("worker", *kiln.common(), "--workers", 2)

@@ -1,15 +1,17 @@
 """Requests that are nearly right: real exchanges, changed at random.
 
-    corpus(), whole(routes)        what is changed: the corpus of the API's fuzzer, and every route once
+    corpus(), whole(description)   what is changed: the corpus of the API's fuzzer, and every operation
     Mutation(seed, corpus, whole)  .next(): the bytes, and how they are to be sent
 
-Requests are raw bytes with @KEY@, @URL@ and @OLD@ in them, which the caller replaces."""
+Requests are raw bytes with @KEY@ (of a workspace), @ACCOUNT@ (the key of an account), @URL@ and @OLD@
+in them, which the caller replaces."""
 import copy
 import dataclasses
 import json
 import pathlib
 import random
 import re
+import urllib.parse
 
 CORPUS = pathlib.Path(__file__).resolve().parents[1] / "api/corpus"
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "get",
@@ -41,6 +43,10 @@ CHUNKS = [b"0\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n", b"5;x=y\r\nhello\r\n0\r\nT: 
           b"ffffffffffffffff\r\nx", b"10000000000000000\r\n", b"zz\r\n", b"5\r\nhel", b"5hello\r\n",
           b"3\nabc\n0\n\n", b"00000005\r\nhello\r\n0\r\n\r\n", b"5\r\nhelloworld\r\n0\r\n\r\n", b"\r\n",
           b"1 \r\nx\r\n0\r\n\r\n", b"0\r\n" + b"T: v\r\n" * 200 + b"\r\n"]
+# What a parameter has to be, if it is to pass.
+SAID = {"workspace": "acme", "limit": 5, "start": "2026-01-01T00:00:00Z", "end": "2099-01-01T00:00:00Z",
+        "cursor": "", "status": "", "follow": False, "format": "text", "severity": "INFO", "build": ""}
+UNSAID = {"image", "dockerConfig", "template", "source", "skipBuild"}  # nothing of the kind is there
 WAYS = ["whole"] * 6 + ["pieces", "half-closed", "reset", "cut", "slow"]
 
 
@@ -49,18 +55,76 @@ def corpus():
     return [path.read_bytes() for path in sorted(CORPUS.iterdir())]
 
 
-def whole(routes):
-    """Raw requests; routes: (method, path with {parameters}) of the API's description."""
+def resolve(document, part):
+    """What a reference stands for."""
+    if "$ref" not in part:
+        return part
+    at = document
+    for name in part["$ref"].removeprefix("#/").split("/"):
+        at = at[name.replace("~1", "/")]
+    return at
+
+
+def example(document, schema, depth=0):
+    """A value that the schema may mean, with nearly all members."""
+    schema = resolve(document, schema)
+    for key in ("oneOf", "anyOf"):
+        if key in schema:
+            return example(document, schema[key][0], depth)
+    if "allOf" in schema:
+        merged = {}
+        for part in schema["allOf"]:
+            value = example(document, part, depth)
+            merged.update(value if isinstance(value, dict) else {})
+        return merged
+    if "enum" in schema or "const" in schema:
+        return schema.get("const", schema.get("enum", [None])[0])
+    kind = schema.get("type", "string")
+    match kind[0] if isinstance(kind, list) else kind:
+        case "object":
+            return {} if depth > 6 else {
+                key: example(document, value, depth + 1)
+                for key, value in schema.get("properties", {}).items() if key not in UNSAID}
+        case "array":
+            return [] if depth > 6 else [example(document, schema.get("items", {}), depth + 1)]
+        case "integer" | "number":
+            return schema.get("minimum", 1)
+        case "boolean":
+            return True
+    return "demo"
+
+
+def query(document, operation):
+    """All parameters of the query."""
     found = []
-    for method, path in routes:
-        path = re.sub(r"\{(\w+)\}", lambda m: {"kind": "sandboxes", "type": "sandbox"}.get(m[1], "demo"),
-                      path)
-        body = b'{"metadata":{"name":"demo"},"spec":{"runtime":{"memory":2048}}}'
-        head = f"{method} {path} HTTP/1.1\r\nHost: kiln\r\nAuthorization: Bearer @KEY@\r\n"
-        if method in ("POST", "PUT"):
-            found.append(head.encode() + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
-        else:
-            found.append(head.encode() + b"\r\n")
+    for parameter in operation.get("parameters", []):
+        parameter = resolve(document, parameter)
+        if parameter["in"] == "query":
+            value = SAID.get(parameter["name"], example(document, parameter.get("schema", {})))
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            found.append(f"{parameter['name']}={urllib.parse.quote(text)}")
+    return "?" + "&".join(found) if found else ""
+
+
+def whole(document, without=()):
+    """Raw requests of every operation that the API's description has, but of those paths."""
+    names = {"kind": "sandboxes", "type": "sandbox"}
+    found = []
+    for pattern, operations in document["paths"].items():
+        path = re.sub(r"\{(\w+)\}", lambda m: names.get(m[1], "demo"), pattern)
+        for method, operation in operations.items():
+            if pattern in without or method == "parameters":
+                continue
+            head = (f"{method.upper()} {path}%s HTTP/1.1\r\nHost: kiln\r\nAuthorization: Bearer @ACCOUNT@\r\n"
+                    "X-Blaxel-Workspace: acme\r\nBlaxel-Version: 2026-09-22\r\n")
+            content = resolve(document, operation.get("requestBody", {})).get("content", {})
+            body = b""
+            if "application/json" in content:
+                body = json.dumps(example(document, content["application/json"]["schema"])).encode()
+            if method in ("post", "put"):
+                head += f"Content-Length: {len(body)}\r\n"
+            for asked in {"", query(document, operation)}:
+                found.append((head % asked).encode() + b"\r\n" + body)
     return found
 
 

@@ -206,6 +206,8 @@ static void a_pack_that_fails_leaves_no_revision_and_its_packs_can_be_collected(
     assert_int_equal(collect(s).packs_removed, 1);
 }
 
+static const struct template_gate open_gate = {NULL, NULL};
+
 /* As jails have it. */
 static void what_a_broker_lends_is_the_store_itself(void **state)
 {
@@ -223,7 +225,7 @@ static void what_a_broker_lends_is_the_store_itself(void **state)
     (void)snprintf(dir, sizeof(dir), "%s/lent", s->path);
     assert_int_equal(mkdir(dir, 0700), 0);
     bucket_scene_parts(&s->bucket, "broker", &objects, &cache);
-    assert_int_equal(template_broker_start(objects, cache, dir, &broker, &err), 0);
+    assert_int_equal(template_broker_start(objects, cache, dir, open_gate, &broker, &err), 0);
     if (template_store_open(dir, NULL, &lent, &err) < 0)
         fail_msg("%s", err.msg);
     tar_make(&tar, 1, 300, 20000, 0, 0);
@@ -237,6 +239,41 @@ static void what_a_broker_lends_is_the_store_itself(void **state)
     template_broker_stop(broker);
     if (!image_is_right(s->store, "one", &err))
         fail_msg("%s", err.msg);
+}
+
+static int not_now(void *self, struct error *err)
+{
+    ++*(int *)self;
+    return error_set(err, ERR_SYSTEM, "somebody else has the build");
+}
+
+/* As when another worker has had the build meanwhile. */
+static void nothing_is_published_through_a_closed_gate(void **state)
+{
+    struct scene *s = *state;
+    CLEANUP(buf_release) struct buf tar = BUF_INIT(1u << 20);
+    struct template_broker *broker = NULL;
+    struct object_cache *cache = NULL;
+    struct objects *objects = NULL;
+    struct template_store *lent = NULL;
+    struct template_pack_report report;
+    struct error err = ERROR_INIT;
+    int asked = 0;
+    const struct template_gate gate = {not_now, &asked};
+    char dir[96];
+
+    (void)snprintf(dir, sizeof(dir), "%s/lent", s->path);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    bucket_scene_parts(&s->bucket, "broker", &objects, &cache);
+    assert_int_equal(template_broker_start(objects, cache, dir, gate, &broker, &err), 0);
+    assert_int_equal(template_store_open(dir, NULL, &lent, &err), 0);
+    tar_make(&tar, 1, 3, 2000, 0, 0);
+    assert_int_equal(pack_tar(lent, "one", &tar, &report, &err), -1);
+    assert_non_null(strstr(err.msg, "somebody else has the build"));
+    assert_int_equal(asked, 1);
+    template_store_free(lent);
+    template_broker_stop(broker);
+    assert_int_equal(count(s, AREA_REVISIONS), 0);
 }
 
 static void a_jail_that_dies_leaves_no_lock_and_no_session(void **state)
@@ -254,7 +291,7 @@ static void a_jail_that_dies_leaves_no_lock_and_no_session(void **state)
     (void)snprintf(dir, sizeof(dir), "%s/lent", s->path);
     assert_int_equal(mkdir(dir, 0700), 0);
     bucket_scene_parts(&s->bucket, "broker", &objects, &cache);
-    assert_int_equal(template_broker_start(objects, cache, dir, &broker, &err), 0);
+    assert_int_equal(template_broker_start(objects, cache, dir, open_gate, &broker, &err), 0);
     assert_int_equal(template_store_open(dir, NULL, &lent, &err), 0);
     assert_int_equal(storage_session_begin(lent->storage, "abc\n", &session, &err), 0);
     assert_int_equal(storage_lock(lent->storage, true, &lock, &err), 0);
@@ -282,7 +319,7 @@ static void a_broker_refuses_what_is_no_file_of_the_store(void **state)
     (void)snprintf(path, sizeof(path), "%s/socket", dir);
     assert_int_equal(mkdir(dir, 0700), 0);
     bucket_scene_parts(&s->bucket, "broker", &objects, &cache);
-    assert_int_equal(template_broker_start(objects, cache, dir, &broker, &err), 0);
+    assert_int_equal(template_broker_start(objects, cache, dir, open_gate, &broker, &err), 0);
     assert_int_equal(storage_open_channel(path, &lent, &err), 0);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         assert_int_equal(lent->kind->open(lent, "revisions", names[i], &fd, &err), -1);
@@ -306,6 +343,7 @@ int main(void)
         TEST(a_packer_that_was_cut_off_for_long_publishes_nothing),
         TEST(the_lock_of_a_dead_machine_is_taken_over_and_its_holder_learns_it),
         TEST(what_a_broker_lends_is_the_store_itself),
+        TEST(nothing_is_published_through_a_closed_gate),
         TEST(a_jail_that_dies_leaves_no_lock_and_no_session),
         TEST(a_broker_refuses_what_is_no_file_of_the_store),
         TEST(a_pack_that_fails_leaves_no_revision_and_its_packs_can_be_collected),

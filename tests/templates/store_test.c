@@ -143,6 +143,81 @@ static void test_a_second_revision_adds_what_is_new(void **state)
     assert_string_equal(again.digest, second.digest);
 }
 
+/* ---- cuts ---- */
+
+#define LONG (3u << 20)
+
+static void fill_random(unsigned char *data, size_t len, uint64_t state)
+{
+    for (size_t i = 0; i < len; i++) {
+        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        data[i] = (unsigned char)(state >> 40);
+    }
+}
+
+/* Files of every length that counts: read by one thread and by many, one chunk and more.  Turn 1:
+ * bytes are put in, replaced, added to an end and taken from one; a file is new, and one is gone.
+ */
+static void tar_of_long_files(struct buf *tar, unsigned turn)
+{
+    unsigned char *data = malloc(LONG + 4096);
+
+    fill_random(data, LONG, 1);
+    if (turn) {
+        memmove(data + LONG / 2 + 57, data + LONG / 2, LONG / 2);
+        data[LONG - 5] ^= 1;
+    }
+    tar_add(tar, "a-long", data, LONG + (turn ? 57 : 0));
+    fill_random(data, LONG, 2);
+    tar_add(tar, "b-longer-at-its-end", data, turn ? LONG : LONG - 300001);
+    tar_add(tar, "c-shorter-at-its-end", data + 4, turn ? 600000 : 900000);
+    tar_add(tar, turn ? "d-new" : "d-gone", data + 1000, 400000);
+    for (unsigned i = 0; i < 40; i++) {
+        char name[40];
+
+        fill_random(data, 200000, 100 + i + (i % 7 == 6 ? turn : 0));
+        (void)snprintf(name, sizeof(name), "e-%u", i);
+        tar_add(tar, name, data, 9000 + 4801 * i + (i % 5 == 4 ? 3000 * turn : 0));
+    }
+    tar_end(tar);
+    free(data);
+}
+
+static struct template_pack_report pack_buf(struct template_store *s, const char *name,
+                                            const struct buf *tar)
+{
+    struct template_pack_report report;
+    struct error err = ERROR_INIT;
+
+    if (pack_tar(s, name, tar, &report, &err) < 0)
+        fail_msg("%s", err.msg);
+    return report;
+}
+
+/* Cut alike, all is there already: chunks, and the nodes that list them. */
+static void test_what_follows_a_revision_is_cut_as_it_would_be_by_itself(void **state)
+{
+    struct fixture *f = *state;
+    struct buf before = BUF_INIT(TAR_MAX), after = BUF_INIT(TAR_MAX);
+    struct template_pack_report second, alone;
+
+    tar_of_long_files(&before, 0);
+    tar_of_long_files(&after, 1);
+    (void)pack_buf(f->store, "one", &before);
+    second = pack_buf(f->store, "one", &after);
+    alone = pack_buf(f->store, "alone", &after);
+    assert_true(second.bytes_new > 0 && second.bytes_new < second.content_size / 3);
+    assert_string_equal(alone.digest, second.digest);
+    assert_int_equal(alone.chunks, second.chunks);
+    assert_int_equal(alone.bytes_new, 0);
+    second = pack_buf(f->store, "one", &before);
+    assert_int_equal(second.bytes_new, 0);
+    assert_right(f->store, "one:2");
+    assert_right(f->store, "one:3");
+    buf_release(&before);
+    buf_release(&after);
+}
+
 struct overlaps {
     uint64_t bytes[4][4]; /* by revision */
     size_t n;
@@ -494,6 +569,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_hash_of_8_bits_gives_back_every_byte, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_second_revision_adds_what_is_new, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_what_follows_a_revision_is_cut_as_it_would_be_by_itself, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_two_revisions_are_compared, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_flipped_bit_is_found_wherever_it_is, setup,
                                         teardown),

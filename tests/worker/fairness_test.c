@@ -209,6 +209,44 @@ static void test_who_has_nothing_queued_has_no_turn(void **state)
     assert_string_equal(must_claim(f, "w").id, b.id);
 }
 
+static void assert_load(struct fixture *f, int uploading, int queued, int running, int64_t since)
+{
+    struct state_load load;
+
+    MUST(f, state_load(f->s, &load, &f->err));
+    assert_int_equal(load.uploading, uploading);
+    assert_int_equal(load.queued, queued);
+    assert_int_equal(load.running, running);
+    assert_int_equal(load.queued_since, since);
+}
+
+/* Whoever starts and stops workers by these figures has to be able to trust them. */
+static void test_the_load_is_what_waits_and_runs_and_since_when(void **state)
+{
+    struct fixture *f = *state;
+    struct build first, b;
+
+    assert_load(f, 0, 0, 0, 0);
+    make_spaces(f);
+    (void)begin_build(f, "never", BUILD_FOR_IMAGE);
+    first = queue(f, "acme", "a");
+    pass_time(f, NS_PER_SEC);
+    (void)queue(f, "globex", "a");
+    assert_load(f, 1, 2, 0, START);
+    b = must_claim(f, "w");
+    assert_string_equal(b.id, first.id);
+    assert_load(f, 1, 1, 1, START + NS_PER_SEC);
+    finish_build(f, &b, "w", ERR_SYSTEM); /* it waits again, and has since it was uploaded */
+    assert_load(f, 1, 2, 0, START);
+    b = must_claim(f, "w");
+    finish_build(f, &b, "w", ERR_NONE);
+    pass_time(f, NS_PER_SEC);
+    b = must_claim(f, "w");
+    assert_load(f, 1, 0, 1, 0);
+    finish_build(f, &b, "w", ERR_INPUT);
+    assert_load(f, 1, 0, 0, 0);
+}
+
 /* ---- many at once ---- */
 
 struct crowd {
@@ -398,6 +436,7 @@ int main(void)
         FILE_TEST(test_volumes_have_turns_of_their_own),
         STATE_TEST(test_a_build_whose_pause_is_over_has_its_place_back),
         FILE_TEST(test_who_has_nothing_queued_has_no_turn),
+        STATE_TEST(test_the_load_is_what_waits_and_runs_and_since_when),
         FILE_TEST(test_claims_at_one_moment_keep_to_the_limit),
         FILE_TEST(test_limits_hold_and_nobody_is_forgotten_with_many_workers),
     };

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "worker/facts.h"
+#include "worker/planner.h"
 #include "worker/sbom.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -32,6 +33,19 @@ static void try_facts(const char *text)
     must(facts_read(buf_str(&out), &again, &err) == 0);
     must(memcmp(facts.v, again.v, sizeof(facts.v)) == 0);
     must(strcmp(facts.digest, again.digest) == 0);
+}
+
+static void see_overlap(void *self, uint64_t a, uint64_t b, uint64_t bytes)
+{
+    must(!self && a <= UINT32_MAX && b <= UINT32_MAX && bytes <= INT64_MAX);
+}
+
+static void try_overlaps(char *text)
+{
+    struct error err = ERROR_INIT;
+
+    if (planner_read_overlaps(text, see_overlap, NULL, &err) < 0)
+        must(err.kind != ERR_NONE);
 }
 
 static void try_packages(const char *text)
@@ -62,6 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(text != NULL);
     if (text_starts(text, "facts\n"))
         try_facts(text + strlen("facts\n"));
+    if (text_starts(text, "overlaps\n"))
+        try_overlaps(text + strlen("overlaps\n"));
     if (text_starts(text, "packages\n"))
         try_packages(text + strlen("packages\n"));
     return 0;

@@ -192,7 +192,7 @@ static void *contend(void *self)
         } else if (last) {
             break;
         } else {
-            state_wait(c->s, 5);
+            (void)state_wait(c->s, 5);
         }
     }
     return NULL;
@@ -231,7 +231,7 @@ static int64_t wait_ms(struct fixture *f, int timeout_ms)
 {
     int64_t begin = clock_monotonic();
 
-    state_wait(f->s, timeout_ms);
+    (void)state_wait(f->s, timeout_ms);
     return (clock_monotonic() - begin) / NS_PER_MS;
 }
 
@@ -248,8 +248,10 @@ static void test_a_build_that_comes_before_the_wait_ends_it_at_once(void **state
     struct build b;
 
     assert_false(claim_build(f, "w", &b));
+    assert_false(state_wait(f->s, 1));
     queue_build(f, "one");
     assert_in_range(wait_ms(f, 60000), 0, 30000);
+    assert_true(state_wait(f->s, 60000));
 }
 
 static void test_a_build_of_another_process_ends_the_next_wait(void **state)
