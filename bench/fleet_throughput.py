@@ -66,6 +66,12 @@ class Cluster:
                               check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         return [line.split("|") for line in done.stdout.splitlines()]
 
+    def calls(self):
+        """How often each statement of Kiln's was run."""
+        return {" ".join(query[:90].split()): int(n) for n, query in (row[:2] for row in self.ask(
+            "select calls, replace(replace(query, '|', ' '), e'\\n', ' ') from pg_stat_statements"
+            " join pg_roles r on r.oid = userid where rolname = 'kiln'"))}
+
     def counts(self):
         """Since the server was started: statements by their kind, and bytes of the log."""
         of_kiln = ("select coalesce(sum(calls), 0) from pg_stat_statements join pg_roles r on"
@@ -187,6 +193,7 @@ class Fleet:
 
     def round(self, workers, builds, rates):
         self.queue(builds)
+        calls = self.cluster.calls()
         before, cpu_before = self.counts(), resource.getrusage(resource.RUSAGE_CHILDREN)
         own, busy = time.process_time(), machine_seconds()
         others = {"PostgreSQL": lambda: seconds_of_family(self.cluster.pid()),
@@ -199,6 +206,7 @@ class Fleet:
         used = {name: f() - used[name] for name, f in others.items()}
         lasted = time.monotonic() - begun
         after, busy_after = self.counts(), machine_seconds()
+        calls = {q: n - calls.get(q, 0) for q, n in self.cluster.calls().items()}
         for p in processes:
             p.stop()
         cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -208,11 +216,11 @@ class Fleet:
         took = float(self.cluster.ask(
             "select (max(finished) - min(started)) / 1e9 from (select * from builds where phase = 3"
             f" order by finished desc limit {builds}) b")[0][0])
-        each = {k: max(0.0, after[k] - before[k] - lasted * (rates[0][k] + workers * rates[1][k]))
-                / builds for k in after}
+        idle = {k: 0 if k == "WAL bytes" else rates[0][k] + workers * rates[1][k] for k in after}
+        each = {k: max(0.0, after[k] - before[k] - lasted * idle[k]) / builds for k in after}
         return {"builds a minute": 60 * builds / took,
                 "cores busy": (busy_after[0] - busy[0]) / (busy_after[1] - busy[1]) * os.cpu_count(),
-                "each": each, "used": {k: v / builds for k, v in used.items()}}
+                "each": each, "calls": {q: n / builds for q, n in calls.items()}, "used": {k: v / builds for k, v in used.items()}}
 
 
 def table(head, rows):
@@ -278,6 +286,9 @@ def main():
            *[[what, *(float(c[k]) for k in keys)] for what, c in api.items()],
            ["a second of kiln serve, idle", *(rates[0][k] for k in keys)],
            ["a second of a worker, idle", *(rates[1][k] for k in keys)]])
+    print("\n## Its most frequent statements")
+    table(["a build", "statement"], [[n, f"`{q}`"] for q, n in sorted(
+        rounds[counts[-1]]["calls"].items(), key=lambda item: -item[1])[:12]])
     print(f"\nEnds of builds: {json.dumps(failed)} (3: succeeded); load {os.getloadavg()[0]:.1f}")
 
 

@@ -6,7 +6,9 @@
 --builds (20) builds run all the time, each of a step that computes and writes; meanwhile wrk (Debian's
 package) polls their sandboxes, images and logs, as SDKs and `bl push` do, over 100 connections: first at
 --rate (1,000) requests a second in all, then as fast as it can.  Prints the median of the rounds: requests
-a second, p50 and p99 of the latency, and how many answers were not 200.  $KILN: default build/release.
+a second, p50 and p99 of the latency, how many answers were not 200, and the processor time that
+`kiln serve` itself took for a request, its builds' logs and heartbeats among it.  $KILN: default
+build/release.
 """
 import argparse
 import contextlib
@@ -50,7 +52,14 @@ head -c 2000000 /dev/urandom | sha256sum >/tmp/sum; sleep 1; done
 """
 
 
+def own_seconds(pid):
+    """Processor time of a process, without its children's."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def wrk(kiln, seconds, builds, pause):
+    before = own_seconds(kiln.serve.popen.pid)
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(SCRIPT.format(pause=pause, builds=builds, key=kiln.key(), workspace=WORKSPACE))
         script.flush()
@@ -59,7 +68,9 @@ def wrk(kiln, seconds, builds, pause):
              f"{seconds}s", "--latency", "--script", script.name, f"http://127.0.0.1:{kiln.port}"],
             check=True, capture_output=True, text=True).stdout
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    served = int(re.search(r"(\d+) requests in", said)[1])
     return {"requests/s": float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]),
+            "ms of processor each": 1000 * (own_seconds(kiln.serve.popen.pid) - before) / served,
             **{p: milliseconds(re.search(rf"\s{p[1:]}%\s+(\S+)", said)[1]) for p in ("p50", "p99")},
             "not 200": int(refused[1]) if refused else 0}
 
@@ -104,7 +115,7 @@ def main():
                 results[what].append(wrk(kiln, args.seconds, args.builds, pause))
         still = sum(kiln.status(f"poll-{i}") == "BUILDING" for i in range(args.builds))
     for what, rounds in results.items():
-        print(what + ":", ", ".join(f"{key} {statistics.median(r[key] for r in rounds):.1f}"
+        print(what + ":", ", ".join(f"{key} {statistics.median(r[key] for r in rounds):.2f}"
                                     for key in rounds[0]))
     print(f"{still} of {args.builds} builds were still running at the end; "
           f"load {os.getloadavg()[0]:.1f}")

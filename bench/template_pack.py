@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
 """Packing volume templates, side by side with casync, borg, restic, unzip and cp.
 
+    bench/template_pack.py DIRECTORY --all              everything of docs/benchmarks.md
     bench/template_pack.py DIRECTORY [--rounds N] [--trees KIND,KIND] [--work WORK,WORK]
-                           [--against WHO,WHO] [--reflink DIR] [--growth N,N]
+                           [--against WHO,WHO] [--loop] [--reflink DIR] [--growth N,N]
     bench/template_pack.py DIRECTORY --report
 
 DIRECTORY gets the trees (see pack_trees.py; kept for the next run), the stores of the round that runs,
-and results.jsonl.  It wants 15 GB, a file system with a journal, and root (owners are kept).  --reflink
-names a directory on XFS or Btrfs for volumes that share blocks.  --growth: so many GB, files of one
-kind, for the peak of memory (2.5 times that is wanted).  --report only prints the table of results.jsonl.
+and results.jsonl, to which each run adds.  It wants 15 GB, a file system with a
+journal, and root (owners are kept).  --loop makes an ext4 and an XFS there, on loop devices with direct
+I/O, for as long as it runs, and works on these; their files, bench.ext4 and bench.xfs, are kept.
+--reflink names a directory on XFS or Btrfs for volumes that share blocks; --loop has one.  --growth: so
+many GB, files of one kind, for the peak of memory (2.5 times that is wanted).  --report only prints the
+table of results.jsonl.  --all is --loop --growth 1,10.  Who fails is told and left out of the round.
 
 Reduced: --work is of tar, zip and tenth (of the files), --against of casync, borg and restic, for the
 tar.  On 2 quiet cores `--trees usr --against casync,borg --rounds 3` should take some 4 minutes once the
@@ -17,15 +21,18 @@ trees are there, and --trees node_modules some 7; restic takes more than both ot
 Each round begins with another contender, from empty stores: revision 1, then revision 2 beside it.
 Wall clock, processor time (user and system, of all that was started) and peak resident memory are
 the kernel's (wait4).  What is read was read before.  Extraction is in unzip + casync alone.
-Needs casync, borgbackup, restic, zip, unzip, npm.  $KILN: default build/release.
+Needs casync, borgbackup, restic, zip, unzip, npm, and xfsprogs for --loop; says what is not there
+before it begins.  $KILN: default build/release.
 """
 import argparse
+import contextlib
 import io
 import json
 import math
 import os
 import pathlib
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -49,7 +56,7 @@ def measure(*argv, cwd=None, env=None):
     wall = time.monotonic() - began
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode != 0:
-        raise SystemExit(f"{' '.join(map(str, argv))}: exit code {child.returncode}")
+        raise subprocess.CalledProcessError(child.returncode, [str(a) for a in argv])
     return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss}
 
 
@@ -135,18 +142,28 @@ class Restic(Packer):
 # ---- what is measured ----
 
 class Bench:
-    def __init__(self, directory, against):
-        self.directory, self.work = directory, directory / "work"
+    def __init__(self, directory, results, against):
+        self.work = directory / "work"
         self.packers = [Kiln, *(kind for kind in (Casync, Borg, Restic) if kind.name in against)]
+        self.failed = False
         remove(self.work)
         self.work.mkdir()
-        self.results = open(directory / "results.jsonl", "a", buffering=1)
+        self.results = open(results, "a", buffering=1, encoding="ascii")
 
     def note(self, tree, work, who, figures, **more):
         figures = {**figures, **more}
         print(f"{tree:13} {work:10} {who:14} " + " ".join(f"{k} {v:.2f}" for k, v in figures.items()),
               f" load {os.getloadavg()[0]:.1f}", flush=True)
         self.results.write(json.dumps({"tree": tree, "work": work, "who": who, **figures}) + "\n")
+
+    @contextlib.contextmanager
+    def told(self):
+        """One that fails does not take the others' round along."""
+        try:
+            yield
+        except subprocess.CalledProcessError as e:
+            self.failed = True
+            print(f"FAILED with {e.returncode}: {' '.join(map(str, e.cmd))}", file=sys.stderr, flush=True)
 
     def both_revisions(self, tree, kind):
         packer = kind(self.work)
@@ -160,15 +177,17 @@ class Bench:
     def tar(self, tree, turn):
         first = turn % len(self.packers)
         for kind in self.packers[first:] + self.packers[:first]:
-            packer = self.both_revisions(tree, kind)
-            if kind is Kiln:
-                self.volume(tree, packer)
-            packer.remove()
+            with self.told():
+                packer = self.both_revisions(tree, kind)
+                if kind is Kiln:
+                    self.volume(tree, packer)
+            remove(self.work / f"store-{kind.name}")
 
     def zip(self, tree, turn):
         jobs = [self.zip_by_kiln, self.zip_by_hand, self.zip_test]
         for job in jobs[turn % 3:] + jobs[:turn % 3]:
-            job(tree)
+            with self.told():
+                job(tree)
 
     def zip_by_kiln(self, tree):
         packer = Kiln(self.work)
@@ -303,11 +322,21 @@ class Results:
         yield "peak, MiB", max(self.all(tree, *cold, "peak"), default=0) / 1024, "<=", 128
         yield "10 times the files: times the time", by(cold, ("tenth", "kiln")), "<=", 11
 
+    def print(self):
+        self.table()
+        self.verdicts()
+
+    def growth(self, tree, _time):
+        """Of trees that are called by their size."""
+        yield ("peak, MiB", max(self.all(tree, "growth", "kiln", "peak"), default=0) / 1024, "<=",
+               128 if tree == "1 GB" else 160)
+
     def verdicts(self):
         """What was not measured is left out.  Processor time: of whoever worked, on all cores."""
         print("\n| tree | what | is | by processor time | has to be | |\n|---|---|---|---|---|---|")
         for tree in dict.fromkeys(r["tree"] for r in self.rows):
-            for wall, cpu in zip(self.targets(tree, "wall"), self.targets(tree, "cpu")):
+            both = self.growth if tree.endswith(" GB") else self.targets
+            for wall, cpu in zip(both(tree, "wall"), both(tree, "cpu")):
                 text, value, sign, aim = wall
                 if math.isnan(value) or value == 0:
                     continue
@@ -325,6 +354,81 @@ def read_once(*paths):
             run("sh", "-c", 'cat "$1" >/dev/null', "sh", path)
 
 
+# ---- where it runs ----
+
+PACKAGES = {"borg": "borgbackup", "mkfs.xfs": "xfsprogs", "mkfs.ext4": "e2fsprogs", "losetup": "mount"}
+
+
+def check_programs(given):
+    wanted = [*given.against.split(","), "zip", "unzip", "debugfs", "e2fsck"]
+    if given.loop:
+        wanted += ["losetup", "mkfs.ext4", "mkfs.xfs"]
+    if "node_modules" in given.trees:
+        wanted.append("npm")
+    missing = [name for name in wanted if not shutil.which(name)]
+    if not os.access(KILN, os.X_OK):
+        raise SystemExit(f"{KILN} is not there: cmake --preset release && cmake --build build/release")
+    if missing:
+        raise SystemExit("not installed: apt-get install "
+                         + " ".join(PACKAGES.get(name, name) for name in missing))
+
+
+@contextlib.contextmanager
+def mounted(image, gigabytes, *mkfs):
+    """A file system of its own beside the image, as long as it is asked for."""
+    place = image.with_name("on-" + image.name)
+    place.mkdir(exist_ok=True)
+    if not image.exists():
+        new = image.with_name("new-" + image.name)
+        with open(new, "wb") as file:
+            file.truncate(gigabytes << 30)
+        run(*mkfs, new, stdout=subprocess.DEVNULL)
+        new.rename(image)
+    device = subprocess.run(["losetup", "--find", "--show", "--direct-io=on", image], check=True,
+                            stdout=subprocess.PIPE, text=True).stdout.strip()
+    try:
+        run("mount", device, place)
+        try:
+            yield place
+        finally:
+            run("umount", place)
+    finally:
+        run("losetup", "--detach", device)
+
+
+@contextlib.contextmanager
+def places(given):
+    """The directory to work in, and one for reflinks or None."""
+    directory = given.directory.resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    if not given.loop:
+        yield directory, given.reflink
+        return
+    with mounted(directory / "bench.ext4", 64, "mkfs.ext4", "-q", "-F") as ext4, \
+            mounted(directory / "bench.xfs", 16, "mkfs.xfs", "-q", "-m", "reflink=1") as xfs:
+        yield ext4, xfs
+
+
+def measure_all(given, directory, reflink):
+    bench = Bench(directory, given.directory / "results.jsonl", given.against.split(","))
+    trees = [Tree(directory, kind) for kind in given.trees.split(",")]
+    for tree in trees:
+        print(f"{tree.kind}: {tree.describe()}", flush=True)
+        read_once(*(tree.path(n, kind) for n in (1, 2) for kind in ("", ".tar", ".zip")))
+    for turn in range(given.rounds):
+        for tree in trees:
+            for work in given.work.split(","):
+                {"tar": bench.tar, "zip": bench.zip, "tenth": bench.tenth}[work](tree, turn)
+    for tree in trees if reflink else []:
+        with bench.told():
+            bench.reflink(tree, reflink)
+    for size in given.growth.split(",") if given.growth else []:
+        with bench.told():
+            bench.growth(int(size))
+    remove(bench.work)
+    return bench.failed
+
+
 def main():
     words = argparse.ArgumentParser(description="see the head of this file")
     words.add_argument("directory", type=pathlib.Path)
@@ -334,25 +438,19 @@ def main():
     words.add_argument("--against", default="casync,borg,restic")
     words.add_argument("--reflink", type=pathlib.Path)
     words.add_argument("--growth", default="")
+    words.add_argument("--loop", action="store_true")
+    words.add_argument("--all", action="store_true")
     words.add_argument("--report", action="store_true")
     given = words.parse_args()
+    if given.all:
+        given.loop, given.growth = True, given.growth or "1,10"
+    failed, results = False, given.directory / "results.jsonl"
     if not given.report:
-        bench = Bench(given.directory.resolve(), given.against.split(","))
-        trees = [Tree(bench.directory, kind) for kind in given.trees.split(",")]
-        for tree in trees:
-            print(f"{tree.kind}: {tree.describe()}", flush=True)
-            read_once(*(tree.path(n, kind) for n in (1, 2) for kind in ("", ".tar", ".zip")))
-        for turn in range(given.rounds):
-            for tree in trees:
-                for work in given.work.split(","):
-                    {"tar": bench.tar, "zip": bench.zip, "tenth": bench.tenth}[work](tree, turn)
-        for tree in trees if given.reflink else []:
-            bench.reflink(tree, given.reflink)
-        for size in given.growth.split(",") if given.growth else []:
-            bench.growth(int(size))
-    results = Results(given.directory / "results.jsonl")
-    results.table()
-    results.verdicts()
+        check_programs(given)
+        with places(given) as (directory, reflink):
+            failed = measure_all(given, directory, reflink)
+    Results(results).print()
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

@@ -144,8 +144,7 @@ static void describe_jail(const struct builder_job *j, const struct progress *p,
 {
     char out[PATH_MAX + 8];
 
-    builder_describe_inner(j, s);
-    egress_describe(j->b->config, p, s);
+    builder_describe_inner(j, p, s);
     (void)snprintf(out, sizeof(out), "%s/out", j->dir);
     jail_spec_add_authorities(s, j->b->config->ca_file);
     run_add_to_jail(s);

@@ -153,7 +153,7 @@ static int write_request(const struct exporting *e, int *ret_fd, struct error *e
 /* The rights are the build's, so that all of a diff's attributes are seen. */
 static void describe_jail(const struct builder_job *j, struct jail_spec *s)
 {
-    builder_describe_inner(j, s);
+    builder_describe_inner(j, NULL, s);
     jail_spec_add(s, JAIL_BIND, "kiln/cache", j->cache);
     argv_push(&s->argv, BUILDER_EXECUTE, j->id, CACHE_SAVE, NULL);
 }

@@ -7,6 +7,7 @@
 #include "builder/builder.h"
 #include "builder/cgroup.h"
 #include "builder/jail.h"
+#include "builder/progress.h"
 
 struct builder {
     const struct builder_config *config;
@@ -92,9 +93,11 @@ MUST_CHECK int builder_run_step(const struct builder_job *j, struct jail_spec *s
                                 enum builder_outcome *ret_outcome, int *ret_code,
                                 struct error *err);
 
-/* Begins the description of a jail where an inner main works with a build's rights: it has the base
- * and no network yet. */
-void builder_describe_inner(const struct builder_job *j, struct jail_spec *s);
+/* Begins the description of a jail where an inner main works with a build's rights: it has the
+ * base. egress: and the network that the configuration allows, of which this says what is not so;
+ * NULL: none. */
+void builder_describe_inner(const struct builder_job *j, const struct progress *egress,
+                            struct jail_spec *s);
 
 /* Runs an inner main for a step of the job: what it writes to descriptor 1 goes to out, which has a
  * ceiling.  *ret_outcome and *ret_code as above; spec stays the caller's. */

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/fs.h"
+#include "builder/egress.h"
 #include "builder/state.h"
 
 #define OUTPUT_SLACK (1 << 20)
@@ -132,10 +133,13 @@ static int read_output(int fd, struct buf *out, struct error *err)
     return buf_check(out, "the output", err);
 }
 
-void builder_describe_inner(const struct builder_job *j, struct jail_spec *s)
+void builder_describe_inner(const struct builder_job *j, const struct progress *egress,
+                            struct jail_spec *s)
 {
     *s = (struct jail_spec){
         .ids = j->b->ids, .net = JAIL_NET_NONE, .rights = JAIL_RIGHTS_BUILD, .inner = true};
+    if (egress) /* before the base, whose resolver and hosts depend on it */
+        egress_describe(j->b->config, egress, s);
     jail_spec_add_base(s);
     argv_push(&s->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "HOME=/run/root",
               NULL);

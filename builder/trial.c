@@ -113,7 +113,7 @@ static void describe_jail(const struct builder_job *j, struct jail_spec *s)
 {
     char path[2 * PATH_MAX];
 
-    builder_describe_inner(j, s);
+    builder_describe_inner(j, NULL, s);
     run_add_to_jail(s);
     (void)snprintf(path, sizeof(path), "%s/blobs", j->cache);
     jail_spec_add(s, JAIL_BIND_RO, "kiln/blobs", path);

@@ -204,7 +204,7 @@ struct service {
     struct courier *courier;
     struct arrivals_config arrivals_config;
     struct arrivals *arrivals; /* NULL: uploads come by the API */
-    struct gc_config gc_config;
+    struct state *gc_state;
     struct gc *gc;
     struct planner planner;
     struct api_config api_config, operator_config;
@@ -221,6 +221,7 @@ static void service_stop(struct service *s, int drain_ms)
     api_server_stop(s->api);
     arrivals_stop(s->arrivals);
     gc_stop(s->gc);
+    state_close(s->gc_state);
     courier_stop(s->courier);
     registry_server_free(s->registry);
     api_server_stop(s->operators);
@@ -292,6 +293,18 @@ static void warn_of_certificate(const struct installation *i)
             c->tls_certificate);
 }
 
+static int start_gc(struct service *s, const struct config *c, struct error *err)
+{
+    struct gc_config config = installation_gc(&s->installation, operator_log);
+
+    if (!config.interval)
+        return 0;
+    if (installation_open_state(c, NULL, &s->gc_state, err) < 0)
+        return -1;
+    config.state = s->gc_state;
+    return gc_start(&config, &s->gc, err);
+}
+
 /* The API first: the registry has to know where its clients get their tokens, and the workers need
  * the registry.  ret_url: where the API is. */
 static int service_start(struct service *s, const struct config *c, char ret_url[300],
@@ -315,8 +328,7 @@ static int service_start(struct service *s, const struct config *c, char ret_url
     if (installation_courier(&s->installation, operator_log, &s->courier_config, err) < 0 ||
         courier_start(&s->courier_config, &s->courier, err) < 0)
         return -1;
-    s->gc_config = installation_gc(&s->installation, operator_log);
-    if (gc_start(&s->gc_config, &s->gc, err) < 0)
+    if (start_gc(s, c, err) < 0)
         return -1;
     return c->workers > 0 ? worker_start(&s->worker_config, &s->worker, err) : 0;
 }

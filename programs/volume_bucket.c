@@ -74,6 +74,7 @@ static int run_nbdkit(const struct argv *argv, struct error *err)
 static int lend(const struct config *config, const char *workspace, struct argv *argv,
                 const char *dir, struct error *err)
 {
+    const struct template_gate ungated = {NULL, NULL}; /* nothing is published */
     struct template_broker *broker = NULL;
     struct object_cache *cache = NULL;
     struct objects *objects = NULL;
@@ -83,8 +84,7 @@ static int lend(const struct config *config, const char *workspace, struct argv 
     if (argv->failed)
         return error_set(err, ERR_SYSTEM, "start nbdkit: out of memory");
     if (template_open_objects(config, workspace, &objects, &cache, err) < 0 ||
-        template_broker_start(objects, cache, dir, (struct template_gate){.self = NULL}, &broker,
-                              err) < 0)
+        template_broker_start(objects, cache, dir, ungated, &broker, err) < 0)
         return -1;
     result = run_nbdkit(argv, err);
     template_broker_stop(broker);

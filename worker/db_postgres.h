@@ -12,7 +12,7 @@
 #include "worker/db_engine.h"
 
 #define PREPARED_MAX 256 /* statements that a connection keeps prepared */
-#define PARAMS_MAX   32
+#define PARAMS_MAX   96  /* eight lines of a log */
 #define CHANNEL      64
 
 struct prepared {

@@ -2,23 +2,34 @@
 #include "worker/db_postgres.h"
 #include "worker/dialect.h"
 
+static int look_for_tables(struct postgres *p, struct error *err)
+{
+    PGresult *res;
+
+    if (p->has_tables)
+        return 0;
+    if (postgres_run(p, "select to_regclass('kiln_schema') is not null",
+                     "read the database's version", &res, err) < 0)
+        return -1;
+    p->has_tables = *PQgetvalue(res, 0, 0) == 't';
+    PQclear(res);
+    return 0;
+}
+
 int postgres_get_version(void *self, int64_t *ret, struct error *err)
 {
     struct postgres *p = self;
     PGresult *res;
 
-    if (postgres_run(p, "select to_regclass('kiln_schema') is not null",
-                     "read the database's version", &res, err) < 0)
-        return -1;
     *ret = 0;
-    if (*PQgetvalue(res, 0, 0) == 't') {
-        PQclear(res);
-        if (postgres_run(p, "select max(version) from kiln_schema", "read the database's version",
-                         &res, err) < 0)
-            return -1;
-        p->has_tables = true;
-        *ret = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
-    }
+    if (look_for_tables(p, err) < 0)
+        return -1;
+    if (!p->has_tables)
+        return 0;
+    if (postgres_run(p, "select max(version) from kiln_schema", "read the database's version", &res,
+                     err) < 0)
+        return -1;
+    *ret = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
     PQclear(res);
     return 0;
 }

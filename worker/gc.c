@@ -15,7 +15,7 @@
 #define REST_US 10000               /* for everybody else, after each piece */
 
 struct gc {
-    const struct gc_config *config;
+    struct gc_config config;
     struct cancel quit;
     pthread_t thread;
     bool started;
@@ -40,11 +40,9 @@ static int remove_events(const struct gc_config *c, struct gc_found *ret, struct
 
     if (look_for_events(c, ret, err) < 0)
         return -1;
-    while (more) {
-        if (state_events_remove_old(c->state, ago(c, c->event_ns), &more, err) < 0)
+    while (more)
+        if (state_events_remove_old(c->state, ago(c, c->event_ns), c->cancel, &more, err) < 0)
             return -1;
-        usleep(REST_US);
-    }
     return 0;
 }
 
@@ -60,7 +58,7 @@ static int remove_logs(const struct gc_config *c, struct gc_found *ret, struct e
 
     if (look_for_logs(c, ret, err) < 0)
         return -1;
-    while (more) {
+    while (more && !(c->cancel && cancel_is_thrown(c->cancel))) {
         if (state_log_remove_old(c->state, ago(c, c->log_ns), &more, err) < 0)
             return -1;
         usleep(REST_US);
@@ -89,7 +87,7 @@ static int remove_entries(const struct gc_config *c, struct gc_found *ret, struc
 
     if (look_for_entries(c, ret, err) < 0)
         return -1;
-    while (more) {
+    while (more && !(c->cancel && cancel_is_thrown(c->cancel))) {
         if (state_audit_remove_old(c->state, ago(c, c->audit_ns), &more, err) < 0)
             return -1;
         usleep(REST_US);
@@ -222,7 +220,7 @@ static void *collect_forever(void *self)
 
     do {
         for (const struct gc_task *t = gc_tasks; t->name && !cancel_is_thrown(&g->quit); t++)
-            run_due(g->config, t);
+            run_due(&g->config, t);
     } while (poll(&quit, 1, LOOK_MS) <= 0);
     return NULL;
 }
@@ -238,7 +236,8 @@ int gc_start(const struct gc_config *config, struct gc **ret, struct error *err)
     g = calloc(1, sizeof(*g));
     if (!g)
         return error_set(err, ERR_SYSTEM, "start to collect garbage: out of memory");
-    g->config = config;
+    g->config = *config;
+    g->config.cancel = &g->quit;
     g->quit.fd = -1;
     if (cancel_init(&g->quit, err) < 0) {
         gc_stop(g);

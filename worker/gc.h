@@ -8,14 +8,15 @@
 #include "worker/places.h"
 #include "worker/state_gc.h"
 
-struct gc_config { /* borrowed until gc_stop */
-    struct state *state;
+struct gc_config {       /* what it points to is borrowed until gc_stop */
+    struct state *state; /* best one of its own: reading what is old may take seconds */
     const struct places *places;
-    int64_t interval; /* ns between two runs of a task; 0: the thread does nothing */
-    int64_t log_ns;   /* how long logs are kept; 0: for ever */
-    int64_t event_ns; /* and events */
-    int64_t audit_ns; /* and entries of the audit log */
-    const char *name; /* of this process: worker_name_of(getpid()) */
+    int64_t interval;            /* ns between two runs of a task; 0: the thread does nothing */
+    int64_t log_ns;              /* how long logs are kept; 0: for ever */
+    int64_t event_ns;            /* and events */
+    int64_t audit_ns;            /* and entries of the audit log */
+    const struct cancel *cancel; /* ends what is being done; NULL: nothing does */
+    const char *name;            /* of this process: worker_name_of(getpid()) */
     /* The operator's log.  Called from any thread. */
     void (*log)(void *self, const struct note *note);
     void *log_self;

@@ -1,13 +1,15 @@
 /* worker/state_gc — see the header. */
 #include "worker/state_gc.h"
 
+#include <unistd.h>
+
 #include "worker/state_internal.h"
 #include "worker/state_rotate.h"
 
-#define AT_ONCE 10000 /* rows: a transaction of a tenth of a second */
-#define OFFERS_KEPT                                                                                \
-    (30 * 86400 * NS_PER_SEC) /* after their end, so that who comes late is told                   \
-                               */
+#define LISTED      100000 /* old events that are looked up at once: that reads the whole table */
+#define AT_ONCE     500    /* rows of a transaction: some milliseconds */
+#define REST_US     10000  /* for everybody else, after each of them */
+#define OFFERS_KEPT (30 * 86400 * NS_PER_SEC) /* after their end: who comes late is told */
 
 /* ---- whose turn it is ---- */
 
@@ -141,21 +143,58 @@ int state_events_find_old(struct state *s, int64_t before, struct gc_found *ret,
     return find(&q, ret, err);
 }
 
-int state_events_remove_old(struct state *s, int64_t before, bool *ret_more, struct error *err)
+static int list_old_events(struct state *s, int64_t before, int64_t *ids, size_t *ret_n,
+                           struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    int64_t removed;
+    int rc = 0;
+
+    *ret_n = 0;
+    if (tx_begin(&tx, s->db, TX_READ, err) < 0)
+        return -1;
+    QUERY(q, s->db, "select id from " OLD_EVENTS " order by id limit ?");
+    query_int(&q, EVENTS_SHOWN);
+    query_int(&q, before);
+    query_int(&q, LISTED);
+    while (query_row(&q, &rc, err))
+        ids[(*ret_n)++] = query_get_int(&q, 0);
+    return rc;
+}
+
+static int remove_events(struct state *s, const int64_t *ids, size_t n, struct error *err)
+{
+    CLEANUP(tx_end) struct tx tx = {0};
 
     if (tx_begin(&tx, s->db, TX_NOTE, err) < 0)
         return -1;
-    QUERY(q, s->db,
-          "delete from events where id in (select id from " OLD_EVENTS " order by id limit ?)");
-    query_int(&q, EVENTS_SHOWN);
-    query_int(&q, before);
-    query_int(&q, AT_ONCE);
-    if (query_run(&q, &removed, err) < 0 || tx_commit(&tx, err) < 0)
+    QUERY(q, s->db, "delete from events where id = ?");
+    for (size_t i = 0; i < n; i++) {
+        query_reset(&q);
+        query_int(&q, ids[i]);
+        if (query_run(&q, NULL, err) < 0)
+            return -1;
+    }
+    return tx_commit(&tx, err);
+}
+
+int state_events_remove_old(struct state *s, int64_t before, const struct cancel *cancel,
+                            bool *ret_more, struct error *err)
+{
+    CLEANUP_FREE int64_t *ids = malloc(LISTED * sizeof(*ids));
+    size_t n;
+
+    if (!ids)
+        return error_set(err, ERR_SYSTEM, "list old events: out of memory");
+    if (list_old_events(s, before, ids, &n, err) < 0)
         return -1;
-    *ret_more = removed == AT_ONCE;
+    for (size_t i = 0; i < n; i += AT_ONCE) {
+        if (cancel && cancel_is_thrown(cancel))
+            return error_set(err, ERR_SYSTEM, "stopped before the end");
+        if (remove_events(s, ids + i, n - i < AT_ONCE ? n - i : AT_ONCE, err) < 0)
+            return -1;
+        usleep(REST_US);
+    }
+    *ret_more = n == LISTED;
     return 0;
 }
 

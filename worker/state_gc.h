@@ -3,6 +3,7 @@
 #ifndef WORKER_STATE_GC_H
 #define WORKER_STATE_GC_H
 
+#include "base/process.h"
 #include "worker/state.h"
 
 /* ---- whose turn it is ---- */
@@ -35,9 +36,10 @@ struct gc_found {
  * is shown them. */
 MUST_CHECK int state_events_find_old(struct state *s, int64_t before, struct gc_found *ret,
                                      struct error *err);
-/* Removes some of these; *ret_more: there are others. */
-MUST_CHECK int state_events_remove_old(struct state *s, int64_t before, bool *ret_more,
-                                       struct error *err);
+/* Removes some of these, few at a time, unless cancel (may be NULL) is thrown; *ret_more: there are
+ * others. */
+MUST_CHECK int state_events_remove_old(struct state *s, int64_t before, const struct cancel *cancel,
+                                       bool *ret_more, struct error *err);
 
 /* Lines of logs of builds that were over before that moment (state_log_remove_old). */
 MUST_CHECK int state_logs_find_old(struct state *s, int64_t before, struct gc_found *ret,

@@ -41,38 +41,66 @@ static struct log_event read_event(struct query *q)
 
 #define LINE_COLUMNS "seq, time, severity, text, step, state, stream, skip, began, bytes, code"
 
+/* Eight at once are one round trip to a server instead of eight. */
+#define ROW          "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define EIGHT_ROWS   ROW "," ROW "," ROW "," ROW "," ROW "," ROW "," ROW "," ROW
+#define ROWS_AT_ONCE 8
+
+/* The log's end, as lines are added to it. */
+struct end {
+    int64_t seq, time;
+    int64_t now; /* for lines without a time */
+};
+
+static void bind_line(struct query *q, const char *id, const struct log_line *line, struct end *end)
+{
+    /* Clients drop a line that equals another in time and text (PROTOCOL.md 1.4). */
+    const int64_t written = line->time ? line->time : end->now;
+
+    end->time = written > end->time ? written : end->time + 1;
+    query_text(q, id);
+    query_int(q, ++end->seq);
+    query_int(q, end->time);
+    query_int(q, line->severity);
+    query_text(q, line->text);
+    bind_event(q, &line->event);
+}
+
+static int insert_lines(struct state *s, const char *id, const struct log_line *lines, size_t n,
+                        struct end *end, struct error *err)
+{
+    QUERY(eight, s->db, "insert into log_lines values " EIGHT_ROWS);
+    QUERY(one, s->db, "insert into log_lines values " ROW);
+    for (size_t i = 0; i < n;) {
+        const size_t rows = n - i < ROWS_AT_ONCE ? 1 : ROWS_AT_ONCE;
+        struct query *put = rows == 1 ? &one : &eight;
+
+        query_reset(put);
+        for (size_t to = i + rows; i < to; i++)
+            bind_line(put, id, &lines[i], end);
+        if (query_run(put, NULL, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int state_log_append(struct state *s, const char *id, const struct log_line *lines, size_t n,
                      struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    int64_t now;
-    int64_t seq;
-    int64_t time;
+    struct end end;
 
     if (n == 0)
         return 0;
     if (tx_begin(&tx, s->db, TX_ROW, err) < 0 || build_lock(s, id, err) < 0 ||
-        log_end(s, id, &seq, &time, err) < 0)
+        log_end(s, id, &end.seq, &end.time, err) < 0)
         return -1;
-    now = clock_now(&s->clock); /* once the turn has come: how long readers could see the lines */
-    QUERY(put, s->db, "insert into log_lines values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    for (size_t i = 0; i < n; i++) {
-        /* Clients drop a line that equals another in time and text (PROTOCOL.md 1.4). */
-        int64_t written = lines[i].time ? lines[i].time : now;
-
-        time = written > time ? written : time + 1;
-        query_reset(&put);
-        query_text(&put, id);
-        query_int(&put, ++seq);
-        query_int(&put, time);
-        query_int(&put, lines[i].severity);
-        query_text(&put, lines[i].text);
-        bind_event(&put, &lines[i].event);
-        if (query_run(&put, NULL, err) < 0)
-            return -1;
-    }
+    end.now = clock_now(&s->clock); /* once the turn has come: how long readers could see them */
+    if (insert_lines(s, id, lines, n, &end, err) < 0)
+        return -1;
     QUERY(touch, s->db, "update builds set last_line = ? where id = ?");
-    query_int(&touch, time > now ? time : now); /* not before it could be read: build_status */
+    /* Not before it could be read: build_status. */
+    query_int(&touch, end.time > end.now ? end.time : end.now);
     query_text(&touch, id);
     if (query_run(&touch, NULL, err) < 0)
         return -1;

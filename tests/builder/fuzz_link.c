@@ -81,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct cache_link_server server;
     struct error err = ERROR_INIT;
     char first[16], *rest = text;
-    int jail, lines = 0;
+    int jail = -1, lines = 0;
     size_t n;
 
     must(text && document >= 0 && cache_link_serve(&remote, document, &server, &jail, &err) == 0);

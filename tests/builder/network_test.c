@@ -163,6 +163,7 @@ static void test_private_networks_are_refused_unless_they_are_allowed(void **sta
     struct attempt a;
 
     try_all(*state, BUILDER_EGRESS_NAT, "", &a);
+    assert_says(&a, "\nnameserver 10.0.2.3\n");
     assert_says(&a, "\n198.51.100.2: another machine\n");
     assert_says(&a, "\n198.51.100.3: another machine\n");
     assert_does_not_say(&a, "10.77.0.2: another");

@@ -200,8 +200,7 @@ class Service:
             return "was started again"
 
     def ended(self):
-        code = self.process.popen.returncode
-        last = (self.process.text().strip().splitlines() or [""])[-1]
+        code, last = self.process.popen.returncode, self.last_line()
         self.process.kill()
         if code < 0 and not self.ours:
             self.crashes.append(f"{self.name} ended by {signal.Signals(-code).name}: {last}")
@@ -234,6 +233,9 @@ class Service:
         self.process.kill()
         self.died_at = 0
         return None if code is None else (code, time.monotonic() - begun)
+
+    def last_line(self):
+        return (self.text().strip().splitlines() or [""])[-1]
 
     def text(self):
         return pathlib.Path(self.log).read_text(errors="replace") if os.path.exists(self.log) else ""

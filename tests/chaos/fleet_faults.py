@@ -13,11 +13,11 @@ import signal
 import threading
 import time
 
-from fleet_kiln import DRAIN_SECONDS, WORKERS
+from fleet_kiln import DRAIN_SECONDS, LEASE_SECONDS, WORKERS
 
 # How often each is drawn.
-WEIGHTS = {"kill worker": 6, "kill child": 4, "drain worker": 4, "freeze worker": 2, "cut": 7,
-           "unplug": 2, "restart postgres": 2, "restart s3": 2, "restart registry": 2,
+WEIGHTS = {"kill worker": 6, "kill child": 4, "drain worker": 4, "freeze worker": 2, "cut": 6,
+           "lose lease": 2, "unplug": 2, "restart postgres": 2, "restart s3": 2, "restart registry": 2,
            "kill front": 2, "fill worker": 3, "fill other": 2}
 # Who speaks to whom.
 LINES = [("front", "postgres"), ("front", "s3"), ("front", "registry"), ("clients", "front"),
@@ -160,14 +160,17 @@ class Faults:
     def drain(self, worker, seconds):
         service = self.fleet.services[worker]
         end = service.stop(DRAIN_SECONDS)
-        if end is None or end[0] != 0:
+        if end and end[0] == 1 and service.last_line().startswith("kiln worker: "):
+            self.tell("drained", f"{worker}, which had not come up")
+        elif end is None or end[0] != 0:
             self.problems.append(f"{worker} did not end well after SIGTERM: {end}\n"
                                  + service.text()[-1500:])
-        held = self.held_by(service)
-        self.drains.append((end[1] if end else DRAIN_SECONDS, held))
-        self.tell("drained", f"{worker} in {end[1]:.1f} s with code {end[0]}; "
-                  f"{'the database did not answer' if held is None else f'{held} builds are still its own'}"
-                  if end else f"{worker}: it had to be killed")
+        else:
+            held = self.held_by(service)
+            self.drains.append((end[1], held))
+            self.tell("drained", f"{worker} in {end[1]:.1f} s; " + (
+                "the database did not answer" if held is None else
+                f"{held} builds are still its own"))
         self.later(seconds, lambda: self.start_again(worker), worker)
 
     def held_by(self, service):
@@ -203,6 +206,10 @@ class Faults:
             self.tell("joined", f"{a.name} and {b.name}")
         self.later(seconds, join, line)
         return True
+
+    def lose_lease(self, worker, seconds, **_):
+        """It goes on with what it does, and has the registry and S3, while others have its build."""
+        return self.cut((worker, "postgres"), round(LEASE_SECONDS + 1 + seconds / 2, 1))
 
     def unplug(self, worker, other, share, seconds, **_):
         name = worker if share < 0.6 else other

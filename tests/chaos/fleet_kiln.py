@@ -19,7 +19,8 @@ BUCKET = "kiln"
 HOOK_PORT = 8000
 DRAIN_SECONDS = 30  # TimeoutStopSec of the units
 # What the documentation leaves at its defaults, and a test wants quick or small.
-ENVIRON = {"KILN_LEASE": "8s", "KILN_WEBHOOK_TIMEOUT": "5s",
+LEASE_SECONDS = 8
+ENVIRON = {"KILN_LEASE": f"{LEASE_SECONDS}s", "KILN_WEBHOOK_TIMEOUT": "5s",
            "KILN_MIRRORS": "docker.io=bases.example:5000,insecure "
                            "ghcr.io=bases.example:5000,insecure",
            "KILN_CACHE_MAX": "40MiB", "KILN_BASES_MAX": "40MiB", "KILN_CACHES_MAX": "160MiB",
