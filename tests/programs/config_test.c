@@ -315,6 +315,8 @@ static void test_a_wrong_value_names_its_place_and_what_is_allowed(void **state)
 {
     struct world *w = *state;
 
+    assert_refused(w, "serve --tls-certificate /etc/kiln.pem",
+                   "tls_key: set it too, for tls_certificate says nothing without it");
     assert_refused(w, "serve --workers many",
                    "--workers: workers must be an integer from 0 to 256, and \"many\" is not");
     assert_refused(w, "serve --egress=all",
@@ -332,16 +334,6 @@ static void test_a_wrong_value_names_its_place_and_what_is_allowed(void **state)
         w, "serve",
         "KILN_UPLOAD_MAX: upload_max must be a size from 1B to 1TiB such as 500MB or 5GiB, "
         "and \"5 potatoes\" is not");
-}
-
-static void test_a_certificate_and_its_key_go_together(void **state)
-{
-    struct world *w = *state;
-
-    assert_refused(w, "serve --tls-certificate /etc/kiln.pem",
-                   "tls_key: set it too, for tls_certificate says nothing without it");
-    assert_refused(w, "serve --tls-key /etc/kiln.key",
-                   "tls_certificate: set it too, for tls_key says nothing without it");
 }
 
 static void test_a_password_in_the_databases_url_is_not_repeated(void **state)
@@ -590,7 +582,6 @@ int main(void)
         TEST(test_the_default_data_directory_depends_on_who_asks),
         TEST(test_a_git_host_is_a_name_and_perhaps_a_port),
         TEST(test_a_wrong_value_names_its_place_and_what_is_allowed),
-        TEST(test_a_certificate_and_its_key_go_together),
         TEST(test_a_password_in_the_databases_url_is_not_repeated),
         TEST(test_a_wrong_value_in_the_file_names_its_line),
         TEST(test_every_bad_value_of_every_key_names_key_and_place),
