@@ -102,20 +102,27 @@ int api_authorize(struct api_call *c, bool *ret_allowed, struct error *err)
     if (!token)
         token = api_bearer(c->req->headers[API_HEADER_AUTHORIZATION]);
     if (!token || !*token) {
+        if (!api_rate_address(c))
+            return 0;
         refuse_key(c, "This request needs an API key. Send the header \"Authorization: Bearer "
                       "<key>\"; \"kiln key create\" makes one.");
         return 0;
     }
+    if (!api_login_may_try(c, token))
+        return 0;
     if (state_key_check(c->config->state, token, &verdict, &c->key, err) < 0)
         return -1;
     if (verdict != KEY_VALID) {
+        api_login_refused(c);
         refuse_key(c, "This API key is not known here, has expired or was revoked. Ask for a new "
                       "one; \"kiln key create\" makes it.");
         return 0;
     }
+    api_login_passed(c, token);
     if (check_workspace(c, ret_allowed, err) < 0)
         return -1;
     memcpy(c->resp->workspace, c->key.workspace, sizeof(c->resp->workspace));
-    *ret_allowed = *ret_allowed && check_role(c);
+    memcpy(c->resp->key, c->key.id, sizeof(c->resp->key));
+    *ret_allowed = *ret_allowed && api_rate_key(c) && check_role(c);
     return 0;
 }

@@ -26,6 +26,7 @@ struct api_call {
     bool enveloped;                 /* lists are {data,meta}: Blaxel-Version 2026-04-28 */
     bool catalog;                   /* images are summaries, in pages: since 2026-09-22 */
     int64_t now;                    /* ns: one moment for the whole call */
+    bool login_refused;             /* key, password or client are not known */
 };
 
 typedef int api_handler(struct api_call *c, struct error *err);
@@ -40,6 +41,20 @@ void api_log(const struct api_config *config, const char *fmt, ...) PRINTF(2, 3)
 
 /* auth.c: sets key.  False: resp holds the refusal. */
 MUST_CHECK int api_authorize(struct api_call *c, bool *ret_allowed, struct error *err);
+
+/* rates.c: whether a request without a key, or one more with this key, is answered; otherwise resp
+ * holds the refusal. */
+bool api_rate_address(struct api_call *c);
+bool api_rate_key(struct api_call *c);
+/* rates.c: whether the secret may be tried; otherwise resp holds the refusal.  Then what came of
+ * it.
+ */
+bool api_login_may_try(struct api_call *c, const char *secret);
+void api_login_passed(struct api_call *c, const char *secret);
+void api_login_refused(struct api_call *c);
+
+/* audit.c: notes what the answer says was done, or denied; nothing for what changes nothing. */
+void api_audit(struct api_call *c);
 
 /* version.c: sets enveloped and catalog.  False: resp holds the refusal. */
 bool api_negotiate(struct api_call *c);
@@ -136,5 +151,6 @@ api_handler api_post_token, api_get_registry_token;
 api_handler api_list_models, api_get_health, api_get_openapi;
 api_handler api_put_upload;
 api_handler api_post_plan;
+api_handler api_list_audit;
 
 #endif

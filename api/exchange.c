@@ -13,7 +13,7 @@ struct exchange *exchange_new(const struct api_config *config, const char *targe
     if (!x)
         return NULL;
     x->config = config;
-    x->body = (struct buf)BUF_INIT(EXCHANGE_BODY_MAX);
+    x->body = (struct buf)BUF_INIT(EXCHANGE_OPEN_MAX);
     x->resp = (struct api_response)API_RESPONSE_INIT;
     x->started = clock_monotonic();
     x->slow_after = slow_after;
@@ -73,8 +73,14 @@ static bool admit_large_body(struct exchange *x, const struct route *route)
     if (api_authorize(&c, &allowed, &err) < 0)
         api_refuse_error(&x->resp, &err);
     if (allowed)
-        x->body.max = route->body_max;
+        x->body.max = route->body_max ? route->body_max : EXCHANGE_BODY_MAX;
     return allowed;
+}
+
+/* Or may become so. */
+static bool is_large(const struct exchange_head *head)
+{
+    return head->chunked || (head->length && *head->length > EXCHANGE_OPEN_MAX);
 }
 
 static void refuse_target(struct exchange *x)
@@ -95,6 +101,12 @@ static bool judge_head(struct exchange *x, const struct exchange_head *head)
         refuse_target(x);
         return false;
     }
+    if (head->headers > EXCHANGE_HEADERS_MAX) {
+        api_refuse(&x->resp, 431, "too_many_headers",
+                   "The request has %u headers, of %d that it may have. Send fewer.", head->headers,
+                   EXCHANGE_HEADERS_MAX);
+        return false;
+    }
     if (head->ambiguous) {
         api_refuse(&x->resp, 400, "ambiguous_length",
                    "The request says its length twice. Send one Content-Length, or "
@@ -102,9 +114,13 @@ static bool judge_head(struct exchange *x, const struct exchange_head *head)
         return false;
     }
     route = x->route = find_route(x);
-    if (route && route->body_max && !admit_large_body(x, route))
+    if (route && !route->open && is_large(head) && !admit_large_body(x, route))
         return false;
     if (route && route->streams) {
+        struct api_call c = {.config = x->config, .req = &x->req, .resp = &x->resp};
+
+        if (!api_rate_address(&c))
+            return false;
         x->receipt = receive_begin(x->config, &x->req, head->length, &x->resp);
         return x->receipt != NULL;
     }
@@ -137,8 +153,10 @@ static bool is_too_slow(const struct exchange *x)
 bool exchange_data(struct exchange *x, const void *data, size_t len)
 {
     x->received += len;
-    if (is_too_slow(x))
+    if (is_too_slow(x)) {
+        metrics_note_connections(CONNECTION_TOO_SLOW, 1);
         return false;
+    }
     if (x->refused)
         return x->received - x->refused_at <= EXCHANGE_DRAIN_MAX;
     if (x->receipt) {
@@ -154,12 +172,21 @@ bool exchange_data(struct exchange *x, const void *data, size_t len)
     return true;
 }
 
+static void audit_upload(struct exchange *x)
+{
+    struct api_call c = {.config = x->config, .req = &x->req, .resp = &x->resp};
+
+    if (api_route_find(&c))
+        api_audit(&c);
+}
+
 void exchange_end(struct exchange *x)
 {
     if (x->refused)
         return;
     if (x->receipt) {
         receive_end(x->receipt, &x->resp);
+        audit_upload(x);
         return;
     }
     x->req.body = x->body.data;
@@ -181,20 +208,39 @@ static void copy_plain(const char *from, char *to, size_t size)
     to[n] = '\0';
 }
 
+static void tell(const struct exchange *x, const struct note_request *r, bool lost)
+{
+    char status[8], line[512];
+    const struct note note = {.line = line, .workspace = x->resp.workspace, .request = r};
+
+    (void)snprintf(status, sizeof(status), "%d", r->status);
+    (void)snprintf(line, sizeof(line), "%s %s %s %llu/%llu B %lld ms %s%s", r->method, r->path,
+                   r->status ? status : "-", (unsigned long long)r->received,
+                   (unsigned long long)r->sent, (long long)r->ms,
+                   x->resp.workspace[0] ? x->resp.workspace : "-",
+                   lost ? " (connection lost)" : "");
+    x->config->log(x->config->log_self, &note);
+}
+
 void exchange_log(const struct exchange *x, bool lost)
 {
-    int64_t ns = clock_monotonic() - x->started;
-    char method[24];
-    char path[300];
-    char status[8];
+    const int64_t ns = clock_monotonic() - x->started;
+    char method[24], path[300];
+    const struct note_request request = {
+        .method = x->req.method && *x->req.method ? method : "-",
+        .path = path,
+        .address = x->req.address.text,
+        .key = x->resp.key,
+        .status = x->resp.status,
+        .received = x->received,
+        .sent = x->sent,
+        .ms = ns / NS_PER_MS,
+    };
 
     if (!x->config->operators)
         metrics_note_request(x->route, x->resp.status, ns);
     copy_plain(x->req.method, method, sizeof(method));
     copy_plain(x->req.path, path, sizeof(path));
-    (void)snprintf(status, sizeof(status), "%d", x->resp.status);
-    api_log(x->config, "%s %s %s %llu/%zu B %lld ms %s%s", method[0] ? method : "-", path,
-            x->resp.status ? status : "-", (unsigned long long)x->received, x->sent,
-            (long long)(ns / NS_PER_MS), x->resp.workspace[0] ? x->resp.workspace : "-",
-            lost ? " (connection lost)" : "");
+    if (x->config->log)
+        tell(x, &request, lost);
 }

@@ -3,19 +3,24 @@
  *   exchange_new → exchange_begin → exchange_data… → exchange_end → answer → exchange_free
  *
  * It knows nothing of sockets.  Bodies are bounded here: JSON is kept in memory up to
- * EXCHANGE_BODY_MAX, an upload goes to the store as it comes. */
+ * EXCHANGE_BODY_MAX, of which a stranger has EXCHANGE_OPEN_MAX, an upload goes to the store as it
+ * comes. */
 #ifndef API_EXCHANGE_H
 #define API_EXCHANGE_H
 
 #include "api/receive.h"
 
-#define EXCHANGE_BODY_MAX  (1u << 20)  /* bytes of JSON */
-#define EXCHANGE_DRAIN_MAX (64u << 20) /* bytes read of a body that was refused half-way */
+#define EXCHANGE_BODY_MAX    (1u << 20)  /* bytes of JSON */
+#define EXCHANGE_OPEN_MAX    (64u << 10) /* of them, from who has no key */
+#define EXCHANGE_HEADERS_MAX 100         /* the largest request of a known client has 20 */
+#define EXCHANGE_DRAIN_MAX   (64u << 20) /* bytes read of a body that was refused half-way */
 
 /* What the headers said about the body. */
 struct exchange_head {
     const char *method;
     const uint64_t *length; /* NULL: no Content-Length */
+    unsigned headers;       /* how many there are */
+    bool chunked;           /* how long the body is, is not known */
     bool ambiguous;         /* two lengths, or a length and an encoding: where it ends is a guess */
 };
 

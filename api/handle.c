@@ -14,13 +14,13 @@ void api_log(const struct api_config *config, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
-    config->log(config->log_self, line);
+    config->log(config->log_self, &(const struct note){.line = line});
 }
 
 static int admit(struct api_call *c, bool *ret_admitted, struct error *err)
 {
     if (c->route->open) {
-        *ret_admitted = true;
+        *ret_admitted = c->route->streams || api_rate_address(c);
         return 0;
     }
     if (api_authorize(c, ret_admitted, err) < 0)
@@ -38,8 +38,10 @@ void api_handle(const struct api_config *config, const struct api_request *req,
     int rc;
 
     c.now = clock_now(config->clock);
-    if (!api_route_find(&c))
+    if (!api_route_find(&c)) {
+        (void)api_rate_address(&c);
         return;
+    }
     rc = admit(&c, &admitted, &err);
     if (rc == 0 && admitted)
         rc = c.route->handler(&c, &err);
@@ -48,4 +50,5 @@ void api_handle(const struct api_config *config, const struct api_request *req,
         if (resp->status >= 500)
             api_log(config, "error: %s %s: %s", c.route->method, c.route->pattern, err.msg);
     }
+    api_audit(&c);
 }

@@ -40,6 +40,8 @@ static ssize_t take(struct held_stream *s, char *to, size_t max)
     s->at += n;
     s->last = clock_monotonic();
     *s->sent += n;
+    if (s->deadline)
+        atomic_store(s->deadline, s->last + s->patience);
     return (ssize_t)n;
 }
 
@@ -64,6 +66,8 @@ static int read_more(struct held_stream *s, struct error *err)
 
 ssize_t held_stream_fill(struct held_stream *s, char *to, size_t max, struct error *err)
 {
+    if (s->deadline)
+        atomic_store(s->deadline, 0);
     for (;;) {
         if (s->at < s->piece.len)
             return take(s, to, max);

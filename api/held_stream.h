@@ -17,6 +17,8 @@ struct held_stream {
     int64_t beat_ns;             /* of silence, before a heartbeat */
     const atomic_bool *stopping; /* the server is: the client may come back for the rest */
     size_t *sent;                /* counts bytes */
+    _Atomic int64_t *deadline;   /* for what was given out last (clock_monotonic); NULL: none */
+    int64_t patience;            /* ns that it may take */
     struct buf piece;
     size_t at; /* of piece, that is sent */
     int64_t last;

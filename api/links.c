@@ -31,7 +31,8 @@ void api_base_url(struct api_call *c, struct buf *out)
     if (c->config->public_url)
         buf_adds(out, c->config->public_url);
     else
-        buf_addf(out, "http://%s", c->req->headers[API_HEADER_HOST]);
+        buf_addf(out, "http%s://%s", c->config->tls_key ? "s" : "",
+                 c->req->headers[API_HEADER_HOST]);
 }
 
 /* ---- uploads ---- */

@@ -19,6 +19,9 @@ static struct {
     atomic_uint_fast64_t requests[ROUTES_MAX][CLASSES];
     atomic_uint_fast64_t took[BUCKETS + 1]; /* not more than bounds[i] s, but than bounds[i-1] */
     atomic_uint_fast64_t ns;
+    atomic_uint_fast64_t limited[LIMITS];
+    atomic_uint_fast64_t ends[CONNECTION_ENDS];
+    _Atomic int64_t certificate_ends; /* ns; 0: there is none */
 } counts;
 
 static void add(atomic_uint_fast64_t *counter, uint64_t n)
@@ -45,6 +48,21 @@ void metrics_note_request(const struct route *route, int status, int64_t ns)
         bucket++;
     add(&counts.took[bucket], 1);
     add(&counts.ns, (uint64_t)ns);
+}
+
+void metrics_note_limited(enum limit limit)
+{
+    add(&counts.limited[limit], 1);
+}
+
+void metrics_note_connections(enum connection_end end, unsigned n)
+{
+    add(&counts.ends[end], n);
+}
+
+void metrics_note_certificate(int64_t ends)
+{
+    atomic_store(&counts.certificate_ends, ends);
 }
 
 /* ---- the text ---- */
@@ -90,6 +108,36 @@ static void add_durations(struct buf *b)
     buf_addf(b, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.9f\n%s_count %llu\n", name,
              (unsigned long long)sum, name, (double)get(&counts.ns) / NS_PER_SEC, name,
              (unsigned long long)sum);
+}
+
+static void add_limited(struct buf *b)
+{
+    static const char *const limits[] = {[LIMIT_KEY] = "key",
+                                         [LIMIT_WORKSPACE] = "workspace",
+                                         [LIMIT_ADDRESS] = "address",
+                                         [LIMIT_LOGIN] = "login"};
+
+    say(b, "kiln_http_limited_total", "counter", "Requests answered with 429, by the limit.");
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+        buf_addf(b, "kiln_http_limited_total{limit=\"%s\"} %llu\n", limits[i],
+                 (unsigned long long)get(&counts.limited[i]));
+    say(b, "kiln_http_connections_ended_total", "counter",
+        "Connections that the server ended: too many of an address, or too slow.");
+    buf_addf(b,
+             "kiln_http_connections_ended_total{why=\"address\"} %llu\n"
+             "kiln_http_connections_ended_total{why=\"slow\"} %llu\n",
+             (unsigned long long)get(&counts.ends[CONNECTION_OF_TOO_MANY]),
+             (unsigned long long)get(&counts.ends[CONNECTION_TOO_SLOW]));
+}
+
+static void add_certificate(struct buf *b)
+{
+    const int64_t ends = atomic_load(&counts.certificate_ends);
+
+    if (ends)
+        say_one(b, "kiln_tls_certificate_expires_seconds", "gauge",
+                "When the API's certificate does, in seconds since 1970.",
+                (double)(ends / NS_PER_SEC));
 }
 
 static int add_load(struct api_call *c, struct buf *b, struct error *err)
@@ -214,6 +262,8 @@ int api_get_metrics(struct api_call *c, struct error *err)
     add_tries(b);
     add_requests(b);
     add_durations(b);
+    add_limited(b);
+    add_certificate(b);
     add_process(b);
     c->resp->status = 200;
     api_response_header(c->resp, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");

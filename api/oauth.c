@@ -8,6 +8,7 @@
 
 static int refuse_client(struct api_call *c)
 {
+    api_login_refused(c);
     api_refuse(c->resp, 401, "invalid_client",
                "Client id and secret are not known here or were revoked. Send them as "
                "\"Authorization: Basic base64(id:secret)\"; `kiln key create --client` makes a "
@@ -52,6 +53,7 @@ static int give_token(struct api_call *c, const struct api_key *client, struct e
     char text[API_KEY_TEXT];
     struct api_key token;
 
+    c->key = *client; /* who did it */
     if (state_key_create(c->config->state, &draft, text, &token, err) < 0)
         return -1;
     answer = json_pack("{s:s, s:s, s:i}", "access_token", text, "token_type", "Bearer",
@@ -77,8 +79,13 @@ int api_post_token(struct api_call *c, struct error *err)
     }
     if (!api_basic_read(c->req->headers[API_HEADER_AUTHORIZATION], &basic))
         return refuse_client(c);
+    if (!api_login_may_try(c, basic.password))
+        return 0;
     if (state_client_check(c->config->state, basic.user, basic.password, &verdict, &client, err) <
         0)
         return -1;
-    return verdict == KEY_VALID ? give_token(c, &client, err) : refuse_client(c);
+    if (verdict != KEY_VALID)
+        return refuse_client(c);
+    api_login_passed(c, basic.password);
+    return give_token(c, &client, err);
 }

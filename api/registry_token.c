@@ -125,7 +125,14 @@ int api_get_registry_token(struct api_call *c, struct error *err)
     }
     if (!api_basic_read(c->req->headers[API_HEADER_AUTHORIZATION], &basic))
         return refuse_password(c);
+    if (!api_login_may_try(c, basic.password))
+        return 0;
     if (find_reader(c, basic.password, &known, &reader, err) < 0)
         return -1;
-    return known ? grant(c, &reader, err) : refuse_password(c);
+    if (!known) {
+        api_login_refused(c);
+        return refuse_password(c);
+    }
+    api_login_passed(c, basic.password);
+    return grant(c, &reader, err);
 }

@@ -14,6 +14,7 @@ const char *const api_header_names[API_HEADERS] = {
     [API_HEADER_ACCEPT] = "Accept",
     [API_HEADER_HOST] = "Host",
     [API_HEADER_IF_NONE_MATCH] = "If-None-Match",
+    [API_HEADER_FORWARDED_FOR] = "X-Forwarded-For",
 };
 
 void api_request_release(struct api_request *r)

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/error.h"
 
 #define API_TARGET_MAX   8192 /* bytes */
@@ -24,6 +25,7 @@ enum api_header {
     API_HEADER_ACCEPT,
     API_HEADER_HOST,
     API_HEADER_IF_NONE_MATCH,
+    API_HEADER_FORWARDED_FOR,
     API_HEADERS,
 };
 extern const char *const api_header_names[API_HEADERS];
@@ -38,7 +40,8 @@ struct api_request {
     const char *headers[API_HEADERS]; /* NULL: absent */
     const char *body;
     size_t body_len;
-    char *path; /* as it came, without the query: the operator's log shows it */
+    struct client_address address; /* who asks */
+    char *path;                    /* as it came, without the query: the operator's log shows it */
     char *words;
     const char *segments[API_SEGMENTS_MAX]; /* decoded; into words, as are the parameters */
     size_t n_segments;

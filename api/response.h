@@ -25,8 +25,9 @@ struct api_response {
     int status;
     struct argv headers; /* name, value, name, value… */
     struct buf body;
-    struct api_stream stream;  /* what follows body */
-    char workspace[NAME_SIZE]; /* whose request it was, for the operator's log; "" unknown */
+    struct api_stream stream; /* what follows body */
+    /* Whose request it was, for the operator's log; "" unknown. */
+    char workspace[NAME_SIZE], key[17];
 };
 #define API_RESPONSE_INIT                                                                          \
     {                                                                                              \

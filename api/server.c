@@ -25,13 +25,17 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+#include "api/connections.h"
 #include "api/exchange.h"
 #include "api/followers.h"
 #include "api/handover.h"
+#include "api/limiter.h"
 #include "api/listen.h"
+#include "api/metrics.h"
 #include "api/openapi.h"
 #include "api/route.h"
 #include "api/streams.h"
+#include "api/tls.h"
 #include "api/watch.h"
 #include "base/text.h"
 
@@ -43,7 +47,11 @@
 const struct api_server_limits api_server_limits_default = {
     .idle_seconds = 30,
     .connections_max = 512,
+    .headers_ns = 60 * NS_PER_SEC,
+    .watch_ns = NS_PER_SEC,
     .slow_after_ns = 60 * NS_PER_SEC,
+    .answer_ns = 60 * NS_PER_SEC,
+    .answer_rate_min = EXCHANGE_RATE_MIN,
     .linger_ms = 2000,
     .stop_ns = 5 * NS_PER_SEC,
     .followers_max = 2048,
@@ -64,7 +72,68 @@ struct api_server {
     pthread_mutex_t lock; /* over in_flight */
     pthread_cond_t ended;
     unsigned in_flight;
+    struct tls *tls; /* NULL: none */
+    struct connections *connections;
 };
+
+/* ---- connections ---- */
+
+static struct connection *connection_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info ? info->socket_context : NULL;
+}
+
+/* Whatever the connection does next has to be done in ns; 0: it may take its time. */
+static void set_deadline(struct MHD_Connection *connection, int64_t ns)
+{
+    struct connection *n = connection_of(connection);
+
+    if (n)
+        atomic_store(&n->deadline, ns ? clock_monotonic() + ns : 0);
+}
+
+static void *session_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+
+    return info ? info->tls_session : NULL;
+}
+
+static enum MHD_Result on_accept(void *self, const struct sockaddr *from, socklen_t len)
+{
+    struct api_server *s = self;
+
+    (void)len;
+    return connections_may_open(s->connections, from) ? MHD_YES : MHD_NO;
+}
+
+static void on_connection(void *self, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct api_server *s = self;
+    const union MHD_ConnectionInfo *fd, *from;
+    struct tls_pair *pair;
+
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        connections_close(s->connections, *context);
+        *context = NULL;
+        return;
+    }
+    fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    from = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    pair = tls_hold(s->tls);
+    if (pair && session_of(connection))
+        tls_serve(pair, session_of(connection));
+    *context = connections_open(s->connections, fd ? fd->connect_fd : -1,
+                                from ? from->client_addr : NULL, pair);
+    if (*context)
+        atomic_store(&((struct connection *)*context)->deadline,
+                     clock_monotonic() + s->limits.headers_ns);
+}
 
 /* ---- a request ---- */
 
@@ -80,19 +149,33 @@ static void *on_target(void *self, const char *target, struct MHD_Connection *co
 }
 
 struct body_headers {
-    unsigned lengths, encodings;
+    unsigned lengths, encodings, all;
+    const char *forwarded; /* the last, which the nearest proxy wrote */
 };
 
-static enum MHD_Result count_body_header(void *self, enum MHD_ValueKind kind, const char *name,
-                                         const char *value)
+static enum MHD_Result look_at_header(void *self, enum MHD_ValueKind kind, const char *name,
+                                      const char *value)
 {
     struct body_headers *seen = self;
 
     (void)kind;
-    (void)value;
+    seen->all++;
+    if (strcasecmp(name, api_header_names[API_HEADER_FORWARDED_FOR]) == 0)
+        seen->forwarded = value;
     seen->lengths += strcasecmp(name, "Content-Length") == 0;
     seen->encodings += strcasecmp(name, "Transfer-Encoding") == 0;
     return MHD_YES;
+}
+
+/* Who asks: the peer, or whom it asks for. */
+static void set_address(struct exchange *x, struct MHD_Connection *connection,
+                        const char *forwarded)
+{
+    const struct connection *n = connection_of(connection);
+
+    if (n)
+        x->req.address = n->address;
+    address_behind(x->config->proxies, forwarded, &x->req.address);
 }
 
 static bool begin(const struct api_server *s, struct exchange *x, struct MHD_Connection *connection,
@@ -106,7 +189,10 @@ static bool begin(const struct api_server *s, struct exchange *x, struct MHD_Con
     for (size_t i = 0; i < API_HEADERS; i++)
         x->req.headers[i] =
             MHD_lookup_connection_value(connection, MHD_HEADER_KIND, api_header_names[i]);
-    (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_body_header, &seen);
+    (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, look_at_header, &seen);
+    set_address(x, connection, seen.forwarded);
+    head.headers = seen.all;
+    head.chunked = seen.encodings > 0;
     x->req.held = s->limits.hold || handover_is_encrypted(connection);
     head.ambiguous = seen.lengths + seen.encodings > 1;
     if (text && text_to_u64(text, UINT64_MAX, &length))
@@ -147,7 +233,10 @@ static struct MHD_Response *whole_response(struct exchange *x)
 static struct MHD_Response *held_response(struct api_server *s, struct exchange *x,
                                           struct MHD_Connection *connection)
 {
+    struct connection *n = connection_of(connection);
     const struct held_stream like = {.config = &s->config,
+                                     .deadline = n ? &n->deadline : NULL,
+                                     .patience = s->limits.answer_ns,
                                      .beat_ns = s->limits.heartbeat_ns,
                                      .stopping = &s->stopping,
                                      .sent = &x->sent};
@@ -193,6 +282,8 @@ static enum MHD_Result answer(struct api_server *s, struct exchange *x,
     response = x->resp.stream.read ? held_response(s, x, connection) : whole_response(x);
     if (!response)
         return MHD_NO;
+    set_deadline(connection,
+                 s->limits.answer_ns + (int64_t)(x->sent / s->limits.answer_rate_min) * NS_PER_SEC);
     if (add_headers(s, response, &x->resp) == MHD_YES)
         ok = MHD_queue_response(connection, (unsigned)x->resp.status, response);
     MHD_destroy_response(response);
@@ -213,6 +304,7 @@ static enum MHD_Result on_request(void *self, struct MHD_Connection *connection,
     if (!x)
         return MHD_NO;
     if (!x->begun) {
+        set_deadline(connection, 0);
         if (begin(s, x, connection, method))
             return MHD_YES;
         x->answered_early = true;
@@ -240,6 +332,8 @@ static void linger(const struct api_server *s, struct MHD_Connection *connection
 
     if (!info || s->detached)
         return;
+    if (session_of(connection))
+        tls_bye(session_of(connection));
     (void)shutdown(info->connect_fd, SHUT_WR);
     while (clock_monotonic() < deadline && !atomic_load(&s->stopping)) {
         struct pollfd p = {.fd = info->connect_fd, .events = POLLIN};
@@ -262,6 +356,7 @@ static void on_completed(void *self, struct MHD_Connection *connection, void **r
     }
     exchange_free(x);
     *request = NULL;
+    set_deadline(connection, s->limits.headers_ns);
     pthread_mutex_lock(&s->lock);
     s->in_flight--;
     pthread_cond_signal(&s->ended);
@@ -278,6 +373,9 @@ static void server_free(struct api_server *s)
     pthread_mutex_destroy(&s->lock);
     streams_free(s->streams);
     followers_free(s->config.followers);
+    limiter_free(s->config.limiter);
+    connections_free(s->connections);
+    tls_free(s->tls);
     watches_free(s->config.watches);
     openapi_free(s->config.openapi);
     free(s);
@@ -299,7 +397,10 @@ static int server_new(const struct api_config *config, const struct api_server_l
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&s->ended, &attr);
     pthread_condattr_destroy(&attr);
-    if (openapi_new(&s->config.openapi, err) < 0) {
+    s->connections = connections_new(limits->connections_each_max, config->proxies);
+    if (!s->connections || openapi_new(&s->config.openapi, err) < 0) {
+        if (!s->connections)
+            (void)error_set(err, ERR_SYSTEM, "start the API: out of memory");
         server_free(s);
         return -1;
     }
@@ -310,20 +411,32 @@ static int server_new(const struct api_config *config, const struct api_server_l
 /* fd: the listening socket, -1 for none; the daemon's from here on. */
 static bool start_daemon(struct api_server *s, unsigned flags, int fd)
 {
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_priorities},
+        {MHD_OPTION_END, 0, NULL},
+    };
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEADERS_MAX, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, WINDOW, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, s->limits.connections_max, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, s->limits.idle_seconds, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
-        {fd >= 0 ? MHD_OPTION_LISTEN_SOCKET : MHD_OPTION_END, fd, NULL},
         {MHD_OPTION_THREAD_STACK_SIZE, STACK_SIZE, NULL},
+        {fd >= 0 ? MHD_OPTION_LISTEN_SOCKET : MHD_OPTION_END, fd, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
 
-    s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_URI_LOG_CALLBACK,
-                                 on_target, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-                                 MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    if (s->tls)
+        s->daemon = MHD_start_daemon(
+            flags | MHD_USE_TLS, 0, on_accept, s, on_request, s, MHD_OPTION_URI_LOG_CALLBACK,
+            on_target, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+            MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_HTTPS_CERT_CALLBACK2,
+            tls_no_certificate(), MHD_OPTION_ARRAY, tls, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    else
+        s->daemon = MHD_start_daemon(
+            flags, 0, on_accept, s, on_request, s, MHD_OPTION_URI_LOG_CALLBACK, on_target, s,
+            MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
+            on_connection, s, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     return s->daemon != NULL;
 }
 
@@ -339,39 +452,89 @@ static int start_streams(struct api_server *s, struct error *err)
     return streams_new(&s->config, max, &s->streams, err);
 }
 
+/* What a server with a socket has besides. */
+static int equip(struct api_server *s, struct error *err)
+{
+    s->config.limiter = limiter_new(&s->config.rates);
+    if (!s->config.limiter)
+        return error_set(err, ERR_SYSTEM, "start the API: out of memory");
+    if (!s->config.tls_key)
+        return 0;
+    if (tls_new(s->config.tls_certificate, s->config.tls_key, &s->tls, err) < 0)
+        return -1;
+    metrics_note_certificate(tls_ends(s->tls));
+    return 0;
+}
+
+static int start(struct api_server *s, const char *listen, int *fd, struct error *err)
+{
+    const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
+                           MHD_USE_POLL | MHD_USE_ITC;
+
+    if (equip(s, err) < 0 || api_listen(listen, fd, &s->port, err) < 0)
+        return -1;
+    if (start_streams(s, err) < 0)
+        return -1;
+    if (!start_daemon(s, flags, *fd)) {
+        streams_stop(s->streams);
+        return error_set(err, ERR_SYSTEM, "start the API on %s: libmicrohttpd refused", listen);
+    }
+    (void)TAKE_FD(*fd);
+    if (connections_watch(s->connections, s->limits.watch_ns) == 0)
+        return 0;
+    streams_stop(s->streams);
+    MHD_stop_daemon(s->daemon);
+    return error_set(err, ERR_SYSTEM, "start the API: no thread to watch connections with");
+}
+
 int api_server_start_with(const struct api_config *config, const struct api_server_limits *limits,
                           const char *listen, struct api_server **ret, struct error *err)
 {
     CLEANUP_CLOSE int fd = -1;
     struct api_server *s;
-    int port;
 
-    if (api_listen(listen, &fd, &port, err) < 0)
-        return -1;
     if (server_new(config, limits, &s, err) < 0)
         return -1;
-    if (start_streams(s, err) < 0) {
+    if (start(s, listen, &fd, err) < 0) {
         server_free(s);
         return -1;
     }
-    s->port = port;
-    if (!start_daemon(s,
-                      MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
-                          MHD_USE_POLL | MHD_USE_ITC,
-                      fd)) {
-        streams_stop(s->streams);
-        server_free(s);
-        return error_set(err, ERR_SYSTEM, "start the API on %s: libmicrohttpd refused", listen);
-    }
-    (void)TAKE_FD(fd);
     *ret = s;
     return 0;
+}
+
+/* Those of the configuration; followers whose connections keep their threads leave room for others.
+ */
+static struct api_server_limits limits_of(const struct api_config *config)
+{
+    struct api_server_limits l = api_server_limits_default;
+
+    l.connections_each_max = config->address_connections_max;
+    if (!config->connections_max)
+        return l;
+    l.connections_max = config->connections_max;
+    l.followers_max_held = l.connections_max / 4;
+    return l;
 }
 
 int api_server_start(const struct api_config *config, const char *listen, struct api_server **ret,
                      struct error *err)
 {
-    return api_server_start_with(config, &api_server_limits_default, listen, ret, err);
+    const struct api_server_limits limits = limits_of(config);
+
+    return api_server_start_with(config, &limits, listen, ret, err);
+}
+
+int api_server_reload(struct api_server *s, bool always, bool *ret_renewed, struct error *err)
+{
+    *ret_renewed = false;
+    if (!s->tls)
+        return 0;
+    if (tls_reload(s->tls, always, ret_renewed, err) < 0)
+        return -1;
+    if (*ret_renewed)
+        metrics_note_certificate(tls_ends(s->tls));
+    return 0;
 }
 
 int api_server_port(const struct api_server *s)

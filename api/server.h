@@ -5,9 +5,16 @@
 #include "api/api.h"
 
 struct api_server_limits {
-    unsigned idle_seconds;    /* without a byte either way */
-    unsigned connections_max; /* a thread each */
-    int64_t slow_after_ns;    /* how long a body may come as slowly as it likes */
+    unsigned idle_seconds;         /* without a byte either way */
+    unsigned connections_max;      /* a thread each */
+    unsigned connections_each_max; /* from one address; 0: any number */
+    int64_t headers_ns; /* from the connection, or the answer before, until the headers are there */
+    int64_t watch_ns;   /* between looks for who is late */
+    int64_t slow_after_ns; /* how long a body may come as slowly as it likes */
+    /* How long an answer, or a piece of one that goes on, may go as slowly as it likes; and how
+     * fast it then has to be read, in bytes a second. */
+    int64_t answer_ns;
+    uint64_t answer_rate_min;
     int linger_ms; /* how long what a refused client still sends is read, so that it can read too */
     int64_t stop_ns;        /* how long api_server_stop waits for requests in flight */
     unsigned followers_max; /* of logs, besides; fewer where there are no descriptors for them */

@@ -104,7 +104,8 @@ def main():
     with contextlib.ExitStack() as stack:
         bases = Bases(kiln_server.KEEP / "bases")
         stack.callback(bases.stop)
-        kiln = Kiln(bases, workers=args.builds)
+        kiln = Kiln(bases, workers=args.builds,
+                    options=("--key-rate", "0", "--workspace-rate", "0"))
         stack.callback(kiln.remove)
         kiln.start()
         start_builds(kiln, args.builds, (2 * args.seconds + 5) * args.rounds + 60)

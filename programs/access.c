@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "programs/audit.h"
 #include "programs/commands.h"
 #include "programs/config_keys.h"
 #include "programs/installation.h"
@@ -14,6 +15,8 @@ struct access_order {
     const char *builds, *images, *templates; /* limits of a workspace */
     bool client;
     const struct config *config;
+    /* Of what was changed, for the audit log. */
+    char object[NAME_SIZE], of_account[NAME_SIZE], of_workspace[NAME_SIZE];
 };
 
 static void close_state(struct state **s)
@@ -88,7 +91,7 @@ static int read_expiry(const char *text, int64_t *ret, struct error *err)
                      text);
 }
 
-static int create_key(struct state *s, const struct access_order *o, struct error *err)
+static int create_key(struct state *s, struct access_order *o, struct error *err)
 {
     struct key_draft draft = {.account = o->account,
                               .workspace = o->workspace,
@@ -114,6 +117,9 @@ static int create_key(struct state *s, const struct access_order *o, struct erro
             o->client ? "service account" : "key", key.id, *key.workspace ? "workspace" : "account",
             *key.workspace ? key.workspace : key.account, o->client ? "its secret" : "it");
     printf("%s\n", text);
+    (void)snprintf(o->object, sizeof(o->object), "%s", key.id);
+    (void)snprintf(o->of_account, sizeof(o->of_account), "%s", key.account);
+    (void)snprintf(o->of_workspace, sizeof(o->of_workspace), "%s", key.workspace);
     return 0;
 }
 
@@ -136,20 +142,32 @@ static void print_key(void *self, const struct api_key *key)
            key_state(key, clock_now(&clock_system)), key->label);
 }
 
-static int list_key(struct state *s, const struct access_order *o, struct error *err)
+static int list_key(struct state *s, struct access_order *o, struct error *err)
 {
     printf("%-17s %-16s %-24s %-7s %-7s %-10s %-8s %s\n", "ID", "ACCOUNT", "WORKSPACE", "KIND",
            "ROLE", "CREATED", "STATE", "LABEL");
     return state_key_list(s, o->account, o->workspace, print_key, NULL, err);
 }
 
-static int revoke_key(struct state *s, const struct access_order *o, struct error *err)
+/* Whose the key is that is named. */
+static void note_owner(void *self, const struct api_key *key)
+{
+    struct access_order *o = self;
+
+    if (strcmp(key->id, o->name) != 0)
+        return;
+    (void)snprintf(o->of_account, sizeof(o->of_account), "%s", key->account);
+    (void)snprintf(o->of_workspace, sizeof(o->of_workspace), "%s", key->workspace);
+}
+
+static int revoke_key(struct state *s, struct access_order *o, struct error *err)
 {
     enum presence presence;
 
     if (!o->name)
         return error_set(err, ERR_INPUT, "say which: kiln key revoke ID (see kiln key list)");
-    if (state_key_revoke(s, NULL, NULL, o->name, &presence, err) < 0)
+    if (state_key_list(s, NULL, NULL, note_owner, o, err) < 0 ||
+        state_key_revoke(s, NULL, NULL, o->name, &presence, err) < 0)
         return -1;
     if (presence == ABSENT)
         return error_set(err, ERR_INPUT, "no valid key has the id \"%s\": see kiln key list",
@@ -160,7 +178,7 @@ static int revoke_key(struct state *s, const struct access_order *o, struct erro
 
 /* ---- workspaces ---- */
 
-static int create_workspace(struct state *s, const struct access_order *o, struct error *err)
+static int create_workspace(struct state *s, struct access_order *o, struct error *err)
 {
     const char *account = o->account ? o->account : "default";
     bool made;
@@ -174,6 +192,7 @@ static int create_workspace(struct state *s, const struct access_order *o, struc
         return error_set(err, ERR_INPUT, "the name \"%s\" is taken: see kiln workspace list",
                          o->name);
     fprintf(stderr, "workspace %s of account %s is made\n", o->name, account);
+    (void)snprintf(o->of_workspace, sizeof(o->of_workspace), "%s", o->name);
     return 0;
 }
 
@@ -232,7 +251,7 @@ static void print_workspace(void *self, const struct workspace *w)
            taken.images, taken.templates);
 }
 
-static int list_workspace(struct state *s, const struct access_order *o, struct error *err)
+static int list_workspace(struct state *s, struct access_order *o, struct error *err)
 {
     struct workspace_table table = {.state = s, .config = o->config};
 
@@ -246,7 +265,7 @@ static int list_workspace(struct state *s, const struct access_order *o, struct 
     return -1;
 }
 
-static int delete_workspace(struct state *s, const struct access_order *o, struct error *err)
+static int delete_workspace(struct state *s, struct access_order *o, struct error *err)
 {
     enum workspace_deletion outcome;
 
@@ -262,6 +281,7 @@ static int delete_workspace(struct state *s, const struct access_order *o, struc
                          "the workspace \"%s\" still has resources or images: delete them first",
                          o->name);
     fprintf(stderr, "workspace %s is deleted, and its keys are revoked\n", o->name);
+    (void)snprintf(o->of_workspace, sizeof(o->of_workspace), "%s", o->name);
     return 0;
 }
 
@@ -285,7 +305,7 @@ static int read_limit(const char *option, const char *key, const char *text, int
                      buf_str(&allowed));
 }
 
-static int set_workspace(struct state *s, const struct access_order *o, struct error *err)
+static int set_workspace(struct state *s, struct access_order *o, struct error *err)
 {
     struct workspace_limits limits;
     enum presence presence;
@@ -305,12 +325,13 @@ static int set_workspace(struct state *s, const struct access_order *o, struct e
         return -1;
     printf("builds     %s\nimages     %s\ntemplates  %s\n", taken.builds, taken.images,
            taken.templates);
+    (void)snprintf(o->of_workspace, sizeof(o->of_workspace), "%s", o->name);
     return 0;
 }
 
 /* ---- accounts ---- */
 
-static int create_account(struct state *s, const struct access_order *o, struct error *err)
+static int create_account(struct state *s, struct access_order *o, struct error *err)
 {
     if (!o->name)
         return error_set(err, ERR_INPUT, "say its name: kiln account create NAME");
@@ -329,7 +350,7 @@ static void print_account(void *self, const char *account, int64_t made)
     printf("%-49s %.10s\n", account, created);
 }
 
-static int list_account(struct state *s, const struct access_order *o, struct error *err)
+static int list_account(struct state *s, struct access_order *o, struct error *err)
 {
     (void)o;
     printf("%-49s %s\n", "ACCOUNT", "CREATED");
@@ -340,14 +361,29 @@ static int list_account(struct state *s, const struct access_order *o, struct er
 
 static const struct act {
     const char *command, *verb;
-    int (*run)(struct state *s, const struct access_order *o, struct error *err);
+    bool changes;
+    int (*run)(struct state *s, struct access_order *o, struct error *err);
 } acts[] = {
-    {"key", "create", create_key},         {"key", "list", list_key},
-    {"key", "revoke", revoke_key},         {"workspace", "create", create_workspace},
-    {"workspace", "list", list_workspace}, {"workspace", "delete", delete_workspace},
-    {"workspace", "set", set_workspace},   {"account", "create", create_account},
-    {"account", "list", list_account},
+    {"key", "create", true, create_key},          {"key", "list", false, list_key},
+    {"key", "revoke", true, revoke_key},          {"workspace", "create", true, create_workspace},
+    {"workspace", "list", false, list_workspace}, {"workspace", "delete", true, delete_workspace},
+    {"workspace", "set", true, set_workspace},    {"account", "create", true, create_account},
+    {"account", "list", false, list_account},
 };
+
+/* Does it, and notes that. */
+static int act(struct state *s, const struct act *a, struct access_order *o, struct error *err)
+{
+    char action[NAME_SIZE];
+
+    if (a->run(s, o, err) < 0)
+        return -1;
+    (void)snprintf(action, sizeof(action), "%s.%s", o->client ? "service_account" : a->command,
+                   a->verb);
+    return a->changes ? audit_note(s, action, o->of_account, o->of_workspace,
+                                   o->object[0] ? o->object : o->name, err)
+                      : 0;
+}
 
 int command_access(const struct config *c, int argc, char **argv)
 {
@@ -360,7 +396,7 @@ int command_access(const struct config *c, int argc, char **argv)
     for (size_t i = 0; order.verb && i < sizeof(acts) / sizeof(acts[0]); i++) {
         if (strcmp(acts[i].command, argv[0]) != 0 || strcmp(acts[i].verb, order.verb) != 0)
             continue;
-        if (installation_open_state(c, NULL, &s, &err) == 0 && acts[i].run(s, &order, &err) == 0)
+        if (installation_open_state(c, NULL, &s, &err) == 0 && act(s, &acts[i], &order, &err) == 0)
             return 0;
         fprintf(stderr, "kiln %s: %s\n", argv[0], err.msg);
         return 1;

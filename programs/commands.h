@@ -32,6 +32,7 @@ IN_WHOLE int command_backup(const struct config *config, int argc, char **argv);
 IN_WHOLE int command_restore(const struct config *config, int argc, char **argv);
 IN_WHOLE int command_rotate(const struct config *config, int argc, char **argv);
 IN_WHOLE int command_gc(const struct config *config, int argc, char **argv);
+IN_WHOLE int command_audit(const struct config *config, int argc, char **argv);
 IN_WHOLE int command_access(const struct config *config, int argc, char **argv);
 IN_WHOLE int command_registry(const struct config *config, int argc, char **argv);
 IN_WHOLE int command_webhook(const struct config *config, int argc, char **argv);

@@ -371,6 +371,10 @@ int config_load(int *argc, char **argv, struct config *ret, struct error *err)
         set_defaults(ret, err) < 0 || read_file(ret, file, err) < 0 ||
         read_environment(ret, err) < 0 || read_options(ret, argc, argv, err) < 0)
         return -1;
+    if (!ret->tls_certificate[0] != !ret->tls_key[0])
+        return error_set(err, ERR_INPUT, "%s: set it too, for %s says nothing without it",
+                         ret->tls_key[0] ? "tls_certificate" : "tls_key",
+                         ret->tls_key[0] ? "tls_key" : "tls_certificate");
     if (!ret->data_dir)
         return error_set(err, ERR_INPUT, "data_dir: set it, for there is no HOME to put it in");
     return 0;

@@ -13,7 +13,7 @@
 #include "base/argv.h"
 #include "base/buf.h"
 
-#define CONFIG_KEYS 60
+#define CONFIG_KEYS 71
 
 enum config_origin {
     CONFIG_DEFAULT,
@@ -34,6 +34,17 @@ struct config {
     char *listen;
     char *operator_listen;
     char *public_url;
+    char *tls_certificate; /* PEM files; both or neither */
+    char *tls_key;
+    struct argv proxies; /* networks */
+    int64_t connections_max;
+    int64_t address_connections_max; /* 0: not limited; so for the four below */
+    int64_t key_rate;                /* a second; so for the two below */
+    int64_t workspace_rate;
+    int64_t address_rate;
+    int64_t failed_logins_max; /* a minute */
+    char *log_format;          /* "text" or "json" */
+    int64_t audit_retention;   /* 0: for ever */
     int64_t workers;
     char *registry_listen;
     char *registry_url;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/address.h"
 #include "base/text.h"
 #include "builder/builder.h"
 #include "objects/objects.h"
@@ -30,6 +31,7 @@ static bool is_cache_export(const char *value);
 static bool is_webhook(const char *value);
 static bool is_s3(const char *value);
 static bool is_s3_style(const char *value);
+static bool is_log_format(const char *value);
 
 #define ADDRESS   "an address and port such as 127.0.0.1:8080 or [::1]:8080"
 #define URL       "empty or a URL with http:// or https://, without user, password or a slash at the end"
@@ -54,6 +56,29 @@ const struct key config_keys[CONFIG_KEYS] = {
      "tools; empty: nowhere"},
     {"public_url", STRING, AT(public_url), "", NULL, 0, 0, is_url, URL,
      "how clients reach the API, for upload URLs; empty: as the request's Host says"},
+    {"tls_certificate", STRING, AT(tls_certificate), "", NULL, 0, 0, is_absolute, FILE_PATH,
+     "the API's certificate and those between it and its authority (PEM), for HTTPS; empty: HTTP"},
+    {"tls_key", STRING, AT(tls_key), "", NULL, 0, 0, is_absolute, FILE_PATH,
+     "its private key (PEM); both are read again when they change, and on SIGHUP"},
+    {"proxies", LIST, AT(proxies), "", NULL, 0, 0, address_is_network,
+     "a list of IP addresses and networks such as 10.0.0.0/8 or fd00::/8",
+     "reverse proxies in front of the API, whose X-Forwarded-For is believed"},
+    {"connections_max", INTEGER, AT(connections_max), "512", NULL, 16, 100000, NULL, NULL,
+     "the most connections to the API at once, a thread each"},
+    {"address_connections_max", INTEGER, AT(address_connections_max), "400", NULL, 0, 100000, NULL,
+     NULL, "the most of them from one address that is no proxy's; 0: any number"},
+    {"key_rate", INTEGER, AT(key_rate), "2000", NULL, 0, 1000000, NULL, NULL,
+     "requests a second that are answered with one API key, ten times as many at once; 0: any"},
+    {"workspace_rate", INTEGER, AT(workspace_rate), "5000", NULL, 0, 1000000, NULL, NULL,
+     "the same for all keys of a workspace together"},
+    {"address_rate", INTEGER, AT(address_rate), "1000", NULL, 0, 1000000, NULL, NULL,
+     "the same for requests without a key, from one address"},
+    {"failed_logins_max", INTEGER, AT(failed_logins_max), "60", NULL, 0, 1000000, NULL, NULL,
+     "wrong keys a minute from one address, before new ones are not tried for a while; 0: any"},
+    {"log_format", STRING, AT(log_format), "text", NULL, 0, 0, is_log_format, "text or json",
+     "how kiln serve and kiln worker write their log to standard error: a line or an object each"},
+    {"audit_retention", DURATION, AT(audit_retention), "8760h", NULL, 0, 87600 * HOUR, NULL, NULL,
+     "how long it is kept who did what (kiln audit); 0s: for ever"},
     {"workers", INTEGER, AT(workers), NULL, "the number of cores", 0, 256, NULL, NULL,
      "builds at once; 0: kiln serve builds nothing itself"},
     {"registry_listen", STRING, AT(registry_listen), "127.0.0.1:5000", NULL, 0, 0, is_address,
@@ -313,6 +338,11 @@ static bool is_s3(const char *value)
 static bool is_s3_style(const char *value)
 {
     return text_is_among(value, (const char *const[]){"path", "host", NULL});
+}
+
+static bool is_log_format(const char *value)
+{
+    return text_is_among(value, (const char *const[]){"text", "json", NULL});
 }
 
 /* "[…]" around IPv6, as in the URLs that name it. */

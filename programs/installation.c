@@ -303,6 +303,7 @@ int installation_open(const struct config *config, const char *dir, const char *
     set_credentials(ret);
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_max);
     argv_pushf(&ret->extract_words, "%llu", (unsigned long long)config->unpack_entries);
+    ret->log.worker = ret->worker_name;
     if (restoring_check(config->data_dir, err) < 0)
         return -1;
     if (!worker_name_of(getpid(), ret->worker_name))
@@ -354,7 +355,7 @@ static struct worker_cache cache_of(const struct config *c)
 }
 
 struct worker_config installation_worker(const struct installation *i, int threads,
-                                         void (*log)(void *self, const char *line))
+                                         void (*log)(void *self, const struct note *note))
 {
     return (struct worker_config){
         .state = i->state,
@@ -382,19 +383,22 @@ struct worker_config installation_worker(const struct installation *i, int threa
         .sweep = true,
         .transfers = i->transfers,
         .log = log,
+        .log_self = (void *)(uintptr_t)&i->log,
     };
 }
 
 struct gc_config installation_gc(const struct installation *i,
-                                 void (*log)(void *self, const char *line))
+                                 void (*log)(void *self, const struct note *note))
 {
     return (struct gc_config){.state = i->state,
                               .places = &i->places,
                               .interval = i->config->gc_interval * NS_PER_SEC,
                               .log_ns = i->config->log_retention * NS_PER_SEC,
                               .event_ns = i->config->event_retention * NS_PER_SEC,
+                              .audit_ns = i->config->audit_retention * NS_PER_SEC,
                               .name = i->worker_name,
-                              .log = log};
+                              .log = log,
+                              .log_self = (void *)(uintptr_t)&i->log};
 }
 
 void installation_webhook_secrets(const struct config *config, char path[4096])
@@ -405,7 +409,7 @@ void installation_webhook_secrets(const struct config *config, char path[4096])
         (void)snprintf(path, 4096, "%s/webhook-secrets", config->data_dir);
 }
 
-int installation_courier(struct installation *i, void (*log)(void *self, const char *line),
+int installation_courier(struct installation *i, void (*log)(void *self, const struct note *note),
                          struct courier_config *ret, struct error *err)
 {
     installation_webhook_secrets(i->config, i->webhook_secrets);
@@ -420,15 +424,7 @@ int installation_courier(struct installation *i, void (*log)(void *self, const c
                                    .program = "kiln/" KILN_VERSION,
                                    .name = i->worker_name,
                                    .timeout_ms = i->config->webhook_timeout * 1000,
-                                   .log = log};
+                                   .log = log,
+                                   .log_self = &i->log};
     return 0;
-}
-
-void operator_log(void *self, const char *line)
-{
-    char now[CLOCK_TEXT];
-
-    (void)self;
-    clock_format(clock_now(&clock_system), now);
-    fprintf(stderr, "%.19sZ %s\n", now, line);
 }

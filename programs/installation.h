@@ -11,6 +11,7 @@
 
 #include "builder/builder.h"
 #include "programs/config.h"
+#include "programs/operator_log.h"
 #include "registry/registry.h"
 #include "uploads/uploads.h"
 #include "worker/worker.h"
@@ -43,6 +44,7 @@ struct installation {
     char webhook_secrets[4096];
     char credentials_dir[64];
     char worker_name[WORKER_NAME];
+    struct operator_log log; /* what log_self of the parts points to */
 };
 
 /* dir: where the parts live.  state_path: NULL for the configured database, else DATA/kiln.db; or
@@ -87,22 +89,19 @@ MUST_CHECK int installation_collect_registry(const struct config *config, bool *
 
 /* The worker's part; threads builds at once, log as in worker_config. */
 struct worker_config installation_worker(const struct installation *i, int threads,
-                                         void (*log)(void *self, const char *line));
+                                         void (*log)(void *self, const struct note *note));
 
 /* The part that collects garbage. */
 struct gc_config installation_gc(const struct installation *i,
-                                 void (*log)(void *self, const char *line));
+                                 void (*log)(void *self, const struct note *note));
 
 /* Makes the file of secrets where webhooks are configured, and lets deployments that end from now
  * on be told to these.  *ret: for courier_start. */
 MUST_CHECK int installation_courier(struct installation *i,
-                                    void (*log)(void *self, const char *line),
+                                    void (*log)(void *self, const struct note *note),
                                     struct courier_config *ret, struct error *err);
 
 /* Where the configuration has the secrets of webhooks. */
 void installation_webhook_secrets(const struct config *config, char path[4096]);
-
-/* One line with the time on stderr. */
-void operator_log(void *self, const char *line);
 
 #endif

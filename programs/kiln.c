@@ -201,6 +201,17 @@ static const struct command {
      "in\n"
      "the registry.  A workspace that a build runs in is left as it is.\n\n"
      "  kiln prune --keep 2GiB\n"},
+    {"audit", command_audit, "show who did what",
+     "usage: kiln audit [--workspace NAME] [--since TIME] [--json] [OPTION]...\n\n"
+     "Lists, oldest first, every change that was made by the API or by kiln's own commands: when, "
+     "by\n"
+     "which key, service account or user of this machine, from which address, to what; and what "
+     "was\n"
+     "denied, wrong keys too.  TIME is a time ago (7d, 12h) or a moment (2026-01-31, or with\n"
+     "T08:09:10Z).  --json prints an object a line.  A workspace's admins see theirs at GET "
+     "/v0/audit.\n"
+     "Entries are kept for audit_retention.\n\n"
+     "  kiln audit --workspace acme --since 24h\n"},
     {"key", command_access, "make, list and revoke API keys",
      "usage: kiln key create --workspace NAME [--role admin|member] [--label TEXT] [--expires "
      "90d]\n"

@@ -21,6 +21,7 @@ static int print_certificate(const struct installation *i, struct error *err)
 static void print_configuration(const struct installation *i)
 {
     const struct config *c = i->config;
+    const char *scheme = c->public_url[0] ? "" : c->tls_key[0] ? "https://" : "http://";
 
     printf("# Part of docker-registry's configuration.  The certificate is what\n"
            "# `kiln registry certificate` prints.\n"
@@ -30,8 +31,8 @@ static void print_configuration(const struct installation *i)
            "    service: %s\n"
            "    issuer: %s\n"
            "    rootcertbundle: /etc/docker-registry/kiln.pem\n",
-           c->public_url[0] ? "" : "http://", c->public_url[0] ? c->public_url : c->listen,
-           i->signer.service, i->signer.issuer);
+           scheme, c->public_url[0] ? c->public_url : c->listen, i->signer.service,
+           i->signer.issuer);
 }
 
 static int collect(const struct config *c, struct error *err)

@@ -51,7 +51,7 @@ static void say(const struct arrivals_config *c, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
-    c->log(c->log_self, line);
+    c->log(c->log_self, &(const struct note){.line = line});
 }
 
 static void note(void *self, const struct build *b)

@@ -5,6 +5,7 @@
 #ifndef WORKER_ARRIVALS_H
 #define WORKER_ARRIVALS_H
 
+#include "base/note.h"
 #include "uploads/uploads.h"
 #include "worker/state.h"
 
@@ -13,7 +14,7 @@ struct arrivals_config { /* borrowed until the stop */
     struct upload_store *uploads; /* a remote one */
     uint64_t upload_max;          /* for the message to who sent more */
     /* The operator's log, as in worker_config. */
-    void (*log)(void *self, const char *line);
+    void (*log)(void *self, const struct note *note);
     void *log_self;
 };
 

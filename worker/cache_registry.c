@@ -185,7 +185,7 @@ static void trim(struct run *r)
     cache_repository(&r->build, repository);
     if (registry_trim_bundles(&r->cache.registry, repository, TAGS_MAX, TAGS_KEPT, &removed, &err) <
         0)
-        run_log(r->config, "build %s: trim %s: %s", r->build.id, repository, err.msg);
+        run_log(r->config, &r->build, "build %s: trim %s: %s", r->build.id, repository, err.msg);
 }
 
 static void push_all(struct run *r, const struct builder_export *e, int64_t began)
@@ -195,19 +195,20 @@ static void push_all(struct run *r, const struct builder_export *e, int64_t bega
     uint64_t sent = 0;
 
     for (size_t i = 0; i < e->notes.n; i++)
-        run_log(r->config, "build %s: not kept for other workers: %s", r->build.id, e->notes.v[i]);
+        run_log(r->config, &r->build, "build %s: not kept for other workers: %s", r->build.id,
+                e->notes.v[i]);
     for (size_t i = 0; i < e->n; i++)
         if (push(r, &e->v[i], &sent, &err) < 0) {
-            run_log(r->config, "build %s: keep its cache in the registry: %s", r->build.id,
-                    err.msg);
+            run_log(r->config, &r->build, "build %s: keep its cache in the registry: %s",
+                    r->build.id, err.msg);
             return;
         }
     if (e->n == 0)
         return;
     trim(r);
     text_size(sent, size);
-    run_log(r->config, "build %s: its cache is in the registry, %s sent, in %.1f s", r->build.id,
-            size, (double)(clock_monotonic() - began) / (double)NS_PER_SEC);
+    run_log(r->config, &r->build, "build %s: its cache is in the registry, %s sent, in %.1f s",
+            r->build.id, size, (double)(clock_monotonic() - began) / (double)NS_PER_SEC);
 }
 
 void cache_registry_export(struct run *r, const struct cancel *stop)
@@ -227,7 +228,8 @@ void cache_registry_export(struct run *r, const struct cancel *stop)
     r->cache.registry.cancel = stop;
     r->cache.exporting = true;
     if (builder_export(r->job, &r->image, &options, &io, &e, &err) < 0)
-        run_log(r->config, "build %s: keep its cache for other workers: %s", r->build.id, err.msg);
+        run_log(r->config, &r->build, "build %s: keep its cache for other workers: %s", r->build.id,
+                err.msg);
     else
         push_all(r, &e, began);
 }

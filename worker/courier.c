@@ -37,7 +37,7 @@ static void say(const struct courier_config *c, const char *fmt, ...)
     (void)vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
     if (c->log)
-        c->log(c->log_self, line);
+        c->log(c->log_self, &(const struct note){.line = line});
 }
 
 /* ---- when to try again ---- */

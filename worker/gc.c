@@ -8,6 +8,7 @@
 
 #include "base/process.h"
 #include "base/text.h"
+#include "worker/audit.h"
 
 #define LOOK_MS (60 * 1000)         /* between looks whether something is due */
 #define LEASE   (1800 * NS_PER_SEC) /* for a task; who comes after a dead one does it again */
@@ -75,6 +76,25 @@ static int remove_expired(const struct gc_config *c, struct gc_found *ret, struc
     return state_expired_find(c->state, ret, err) < 0 ? -1 : state_expired_remove(c->state, err);
 }
 
+static int look_for_entries(const struct gc_config *c, struct gc_found *ret, struct error *err)
+{
+    return state_audit_find_old(c->state, ago(c, c->audit_ns), ret, err);
+}
+
+static int remove_entries(const struct gc_config *c, struct gc_found *ret, struct error *err)
+{
+    bool more = c->audit_ns > 0;
+
+    if (look_for_entries(c, ret, err) < 0)
+        return -1;
+    while (more && !(c->cancel && cancel_is_thrown(c->cancel))) {
+        if (state_audit_remove_old(c->state, ago(c, c->audit_ns), &more, err) < 0)
+            return -1;
+        usleep(REST_US);
+    }
+    return 0;
+}
+
 static void note_workspace(void *self, const struct workspace *w)
 {
     argv_push1(self, w->name);
@@ -136,6 +156,8 @@ static int remove_chunks(const struct gc_config *c, struct gc_found *ret, struct
 }
 
 const struct gc_task gc_tasks[] = {
+    {"audit", "entries of the audit log that are older than audit_retention", look_for_entries,
+     remove_entries},
     {"events", "events that are older than event_retention, or never shown", look_for_events,
      remove_events},
     {"expired", "access tokens and offers of images whose time is over", look_for_expired,
@@ -172,7 +194,7 @@ static void say(const struct gc_config *c, const char *task, const char *what)
 
     (void)snprintf(line, sizeof(line), "gc %s: %s", task, what);
     if (c->log)
-        c->log(c->log_self, line);
+        c->log(c->log_self, &(const struct note){.line = line});
 }
 
 static void run_due(const struct gc_config *c, const struct gc_task *task)

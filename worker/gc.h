@@ -4,6 +4,7 @@
 #ifndef WORKER_GC_H
 #define WORKER_GC_H
 
+#include "base/note.h"
 #include "worker/places.h"
 #include "worker/state_gc.h"
 
@@ -13,10 +14,11 @@ struct gc_config {       /* what it points to is borrowed until gc_stop */
     int64_t interval;            /* ns between two runs of a task; 0: the thread does nothing */
     int64_t log_ns;              /* how long logs are kept; 0: for ever */
     int64_t event_ns;            /* and events */
+    int64_t audit_ns;            /* and entries of the audit log */
     const struct cancel *cancel; /* ends what is being done; NULL: nothing does */
     const char *name;            /* of this process: worker_name_of(getpid()) */
     /* The operator's log.  Called from any thread. */
-    void (*log)(void *self, const char *line);
+    void (*log)(void *self, const struct note *note);
     void *log_self;
 };
 

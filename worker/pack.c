@@ -264,8 +264,7 @@ int step_collect(struct run *r, struct error *err)
     (void)snprintf(line, sizeof(line), "templates of %.64s: %s freed, %s kept, %s wait",
                    r->build.workspace, freed, live, waiting);
     journal_addf(&r->journal, LOG_INFO, "#%d %s", r->plain_log.number, line);
-    if (c->log)
-        c->log(c->log_self, line);
+    run_log(c, &r->build, "%s", line);
     /* In a bucket a pack waits for an hour at least: the next collection takes it. */
     if (f.v[FACT_WAITING] && !c->places->objects && r->build.attempts < c->attempts)
         return error_set(err, ERR_SYSTEM, "%s wait for a pack to end", waiting);
@@ -314,7 +313,6 @@ static int settle_volume(struct run *r, struct error *err)
 void pack_settled(struct run *r, enum lease_verdict verdict, enum build_phase phase)
 {
     struct error err = ERROR_INIT;
-    char line[1200];
     int result = 0;
 
     if (verdict == LEASE_LOST || phase == BUILD_QUEUED)
@@ -326,7 +324,5 @@ void pack_settled(struct run *r, enum lease_verdict verdict, enum build_phase ph
     if (result == 0)
         return;
     /* Its hold is let go by the next pack. */
-    (void)snprintf(line, sizeof(line), "build %s: tidy up after it: %s", r->build.id, err.msg);
-    if (r->config->log)
-        r->config->log(r->config->log_self, line);
+    run_log(r->config, &r->build, "error: build %s: tidy up after it: %s", r->build.id, err.msg);
 }

@@ -4,6 +4,7 @@
 #define WORKER_PIPELINE_H
 
 #include "base/clock.h"
+#include "base/note.h"
 #include "builder/builder.h"
 #include "registry/registry.h"
 #include "uploads/uploads.h"
@@ -50,7 +51,7 @@ struct worker_config { /* borrowed until worker_free */
     struct cancel *transfers; /* thrown when builds that are stopped have had a while to tidy up: it
                                  ends requests to the object store; NULL: none */
     /* The operator's log: one line without a line end.  Called from any thread. */
-    void (*log)(void *self, const char *line);
+    void (*log)(void *self, const struct note *note);
     void *log_self;
     /* Test seam, NULL in programs: called when a step begins. */
     void (*on_step)(void *self, const char *step);

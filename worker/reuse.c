@@ -100,7 +100,7 @@ static int tag_for_this(struct run *r, const char *digest, struct error *err)
         *err = (struct error)ERROR_INIT;
     }
     if (missing.len > 0) {
-        run_log(r->config, "build %s: the image of an identical build is not reused: %s",
+        run_log(r->config, &r->build, "build %s: the image of an identical build is not reused: %s",
                 r->build.id, buf_str(&missing));
         return 0;
     }

@@ -31,16 +31,18 @@ struct ticker {
     bool failing; /* the log's lines are not written, and that was said */
 };
 
-void run_log(const struct worker_config *c, const char *fmt, ...)
+void run_log(const struct worker_config *c, const struct build *b, const char *fmt, ...)
 {
     char line[2048];
+    const struct note note = {
+        .line = line, .workspace = b ? b->workspace : NULL, .build = b ? b->id : NULL};
     va_list ap;
 
     va_start(ap, fmt);
     (void)vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
     if (c->log)
-        c->log(c->log_self, line);
+        c->log(c->log_self, &note);
 }
 
 /* Renews the lease, and notes until when it holds: not longer than the database takes it for. */
@@ -72,7 +74,7 @@ static void beat(struct ticker *t)
         return;
     t->next_beat = now + pause;
     if (renew(t->run, &verdict, &err) < 0) {
-        run_log(c, "build %s: heartbeat: %s", t->run->build.id, err.msg);
+        run_log(c, &t->run->build, "error: build %s: heartbeat: %s", t->run->build.id, err.msg);
         if (clock_monotonic() - t->kept > c->lease_ns) /* it may have waited for long */
             cancel_throw(&t->run->cancel);
         return;
@@ -87,7 +89,8 @@ static void flush(struct ticker *t)
     bool failed = !atomic_load(&t->run->lost) && journal_flush(&t->run->journal, &err) < 0;
 
     if (failed && !t->failing)
-        run_log(t->run->config, "build %s: write its log: %s", t->run->build.id, err.msg);
+        run_log(t->run->config, &t->run->build, "error: build %s: write its log: %s",
+                t->run->build.id, err.msg);
     t->failing = failed;
 }
 
@@ -210,7 +213,8 @@ static void forget_push(struct run *r)
     pipeline_repository(&r->build, repository);
     if (state_digest_in_use(r->config->state, &t, r->digest, &used, &err) < 0 ||
         (!used && registry_delete_image(r->config->registry, repository, r->digest, &err) < 0))
-        run_log(r->config, "build %s: forget its image: %s", r->build.id, err.msg);
+        run_log(r->config, &r->build, "error: build %s: forget its image: %s", r->build.id,
+                err.msg);
 }
 
 static bool is_final(enum build_phase phase)
@@ -241,7 +245,8 @@ static int record_end(struct run *r, const struct build_result *result, const st
         bool flushed = atomic_load(&r->lost) || journal_flush(&r->journal, &why) == 0;
 
         if (!flushed && why.kind != ERR_REMOTE)
-            run_log(r->config, "build %s: write its log: %s", r->build.id, why.msg);
+            run_log(r->config, &r->build, "error: build %s: write its log: %s", r->build.id,
+                    why.msg);
         if ((flushed || why.kind != ERR_REMOTE) &&
             state_finish(r->config->state, r->build.id, r->holder, result, ret_verdict, ret_phase,
                          &why) == 0)
@@ -251,7 +256,8 @@ static int record_end(struct run *r, const struct build_result *result, const st
             return -1;
         }
         if (!told)
-            run_log(r->config, "build %s: its end is recorded when the database is back: %s",
+            run_log(r->config, &r->build,
+                    "error: build %s: its end is recorded when the database is back: %s",
                     r->build.id, why.msg);
         told = true;
         (void)poll(&quit, 1, RECORD_MS);
@@ -267,7 +273,7 @@ static void settle(struct run *r, const struct build_result *result, const struc
     struct error err = ERROR_INIT;
 
     if (record_end(r, result, drain, &verdict, &phase, &err) < 0) {
-        run_log(c, "build %s: record its end: %s", r->build.id, err.msg);
+        run_log(c, &r->build, "error: build %s: record its end: %s", r->build.id, err.msg);
         return; /* the lease runs out, and another try is made */
     }
     if (!purpose_is_image(r->build.purpose))
@@ -278,13 +284,13 @@ static void settle(struct run *r, const struct build_result *result, const struc
         attest_attach(r);
     if (verdict != LEASE_LOST && is_final(phase) && r->build.archive[0] &&
         upload_store_remove(c->uploads, r->build.archive, &err) < 0)
-        run_log(c, "build %s: remove its archive: %s", r->build.id, err.msg);
+        run_log(c, &r->build, "error: build %s: remove its archive: %s", r->build.id, err.msg);
     if (verdict != LEASE_LOST && is_final(phase))
         credentials_forget(c->credentials_dir, r->build.id);
     end = end_of(verdict, phase);
     counts_add(end, clock_monotonic() - r->begun);
-    run_log(c, "build %s %s/%s/%s: %s%s%s", r->build.id, r->build.workspace, r->build.type,
-            r->build.name, try_end_names[end], result->kind ? ": " : "",
+    run_log(c, &r->build, "build %s %s/%s/%s: %s%s%s", r->build.id, r->build.workspace,
+            r->build.type, r->build.name, try_end_names[end], result->kind ? ": " : "",
             result->kind ? result->message : "");
 }
 
@@ -311,7 +317,7 @@ static void conclude(struct run *r, int outcome, struct error *err, bool drained
         (err->kind == ERR_NONE || error_may_retry(err->kind))) {
         builder_job_end(TAKE(r->job)); /* this try is not counted: the next has the same name */
         if (state_give_back(c->state, r->build.id, r->holder, err) < 0)
-            run_log(c, "build %s: give it back: %s", r->build.id, err->msg);
+            run_log(c, &r->build, "error: build %s: give it back: %s", r->build.id, err->msg);
         return;
     }
     result.image_size = r->image_size;
@@ -344,7 +350,7 @@ bool run_build(const struct worker_config *config, const struct build *build, co
 
     if (run_init(&r, config, build, holder, &err) < 0 ||
         ticker_start(&ticker, &r, drain, &err) < 0) {
-        run_log(config, "build %s: %s", build->id, err.msg);
+        run_log(config, build, "error: build %s: %s", build->id, err.msg);
         run_release(&r);
         return false;
     }

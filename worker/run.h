@@ -77,8 +77,9 @@ MUST_CHECK int run_has_lease(void *self, struct error *err);
  * next try has made of the build. */
 struct registry run_registry(struct run *r);
 
-/* A line for the operator. */
-void run_log(const struct worker_config *c, const char *fmt, ...) PRINTF(2, 3);
+/* A line for the operator.  b: what it is about, or NULL. */
+void run_log(const struct worker_config *c, const struct build *b, const char *fmt, ...)
+    PRINTF(3, 4);
 
 /* Takes the build through all steps.  -1 is the build's failure, in err; ERR_NONE in err means that
  * it was stopped (cancel was thrown). */

@@ -317,6 +317,24 @@ static const char version_gc[] = "create table gc_runs ("
                                  ") strict, without rowid;"
                                  "create index events_by_time on events (time);";
 
+/* Who did what; no references, as entries outlive what they are about. */
+static const char version_audit[] =
+    "create table audit ("
+    " id text primary key,"
+    " time integer not null,"
+    " account text not null,"   /* "": of none */
+    " workspace text not null," /* "": of none */
+    " actor_kind integer not null,"
+    " actor text not null,"
+    " address text not null,"
+    " action text not null,"
+    " object text not null,"
+    " outcome integer not null,"
+    " status integer not null"
+    ") strict, without rowid;"
+    "create index audit_by_time on audit (time, id);"
+    "create index audit_by_workspace on audit (workspace, time, id);";
+
 #ifdef SCHEMA_NEXT /* as a later version would have it, for a test of upgrades */
 static const char version_next[] = "create table next (n integer not null) strict;";
 #endif
@@ -330,7 +348,7 @@ const char *const schema_migrations[] = {
     version_revisions,  version_deployments,
     version_build_list, version_pending_shares,
     version_others,     version_turns,
-    version_gc,
+    version_gc,         version_audit,
 #ifdef SCHEMA_NEXT
     version_next,
 #endif

@@ -106,6 +106,7 @@ enum key_role { ROLE_MEMBER, ROLE_ADMIN };
 #define API_KEY_TEXT 48 /* "bl_" and 40 letters and digits */
 struct api_key {
     char id[17];
+    char parent[17]; /* of a token: the service account's id */
     char account[NAME_SIZE];
     char workspace[NAME_SIZE]; /* "": every one of the account */
     char label[NAME_SIZE];

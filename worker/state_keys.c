@@ -5,7 +5,8 @@
 #include "base/digest.h"
 #include "worker/state_internal.h"
 
-#define COLUMNS "id, account, ifnull(workspace, ''), label, kind, role, created, expires, revoked"
+#define COLUMNS                                                                                    \
+    "id, account, ifnull(workspace, ''), label, kind, role, created, expires, revoked, parent"
 
 static void from_row(struct query *q, struct api_key *ret)
 {
@@ -18,6 +19,7 @@ static void from_row(struct query *q, struct api_key *ret)
     ret->created = query_get_int(q, 6);
     ret->expires = query_get_int(q, 7);
     ret->revoked = query_get_int(q, 8);
+    COPY_TEXT(ret->parent, query_get_text(q, 9));
 }
 
 /* ---- making one ---- */

@@ -10,6 +10,7 @@
 #define WORKER_WEBHOOKS_H
 
 #include "base/http.h"
+#include "base/note.h"
 #include "worker/state.h"
 
 #define WEBHOOK_ID     64
@@ -91,7 +92,7 @@ struct courier_config { /* borrowed until courier_stop */
     const char *name;        /* of this process: worker_name_of(getpid()) */
     int64_t timeout_ms;      /* for a request */
     /* The operator's log.  Called from any thread. */
-    void (*log)(void *self, const char *line);
+    void (*log)(void *self, const struct note *note);
     void *log_self;
 };
 

@@ -48,9 +48,9 @@ static void say(const struct worker_config *c, const char *what, const struct er
 {
     char line[1200];
 
-    (void)snprintf(line, sizeof(line), "%s: %s", what, err->msg);
+    (void)snprintf(line, sizeof(line), "error: %s: %s", what, err->msg);
     if (c->log)
-        c->log(c->log_self, line);
+        c->log(c->log_self, &(const struct note){.line = line});
 }
 
 /* A claim that failed may have been done all the same, when the connection broke; nobody works on
@@ -88,12 +88,12 @@ static void rest_while_full(struct worker *w)
 
     if (builder_is_full(b)) {
         if (!atomic_exchange(&w->full, true))
-            run_log(w->config, "the disk of %s is full: builds are left to other machines",
+            run_log(w->config, NULL, "the disk of %s is full: builds are left to other machines",
                     builder_configuration(b)->dir);
         rest(w, FULL_MS, true);
     }
     if (!builder_is_full(b) && atomic_exchange(&w->full, false))
-        run_log(w->config, "the disk of %s has room again", builder_configuration(b)->dir);
+        run_log(w->config, NULL, "the disk of %s has room again", builder_configuration(b)->dir);
 }
 
 static void wait_for_work(struct worker *w)

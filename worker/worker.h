@@ -17,6 +17,7 @@
 #define WORKER_WORKER_H
 
 #include "worker/arrivals.h"
+#include "worker/audit.h"
 #include "worker/counts.h"
 #include "worker/credentials.h"
 #include "worker/facts.h"

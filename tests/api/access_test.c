@@ -75,6 +75,7 @@ static const struct row {
     {"POST /v0/workspaces", ACCOUNT_ADMINS},
     {"GET /v0/workspaces/{workspace}", ACCOUNT_MEMBERS},
     {"DELETE /v0/workspaces/{workspace}", ACCOUNT_ADMINS},
+    {"GET /v0/audit", ACCOUNT_ADMINS},
     {"GET /v0/api_keys", ACCOUNT_ADMINS},
     {"POST /v0/api_keys", ACCOUNT_ADMINS},
     {"DELETE /v0/api_keys/{id}", ACCOUNT_ADMINS},

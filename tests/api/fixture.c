@@ -28,12 +28,12 @@ static int registry_request(void *self, const struct http_request *req, struct h
     return 0;
 }
 
-static void log_line(void *self, const char *line)
+static void log_line(void *self, const struct note *note)
 {
     struct fixture *f = self;
 
     pthread_mutex_lock(&f->log_lock);
-    buf_addf(&f->log, "%s\n", line);
+    buf_addf(&f->log, "%s\n", note->line);
     pthread_mutex_unlock(&f->log_lock);
 }
 

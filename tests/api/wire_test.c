@@ -72,28 +72,37 @@ static void test_head_has_no_body(void **state)
 
 static void test_a_body_larger_than_json_may_be_is_refused_at_once(void **state)
 {
+    struct wire *w = wire_of(state);
     char answer[ANSWER_MAX];
+    char request[512];
 
-    assert_int_equal(wire_exchange(wire_of(state),
-                                   "POST /v0/images?upload=true HTTP/1.1\r\nHost: h\r\n"
-                                   "Content-Length: 1048577\r\n\r\n",
+    (void)snprintf(request, sizeof(request),
+                   "POST /v0/images?upload=true HTTP/1.1\r\nHost: h\r\n"
+                   "Authorization: Bearer %s\r\nContent-Length: 1048577\r\n\r\n",
+                   w->f->key);
+    assert_int_equal(wire_exchange(w, request, answer), 413);
+    assert_non_null(strstr(answer, "body_too_large"));
+    assert_int_equal(wire_exchange(w,
+                                   "POST /v0/oauth/token HTTP/1.1\r\nHost: h\r\n"
+                                   "Content-Length: 65537\r\n\r\n",
                                    answer),
                      413);
-    assert_non_null(strstr(answer, "body_too_large"));
 }
 
-/* Eight times as much is read for a plan, but not from a stranger. */
+/* Much is not read from a stranger; eight times as much as of JSON may come for a plan. */
 static void test_a_large_body_needs_a_key_before_it_is_read(void **state)
 {
     struct wire *w = wire_of(state);
     char answer[ANSWER_MAX];
     char request[512];
 
-    assert_int_equal(wire_exchange(w,
-                                   "POST /v0/plan HTTP/1.1\r\nHost: h\r\n"
-                                   "Content-Length: 1048577\r\n\r\n",
-                                   answer),
-                     401);
+    static const char *const strange[] = {
+        "POST /v0/plan HTTP/1.1\r\nHost: h\r\nContent-Length: 1048577\r\n\r\n",
+        "POST /v0/images HTTP/1.1\r\nHost: h\r\nContent-Length: 65537\r\n\r\n",
+        "POST /v0/images HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"};
+
+    for (size_t i = 0; i < sizeof(strange) / sizeof(strange[0]); i++)
+        assert_int_equal(wire_exchange(w, strange[i], answer), 401);
     (void)snprintf(request, sizeof(request),
                    "POST /v0/plan HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n"
                    "Content-Length: 8388609\r\n\r\n",
@@ -105,15 +114,20 @@ static void test_a_large_body_needs_a_key_before_it_is_read(void **state)
 static void test_an_endless_chunked_body_is_refused(void **state)
 {
     CLEANUP(buf_release) struct buf chunk = BUF_INIT(1 << 20);
+    struct wire *w = wire_of(state);
     char answer[ANSWER_MAX];
-    int fd = wire_connect(wire_of(state));
+    char request[512];
+    int fd = wire_connect(w);
 
     buf_adds(&chunk, "10000\r\n");
     for (int i = 0; i < 0x10000; i++)
         buf_addc(&chunk, ' ');
     buf_adds(&chunk, "\r\n");
-    assert_true(wire_sends(fd, "POST /v0/images HTTP/1.1\r\nHost: h\r\n"
-                               "Transfer-Encoding: chunked\r\n\r\n"));
+    (void)snprintf(request, sizeof(request),
+                   "POST /v0/images HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n"
+                   "Transfer-Encoding: chunked\r\n\r\n",
+                   w->f->key);
+    assert_true(wire_sends(fd, request));
     for (int i = 0; i < 20; i++)
         assert_true(wire_send(fd, chunk.data, chunk.len));
     assert_true(wire_sends(fd, "0\r\n\r\n"));

@@ -20,6 +20,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -36,6 +37,8 @@ KEEP = pathlib.Path(os.environ.get("KILN_E2E_KEEP", SOURCE / "build/e2e")).resol
 # What only a machine that is stuck needs: a busy one is slow.
 PATIENCE = 180
 WORKSPACE = "acme"
+# The file of an authority that https is trusted by, for tests that have one.
+authority = None
 
 
 def main():
@@ -94,7 +97,11 @@ class Answer:
 
 def http_request(method, url, body=None, headers=()):
     parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE)
+    connection = (
+        http.client.HTTPSConnection(parts.hostname, parts.port, timeout=PATIENCE,
+                                    context=ssl.create_default_context(cafile=authority))
+        if parts.scheme == "https"
+        else http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE))
     target = parts.path + ("?" + parts.query if parts.query else "")
     with contextlib.closing(connection):
         connection.request(method, target, body=body, headers=dict(headers))
@@ -214,12 +221,13 @@ class Kiln:
         self.mirrors = (f"docker.io=127.0.0.1:{bases.port},insecure "
                         f"ghcr.io=127.0.0.1:{bases.port},insecure")
         self.workers, self.options = workers, list(options)
+        self.scheme = "https" if "--tls-key" in self.options else "http"
         self.keys, self.processes = {}, []
         self.serve = None
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}/v0"
+        return f"{self.scheme}://127.0.0.1:{self.port}/v0"
 
     @property
     def registry(self):
@@ -245,7 +253,7 @@ class Kiln:
             raise AssertionError(f"kiln serve ended with {self.serve.popen.returncode}:\n"
                                  + self.serve.text()[-3000:])
         with contextlib.suppress(OSError):
-            return http_request("GET", f"http://127.0.0.1:{self.port}/healthz").status == 200
+            return http_request("GET", self.url.removesuffix("v0") + "healthz").status == 200
         return False
 
     def run(self, *words, check=True, env=None):

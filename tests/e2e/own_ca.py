@@ -4,6 +4,7 @@
     ca.file                      # its certificate, PEM
     ca.certificate, ca.key       # of a server at that address and of that name
     ca.wrap(http_server)         # speaks TLS from now on
+    ca.issue(2)                  # another pair, good for 2 days from now on; -1: expired
 """
 import pathlib
 import ssl
@@ -20,10 +21,21 @@ class OwnCa:
         names.write_text(f"subjectAltName=IP:{address},DNS:{name}\n")
         self.openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
                      "/CN=a test's authority", "-keyout", "ca.key", "-out", "ca.pem")
-        self.openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={address}", "-keyout",
-                     "server.key", "-out", "server.csr")
-        self.openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-                     "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", "server.crt")
+        self.address = address
+        self.place(*self.issue(2))
+
+    def issue(self, days):
+        """The texts of a new certificate and of its key."""
+        self.openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={self.address}",
+                     "-keyout", "new.key", "-out", "new.csr")
+        self.openssl("x509", "-req", "-in", "new.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                     "-CAcreateserial", "-days", str(days), "-extfile", "names", "-out", "new.crt")
+        return tuple((self.directory / f"new.{kind}").read_text() for kind in ("crt", "key"))
+
+    def place(self, certificate, key):
+        """Puts them where the server's are."""
+        self.certificate.write_text(certificate)
+        self.key.write_text(key)
 
     def openssl(self, *words):
         subprocess.run(["openssl", *words], cwd=self.directory, check=True, capture_output=True)

@@ -55,12 +55,26 @@ class Metrics(KilnCase):
         self.assertGreater(found[("process_open_fds",)], 3)
         self.assertGreater(found[("process_cpu_seconds_total",)], 0)
 
+    def test_who_tries_wrong_keys_is_limited_and_counted(self):
+        self.assertEqual(self.kiln.get("/builds").status, 200)
+        wrong = {"Authorization": "Bearer bl_wrong"}
+        seen = [self.kiln.get("/builds", headers=wrong) for _ in range(70)]
+        self.assertEqual([seen[0].status, seen[-1].status], [401, 429])
+        self.assertEqual(seen[-1].json["error"], "too_many_requests")
+        self.assertGreaterEqual(int(seen[-1].headers["Retry-After"]), 1)
+        self.assertEqual(self.kiln.get("/builds").status, 200)
+        self.assertEqual(self.value("kiln_http_limited_total", limit="login"),
+                         sum(a.status == 429 for a in seen))
+        self.assertEqual(self.value("kiln_http_limited_total", limit="key"), 0)
+        done = self.kiln.run("audit", "--data-dir", self.kiln.data, "--json")
+        self.assertEqual(done.stdout.count('"action":"login"'), sum(a.status == 401 for a in seen))
+
     def test_garbage_is_collected_and_that_is_told(self):
-        for task in ("events", "expired", "logs", "templates"):
+        for task in ("audit", "events", "expired", "logs", "templates"):
             self.assertGreater(self.value("kiln_gc_ended_timestamp_seconds", task=task), 1e9)
             self.assertEqual(self.value("kiln_gc_failed", task=task), 0)
         status = self.kiln.run("gc", "--status", "--data-dir", self.kiln.data).stdout
-        self.assertEqual(status.count("done ("), 4, status)
+        self.assertEqual(status.count("done ("), 5, status)
         dry = self.kiln.run("gc", "--dry-run", "--data-dir", self.kiln.data).stdout
         self.assertIn("would go", dry)
         self.assertEqual(self.kiln.run("gc", "--status", "--data-dir", self.kiln.data).stdout,

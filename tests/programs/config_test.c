@@ -315,6 +315,8 @@ static void test_a_wrong_value_names_its_place_and_what_is_allowed(void **state)
 {
     struct world *w = *state;
 
+    assert_refused(w, "serve --tls-certificate /etc/kiln.pem",
+                   "tls_key: set it too, for tls_certificate says nothing without it");
     assert_refused(w, "serve --workers many",
                    "--workers: workers must be an integer from 0 to 256, and \"many\" is not");
     assert_refused(w, "serve --egress=all",
