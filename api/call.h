@@ -19,14 +19,16 @@ struct api_call {
     const struct api_request *req;
     struct api_response *resp;
     const struct route *route;
-    const struct kind *kind;        /* of {kind}; NULL: the route has none */
-    const char *args[API_ARGS_MAX]; /* the other {words} of the route's pattern, in their order */
-    struct api_key key;             /* key.workspace is the workspace of the call, "" for none */
-    bool whole_account;             /* the key is of an account, not of one workspace */
-    bool enveloped;                 /* lists are {data,meta}: Blaxel-Version 2026-04-28 */
-    bool catalog;                   /* images are summaries, in pages: since 2026-09-22 */
-    int64_t now;                    /* ns: one moment for the whole call */
-    bool login_refused;             /* key, password or client are not known */
+    const struct kind *kind; /* of {kind}; NULL: the route has none */
+    const char
+        *args[API_ARGS_MAX]; /* the other {words} of the route's pattern, in their order; they
+                                live as long as the call, which is noted by them (audit.c) */
+    struct api_key key;      /* key.workspace is the workspace of the call, "" for none */
+    bool whole_account;      /* the key is of an account, not of one workspace */
+    bool enveloped;          /* lists are {data,meta}: Blaxel-Version 2026-04-28 */
+    bool catalog;            /* images are summaries, in pages: since 2026-09-22 */
+    int64_t now;             /* ns: one moment for the whole call */
+    bool login_refused;      /* key, password or client are not known */
 };
 
 typedef int api_handler(struct api_call *c, struct error *err);
@@ -130,6 +132,8 @@ MUST_CHECK int api_load_resource(struct api_call *c, const char *name, enum pres
                                  struct resource *ret, struct error *err);
 MUST_CHECK int api_answer_resource(struct api_call *c, const struct resource *r, const char *status,
                                    struct error *err);
+/* Both: 200 with it, or the refusal. */
+MUST_CHECK int api_answer_named(struct api_call *c, const char *name, struct error *err);
 void api_refuse_absent(struct api_call *c, const char *name);
 
 /* Handlers. */

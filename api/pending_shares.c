@@ -78,9 +78,10 @@ static int with_offer(struct api_call *c, answer_offer *answer, struct error *er
 static int answer_image(struct api_call *c, const struct pending_share *p, struct error *err)
 {
     json_auto_t *image = NULL;
+    struct api_call of_image = *c;
 
-    c->args[0] = p->type;
-    if (api_load_image(c, p->name, NULL, &image, err) < 0)
+    of_image.args[0] = p->type;
+    if (api_load_image(&of_image, p->name, NULL, &image, err) < 0)
         return -1;
     return image ? api_response_json(c->resp, 200, image, err) : 0;
 }

@@ -47,14 +47,19 @@ int api_load_resource(struct api_call *c, const char *name, enum presence *ret_p
     return 0;
 }
 
-int api_get_resource(struct api_call *c, struct error *err)
+int api_answer_named(struct api_call *c, const char *name, struct error *err)
 {
     CLEANUP(resource_release) struct resource r = {.created = 0};
     enum presence presence;
 
-    if (api_load_resource(c, c->args[0], &presence, &r, err) < 0)
+    if (api_load_resource(c, name, &presence, &r, err) < 0)
         return -1;
     return presence == PRESENT ? api_answer_resource(c, &r, NULL, err) : 0;
+}
+
+int api_get_resource(struct api_call *c, struct error *err)
+{
+    return api_answer_named(c, c->args[0], err);
 }
 
 int api_delete_resource(struct api_call *c, struct error *err)
@@ -149,10 +154,8 @@ static int write_resource(struct api_call *c, const struct draft *d, bool create
     if ((d->import.kind == IMPORT_PULL ? import_resource(c, d, create, &outcome, &r, &b, err)
                                        : upload_resource(c, d, create, &outcome, &r, &b, err)) < 0)
         return -1;
-    if (outcome == RESOURCE_EXISTS && api_request_flag(c->req, "createIfNotExist")) {
-        c->args[0] = d->name;
-        return api_get_resource(c, err);
-    }
+    if (outcome == RESOURCE_EXISTS && api_request_flag(c->req, "createIfNotExist"))
+        return api_answer_named(c, d->name, err);
     if (outcome == RESOURCE_EXISTS)
         refuse_existing(c, d->name);
     if (outcome == RESOURCE_ABSENT)

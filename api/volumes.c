@@ -234,10 +234,8 @@ static int wait_for(struct api_call *c, const struct build *b, struct resource *
 
 static int answer_existing(struct api_call *c, const char *name, struct error *err)
 {
-    if (api_request_flag(c->req, "createIfNotExist")) {
-        c->args[0] = name;
-        return api_get_resource(c, err);
-    }
+    if (api_request_flag(c->req, "createIfNotExist"))
+        return api_answer_named(c, name, err);
     api_refuse(c->resp, 409, "VOLUME_ALREADY_EXISTS",
                "Volume %s already exists. Choose another name, or delete it first.", name);
     return 0;

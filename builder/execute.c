@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
@@ -380,6 +381,26 @@ static void release_execution(struct execution *x)
     git_process_end(&x->git_process);
 }
 
+/* By their paths these are read-only from here on; we write by descriptors.  So who swaps a mount
+ * point within a cache mount for a link while runc follows it (CVE-2024-45310) makes nothing there.
+ */
+static int shield_cache(struct error *err)
+{
+    static const char *const parts[] = {"records", "inputs",   "builds",
+                                        "blobs",   "packages", "mounts"};
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        char path[64];
+
+        (void)snprintf(path, sizeof(path), CACHE "/%s", parts[i]);
+        if (mount(path, path, NULL, MS_BIND, NULL) < 0 ||
+            mount_setattr(AT_FDCWD, path, 0, &attr, sizeof(attr)) < 0)
+            return error_errno(err, errno, "make %s read-only", path);
+    }
+    return 0;
+}
+
 static int prepare(struct execution *x, const char *job, struct error *err)
 {
     CLEANUP(buf_release) struct buf text = BUF_INIT(DOCUMENT_MAX);
@@ -388,7 +409,8 @@ static int prepare(struct execution *x, const char *job, struct error *err)
 
     if (cache_remote_open(&x->remote, &document, err) < 0 || fs_read_fd(document, &text, err) < 0 ||
         document_read(buf_str(&text), text.len, &x->doc, err) < 0 ||
-        cancel_init(&x->cancel, err) < 0 || cache_open(CACHE, job, &x->cache, err) < 0)
+        cancel_init(&x->cancel, err) < 0 || cache_open(CACHE, job, &x->cache, err) < 0 ||
+        shield_cache(err) < 0)
         return -1;
     if (x->doc.program.slim && slim_new(&x->doc.program, &x->slim, err) < 0)
         return -1;

@@ -1,8 +1,7 @@
 /* The client against an object store that answers anything.
  *
- * The first line says what is asked for; then come the answers, each a status, headers up to an
- * empty line, and a body up to a line "---".  The last one is repeated.  Whatever they are, the
- * client ends, speaks to that store alone, and does not blame the user. */
+ * The first line says what is asked for; then come the answers.  Whatever they are, the client
+ * ends, speaks to that store alone, and does not blame the user. */
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -10,67 +9,17 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "objects/objects.h"
+#include "tests/fuzz/answers.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define ENDPOINT "http://objects.test"
 #define ASKS_MAX 3000
 
-struct fake {
-    const char *next; /* the rest of the input */
-    const char *last; /* of the answers that was given */
-    int asked;
-};
-
 static void must(bool holds)
 {
     if (!holds)
         abort();
-}
-
-/* A line without its end; *text moves behind it. */
-static const char *take_line(const char **text, size_t *len)
-{
-    const char *line = *text;
-
-    *len = strcspn(line, "\n");
-    *text = line + *len + (line[*len] == '\n');
-    return line;
-}
-
-static int answer_body(const char *body, size_t len, const struct http_request *req,
-                       struct http_response *resp, struct error *err)
-{
-    if (req->sink && resp->status >= 200 && resp->status < 300)
-        return len ? req->sink->take(req->sink->self, resp, body, len, err) : 0;
-    buf_add(&resp->body, body, len);
-    return resp->body.full ? error_set(err, ERR_REMOTE, "the answer is too large") : 0;
-}
-
-static int answer(void *self, const struct http_request *req, struct http_response *resp,
-                  struct error *err)
-{
-    struct fake *f = self;
-    const char *text = *f->next ? f->next : f->last;
-    const char *end = strstr(text, "\n---\n");
-    const size_t all = end ? (size_t)(end - text) : strlen(text);
-    size_t len;
-
-    if (++f->asked > ASKS_MAX)
-        return error_set(err, ERR_SYSTEM, "a list without end");
-    must(text_starts(req->url, ENDPOINT "/bucket"));
-    f->last = text;
-    f->next = text + all + (end ? 5 : 0);
-    resp->status = atoi(take_line(&text, &len));
-    if (resp->status < 100 || resp->status > 599) {
-        resp->status = 0;
-        return error_set(err, ERR_REMOTE, "objects.test: connection refused");
-    }
-    for (const char *line = take_line(&text, &len); len > 0; line = take_line(&text, &len))
-        if (memchr(line, ':', len))
-            argv_pushf(&resp->headers, "%.*s", (int)len, line);
-    return answer_body(text, text < f->last + all ? (size_t)(f->last + all - text) : 0, req, resp,
-                       err);
 }
 
 /* ---- what is asked for ---- */
@@ -172,8 +121,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     must(text != NULL);
     for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++) {
-        struct fake fake = {.next = text + strlen(asks[i].name)};
-        const struct http http = {answer, &fake};
+        struct answers from = {
+            .next = text + strlen(asks[i].name), .url = ENDPOINT "/bucket", .asks_max = ASKS_MAX};
+        const struct http http = {answers_give, &from};
         const struct objects_config config = {.url = "s3://bucket/prefix",
                                               .endpoint = ENDPOINT,
                                               .region = "us-east-1",
@@ -188,7 +138,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         if (!text_starts(text, asks[i].name) || strstr(text, "etry-after"))
             continue; /* which would be waited for */
-        fake.last = fake.next;
         must(objects_open(&config, &o, &err) == 0);
         if (asks[i].ask(o, &err) < 0)
             must((err.kind == ERR_REMOTE || err.kind == ERR_SYSTEM || err.kind == ERR_LIMIT) &&

@@ -1,9 +1,8 @@
 /* The client against a registry that answers anything.
  *
- * The first line says what is asked for; then come the answers, each a status, headers up to an
- * empty line, and a body up to a line "---".  The last one is repeated.  Whatever they are, the
- * client ends, asks no other host unless it may, and says whose fault it was: the registry's, or,
- * of one that a user named (with a login), also that user's. */
+ * The first line says what is asked for; then come the answers.  Whatever they are, the client
+ * ends, asks no other host unless it may (with a login it follows redirects), and says whose fault
+ * it was: the registry's, or, of one that a user named (with a login), also that user's. */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,6 +11,7 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "registry/registry.h"
+#include "tests/fuzz/answers.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -22,69 +22,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
                                                                                */
 #define ASKS_MAX 2000
 
-struct fake {
-    const char *next; /* the rest of the input */
-    const char *last; /* of the answers that was given */
-    int asked;
-    bool may_leave; /* a client that logs in follows redirects */
-};
-
 static void must(bool holds)
 {
     if (!holds)
         abort();
-}
-
-/* A line without its end; *text moves behind it. */
-static const char *take_line(const char **text, size_t *len)
-{
-    const char *line = *text;
-
-    *len = strcspn(line, "\n");
-    *text = line + *len + (line[*len] == '\n');
-    return line;
-}
-
-static void answer_headers(const char **text, struct http_response *resp)
-{
-    size_t len;
-
-    for (const char *line = take_line(text, &len); len > 0; line = take_line(text, &len))
-        if (memchr(line, ':', len))
-            argv_pushf(&resp->headers, "%.*s", (int)len, line);
-}
-
-static int answer_body(const char *body, size_t len, const struct http_request *req,
-                       struct http_response *resp, struct error *err)
-{
-    if (req->sink && resp->status >= 200 && resp->status < 300)
-        return len ? req->sink->take(req->sink->self, resp, body, len, err) : 0;
-    buf_add(&resp->body, body, len);
-    return resp->body.full ? error_set(err, ERR_REMOTE, "the answer is too large") : 0;
-}
-
-static int answer(void *self, const struct http_request *req, struct http_response *resp,
-                  struct error *err)
-{
-    struct fake *f = self;
-    const char *text = *f->next ? f->next : f->last;
-    const char *end = strstr(text, "\n---\n");
-    const size_t all = end ? (size_t)(end - text) : strlen(text);
-    size_t len;
-
-    if (++f->asked > ASKS_MAX)
-        return error_set(err, ERR_REMOTE, "a list without end");
-    must(f->may_leave || text_starts(req->url, URL "/"));
-    f->last = text;
-    f->next = text + all + (end ? 5 : 0);
-    resp->status = atoi(take_line(&text, &len));
-    if (resp->status < 100 || resp->status > 599) {
-        resp->status = 0;
-        return error_set(err, ERR_REMOTE, "registry.test: connection refused");
-    }
-    answer_headers(&text, resp);
-    return answer_body(text, text < f->last + all ? (size_t)(f->last + all - text) : 0, req, resp,
-                       err);
 }
 
 /* ---- what is asked for ---- */
@@ -208,8 +149,8 @@ static const struct registry_signer *signer(void)
 
 static void ask(size_t i, const char *answers, bool login)
 {
-    struct fake fake = {.next = answers, .last = answers, .may_leave = login};
-    const struct http http = {answer, &fake};
+    struct answers from = {.next = answers, .url = login ? NULL : URL "/", .asks_max = ASKS_MAX};
+    const struct http http = {answers_give, &from};
     struct registry r = {.url = URL, .http = &http, .tries = 2, .wait_ms = 1, .chunk = 1};
     struct error err = ERROR_INIT;
 
