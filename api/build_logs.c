@@ -232,11 +232,10 @@ static void refuse_removed(struct api_call *c, const struct build *b)
 {
     char when[CLOCK_TEXT];
 
-    clock_format(b->log_removed, when);
     api_refuse(c->resp, 410, "log_removed",
-               "The log of this build was removed at %.19sZ, as it was older than logs are kept "
+               "The log of this build was removed at %s, as it was older than logs are kept "
                "here (log_retention). A new build has a new log.",
-               when);
+               clock_format_seconds(b->log_removed, when));
 }
 
 int api_get_build_logs(struct api_call *c, struct error *err)

@@ -26,11 +26,11 @@ int64_t clock_monotonic(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
-void clock_format(int64_t ns, char text[CLOCK_TEXT])
+/* Returns the nanoseconds behind it. */
+static long format_seconds(int64_t ns, char date[24])
 {
     time_t secs = (time_t)(ns / NS_PER_SEC);
     long frac = (long)(ns % NS_PER_SEC);
-    char date[24];
     struct tm tm;
 
     if (frac < 0) {
@@ -38,9 +38,26 @@ void clock_format(int64_t ns, char text[CLOCK_TEXT])
         frac += (long)NS_PER_SEC;
     }
     gmtime_r(&secs, &tm);
-    if (strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+    if (strftime(date, 24, "%Y-%m-%dT%H:%M:%S", &tm) == 0)
         date[0] = '\0';
+    return frac;
+}
+
+void clock_format(int64_t ns, char text[CLOCK_TEXT])
+{
+    char date[24];
+    const long frac = format_seconds(ns, date);
+
     (void)snprintf(text, CLOCK_TEXT, "%s.%09ldZ", date, frac);
+}
+
+const char *clock_format_seconds(int64_t ns, char text[CLOCK_TEXT])
+{
+    char date[24];
+
+    (void)format_seconds(ns, date);
+    (void)snprintf(text, CLOCK_TEXT, "%sZ", date);
+    return text;
 }
 
 /* ---- reading ---- */

@@ -27,6 +27,8 @@ int64_t clock_monotonic(void);
 /* "2026-01-31T08:09:10.123456789Z" (RFC 3339, UTC).  The buffer form takes CLOCK_TEXT bytes. */
 #define CLOCK_TEXT 40
 void clock_format(int64_t ns, char text[CLOCK_TEXT]);
+/* The same in whole seconds: "2026-01-31T08:09:10Z".  Returns text. */
+const char *clock_format_seconds(int64_t ns, char text[CLOCK_TEXT]);
 
 /* The reverse: "2026-01-31T08:09:10", with a fraction and a zone ("Z", "+01:00") where there are
  * any; without a zone it is UTC.  1970 to 2261.  False and *ret untouched: it is something else. */

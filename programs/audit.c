@@ -120,13 +120,14 @@ static void print_entry(void *self, const struct audit_entry *e)
 
     p->n++;
     memcpy(p->last, e->id, sizeof(p->last));
-    clock_format(e->time, time);
-    if (p->json)
+    if (p->json) {
+        clock_format(e->time, time);
         print_json(e, time);
-    else
-        printf("%.19sZ %-15s %-17s %-16s %-15s %-26s %-6s %s\n", time, audit_actor_names[e->by],
-               dash(e->actor), dash(e->workspace), dash(e->address), e->action,
-               audit_outcome_names[e->outcome], e->object);
+        return;
+    }
+    printf("%s %-15s %-17s %-16s %-15s %-26s %-6s %s\n", clock_format_seconds(e->time, time),
+           audit_actor_names[e->by], dash(e->actor), dash(e->workspace), dash(e->address),
+           e->action, audit_outcome_names[e->outcome], e->object);
 }
 
 static int show(struct state *s, const struct audit_order *o, struct error *err)

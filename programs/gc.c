@@ -11,15 +11,6 @@ struct gc_words {
     const char *only;
 };
 
-static const char *show_time(int64_t ns, char text[CLOCK_TEXT])
-{
-    if (!ns)
-        return "-";
-    clock_format(ns, text);
-    (void)snprintf(text + strlen("2026-01-31T08:09:10"), 2, "Z");
-    return text;
-}
-
 /* ---- what was done ---- */
 
 static void print_run(void *self, const struct gc_run *r)
@@ -32,7 +23,8 @@ static void print_run(void *self, const struct gc_run *r)
                                              : "was given up";
 
     text_size((uint64_t)r->bytes, size);
-    printf("%-10s %-20s %8.1f s %10lld %10s  %s (%s)\n", r->task, show_time(r->began, began),
+    printf("%-10s %-20s %8.1f s %10lld %10s  %s (%s)\n", r->task,
+           r->began ? clock_format_seconds(r->began, began) : "-",
            r->ended ? (double)(r->ended - r->began) / (double)NS_PER_SEC : 0.0, (long long)r->items,
            size, how, r->holder);
 }

@@ -78,11 +78,12 @@ void operator_log_format(const struct operator_log *log, const struct note *note
 {
     char time[CLOCK_TEXT];
 
-    clock_format(now, time);
-    if (log && log->json)
+    if (log && log->json) {
+        clock_format(now, time);
         format_json(log, note, time, out);
-    else
-        buf_addf(out, "%.19sZ %s\n", time, note->line);
+        return;
+    }
+    buf_addf(out, "%s %s\n", clock_format_seconds(now, time), note->line);
 }
 
 void operator_log(void *self, const struct note *note)

@@ -20,9 +20,8 @@ static void print_old(int64_t until, int64_t now)
 {
     char text[CLOCK_TEXT];
 
-    clock_format(until, text);
     if (until > now)
-        printf("; the one before it is accepted until %.19sZ\n", text);
+        printf("; the one before it is accepted until %s\n", clock_format_seconds(until, text));
     else
         printf("; none before it is accepted\n");
 }

@@ -5,24 +5,17 @@
 #include "programs/commands.h"
 #include "programs/installation.h"
 
-/* Seconds are enough: "2026-01-31T08:09:10Z"; "-" for never. */
-static const char *show_time(int64_t ns, char text[CLOCK_TEXT])
-{
-    if (!ns)
-        return "-";
-    clock_format(ns, text);
-    (void)snprintf(text + strlen("2026-01-31T08:09:10"), 2, "Z");
-    return text;
-}
-
 static void print_row(void *self, const struct webhook_message *m)
 {
     char created[CLOCK_TEXT], next[CLOCK_TEXT];
 
     (void)self;
-    printf("%-36s %-22s %-20s %8d %-20s %s  %s\n", m->id, m->type, show_time(m->created, created),
-           m->attempts, m->delivered ? "delivered" : show_time(m->next_try, next), m->url,
-           m->answer[0] ? m->answer : "-");
+    printf("%-36s %-22s %-20s %8d %-20s %s  %s\n", m->id, m->type,
+           clock_format_seconds(m->created, created), m->attempts,
+           m->delivered  ? "delivered"
+           : m->next_try ? clock_format_seconds(m->next_try, next)
+                         : "-",
+           m->url, m->answer[0] ? m->answer : "-");
 }
 
 static json_t *json_time(int64_t ns)

@@ -41,16 +41,14 @@ static void add_created(const struct labeller *l)
 {
     const struct argv *args = &l->run->build_args;
     int64_t moment = l->run->build.started;
-    char text[CLOCK_TEXT], second[CLOCK_TEXT];
+    char text[CLOCK_TEXT];
     uint64_t epoch;
 
     for (size_t i = 0; i < args->n; i++)
         if (text_starts(args->v[i], EPOCH) &&
             text_to_u64(args->v[i] + strlen(EPOCH), EPOCH_MAX, &epoch))
             moment = (int64_t)epoch * NS_PER_SEC;
-    clock_format(moment, text);
-    (void)snprintf(second, sizeof(second), "%.19sZ", text); /* "2026-01-31T08:09:10" */
-    add(l, OCI "created", second);
+    add(l, OCI "created", clock_format_seconds(moment, text));
 }
 
 /* The image that the final stage stands on, through all stages between. */

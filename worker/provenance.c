@@ -102,8 +102,7 @@ static json_t *moment(int64_t ns)
 {
     char text[CLOCK_TEXT];
 
-    clock_format(ns, text);
-    return json_sprintf("%.19sZ", text);
+    return json_string(clock_format_seconds(ns, text));
 }
 
 static json_t *details_of(const struct run *r)

@@ -153,18 +153,17 @@ static const char *comment_of(const json_t *found)
 
 static json_t *make_document(const struct document *d)
 {
-    char namespace[64], creator[128], created[CLOCK_TEXT], second[CLOCK_TEXT];
+    char namespace[64], creator[128], created[CLOCK_TEXT];
     CLEANUP(buf_release) struct buf name = BUF_INIT(4096);
     json_t *o;
 
     make_namespace(d->subject, namespace);
     make_creator(d->subject, creator);
-    clock_format(d->subject->moment, created);
-    (void)snprintf(second, sizeof(second), "%.19sZ", created);
+    (void)clock_format_seconds(d->subject->moment, created);
     buf_addf(&name, "%s@%s", d->subject->name, d->subject->digest);
     o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:{s:s, s:[s]}}", "spdxVersion", "SPDX-2.3",
                   "dataLicense", "CC0-1.0", "SPDXID", "SPDXRef-DOCUMENT", "name", buf_str(&name),
-                  "documentNamespace", namespace, "creationInfo", "created", second, "creators",
+                  "documentNamespace", namespace, "creationInfo", "created", created, "creators",
                   creator);
     if (comment_of(d->found))
         json_object_set_new(o, "comment", json_string(comment_of(d->found)));

@@ -30,6 +30,8 @@ static void test_moments_are_written_in_utc_with_nanoseconds(void **state)
 
         clock_format(table[i].ns, text);
         assert_string_equal(text, table[i].text);
+        assert_memory_equal(clock_format_seconds(table[i].ns, text), table[i].text, 19);
+        assert_string_equal(text + 19, "Z");
     }
 }
 

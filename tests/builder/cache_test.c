@@ -1,5 +1,5 @@
 /* What a build takes from earlier ones, and what it says of the steps that it cannot. */
-#include "machine.h"
+#include "cache_scene.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -13,17 +13,6 @@
 #include "builder/cache.h"
 
 #define RUNC "/usr/sbin/runc"
-
-static void build_of(const struct machine *m, struct attempt *a, const char *workspace,
-                     const char *dockerfile)
-{
-    a->workspace = workspace;
-    a->images = ALPINE;
-    a->dockerfile = dockerfile;
-    a->cached = true;
-    attempt_run(m, a);
-    assert_built(a);
-}
 
 static size_t count(const struct attempt *a, const char *line)
 {
@@ -51,11 +40,11 @@ static void test_without_the_cache_every_step_is_run_and_its_result_is_the_one_f
 {
     struct attempt first = {.files = NULL}, anew = {.no_cache = true}, next = {.files = NULL};
 
-    build_of(*state, &first, "anew", DRAWN);
-    build_of(*state, &anew, "anew", DRAWN);
+    scene_build_of(*state, &first, "anew", DRAWN);
+    scene_build_of(*state, &anew, "anew", DRAWN);
     assert_int_equal(count(&anew, "CACHED"), 0);
     assert_string_not_equal(first.image.layers[1].digest, anew.image.layers[1].digest);
-    build_of(*state, &next, "anew", DRAWN);
+    scene_build_of(*state, &next, "anew", DRAWN);
     assert_int_equal(count(&next, "CACHED"), 2);
     assert_string_equal(next.image.layers[1].digest, anew.image.layers[1].digest);
     attempt_release(&first);
@@ -73,10 +62,10 @@ static void test_a_first_build_says_so_once_and_the_next_finds_all(void **state)
     struct attempt first = {.files = files};
     struct attempt next = {.files = files};
 
-    build_of(*state, &first, "again", STEPS);
+    scene_build_of(*state, &first, "again", STEPS);
     assert_int_equal(count(&first, "not cached"), 1);
     assert_says(&first, "not cached: not built before\n");
-    build_of(*state, &next, "again", STEPS);
+    scene_build_of(*state, &next, "again", STEPS);
     assert_does_not_say(&next, "not cached");
     assert_int_equal(count(&next, "CACHED"), 2);
     attempt_release(&first);
@@ -92,8 +81,8 @@ static void test_the_files_that_changed_came_or_went_are_named(void **state)
     struct attempt first = {.files = before};
     struct attempt next = {.files = after};
 
-    build_of(*state, &first, "files", STEPS);
-    build_of(*state, &next, "files", STEPS);
+    scene_build_of(*state, &first, "files", STEPS);
+    scene_build_of(*state, &next, "files", STEPS);
     assert_says(&next, "not cached: src/index.js changed, src/new.js was added, src/old.js was "
                        "removed\n");
     assert_int_equal(count(&next, "not cached"), 1);
@@ -109,8 +98,8 @@ static void test_of_many_files_that_changed_some_are_named_and_the_rest_counted(
     struct attempt first = {.files = before};
     struct attempt next = {.files = after};
 
-    build_of(*state, &first, "many", "FROM alpine:3.20\nCOPY . /app/\n");
-    build_of(*state, &next, "many", "FROM alpine:3.20\nCOPY . /app/\n");
+    scene_build_of(*state, &first, "many", "FROM alpine:3.20\nCOPY . /app/\n");
+    scene_build_of(*state, &next, "many", "FROM alpine:3.20\nCOPY . /app/\n");
     assert_says(&next, "not cached: a changed, b changed, c changed and 2 more\n");
     attempt_release(&first);
     attempt_release(&next);
@@ -156,7 +145,7 @@ static void test_what_changed_of_a_run_is_named(void **state)
         (void)snprintf(workspace, sizeof(workspace), "run%zu", i);
         next.workspace = workspace;
         next.cached = true;
-        build_of(*state, &first, workspace, BEFORE);
+        scene_build_of(*state, &first, workspace, BEFORE);
         attempt_run(*state, &next);
         assert_built(&next);
         assert_says(&next, changes[i].why);
@@ -195,10 +184,10 @@ static void test_what_explains_is_not_believed(void **state)
         char workspace[16];
 
         (void)snprintf(workspace, sizeof(workspace), "rubbish%zu", i);
-        build_of(m, &first, workspace, "FROM scratch\nCOPY f /\n");
+        scene_build_of(m, &first, workspace, "FROM scratch\nCOPY f /\n");
         overwrite_all(m, workspace, "inputs", rubbish[i]);
         overwrite_all(m, workspace, "builds", rubbish[i]);
-        build_of(m, &next, workspace, "FROM scratch\nCOPY f /\n");
+        scene_build_of(m, &next, workspace, "FROM scratch\nCOPY f /\n");
         assert_says(&next, "not cached: not built before\n");
         attempt_release(&first);
         attempt_release(&next);
@@ -220,9 +209,9 @@ static void test_a_copy_from_a_stage_is_kept_by_two_keys(void **state)
     struct attempt first = {.files = NULL};
     struct attempt next = {.files = NULL};
 
-    build_of(*state, &first, "two-keys", dockerfile);
+    scene_build_of(*state, &first, "two-keys", dockerfile);
     assert_int_equal(count_records(*state, "two-keys"), 3);
-    build_of(*state, &next, "two-keys", dockerfile);
+    scene_build_of(*state, &next, "two-keys", dockerfile);
     assert_int_equal(count(&next, "CACHED"), 2);
     assert_int_equal(count_records(*state, "two-keys"), 3);
     assert_string_equal(next.image.layers[0].digest, first.image.layers[0].digest);
@@ -235,8 +224,8 @@ static void test_a_stage_that_came_to_the_same_files_is_not_copied_again(void **
     struct attempt first = {.files = NULL};
     struct attempt next = {.files = NULL};
 
-    build_of(*state, &first, "stages", STAGES("1"));
-    build_of(*state, &next, "stages", STAGES("2"));
+    scene_build_of(*state, &first, "stages", STAGES("1"));
+    scene_build_of(*state, &next, "stages", STAGES("2"));
     assert_says(&next, "not cached: the command changed\n");
     assert_int_equal(count(&next, "not cached"), 1);
     assert_int_equal(count(&next, "CACHED"), 2);
@@ -250,8 +239,8 @@ static void test_another_workspace_finds_nothing(void **state)
     struct attempt first = {.files = files};
     struct attempt other = {.files = files};
 
-    build_of(*state, &first, "mine", "FROM alpine:3.20\nCOPY f /\nRUN cat /f\n");
-    build_of(*state, &other, "yours", "FROM alpine:3.20\nCOPY f /\nRUN cat /f\n");
+    scene_build_of(*state, &first, "mine", "FROM alpine:3.20\nCOPY f /\nRUN cat /f\n");
+    scene_build_of(*state, &other, "yours", "FROM alpine:3.20\nCOPY f /\nRUN cat /f\n");
     assert_int_equal(count(&other, "CACHED"), 0);
     assert_says(&other, "not built before\n");
     attempt_release(&first);
@@ -269,8 +258,8 @@ static void test_a_changed_build_argument_misses_only_after_its_arg(void **state
 
     argv_push(&one, "VERSION=1", NULL);
     argv_push(&two, "VERSION=2", NULL);
-    build_of(*state, &first, "args", dockerfile);
-    build_of(*state, &next, "args", dockerfile);
+    scene_build_of(*state, &first, "args", dockerfile);
+    scene_build_of(*state, &next, "args", dockerfile);
     assert_int_equal(count(&next, "CACHED"), 1);
     assert_int_equal(count(&next, "not cached"), 1);
     assert_says(&next, "not cached: variable VERSION changed\n");
@@ -306,7 +295,7 @@ static void test_a_step_that_was_killed_is_not_found(void **state)
     attempt_run(*state, &killed);
     assert_outcome(&killed, "build", BUILDER_KILLED);
     assert_int_equal(count_records(*state, "killed"), 1);
-    build_of(*state, &next, "killed", dockerfile);
+    scene_build_of(*state, &next, "killed", dockerfile);
     assert_int_equal(count(&next, "CACHED"), 1);
     assert_says(&next, "ready\n");
     attempt_release(&killed);
@@ -333,7 +322,7 @@ static void test_builds_at_once_of_one_step_all_succeed(void **state)
     struct beside b[3];
     pthread_t threads[3];
 
-    build_of(*state, &warm, "beside", "FROM alpine:3.20\nRUN true\n");
+    scene_build_of(*state, &warm, "beside", "FROM alpine:3.20\nRUN true\n");
     for (size_t i = 0; i < 3; i++) {
         b[i] = (struct beside){*state,
                                {.workspace = "beside",
