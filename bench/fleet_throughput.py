@@ -32,31 +32,24 @@ sys.path[:0] = [str(SOURCE / "tests/e2e"), str(SOURCE / "tests/objects")]
 import kiln_server  # noqa: E402
 import s3_server  # noqa: E402
 from kiln_server import Bases, Kiln, Registry, free_port, wait_until, zip_of  # noqa: E402
+from own_cluster import OwnCluster  # noqa: E402
 
 QUEUE_CLAIMS = pathlib.Path(os.environ["KILN"]).resolve().parents[1] / "bench/queue_claims"
 DOCKERFILE = "FROM alpine:3.20\nCOPY name /name\nRUN cat /name /name >/twice\n"
 TICK = os.sysconf("SC_CLK_TCK")
 
 
-class Cluster:
-    """A PostgreSQL server that counts statements; `bench` asks, so that its own are told apart."""
+class Cluster(OwnCluster):
+    """That counts statements; `bench` asks, so that its own are told apart."""
 
     def __init__(self, stack):
-        above = stack.enter_context(tempfile.TemporaryDirectory(prefix="kiln-fleet-", dir="/tmp"))
-        os.chmod(above, 0o755)
-        self.directory = pathlib.Path(above, "s")
-        stack.callback(self.run, "stop")
-        self.run("start")
+        super().__init__()
+        stack.callback(self.remove)
         self.ask("create role bench superuser login", "kiln")
         self.ask("alter system set shared_preload_libraries = 'pg_stat_statements'")
         self.run("halt")
         self.run("resume")
         self.ask("create extension pg_stat_statements")
-        self.url = f"postgresql:///kiln?host={self.directory}&user=kiln"
-
-    def run(self, verb):
-        subprocess.run([SOURCE / "tests/postgres/cluster", verb, self.directory], check=True,
-                       stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
 
     def pid(self):
         return int((self.directory / "data/postmaster.pid").read_text().split("\n")[0])

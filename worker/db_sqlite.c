@@ -1,5 +1,6 @@
 /* worker/db_sqlite — worker/db on a file, by SQLite. */
 #include <errno.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,7 +21,8 @@ struct kept {
 
 struct sqlite {
     sqlite3 *handle;
-    enum tx_mode wrote; /* the mode of the last write, which synchronous is set for */
+    enum tx_mode wrote;   /* the mode of the last write, which synchronous is set for */
+    pthread_mutex_t lock; /* for what follows: a query may end after its transaction */
     struct kept kept[KEPT_MAX];
     size_t n_kept;
 };
@@ -74,6 +76,7 @@ static void sqlite_close(void *self)
         free(s->kept[i].sql);
     }
     sqlite3_close(s->handle);
+    pthread_mutex_destroy(&s->lock);
     free(s);
 }
 
@@ -100,6 +103,7 @@ static int sqlite_open(const char *path, void **ret_self, struct error *err)
 
     if (!s)
         return error_set(err, ERR_SYSTEM, "open: out of memory");
+    pthread_mutex_init(&s->lock, NULL);
     if (set_up(s, path, err) < 0) {
         sqlite_close(s);
         return -1;
@@ -181,38 +185,61 @@ static struct kept *find_kept(struct sqlite *s, const char *sql)
     return NULL;
 }
 
+/* The statement, which is the caller's until it is given back, or NULL. */
+static sqlite3_stmt *take_kept(struct sqlite *s, const char *sql)
+{
+    sqlite3_stmt *stmt = NULL;
+    struct kept *kept;
+
+    pthread_mutex_lock(&s->lock);
+    kept = find_kept(s, sql);
+    if (kept) {
+        stmt = kept->stmt;
+        kept->stmt = NULL;
+    } else if (s->n_kept < KEPT_MAX && (s->kept[s->n_kept].sql = strdup(sql))) {
+        s->n_kept++;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return stmt;
+}
+
+/* False: there is one of it already, or no room. */
+static bool give_back(struct sqlite *s, const char *sql, sqlite3_stmt *stmt)
+{
+    struct kept *kept;
+    bool given;
+
+    pthread_mutex_lock(&s->lock);
+    kept = find_kept(s, sql);
+    given = kept && !kept->stmt;
+    if (given)
+        kept->stmt = stmt;
+    pthread_mutex_unlock(&s->lock);
+    return given;
+}
+
 /* Preparing takes longer than most statements do.  One that is in use already is prepared anew. */
 static void sqlite_query_init(void *self, struct query *q, const char *sql)
 {
     const char *lock = strstr(sql, " for update");
     int len = lock ? (int)(lock - sql) : -1;
     struct sqlite *s = self;
-    struct kept *kept = find_kept(s, sql);
-    sqlite3_stmt *stmt = NULL;
+    sqlite3_stmt *stmt = take_kept(s, sql);
 
-    if (kept && kept->stmt) {
-        q->stmt = kept->stmt;
-        kept->stmt = NULL;
-        return;
-    }
-    q->code = sqlite3_prepare_v3(s->handle, sql, len, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
+    if (!stmt)
+        q->code = sqlite3_prepare_v3(s->handle, sql, len, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
     q->stmt = stmt;
-    if (!kept && q->code == SQLITE_OK && s->n_kept < KEPT_MAX &&
-        (s->kept[s->n_kept].sql = strdup(sql)))
-        s->n_kept++;
 }
 
 static void sqlite_query_end(void *self, struct query *q)
 {
-    struct kept *kept = q->code == SQLITE_OK ? find_kept(self, q->sql) : NULL;
-
-    if (!kept || kept->stmt) {
-        sqlite3_finalize(q->stmt);
-        return;
+    if (q->code == SQLITE_OK) {
+        (void)sqlite3_reset(q->stmt);
+        (void)sqlite3_clear_bindings(q->stmt);
+        if (give_back(self, q->sql, q->stmt))
+            return;
     }
-    (void)sqlite3_reset(q->stmt);
-    (void)sqlite3_clear_bindings(q->stmt);
-    kept->stmt = q->stmt;
+    sqlite3_finalize(q->stmt);
 }
 
 static void sqlite_query_text(struct query *q, const char *text)

@@ -3,16 +3,14 @@ templates and volumes are there, what ran or waited is built, and URLs that were
 It moves to PostgreSQL and back.  kill -9 in the middle of a backup or a restore leaves nothing wrong."""
 import contextlib
 import os
-import pathlib
 import shutil
 import sqlite3
-import subprocess
-import tempfile
 import time
 import unittest
 
 import kiln_server
-from kiln_server import KILN, SOURCE, Bases, Kiln, Process, http_request, wait_until, zip_of
+from kiln_server import KILN, Bases, Kiln, Process, http_request, wait_until, zip_of
+from own_cluster import OwnCluster
 from volume_case import tar_with
 
 SLOW = "FROM alpine:3.20\nRUN echo begun && sleep 4 && echo ended\n"
@@ -141,18 +139,9 @@ class Backup(unittest.TestCase):
         self.assertIn("is whole", self.tool("backup", "verify", self.vault).stdout)
 
     def test_3_it_moves_to_postgresql_and_back(self):
-        above = tempfile.TemporaryDirectory(prefix="kiln-pg-", dir="/tmp")
-        self.addCleanup(above.cleanup)
-        pathlib.Path(above.name).chmod(0o755)
-        cluster = pathlib.Path(above.name, "s")
-
-        def run(verb):
-            subprocess.run([SOURCE / "tests/postgres/cluster", verb, cluster], check=True,
-                           stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
-
-        self.addCleanup(run, "stop")
-        run("start")
-        server = {"KILN_DATABASE": f"postgresql:///kiln?host={cluster}&user=kiln"}
+        cluster = OwnCluster()
+        self.addCleanup(cluster.remove)
+        server = {"KILN_DATABASE": cluster.url}
         kiln = self.kiln
         self.backup(self.data)
         with contextlib.closing(sqlite3.connect(self.data / "kiln.db")) as db:

@@ -5,18 +5,16 @@ import hashlib
 import http.client
 import http.server
 import os
-import pathlib
 import re
 import socket
 import socketserver
-import subprocess
-import tempfile
 import threading
 import time
 import unittest
 
 import kiln_server
-from kiln_server import SOURCE, Bases, Kiln, Registry, wait_until, zip_of
+from kiln_server import Bases, Kiln, Registry, wait_until, zip_of
+from own_cluster import OwnCluster
 
 LEASE = 2
 DOCKERFILE = "FROM alpine:3.20\nCOPY word /word\nRUN head -c 9000 /dev/urandom >/noise\n"
@@ -104,19 +102,10 @@ class AWorkerWithoutItsLease(unittest.TestCase):
     def setUpClass(cls):
         cls.bases = Bases(kiln_server.KEEP / "bases")
         cls.addClassCleanup(cls.bases.stop)
-        above = tempfile.TemporaryDirectory(prefix="kiln-pg-", dir="/tmp")
-        cls.addClassCleanup(above.cleanup)
-        pathlib.Path(above.name).chmod(0o755)
-        cls.cluster_dir = pathlib.Path(above.name, "s")
-        cls.addClassCleanup(cls.cluster, "stop")
-        cls.cluster("start")
-        os.environ["KILN_DATABASE"] = f"postgresql:///kiln?host={cls.cluster_dir}&user=kiln"
+        cls.cluster = OwnCluster()
+        cls.addClassCleanup(cls.cluster.remove)
+        os.environ["KILN_DATABASE"] = cls.cluster.url
         cls.addClassCleanup(os.environ.pop, "KILN_DATABASE")
-
-    @classmethod
-    def cluster(cls, verb):
-        subprocess.run([SOURCE / "tests/postgres/cluster", verb, cls.cluster_dir], check=True,
-                       stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
 
     def run_kiln(self, at):
         """The service, a worker whose line is cut at that request, and what cuts it."""
@@ -124,7 +113,7 @@ class AWorkerWithoutItsLease(unittest.TestCase):
         self.addCleanup(kiln.remove)
         registry = Registry(kiln.directory / "registry")
         self.addCleanup(registry.stop)
-        line = Line(self.cluster_dir / ".s.PGSQL.5432")
+        line = Line(self.cluster.directory / ".s.PGSQL.5432")
         self.addCleanup(line.listener.close)
         proxy = Proxy(f"127.0.0.1:{registry.port}", at, line)
         self.addCleanup(proxy.server_close)

@@ -2,12 +2,10 @@
 state: builds are done once, one at once where a worker is idle, and one goes on while the server is
 away."""
 import os
-import pathlib
-import subprocess
-import tempfile
 
 import kiln_server
-from kiln_server import KilnCase, SOURCE, wait_until, zip_of
+from kiln_server import KilnCase, wait_until, zip_of
+from own_cluster import OwnCluster
 
 # Long enough for a server to be stopped meanwhile, which is waited for all the same.
 SLOW = "FROM alpine:3.20\nRUN echo begun && sleep 4 && echo ended\n"
@@ -19,22 +17,13 @@ class TwoKilnsShareADatabase(KilnCase):
 
     @classmethod
     def setUpClass(cls):
-        above = tempfile.TemporaryDirectory(prefix="kiln-pg-", dir="/tmp")
-        cls.addClassCleanup(above.cleanup)
-        pathlib.Path(above.name).chmod(0o755)
-        cls.cluster_dir = pathlib.Path(above.name, "s")
-        cls.addClassCleanup(cls.cluster, "stop")
-        cls.cluster("start")
-        os.environ["KILN_DATABASE"] = f"postgresql:///kiln?host={cls.cluster_dir}&user=kiln"
+        cls.cluster = OwnCluster()
+        cls.addClassCleanup(cls.cluster.remove)
+        os.environ["KILN_DATABASE"] = cls.cluster.url
         cls.addClassCleanup(os.environ.pop, "KILN_DATABASE")
         super().setUpClass()
         kiln = cls.kiln
         cls.workers_of = [kiln.spawn("worker", *kiln.common(), "--workers", 1) for _ in range(2)]
-
-    @classmethod
-    def cluster(cls, verb):
-        subprocess.run([SOURCE / "tests/postgres/cluster", verb, cls.cluster_dir], check=True,
-                       stdin=subprocess.DEVNULL, capture_output=True, timeout=300)
 
     def said(self):
         return "".join(worker.text() for worker in self.workers_of)
@@ -63,11 +52,11 @@ class TwoKilnsShareADatabase(KilnCase):
         wait_until("the step has begun", lambda: any(
             line.endswith(" begun") and "echo" not in line for line in self.kiln.log_lines("slow")))
         before = len(self.said())
-        self.cluster("halt")
+        self.cluster.run("halt")
         try:
             wait_until("a heartbeat was missed", lambda: "heartbeat:" in self.said()[before:])
         finally:
-            self.cluster("resume")
+            self.cluster.run("resume")
         self.assertEqual(self.kiln.wait_for_end("slow"), "DEPLOYED")
         self.check_built_once("slow", ("begun", "ended"))
 

@@ -15,9 +15,7 @@ import os
 import pathlib
 import queue
 import re
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -27,6 +25,7 @@ import answers  # noqa: E402
 import kiln_server  # noqa: E402
 import mutate  # noqa: E402
 from kiln_server import Bases, Kiln, wait_until, zip_of  # noqa: E402
+from own_cluster import OwnCluster  # noqa: E402
 
 CLIENTS = 8
 PATIENCE = 60  # seconds for an answer: the machine may be busy
@@ -230,16 +229,12 @@ class Soak:
 @contextlib.contextmanager
 def postgres():
     """A server that every Kiln keeps its state on."""
-    cluster = [kiln_server.SOURCE / "tests/postgres/cluster"]
-    with tempfile.TemporaryDirectory(prefix="kiln-soak-") as above:
-        os.chmod(above, 0o755)
-        directory = pathlib.Path(above, "s")
-        subprocess.run([*cluster, "start", directory], check=True, stderr=subprocess.DEVNULL)
-        os.environ["KILN_DATABASE"] = f"postgresql:///kiln?host={directory}&user=kiln"
-        try:
-            yield
-        finally:
-            subprocess.run([*cluster, "stop", directory], check=True, stderr=subprocess.DEVNULL)
+    cluster = OwnCluster()
+    os.environ["KILN_DATABASE"] = cluster.url
+    try:
+        yield
+    finally:
+        cluster.remove()
 
 
 def main():
