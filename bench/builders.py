@@ -34,7 +34,7 @@ SOURCE = pathlib.Path(__file__).resolve().parents[1]
 os.environ.setdefault("KILN", str(SOURCE / "build/release/programs/kiln"))
 sys.path.insert(0, str(SOURCE / "tests/e2e"))
 import kiln_server  # noqa: E402
-from kiln_server import Bases, Kiln, Process, wait_until  # noqa: E402
+from kiln_server import Bases, Kiln, Process, Registry, wait_until  # noqa: E402
 
 DOCKERFILE = """FROM {base}
 WORKDIR /app-{world}
@@ -369,8 +369,11 @@ SCENARIOS = {"no-change": Bench.no_change, "new-name": Bench.new_name, "one-file
 def start(work):
     """The contenders that this machine has, Kiln first."""
     bases = Bases(kiln_server.KEEP / "bases")
-    kiln = Kiln(bases, workers=8)
     yield bases.stop, None
+    registry = Registry(work / "registry")  # wants no tokens, as the others bring none
+    yield registry.stop, None
+    address = f"127.0.0.1:{registry.port}"
+    kiln = Kiln(bases, workers=8, options=("--registry-url", f"http://{address}"))
     contender = ByKiln(kiln)
     yield contender.stop, contender
     kiln.start()
@@ -380,7 +383,7 @@ def start(work):
         if kind is ByBuildKit and not shutil.which("dockerd"):
             print("no dockerd: apt-get install docker.io; compared with buildah alone")
             continue
-        contender = kind(directory, kiln.registry, bases)
+        contender = kind(directory, address, bases)
         yield contender.stop, contender
 
 
