@@ -271,7 +271,8 @@ void query_init(struct query *q, struct db *db, const char *sql)
 
 void query_end(struct query *q)
 {
-    q->db->engine->query_end(q->db->self, q);
+    if (q->stmt)
+        q->db->engine->query_end(q->db->self, q);
     q->stmt = NULL;
 }
 
@@ -301,6 +302,17 @@ bool query_row(struct query *q, int *ret_rc, struct error *err)
 
     *ret_rc = query_next(q, &row, err);
     return *ret_rc == 0 && row;
+}
+
+int query_list(struct query *q, const char *what, struct argv *ret, struct error *err)
+{
+    int rc = 0;
+
+    while (query_row(q, &rc, err))
+        argv_push1(ret, query_get_text(q, 0));
+    if (rc == 0 && ret->failed)
+        return error_set(err, ERR_SYSTEM, "list %s: out of memory", what);
+    return rc;
 }
 
 int query_run(struct query *q, int64_t *ret_changed, struct error *err)

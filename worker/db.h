@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/argv.h"
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -120,6 +121,8 @@ MUST_CHECK int query_next(struct query *q, bool *ret_row, struct error *err);
 /* The same for a walk, "while (query_row(&q, &rc, err))", after which rc is what query_next would
  * have returned: 0 at the end of the rows, or -1. */
 bool query_row(struct query *q, int *ret_rc, struct error *err);
+/* Adds the first column of each row.  what names the rows in a message. */
+MUST_CHECK int query_list(struct query *q, const char *what, struct argv *ret, struct error *err);
 /* For statements without rows.  *ret_changed (may be NULL): rows changed. */
 MUST_CHECK int query_run(struct query *q, int64_t *ret_changed, struct error *err);
 /* Ready to be bound and run again. */

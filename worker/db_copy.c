@@ -41,18 +41,10 @@ struct table {
 /* One that refers to another was made after it. */
 static int list_tables(struct db *sqlite, struct argv *ret, struct error *err)
 {
-    bool row;
-
     QUERY(q, sqlite,
           "select name from sqlite_schema where type = 'table' and name not like 'sqlite_%'"
           " order by rowid");
-    for (;;) {
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return ret->failed ? error_set(err, ERR_SYSTEM, "list tables: out of memory") : 0;
-        argv_push1(ret, query_get_text(&q, 0));
-    }
+    return query_list(&q, "tables", ret, err);
 }
 
 static int add_column(struct table *t, struct query *q, struct error *err)
@@ -75,19 +67,16 @@ static int add_column(struct table *t, struct query *q, struct error *err)
 
 static int read_table(struct db *sqlite, const char *name, struct table *ret, struct error *err)
 {
-    bool row = true;
+    int rc = 0;
 
     *ret = (struct table){.name = name, .by_rowid = strcmp(name, "builds") == 0};
     QUERY(q, sqlite, "select name, lower(type), pk from pragma_table_info(?) order by cid");
     query_text(&q, name);
-    for (;;) {
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            break;
+    while (query_row(&q, &rc, err))
         if (add_column(ret, &q, err) < 0)
             return -1;
-    }
+    if (rc < 0)
+        return -1;
     return ret->n_keys ? 0 : error_set(err, ERR_SYSTEM, "table %s has no primary key", name);
 }
 

@@ -55,8 +55,7 @@ static void forget_values(struct statement *s)
 void postgres_query_end(void *self, struct query *q)
 {
     (void)self;
-    if (q->stmt)
-        forget_values(q->stmt);
+    forget_values(q->stmt);
     free(q->stmt);
 }
 

@@ -233,7 +233,7 @@ static void sqlite_query_init(void *self, struct query *q, const char *sql)
 
 static void sqlite_query_end(void *self, struct query *q)
 {
-    if (q->stmt && q->code == SQLITE_OK) {
+    if (q->code == SQLITE_OK) {
         (void)sqlite3_reset(q->stmt);
         (void)sqlite3_clear_bindings(q->stmt);
         if (give_back(self, q->sql, q->stmt))

@@ -227,7 +227,6 @@ int turn_add(struct state *s, const char *build, struct error *err)
 static int list_idle(struct state *s, struct argv *ret, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
@@ -236,9 +235,7 @@ static int list_idle(struct state *s, struct argv *ret, struct error *err)
         "select distinct workspace from (select workspace, lane from turns order by served limit ?)"
         " turns where " HAS_NONE);
     query_int(&q, TIDY_MAX);
-    while (query_row(&q, &rc, err))
-        argv_push1(ret, query_get_text(&q, 0));
-    return rc;
+    return query_list(&q, "turns", ret, err);
 }
 
 static int remove_idle(struct state *s, const char *workspace, struct error *err)

@@ -18,16 +18,8 @@ int state_schema_version(void)
 
 static int list_archives(struct state *s, struct argv *ret, struct error *err)
 {
-    bool row;
-
     QUERY(q, s->db, "select archive from builds where archive <> '' and phase < 3");
-    for (;;) {
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return ret->failed ? error_set(err, ERR_SYSTEM, "list archives: out of memory") : 0;
-        argv_push1(ret, query_get_text(&q, 0));
-    }
+    return query_list(&q, "archives", ret, err);
 }
 
 static int copy_out(struct state *s, struct db *to, const struct state_copying *with,
@@ -64,19 +56,17 @@ static int list_builds(struct state *s, const char *sql, struct argv *ids, struc
                        struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    bool row;
+    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
     QUERY(q, s->db, sql);
-    for (;;) {
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            break;
+    while (query_row(&q, &rc, err)) {
         argv_push1(ids, query_get_text(&q, 0));
         argv_push1(others, query_get_text(&q, 1));
     }
+    if (rc < 0)
+        return -1;
     return ids->failed || others->failed ? error_set(err, ERR_SYSTEM, "list builds: out of memory")
                                          : 0;
 }

@@ -29,19 +29,12 @@ static int check_memory(const struct argv *a, struct error *err)
 static int digests_of(struct state *s, const struct target *t, const char *tag, struct argv *ret,
                       struct error *err)
 {
-    int rc = 0;
-
     QUERY(q, s->db,
           "select distinct digest from image_tags where workspace = ? and type = ? and name = ?"
           " and (?4 is null or tag = ?4)");
     bind_target(&q, t);
     query_text(&q, tag);
-    while (query_row(&q, &rc, err)) {
-        argv_push1(ret, query_get_text(&q, 0));
-    }
-    if (rc < 0)
-        return -1;
-    return check_memory(ret, err);
+    return query_list(&q, "digests", ret, err);
 }
 
 static int forget_layers(struct state *s, const struct target *t, struct error *err)

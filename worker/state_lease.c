@@ -99,12 +99,9 @@ int state_give_back(struct state *s, const char *id, const char *worker, struct 
 int state_worker_list(struct state *s, struct argv *ret, struct error *err)
 {
     CLEANUP(tx_end) struct tx tx = {0};
-    int rc = 0;
 
     if (tx_begin(&tx, s->db, TX_READ, err) < 0)
         return -1;
     QUERY(q, s->db, "select distinct worker from builds where phase = 2");
-    while (query_row(&q, &rc, err))
-        argv_push1(ret, query_get_text(&q, 0));
-    return rc;
+    return query_list(&q, "workers", ret, err);
 }

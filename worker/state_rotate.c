@@ -14,19 +14,14 @@
 static int load(struct state *s, struct state_upload_keys *ret, bool *ret_made, struct error *err)
 {
     unsigned char value[STATE_KEY + MOMENT];
-    bool row;
+    int rc = 0;
 
     *ret = (struct state_upload_keys){.old_until = 0};
     *ret_made = false;
     QUERY(q, s->db, "select name, value from secrets where name in ('" CURRENT "', '" OLD "')");
-    for (;;) {
-        size_t len;
+    while (query_row(&q, &rc, err)) {
+        size_t len = query_get_blob(&q, 1, value, sizeof(value));
 
-        if (query_next(&q, &row, err) < 0)
-            return -1;
-        if (!row)
-            return 0;
-        len = query_get_blob(&q, 1, value, sizeof(value));
         if (len == STATE_KEY && strcmp(query_get_text(&q, 0), CURRENT) == 0) {
             memcpy(ret->current, value, STATE_KEY);
             *ret_made = true;
@@ -36,6 +31,7 @@ static int load(struct state *s, struct state_upload_keys *ret, bool *ret_made, 
                 ret->old_until = ret->old_until << 8 | value[STATE_KEY + i];
         }
     }
+    return rc;
 }
 
 int state_upload_keys(struct state *s, struct state_upload_keys *ret, struct error *err)

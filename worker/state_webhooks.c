@@ -251,15 +251,8 @@ static int forget_url(struct state *s, const char *url, int64_t before, struct e
 
 static int list_urls(struct state *s, struct argv *ret, struct error *err)
 {
-    int rc = 0;
-
     QUERY(q, s->db, "select distinct url from webhook_messages where delivered = 0");
-    while (query_row(&q, &rc, err)) {
-        argv_push1(ret, query_get_text(&q, 0));
-    }
-    if (rc < 0)
-        return -1;
-    return ret->failed ? error_set(err, ERR_SYSTEM, "list webhooks: out of memory") : 0;
+    return query_list(&q, "webhooks", ret, err);
 }
 
 int state_webhook_forget(struct state *s, const struct argv *urls, int64_t before,
